@@ -1,0 +1,48 @@
+# cl: the kernels, embedded into the library as the array of src/device/program.h.
+#
+# SPDX-License-Identifier: BSD-3-Clause
+
+# Every kernel and every header that kernels include.
+KERNELS = \
+    %D%/activation.cl \
+    %D%/adamw.cl \
+    %D%/adamw.h \
+    %D%/attention.cl \
+    %D%/cpu/activation.cl \
+    %D%/cpu/esmm.cl \
+    %D%/cpu/esmm_transposed.cl \
+    %D%/cpu/ess.cl \
+    %D%/cpu/estmm.cl \
+    %D%/cpu/rows.h \
+    %D%/cpu/tile.h \
+    %D%/cross_entropy.cl \
+    %D%/decode.cl \
+    %D%/embedding.cl \
+    %D%/encode.cl \
+    %D%/esmm.cl \
+    %D%/ess.cl \
+    %D%/estmm.cl \
+    %D%/gate.cl \
+    %D%/lanes.h \
+    %D%/logits.cl \
+    %D%/losses.cl \
+    %D%/model.h \
+    %D%/nonlinear.h \
+    %D%/norm.cl \
+    %D%/place.cl \
+    %D%/ragged.h \
+    %D%/real.h \
+    %D%/rope.cl \
+    %D%/route.cl \
+    %D%/squares.cl \
+    %D%/tile.h \
+    %D%/types.h \
+    %D%/vector.h
+
+EXTRA_DIST += $(KERNELS) %D%/embed
+
+nodist_libmotley_all_la_SOURCES += %D%/sources.c
+CLEANFILES += %D%/sources.c
+
+%D%/sources.c: %D%/embed %D%/local.mk $(KERNELS)
+	$(AM_V_GEN)$(MKDIR_P) %D% && $(SHELL) $(srcdir)/%D%/embed $(srcdir)/%D% $(KERNELS:cl/%=%) >$@.tmp && mv $@.tmp $@

@@ -1,0 +1,5 @@
+# doc: the manual page and the mathematics.
+#
+# SPDX-License-Identifier: BSD-3-Clause
+dist_man_MANS += \
+    %D%/motley.1

@@ -1,0 +1,93 @@
+/* A mixture-of-experts layer across all ranks.
+ *
+ *   tokens -> gate -> route -> encode -> exchange -> experts -> exchange -> decode -> tokens
+ *
+ *   y[t] = sum over the K chosen experts e of w[t,e] * expert_e(x[t])
+ *
+ * Every rank brings its own tokens (any number, 0 included) and owns the experts the plan gives it.
+ * Equations of both directions: doc/math.md.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_LAYER_H
+#define MOTLEY_LAYER_H
+
+#include <motley/plan.h>
+#include <motley/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct motley_layer motley_layer;
+
+/* The tensors of a layer, in canonical form. */
+enum motley_weight {
+    MOTLEY_GATE,  /* [E,D]   on every rank */
+    MOTLEY_W1,    /* [E,F,D] expert by expert, on the owner */
+    MOTLEY_W2,    /* [E,D,F] */
+    MOTLEY_W3,    /* [E,F,D] swiglu only */
+    MOTLEY_B1,    /* [E,F]   with bias only */
+    MOTLEY_B2     /* [E,D] */
+};
+
+/* Medians of a timed layer belong to the caller; this is one step.  Seconds of this rank. */
+struct motley_layer_times {
+    double gate, dispatch, experts, combine, step;
+    double comm, comm_hidden;           /* communication in flight; of it under computation */
+};
+
+/* What one forward moved. */
+struct motley_layer_traffic {
+    int64_t rows_sent, rows_returned;   /* to other ranks, dispatch and combine */
+    int64_t bytes_sent, bytes_sent_nodes;
+    double copies_per_token;            /* distinct ranks per token of this rank, own one included */
+};
+
+/* plan is borrowed until the layer is destroyed.  A plan made with options.backward gives a layer that can be
+ * differentiated; without, one that keeps nothing for backward.  Weights are zero until set.  Collective. */
+int motley_layer_create(motley_context *context, const motley_plan *plan, motley_layer **layer,
+                        struct motley_error *error);
+void motley_layer_destroy(motley_layer *layer); /* accepts NULL; local */
+
+/* Write or read one expert's matrix (the whole gate for MOTLEY_GATE, expert ignored), canonical
+ * row-major host memory.  Local; only on the rank that owns the expert. */
+int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, const float *host,
+                     struct motley_error *error);
+int motley_layer_get(const motley_layer *layer, enum motley_weight which, int expert, float *host,
+                     struct motley_error *error);
+/* The gradient of the last backward, same forms.  The gate's is summed over this rank's tokens only. */
+int motley_layer_get_gradient(const motley_layer *layer, enum motley_weight which, int expert, float *host,
+                              struct motley_error *error);
+
+/* y = layer(x).
+ *
+ * x       [T,D] borrowed; must stay unchanged until backward when one follows
+ * forced  [T,K] host, borrowed: the experts when the gate is MOTLEY_GATE_FORCED, else NULL
+ * y       [T,D] written
+ *
+ * Collective. */
+int motley_layer_forward(motley_layer *layer, const motley_tensor *x, const int32_t *forced, motley_tensor *y,
+                         struct motley_error *error);
+
+/* The gradients of sum(y*dy) for the last forward: dx [T,D] written, weights' gradients kept in the
+ * layer.  Collective. */
+int motley_layer_backward(motley_layer *layer, const motley_tensor *dy, motley_tensor *dx,
+                          struct motley_error *error);
+
+/* The routing of the last forward: [T,K] host memory each, written. */
+int motley_layer_routing(const motley_layer *layer, int32_t *indices, float *weights, struct motley_error *error);
+
+struct motley_layer_times motley_layer_forward_times(const motley_layer *layer);
+struct motley_layer_times motley_layer_backward_times(const motley_layer *layer);
+int motley_layer_traffic(const motley_layer *layer, struct motley_layer_traffic *traffic, struct motley_error *error);
+
+/* Device bytes of this rank: what it held when the layer was created plus the layer's closed formula in the rows
+ * of the last step; and the highest number really allocated since then.  Equal, unless the caller allocates
+ * tensors after it created the layer, or earlier steps had more rows. */
+uint64_t motley_layer_planned_bytes(const motley_layer *layer);
+uint64_t motley_layer_peak_bytes(const motley_layer *layer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,79 @@
+/* How the work of one layer shape is divided among the ranks.
+ *
+ * Planning is discover -> measure -> profile -> cost -> allocate -> plan.  A plan is a value: the
+ * same on every rank, immutable, printable, saved as text; execution decides nothing.  Shares come
+ * from measured curves, seconds as a function of rows per expert, of every rank's device
+ * (the idea is HEXA-MoE's uneven allocation, arXiv 2411.01288 section 4.3; measured curves replace its
+ * single proxy time, and the optimum is integral).
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_PLAN_H
+#define MOTLEY_PLAN_H
+
+#include <stdio.h>
+
+#include <motley/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum motley_activation { MOTLEY_RELU, MOTLEY_GELU, MOTLEY_SILU, MOTLEY_SWIGLU };
+enum motley_gate { MOTLEY_GATE_SOFTMAX, MOTLEY_GATE_FORCED };
+enum motley_shares { MOTLEY_SHARES_MEASURED, MOTLEY_SHARES_EVEN };
+
+/* The shape of a layer.  D, F, E, K must be positive, K <= E. */
+struct motley_layer_shape {
+    int D;                              /* model width */
+    int F;                              /* hidden width of an expert */
+    int E;                              /* experts */
+    int K;                              /* experts per token */
+    enum motley_activation activation;  /* swiglu has three matrices and no biases */
+    int bias;                           /* 1: two-matrix experts have b1 [E,F] and b2 [E,D] */
+    enum motley_gate gate;
+    int normalize;                      /* 1: the K weights are divided by their sum */
+};
+
+struct motley_plan_options {
+    int64_t tokens;                     /* tokens of all ranks per step: sets the rows per expert to plan for */
+    int backward;                       /* 1: plan for forward and backward, 0: forward only */
+    enum motley_shares shares;
+};
+
+typedef struct motley_plan motley_plan;
+
+/* What the plan says about one rank.  A value. */
+struct motley_plan_rank {
+    int experts;                        /* how many experts it owns, 0 included */
+    const int *expert;                  /* [experts] which, ascending; borrowed from the plan */
+    double gflops;                      /* measured, at the planned rows per expert */
+    double seconds;                     /* predicted expert phase */
+    double share;                       /* of the experts, 0..1 */
+    uint64_t bytes;                     /* predicted device memory */
+};
+
+/* Measure what is not yet in the profile, then allot.
+ *
+ * Collective.  All ranks get the same plan or the same error.
+ * Errors: MOTLEY_E_INVALID (shape), MOTLEY_E_DEVICE_MEMORY (the experts fit nowhere). */
+int motley_plan_create(motley_context *context, const struct motley_layer_shape *shape,
+                       const struct motley_plan_options *options, motley_plan **plan,
+                       struct motley_error *error);
+void motley_plan_destroy(motley_plan *plan); /* accepts NULL */
+
+const struct motley_layer_shape *motley_plan_shape(const motley_plan *plan);
+int motley_plan_ranks(const motley_plan *plan);
+struct motley_plan_rank motley_plan_rank(const motley_plan *plan, int rank);
+
+/* The table: rank, host, device, measured GFLOP/s, experts, predicted milliseconds.  Local. */
+void motley_plan_print(const motley_plan *plan, FILE *stream);
+
+/* To and from text (JSON).  The text of a plan loaded from text is the same text.
+ * motley_plan_text: *text owned by the caller, free() it. */
+int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *error);
+int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

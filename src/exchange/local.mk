@@ -1,0 +1,10 @@
+# src/exchange: moving rows between ranks; one file per algorithm behind exchange.h.
+#
+# SPDX-License-Identifier: BSD-3-Clause
+libmotley_all_la_SOURCES += \
+    %D%/counts.c \
+    %D%/exchange.h \
+    %D%/linear.c \
+    %D%/staging.c \
+    %D%/staging.h \
+    %D%/transfer.c
