@@ -1,0 +1,104 @@
+/* Moving rows between ranks: one contract, one file per algorithm.
+ *
+ * A transfer sends contiguous groups of rows to every other rank and receives such groups, lying by rank:
+ *
+ *   send      | rows to rank 0 | rows to rank 1 | ...            (nothing for the own rank)
+ *   received  | rows from rank 0 | rows from rank 1 | ...
+ *
+ * It has one or two parts that share the row counts: the rows themselves, and one number a row (a
+ * routing weight, or its gradient on the way back).  Counts travel first (motley__counts), then exactly the
+ * rows: no padding, no capacity.  Messages count rows with a row datatype, so no count passes 2^31.
+ *
+ * begin starts it, test moves it on; between the two the caller computes.  On a device whose memory is not the
+ * host's, rows are staged through pinned host memory (staging.c).
+ *
+ * Algorithms: linear.c (every pair of ranks directly).
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_EXCHANGE_EXCHANGE_H
+#define MOTLEY_EXCHANGE_EXCHANGE_H
+
+#include <mpi.h>
+
+#include "context.h"
+#include "device/buffer.h"
+#include "exchange/staging.h"
+
+enum { MOTLEY__PARTS = 2 };
+
+struct motley__part {
+    int width;                               /* floats in a row */
+    const struct motley__buffer *send;       /* device */
+    struct motley__buffer *received;         /* device */
+};
+
+/* One direction of one exchange.  Reused from step to step; allocates only when it must grow. */
+struct motley__transfer {
+    /* Set once by motley__transfer_create. */
+    const struct motley_context *context;    /* borrowed */
+    const char *name;                        /* "dispatch": constant, for messages */
+    int tag;                                 /* parts use tag, tag+1 */
+    int parts;
+    MPI_Datatype row[MOTLEY__PARTS];
+    int width[MOTLEY__PARTS];
+    MPI_Request *request;                    /* [2*parts*R] owned: receives, then sends */
+    int *peer;                               /* [2*parts*R] owned: of each request */
+    struct motley__staging staging[MOTLEY__PARTS];
+
+    /* Of the transfer under way. */
+    struct motley__part part[MOTLEY__PARTS];
+    const int *send_rows, *receive_rows;     /* [R] borrowed until done */
+    int receives, sends;                     /* requests in use: [0,receives) and [receives, receives+sends) */
+    int state;                               /* enum in exchange.c */
+};
+
+/* widths [parts].  Collective in the sense that all ranks must create the same transfers. */
+int motley__transfer_create(const struct motley_context *context, const char *name, int tag, int parts, const int *widths,
+                            struct motley__transfer **transfer, struct motley_error *error);
+void motley__transfer_destroy(struct motley__transfer *transfer); /* accepts NULL; cancels what is under way */
+
+/* The send buffers are complete on the device (their operators are done); received has room.  send_rows, receive_rows
+ * [R] with 0 for the own rank.
+ * Errors: MOTLEY_E_COMM, MOTLEY_E_DEVICE. */
+int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part, const int *send_rows,
+                           const int *receive_rows, struct motley_error *error);
+/* *done = 1 when all rows have arrived on the device and all sent ones have left.  transfer: a struct motley__transfer *,
+ * as operators of a step want it. */
+int motley__transfer_test(void *transfer, int *done, struct motley_error *error);
+/* Who is waited for: "rank 3, rank 5". */
+void motley__transfer_missing(const void *transfer, char *text, int size);
+
+/* Bytes this transfer sends to other ranks, and of them to other nodes. */
+void motley__transfer_bytes(const struct motley__transfer *transfer, const int *send_rows, int64_t *ranks, int64_t *nodes);
+
+/* Rows that start at buffer row 0 for rank 0: the first row of each rank's group. */
+int64_t motley__group_first(const int *rows, int rank);
+
+/* The counts: how many rows each rank has for each of my experts.  Rank q's experts are slots first_slot[q] ..
+ * first_slot[q+1]-1.  mine [E] by slot is this rank's own routing; theirs [R][E_local] is received, the own row
+ * included. */
+struct motley__counts {
+    const struct motley_context *context;    /* borrowed */
+    const int *first_slot;                   /* [R+1] borrowed */
+    int *mine, *theirs;                      /* owned */
+    MPI_Request *request;                    /* [2R] owned */
+    int *peer;                               /* [2R] owned */
+    int requests;
+    int tag;
+};
+int motley__counts_create(const struct motley_context *context, const int *first_slot, int tag,
+                          struct motley__counts **counts, struct motley_error *error);
+void motley__counts_destroy(struct motley__counts *counts); /* accepts NULL */
+int motley__counts_begin(struct motley__counts *counts, struct motley_error *error); /* `mine` is filled */
+int motley__counts_test(void *counts, int *done, struct motley_error *error);
+void motley__counts_missing(const void *counts, char *text, int size);
+int64_t motley__counts_bytes(const struct motley__counts *counts, int64_t *nodes);
+
+/* linear.c: post a receive and a send for every rank that has rows.  `host` are the parts' host addresses. */
+int motley__linear_receive(struct motley__transfer *transfer, void *const *host, struct motley_error *error);
+int motley__linear_send(struct motley__transfer *transfer, const void *const *host, struct motley_error *error);
+
+/* Which of `count` requests are still open, as "rank 3, rank 5": shared by transfers and counts. */
+void motley__requests_missing(const MPI_Request *request, const int *peer, int count, char *text, int size);
+
+#endif

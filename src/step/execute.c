@@ -1,0 +1,230 @@
+/* The executor: one loop that begins what may begin, and polls what is under way.
+ *
+ * Polling is what makes MPI progress while a kernel runs.  While only kernels are under way it sleeps on the oldest
+ * one; while messages are, it yields the core between polls (spinning, or napping 50 us, was measured to halve the
+ * overlap on a core shared with the kernel; yielding keeps 94% of it), and naps only when a peer keeps it waiting.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <sched.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "step/step.h"
+
+/* Nothing moved for this long: a peer is late, so nap and leave it the core. */
+static const double PATIENCE_SECONDS = 0.02, NAP_SECONDS = 100e-6;
+
+static uint64_t bit(int i)
+{
+    return UINT64_C(1) << i;
+}
+
+struct run {
+    const struct motley__executor *executor;
+    const struct motley__step *step;
+    uint64_t begun, done;
+    int next[2];                                   /* per stream: operator to begin next */
+    cl_event before[MOTLEY__STEP_LIMIT], after[MOTLEY__STEP_LIMIT];   /* markers around a computation */
+    double begin_at[MOTLEY__STEP_LIMIT], done_at[MOTLEY__STEP_LIMIT]; /* as this host saw it */
+};
+
+static int next_of_stream(const struct run *run, enum motley__stream stream, int i)
+{
+    while (i < run->step->count && run->step->op[i].stream != stream)
+        i++;
+    return i;
+}
+
+static int begin(struct run *run, int i, struct motley_error *error)
+{
+    const struct motley__op *op = &run->step->op[i];
+    struct motley__device *device = run->executor->device;
+    int status = 0;
+
+    run->begin_at[i] = motley__seconds();
+    if (op->stream == MOTLEY__COMPUTATION)
+        status = motley__queue_marker(device, &run->before[i], error);
+    if (!status)
+        status = op->begin(op->self, error);
+    if (!status && op->stream == MOTLEY__COMPUTATION)
+        status = motley__queue_marker(device, &run->after[i], error);
+    run->begun |= bit(i);
+    return status;
+}
+
+/* Begin all that may begin in one stream; *moved says whether any did. */
+static int begin_stream(struct run *run, enum motley__stream stream, int *moved, struct motley_error *error)
+{
+    int status = 0;
+
+    while (!status && run->next[stream] < run->step->count) {
+        int i = run->next[stream];
+
+        if (run->step->op[i].after & ~run->done)
+            break;
+        status = begin(run, i, error);
+        run->next[stream] = next_of_stream(run, stream, i + 1);
+        *moved = 1;
+    }
+    return status;
+}
+
+static int test_all(struct run *run, int *moved, struct motley_error *error)
+{
+    int status = 0;
+
+    for (int i = 0; !status && i < run->step->count; i++) {
+        const struct motley__op *op = &run->step->op[i];
+        int done = 0;
+
+        if (!(run->begun & ~run->done & bit(i)))
+            continue;
+        if (op->stream == MOTLEY__COMPUTATION)
+            status = motley__event_done(run->after[i], &done, error);
+        else
+            status = op->test(op->request, &done, error);
+        if (!status && done) {
+            run->done |= bit(i);
+            run->done_at[i] = motley__seconds();
+            *moved = 1;
+        }
+    }
+    return status;
+}
+
+/* The oldest operator under way in a stream, or -1. */
+static int oldest(const struct run *run, enum motley__stream stream)
+{
+    for (int i = 0; i < run->step->count; i++)
+        if (run->step->op[i].stream == stream && (run->begun & ~run->done & bit(i)))
+            return i;
+    return -1;
+}
+
+static int silent_peer(const struct run *run, int i, double waited, struct motley_error *error)
+{
+    const struct motley__op *op = &run->step->op[i];
+    char who[256] = "";
+
+    if (op->missing)
+        op->missing(op->request, who, sizeof who);
+    return motley__fail(error, MOTLEY_E_COMM, "%s: nothing heard from %s for %.0f seconds; it failed, or it is slower "
+                        "than --time-limit allows", op->name, who[0] ? who : "the other ranks", waited);
+}
+
+/* Nothing could be begun and nothing ended since `since`. */
+static int wait_a_little(struct run *run, double since, struct motley_error *error)
+{
+    const int computing = oldest(run, MOTLEY__COMPUTATION), communicating = oldest(run, MOTLEY__COMMUNICATION);
+    const double waited = motley__seconds() - since;
+
+    if (communicating < 0) {
+        cl_int code = computing < 0 ? CL_SUCCESS : clWaitForEvents(1, &run->after[computing]);
+        return motley__fail_cl(error, code, "clWaitForEvents");
+    }
+    if (computing < 0 && waited > run->executor->time_limit)
+        return silent_peer(run, communicating, waited, error);
+    if (waited > PATIENCE_SECONDS)
+        motley__sleep(NAP_SECONDS);
+    else
+        sched_yield();
+    return 0;
+}
+
+/* Seconds a computation kept the device, on its own clock; by the host's where the driver does not time markers. */
+static double device_seconds(const struct run *run, int i)
+{
+    cl_ulong from, to;
+
+    if (clGetEventProfilingInfo(run->before[i], CL_PROFILING_COMMAND_END, sizeof from, &from, NULL) == CL_SUCCESS &&
+        clGetEventProfilingInfo(run->after[i], CL_PROFILING_COMMAND_END, sizeof to, &to, NULL) == CL_SUCCESS &&
+        from && to >= from)
+        return (double)(to - from) * 1e-9;
+    return run->done_at[i] - run->begin_at[i];
+}
+
+/* Part of [from, to] in which some computation was under way.  Computations are in list order, one after the other. */
+static double hidden_part(const struct run *run, double from, double to)
+{
+    double hidden = 0, end = 0;
+
+    for (int i = 0; i < run->step->count; i++) {
+        double a, b;
+
+        if (run->step->op[i].stream != MOTLEY__COMPUTATION)
+            continue;
+        a = run->begin_at[i] > end ? run->begin_at[i] : end;
+        b = end = run->done_at[i];
+        a = a > from ? a : from;
+        b = b < to ? b : to;
+        hidden += b > a ? b - a : 0;
+    }
+    return hidden;
+}
+
+static void account(const struct run *run, struct motley__step_times *times)
+{
+    double first = 0, last = 0, open_until = 0;
+
+    memset(times, 0, sizeof *times);
+    for (int i = 0; i < run->step->count; i++) {
+        const struct motley__op *op = &run->step->op[i];
+        double from = run->begin_at[i], to = run->done_at[i];
+
+        if (i == 0 || from < first)
+            first = from;
+        if (to > last)
+            last = to;
+        motley__trace_span(run->executor->trace, op->stream == MOTLEY__COMMUNICATION, op->name, from, to);
+        if (op->stream == MOTLEY__COMPUTATION) {
+            times->phase[op->phase] += device_seconds(run, i);
+            continue;
+        }
+        times->phase[op->phase] += to - from;
+        from = from > open_until ? from : open_until;   /* overlapping messages count once */
+        if (to > from) {
+            times->comm += to - from;
+            times->comm_hidden += hidden_part(run, from, to);
+            open_until = to;
+        }
+    }
+    times->step = last - first;
+}
+
+int motley__execute(const struct motley__executor *executor, const struct motley__step *step,
+                    struct motley__step_times *times, struct motley_error *error)
+{
+    const uint64_t all = step->count == MOTLEY__STEP_LIMIT ? ~UINT64_C(0) : bit(step->count) - 1;
+    struct run run = {.executor = executor, .step = step};
+    double since = motley__seconds();
+    int status = 0;
+
+    run.next[MOTLEY__COMPUTATION] = next_of_stream(&run, MOTLEY__COMPUTATION, 0);
+    run.next[MOTLEY__COMMUNICATION] = next_of_stream(&run, MOTLEY__COMMUNICATION, 0);
+    while (!status && run.done != all) {
+        int moved = 0;
+
+        status = begin_stream(&run, MOTLEY__COMMUNICATION, &moved, error);
+        if (!status)
+            status = begin_stream(&run, MOTLEY__COMPUTATION, &moved, error);
+        if (!status)
+            status = test_all(&run, &moved, error);
+        if (moved)
+            since = motley__seconds();
+        else if (!status)
+            status = wait_a_little(&run, since, error);
+    }
+    if (status)
+        clFinish(executor->device->compute);
+    else
+        account(&run, times);
+    for (int i = 0; i < step->count; i++) {
+        if (run.before[i])
+            clReleaseEvent(run.before[i]);
+        if (run.after[i])
+            clReleaseEvent(run.after[i]);
+    }
+    return status;
+}
