@@ -1,0 +1,65 @@
+/* Backward of the activation on a CPU, and the bias's part of the gate's gradient.
+ *
+ *   activation_backward   dw[p] = <u, h>;  u <- w u A'(pre);  h <- w h      rows of [P,F]; see src/layer/activation.h
+ *   dot_bias              dw[p] += <dy[row p], b2[e(p)]>
+ *
+ * Work-groups of one item, one row each; vectors, their lanes summed at the end in a fixed order.
+ * Reads 2 (swiglu 3) and writes 2 (3) numbers an element: bound by memory.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define PANEL_SPACE __private
+#include "types.h"
+#include "ragged.h"
+#include "cpu/tile.h"
+#define REAL VECTOR
+#include "nonlinear.h"
+
+static inline float lanes_sum(VECTOR v)
+{
+    float part[LANES], sum = 0.0f;
+    STORE(v, 0, part);
+    for (int i = 0; i < LANES; i++)
+        sum += part[i];
+    return sum;
+}
+
+__kernel void activation_backward(struct motley__activation_args args, __global const float *weight,
+                                  __global const float *pre, __global float *pre3, __global float *u,
+                                  __global float *h, __global float *dw)
+{
+    int p = get_group_id(0);
+    float w = weight[p];
+    VECTOR dot = 0.0f;
+
+    for (int f = 0; f < args.F; f += LANES) {
+        size_t at = (size_t)p * args.F + f;
+        int count = args.F - f;
+        VECTOR x = tile_read(pre + at, count), du = tile_read(u + at, count);
+        VECTOR value = nonlinear(x, args.activation), slope = nonlinear_slope(x, args.activation);
+        VECTOR product = value, du_pre = w * du * slope;
+        if (args.activation == MOTLEY__ACT_SWIGLU) {
+            VECTOR x3 = tile_read(pre3 + at, count);
+            product *= x3;
+            du_pre *= x3;
+            tile_write(w * du * value, pre3 + at, count);
+        }
+        dot += du * product;
+        tile_write(du_pre, u + at, count);
+        tile_write(w * product, h + at, count);
+    }
+    dw[p] = lanes_sum(dot);
+}
+
+__kernel void dot_bias(struct motley__product_args args, __global const int *offsets, __global const int *index,
+                       __global const float *own, __global const float *received, __global const float *bias,
+                       __global float *dw)
+{
+    int p = get_group_id(0), expert = offsets ? ragged_expert_of(args, offsets, p) : 0;
+    __global const float *row = ragged_row(p, index, own, received, args.own_rows, args.O);
+    VECTOR dot = 0.0f;
+
+    bias += (size_t)expert * args.O;
+    for (int o = 0; o < args.O; o += LANES)
+        dot += tile_read(row + o, args.O - o) * tile_read(bias + o, args.O - o);
+    dw[p] += lanes_sum(dot);
+}

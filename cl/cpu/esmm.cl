@@ -1,0 +1,72 @@
+/* ESMM, forward, on a CPU.
+ *
+ *   y[p,:] = act(x[row p,:] W[e]^T + b[e])                  x [*,I], W [E,O,I] in panels, y [P,O]
+ *   swiglu: y[p,:] = silu(x W^T) * (x W3^T)
+ *
+ * Work-groups of one item: dimension 0 counts row tiles (ragged.h), dimension 1 runs of block_panels panels of the
+ * output.  A group packs DEPTH columns of its rows once, multiplies them with each of its panels (tile.h) into private
+ * sums, and after the last columns applies bias and activation and stores.
+ *
+ * 2 P O I flops (swiglu 4); weights are read once per row tile, rows once per run of panels.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define PANEL_SPACE __global
+#include "types.h"
+#include "ragged.h"
+#include "cpu/tile.h"
+#include "cpu/rows.h"
+#define REAL VECTOR
+#include "nonlinear.h"
+
+/* One vector of finished sums, outputs o .. o+LANES-1 of pair p. */
+static inline void finish(struct motley__product_args args, size_t at, int count, VECTOR sum, VECTOR sum3,
+                          __global float *pre, __global float *pre3, __global float *y)
+{
+    if (pre)
+        tile_write(sum, pre + at, count);
+    VECTOR result = nonlinear(sum, args.activation);
+    if (args.activation == MOTLEY__ACT_SWIGLU) {
+        if (pre3)
+            tile_write(sum3, pre3 + at, count);
+        result *= sum3;
+    }
+    if (args.accumulate)
+        result += tile_read(y + at, count);
+    tile_write(result, y + at, count);
+}
+
+__kernel void esmm(struct motley__product_args args, __global const int *offsets, __global const int *index,
+                   __global const float *own, __global const float *received, __global const float *w,
+                   __global const float *w3, __global const float *bias, __global float *pre, __global float *pre3,
+                   __global float *y)
+{
+    float packed[BLOCK_ROWS * DEPTH];
+    float sums[MAX_PANELS * BLOCK_ROWS * PANEL];
+    struct ragged_tile tile = ragged_tile(args, offsets, get_group_id(0), BLOCK_ROWS, ROWS);
+    int panels = (args.O + PANEL - 1) / PANEL;
+    int first = get_group_id(1) * args.block_panels, count = min(args.block_panels, panels - first);
+    int matrices = args.activation == MOTLEY__ACT_SWIGLU ? 2 : 1;
+    size_t begin = ((size_t)(tile.expert - args.first) * panels + first) * args.I * PANEL;
+
+    if (tile.rows == 0)
+        return;
+    for (int k = 0; k < args.I; k += DEPTH) {
+        int depth = min(DEPTH, args.I - k);
+        rows_pack(tile, index, own, received, args.own_rows, args.I, k, depth, packed);
+        for (int j = 0; j < matrices * count; j++) {
+            __global const float *from = (j < count ? w : w3) + begin + ((size_t)(j % count) * args.I + k) * PANEL;
+            tile_multiply(tile.rows, depth, packed, from, k > 0, sums + j * BLOCK_ROWS * PANEL);
+        }
+    }
+    for (int j = 0; j < 2 * count; j++) {
+        int o = first * PANEL + j * LANES;
+        if (o >= args.O)
+            break;
+        VECTOR shift = bias ? tile_read(bias + (size_t)tile.expert * args.O + o, args.O - o) : (VECTOR)0.0f;
+        const float *sum = sums + j / 2 * BLOCK_ROWS * PANEL + j % 2 * LANES;
+        const float *sum3 = sum + (matrices - 1) * count * BLOCK_ROWS * PANEL;
+        for (int r = 0; r < tile.rows; r++)
+            finish(args, (size_t)(tile.first + r) * args.O + o, args.O - o, LOAD(0, sum + r * PANEL) + shift,
+                   LOAD(0, sum3 + r * PANEL), pre, pre3, y);
+    }
+}

@@ -1,0 +1,41 @@
+/* ESS on a CPU.
+ *
+ *   db[e,:] (+)= sum over p with e(p)=e of s[p] a[row p,:]              a [*,O], db [E,O]
+ *
+ * Work-groups of one item, each with four vectors of one expert's outputs, rows in ascending order.
+ * Reads a once: bound by memory.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define PANEL_SPACE __private
+#include "types.h"
+#include "ragged.h"
+#include "cpu/tile.h"
+
+__kernel void ess(struct motley__product_args args, __global const int *offsets, __global const int *index,
+                  __global const float *own, __global const float *received, __global const float *scale,
+                  __global float *db)
+{
+    struct ragged_tile rows = ragged_rows(args, offsets, args.first + get_group_id(0));
+    int o = get_group_id(1) * 4 * LANES, count = args.O - o;
+    VECTOR sum0 = 0.0f, sum1 = 0.0f, sum2 = 0.0f, sum3 = 0.0f;
+
+    for (int p = rows.first; p < rows.first + rows.rows; p++) {
+        __global const float *row = ragged_row(p, index, own, received, args.own_rows, args.O) + o;
+        VECTOR s = scale ? scale[p] : 1.0f;
+        sum0 += s * tile_read(row, count);
+        sum1 += s * tile_read(row + LANES, count - LANES);
+        sum2 += s * tile_read(row + 2 * LANES, count - 2 * LANES);
+        sum3 += s * tile_read(row + 3 * LANES, count - 3 * LANES);
+    }
+    db += (size_t)rows.expert * args.O + o;
+    if (args.accumulate) {
+        sum0 += tile_read(db, count);
+        sum1 += tile_read(db + LANES, count - LANES);
+        sum2 += tile_read(db + 2 * LANES, count - 2 * LANES);
+        sum3 += tile_read(db + 3 * LANES, count - 3 * LANES);
+    }
+    tile_write(sum0, db, count);
+    tile_write(sum1, db + LANES, count - LANES);
+    tile_write(sum2, db + 2 * LANES, count - 2 * LANES);
+    tile_write(sum3, db + 3 * LANES, count - 3 * LANES);
+}

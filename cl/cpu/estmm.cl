@@ -1,0 +1,83 @@
+/* ESTMM on a CPU.
+ *
+ *   dW[e] (+)= sum over p with e(p)=e of a[row p,:]^T b[row p,:]        a [*,O], b [*,I], dW [E,O,I] in panels
+ *
+ * Work-groups of one item: dimension 0 counts (expert, block of BLOCK_ROWS inputs), dimension 1 runs of block_panels
+ * panels of outputs, so that few experts also occupy all threads.  The forward product's loop with other parts:
+ * inputs are the broadcast side, a panel of a's columns the vector side, rows of the expert the contraction, in
+ * ascending order.  Padding comes out as zero, because a's columns beyond O are packed as zero.
+ *
+ * 2 P O I flops; a is read once per block of inputs, b once per run of panels, dW written once.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#define PANEL_SPACE __private
+#include "types.h"
+#include "ragged.h"
+#include "cpu/tile.h"
+
+/* Columns from .. from+columns-1 of rows first .. first+depth-1 in chunks [chunk][k][columns of the chunk]. */
+static inline void pack_inputs(int first, int depth, __global const int *index, __global const float *own,
+                               __global const float *received, int own_rows, int width, int from, int columns,
+                               float *packed)
+{
+    for (int k = 0; k < depth; k++) {
+        __global const float *row = ragged_row(first + k, index, own, received, own_rows, width) + from;
+        for (int c = 0; c < columns; c += ROWS) {
+            int height = tile_height(columns - c);
+            float *to = packed + c * depth + k * height;
+            if (columns - c >= ROWS)
+                for (int i = 0; i < ROWS; i++)
+                    to[i] = row[c + i];
+            else
+                for (int i = 0; i < height; i++)
+                    to[i] = row[min(c + i, columns - 1)];
+        }
+    }
+}
+
+/* Columns from .. from+PANEL-1 of the same rows, [k][PANEL], zero beyond the width. */
+static inline void pack_panel(int first, int depth, __global const int *index, __global const float *own,
+                              __global const float *received, int own_rows, int width, int from, float *block)
+{
+    for (int k = 0; k < depth; k++) {
+        __global const float *row = ragged_row(first + k, index, own, received, own_rows, width) + from;
+        STORE(tile_read(row, width - from), 2 * k, block);
+        STORE(tile_read(row + LANES, width - from - LANES), 2 * k + 1, block);
+    }
+}
+
+__kernel void estmm(struct motley__product_args args, __global const int *offsets,
+                    __global const int *index, __global const float *own, __global const float *received,
+                    __global const int *index_b, __global const float *own_b, __global const float *received_b,
+                    __global float *dw)
+{
+    float packed[BLOCK_ROWS * DEPTH];
+    float block[DEPTH * PANEL];
+    float sums[MAX_PANELS * BLOCK_ROWS * PANEL];
+    int blocks = (args.I + BLOCK_ROWS - 1) / BLOCK_ROWS, panels = (args.O + PANEL - 1) / PANEL;
+    int expert = get_group_id(0) / blocks, input = get_group_id(0) % blocks * BLOCK_ROWS;
+    int first = get_group_id(1) * args.block_panels, count = min(args.block_panels, panels - first);
+    int columns = min(BLOCK_ROWS, args.I - input);
+    struct ragged_tile rows = ragged_rows(args, offsets, args.first + expert);
+
+    for (int k = 0; k < rows.rows; k += DEPTH) {
+        int depth = min(DEPTH, rows.rows - k);
+        pack_inputs(rows.first + k, depth, index_b, own_b, received_b, args.own_rows_b, args.I, input, columns, packed);
+        for (int j = 0; j < count; j++) {
+            pack_panel(rows.first + k, depth, index, own, received, args.own_rows, args.O, (first + j) * PANEL, block);
+            tile_multiply(columns, depth, packed, block, k > 0, sums + j * BLOCK_ROWS * PANEL);
+        }
+    }
+    if (rows.rows == 0 && args.accumulate)
+        return;
+    for (int j = 0; j < count; j++) {
+        __global float *to = dw + (((size_t)expert * panels + first + j) * args.I + input) * PANEL;
+        const float *sum = sums + j * BLOCK_ROWS * PANEL;
+        for (int i = 0; i < 2 * columns; i++) {
+            VECTOR result = rows.rows > 0 ? LOAD(i, sum) : (VECTOR)0.0f;
+            if (args.accumulate)
+                result += LOAD(i, to);
+            STORE(result, i, to);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+/* From experts' outputs back to tokens.
+ *
+ *   combine   returned[j,:] = s o[p,:]                p = pair_received[j], s = weight[p] or 1
+ *   decode    y[t,:] (+)= sum_k, k ascending, of      s o[p,:]       p = pair_own[where[t,k] - own_begin], own pairs
+ *                                                     returned[j,:]  j = where[t,k], less the own pairs before it
+ *
+ * o [P,D], returned [rows,D], y [T,D], s = weights[t,k] or 1.  A product is rounded before it is added, here as
+ * on the other rank, so y does not depend on which rank had the expert.  Work-items as in cl/encode.cl.
+ * Bytes: combine 8 rows D; decode 4 (K+1) T D; flops 2 K T D: the bound is the memory.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "types.h"
+#include "vector.h"
+
+#define BLOCK (V == 16 ? 8 : 1) /* vectors of a token summed together: long runs of each row on CPUs */
+
+__kernel void combine(const struct motley__combine_args a, __global const float *restrict o,
+                      __global const int *restrict pair_received, __global const float *restrict weight,
+                      __global float *restrict returned)
+{
+    const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.rows);
+    for (int j = first; j < last; j++) {
+        const int p = pair_received[j];
+        const float s = weight ? weight[p] : 1.0f;
+        __global const float *from = o + (size_t)p * a.D;
+        __global float *to = returned + (size_t)j * a.D;
+        for (int c = get_global_id(0); c < a.D / V; c += get_global_size(0))
+            STORE(s * LOAD(from, c), to, c);
+    }
+}
+
+/* Whether a sorted position is one of the own pairs; the row it came back in when not. */
+static int is_own(const struct motley__decode_args a, int i)
+{
+    return i >= a.own_begin && i < a.own_end;
+}
+
+static int returned_row(const struct motley__decode_args a, int i)
+{
+    return i < a.own_begin ? i : i - (a.own_end - a.own_begin);
+}
+
+/* What pair n at sorted position i adds to its token's vector c. */
+static vec addend(const struct motley__decode_args a, int n, int i, int c, __global const int *pair_own,
+                  __global const float *o, __global const float *weights, __global const float *returned)
+{
+    if (!is_own(a, i))
+        return LOAD(returned + (size_t)returned_row(a, i) * a.D, c);
+    const vec product = (weights ? weights[n] : 1.0f) * LOAD(o + (size_t)pair_own[i - a.own_begin] * a.D, c);
+    return product;
+}
+
+/* y[t, vectors c .. c+count-1], count <= BLOCK. */
+static inline void decode_vectors(const struct motley__decode_args a, int t, int c, const int count,
+                                  __global const int *where, __global const int *pair_own, __global const float *o,
+                                  __global const float *weights, __global const float *returned, __global float *y)
+{
+    vec sum[BLOCK];
+    for (int b = 0; b < count; b++)
+        sum[b] = (vec)0;
+    for (int n = t * a.K; n < (t + 1) * a.K; n++) {
+        const int i = where[n];
+        for (int b = 0; i >= 0 && b < count; b++) /* below 0: a pair that was left out */
+            sum[b] += addend(a, n, i, c + b, pair_own, o, weights, returned);
+    }
+    __global float *to = y + (size_t)t * a.D;
+    for (int b = 0; b < count; b++)
+        STORE(a.accumulate ? LOAD(to, c + b) + sum[b] : sum[b], to, c + b);
+}
+
+__kernel void decode(const struct motley__decode_args a, __global const int *restrict where,
+                     __global const int *restrict pair_own, __global const float *restrict o,
+                     __global const float *restrict weights, __global const float *restrict returned,
+                     __global float *restrict y)
+{
+    const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.T), vectors = a.D / V;
+    for (int t = first; t < last; t++) {
+        int c = get_global_id(0) * BLOCK;
+        for (; c + BLOCK <= vectors; c += get_global_size(0) * BLOCK)
+            decode_vectors(a, t, c, BLOCK, where, pair_own, o, weights, returned, y);
+        for (int end = min(c + BLOCK, vectors); c < end; c++)
+            decode_vectors(a, t, c, 1, where, pair_own, o, weights, returned, y);
+    }
+}
+
+/* returned[j] = s[pair_received[j]]; one item per row. */
+__kernel void combine_scalars(const int rows, __global const float *restrict s,
+                              __global const int *restrict pair_received, __global float *restrict returned)
+{
+    const int j = get_global_id(0);
+    if (j < rows)
+        returned[j] = s[pair_received[j]];
+}
+
+/* out[t,k] = own pair: s[p], else returned[j], 0 for a pair that was left out; one item per pair. */
+__kernel void decode_scalars(const struct motley__decode_args a, __global const int *restrict where,
+                             __global const int *restrict pair_own, __global const float *restrict s,
+                             __global const float *restrict returned, __global float *restrict out)
+{
+    const int n = get_global_id(0);
+    if (n >= a.T * a.K)
+        return;
+    const int i = where[n];
+    if (i < 0)
+        out[n] = 0;
+    else
+        out[n] = is_own(a, i) ? s[pair_own[i - a.own_begin]] : returned[returned_row(a, i)];
+}

@@ -1,0 +1,185 @@
+/* The gate's choice of K experts per token with their weights, and its gradient.
+ *
+ *   p[t,:] = softmax(logits[t,:]);  chosen: the K largest logits, ties to the lower expert, descending
+ *   weights[t,k] = p[t,chosen k]  (/ their sum when normalized)
+ *
+ * One group of W work-items per token; logits come from cl/logits.cl.
+ *
+ *   W   work-items of a group, a power of two: 1 on CPUs (default), 32 to 128 on GPUs
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "types.h"
+#include "real.h"
+
+#ifndef W
+#define W 1
+#endif
+
+/* The sum over the W items' values, in a fixed order; every item gets it. */
+static real reduce_sum(real value, __local real *part)
+{
+#if W == 1
+    return value;
+#else
+    const int item = get_local_id(0);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    part[item] = value;
+    for (int width = W / 2; width > 0; width /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (item < width)
+            part[item] += part[item + width];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return part[0];
+#endif
+}
+
+/* Likewise the largest; NaN only when all are. */
+static real reduce_max(real value, __local real *part)
+{
+#if W == 1
+    return value;
+#else
+    const int item = get_local_id(0);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    part[item] = value;
+    for (int width = W / 2; width > 0; width /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (item < width)
+            part[item] = fmax(part[item], part[item + width]);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return part[0];
+#endif
+}
+
+/* pick[0..K) = the K largest keys in descending order, ties to the lower expert.  NaN logits have the lowest key. */
+#if W == 1
+/* Insertion: most experts fail the comparison with the K-th. */
+static void pick_largest(int E, int K, __local const real *key, __local int *pick)
+{
+    for (int e = 0; e < E; e++) {
+        if (e >= K && !(key[e] > key[pick[K - 1]]))
+            continue;
+        int k = min(e, K - 1);
+        for (; k > 0 && key[e] > key[pick[k - 1]]; k--)
+            pick[k] = pick[k - 1];
+        pick[k] = e;
+    }
+}
+#else
+/* An expert's rank is the number of better ones: E comparisons each, whatever K, and no item waits for another. */
+static void pick_largest(int E, int K, __local const real *key, __local int *pick)
+{
+    for (int e = get_local_id(0); e < E; e += W) {
+        const real mine = key[e];
+        int rank = 0;
+        for (int j = 0; j < e; j++)
+            rank += key[j] >= mine;
+        for (int j = e + 1; j < E; j++)
+            rank += key[j] > mine;
+        if (rank < K)
+            pick[rank] = e;
+    }
+}
+#endif
+
+/* Softmax, choice, weights.
+ *
+ *   key, power [E], part [W], pick [K]   __local scratch
+ *   forced [T,K] gives the experts, or is NULL; one outside 0..E-1 becomes -1 with weight 0
+ *
+ * Bytes 8 T E read, 4 T (E + 2K + 1) written; E exponentials a token. */
+__kernel __attribute__((reqd_work_group_size(W, 1, 1)))
+void gate_select(const struct motley__gate_args a, __global const real *restrict logits,
+                 __global const int *restrict forced, __global float *restrict p, __global float *restrict lse,
+                 __global int *restrict indices, __global float *restrict weights, __local real *key,
+                 __local real *power, __local real *part, __local int *pick)
+{
+    const size_t t = get_group_id(0);
+    const int item = get_local_id(0);
+    logits += t * a.stride;
+
+    real most = -INFINITY;
+    for (int e = item; e < a.E; e += W) {
+        const real l = logits[e];
+        key[e] = isnan(l) ? (real)-INFINITY : l;
+        most = fmax(most, key[e]);
+    }
+    most = reduce_max(most, part);
+    real sum = 0;
+    for (int e = item; e < a.E; e += W) {
+        power[e] = exp(logits[e] - most);
+        sum += power[e];
+    }
+    sum = reduce_sum(sum, part);
+    for (int e = item; e < a.E; e += W)
+        p[t * a.E + e] = power[e] / sum;
+    if (item == 0)
+        lse[t] = most + log(sum);
+
+    if (forced)
+        for (int k = item; k < a.K; k += W) {
+            const int e = forced[t * a.K + k];
+            pick[k] = e >= 0 && e < a.E ? e : -1;
+        }
+    else
+        pick_largest(a.E, a.K, key, pick);
+    barrier(CLK_LOCAL_MEM_FENCE);
+
+    if (a.normalize) {
+        sum = 0;
+        for (int k = 0; k < a.K; k++)
+            sum += pick[k] < 0 ? 0 : power[pick[k]];
+    }
+    for (int k = item; k < a.K; k += W) {
+        indices[t * a.K + k] = pick[k];
+        weights[t * a.K + k] = pick[k] < 0 ? 0 : power[pick[k]] / sum;
+    }
+}
+
+/* dlogits[t,:] from the gradient of the K weights, src/layer/gate.h.
+ *
+ *   dp [E], part [W]   __local scratch
+ *
+ * Bytes 4 T (2E + 3K + 1), about 5 T E flops. */
+__kernel __attribute__((reqd_work_group_size(W, 1, 1)))
+void gate_backward(const struct motley__gate_gradient_args a, __global const float *restrict p,
+                   __global const float *restrict lse, __global const int *restrict indices,
+                   __global const float *restrict weights, __global const float *restrict dweights,
+                   __global const float *restrict balance, __global float *restrict dlogits, __local real *dp,
+                   __local real *part)
+{
+    const size_t t = get_group_id(0);
+    const int item = get_local_id(0);
+    p += t * a.E;
+    for (int e = item; e < a.E; e += W)
+        dp[e] = balance ? balance[e] : 0;
+    barrier(CLK_LOCAL_MEM_FENCE);
+
+    if (item == 0) { /* a forced expert may be named twice: its gradients add, in the order of k */
+        real inner = 0, sum = 1;
+        if (a.normalize) {
+            sum = 0;
+            for (int k = 0; k < a.K; k++) {
+                const int e = indices[t * a.K + k];
+                sum += e < 0 ? 0 : p[e];
+                inner += (real)weights[t * a.K + k] * dweights[t * a.K + k];
+            }
+        }
+        for (int k = 0; k < a.K; k++) {
+            const int e = indices[t * a.K + k];
+            if (e >= 0)
+                dp[e] += (dweights[t * a.K + k] - inner) / sum;
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+
+    real dot = 0;
+    for (int e = item; e < a.E; e += W)
+        dot += p[e] * dp[e];
+    dot = reduce_sum(dot, part);
+    const real z = a.z * 2 * lse[t];
+    for (int e = item; e < a.E; e += W)
+        dlogits[t * a.E + e] = p[e] * (dp[e] - dot + z);
+}

@@ -1,0 +1,100 @@
+/* The sums of the gate's auxiliary losses over this rank's tokens.
+ *
+ *   sums[e] = sum_t p[t,e];  sums[E+e] = number of t with indices[t,0] == e;  sums[2E] = sum_t lse[t]^2;  sums[2E+1] = T
+ *
+ * p [T,E], lse [T], indices [T,K].  A group has X x Y items, each COLUMNS neighbouring experts and every Yth
+ * token; items add 64 tokens at a time to their totals, then the Y totals are added in order.  The group after
+ * the last expert's sums lse.  Bytes 4 T (E + groups + 1), 2 T E additions.
+ *
+ *   X, Y, COLUMNS   1, 1, 16 on CPUs (default), 32, 8, 1 on GPUs
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "types.h"
+#include "real.h"
+
+#ifndef X
+#define X 1
+#endif
+#ifndef Y
+#define Y 1
+#endif
+#ifndef COLUMNS
+#define COLUMNS 16
+#endif
+#define BLOCK 64
+
+/* total[c] += ..., share[c] += ... over up to BLOCK tokens t, t + Y, ... */
+static void add_block(const struct motley__losses_args a, __global const float *p, __global const int *indices, int e,
+                      int t, real *total, real *share)
+{
+    real sum[COLUMNS] = {0}, count[COLUMNS] = {0};
+    for (int i = 0; i < BLOCK && t < a.T; i++, t += Y) {
+        const int chosen = indices[(size_t)t * a.K];
+        for (int c = 0; c < COLUMNS; c++)
+            if (e + c < a.E) {
+                sum[c] += p[(size_t)t * a.E + e + c];
+                count[c] += chosen == e + c;
+            }
+    }
+    for (int c = 0; c < COLUMNS; c++) {
+        total[c] += sum[c];
+        share[c] += count[c];
+    }
+}
+
+static void sum_experts(const struct motley__losses_args a, __global const float *p, __global const int *indices,
+                        __global float *sums, __local real *part)
+{
+    const int x = get_local_id(0), y = get_local_id(1);
+    const int e = (get_group_id(0) * X + x) * COLUMNS;
+    real total[COLUMNS] = {0}, share[COLUMNS] = {0};
+    for (int t = y; t < a.T; t += Y * BLOCK)
+        add_block(a, p, indices, e, t, total, share);
+    for (int c = 0; c < COLUMNS; c++) {
+        part[2 * ((y * X + x) * COLUMNS + c)] = total[c];
+        part[2 * ((y * X + x) * COLUMNS + c) + 1] = share[c];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int c = 0; y == 0 && c < COLUMNS && e + c < a.E; c++) {
+        real sum = 0, count = 0;
+        for (int i = 0; i < Y; i++) {
+            sum += part[2 * ((i * X + x) * COLUMNS + c)];
+            count += part[2 * ((i * X + x) * COLUMNS + c) + 1];
+        }
+        sums[e + c] = sum;
+        sums[a.E + e + c] = count;
+    }
+}
+
+static void sum_lse(const struct motley__losses_args a, __global const float *lse, __global float *sums,
+                    __local real *part)
+{
+    const int item = get_local_id(1) * X + get_local_id(0);
+    real total = 0;
+    for (int t = item; t < a.T; t += X * Y * BLOCK) {
+        real sum = 0;
+        for (int i = 0; i < BLOCK && t + i * X * Y < a.T; i++)
+            sum += (real)lse[t + i * X * Y] * lse[t + i * X * Y];
+        total += sum;
+    }
+    part[item] = total;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (item == 0) {
+        total = 0;
+        for (int i = 0; i < X * Y; i++)
+            total += part[i];
+        sums[2 * a.E] = total;
+        sums[2 * a.E + 1] = a.T;
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(X, Y, 1)))
+void losses_sums(const struct motley__losses_args a, __global const float *restrict p, __global const float *restrict lse,
+                 __global const int *restrict indices, __global float *restrict sums)
+{
+    __local real part[2 * X * Y * COLUMNS];
+    if (get_group_id(0) + 1 < get_num_groups(0))
+        sum_experts(a, p, indices, sums, part);
+    else
+        sum_lse(a, lse, sums, part);
+}

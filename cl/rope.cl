@@ -1,0 +1,26 @@
+/* Rotary positions: of every head the pairs (i, i + pairs) turn by the angle position * theta^(-i/pairs).
+ *
+ *   x[i]        <- x[i] cos - sign x[i + pairs] sin
+ *   x[i + pairs] <- x[i + pairs] cos + sign x[i] sin
+ *
+ * x [T, heads, 2 pairs] in place; table [positions, 2 pairs]: the cosines of a position, then its sines.  Row t is at
+ * position past + t % S.  A work-item turns one row of one head.  Bytes 8 T heads 2 pairs; V divides pairs.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "lanes.h"
+#include "model.h"
+
+__kernel void rope(const struct motley__rope_args a, __global const float *restrict table, __global float *restrict x)
+{
+    const int head = get_global_id(0), t = get_global_id(1);
+    if (head >= a.heads || t >= a.T)
+        return;
+    table += (size_t)(a.past + t % a.S) * 2 * a.pairs;
+    x += ((size_t)t * a.heads + head) * 2 * a.pairs;
+    for (int i = 0; i < a.pairs; i += V) {
+        const vec c = READ(table + i), s = READ(table + a.pairs + i) * a.sign;
+        const vec low = READ(x + i), high = READ(x + a.pairs + i);
+        WRITE(low * c - high * s, x + i);
+        WRITE(high * c + low * s, x + a.pairs + i);
+    }
+}

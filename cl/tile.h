@@ -1,0 +1,74 @@
+/* A square tile of a product by one work-group, through local memory: the portable form.
+ *
+ *     sum[i][j] += sum over k < GROUP of a[k][y + i GROUP] b[k][x + j GROUP]
+ *
+ * GROUP x GROUP work-items, each with ITEM x ITEM sums of rows y + i GROUP and columns x + j GROUP, so that neighbouring
+ * items read neighbouring words of local memory and write neighbouring words of the output.  Both operands lie in
+ * local memory as [k][TILE + 1]; the odd pitch keeps transposing stores off one bank.
+ *
+ *     GROUP   side of the work-group (-D): 16, or 8 on devices that hold no 256 items
+ *     ITEM    sums of one item in each direction (-D)
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_CL_TILE_H
+#define MOTLEY_CL_TILE_H
+
+#ifndef GROUP
+#define GROUP 16
+#endif
+#ifndef ITEM
+#define ITEM 4
+#endif
+#define TILE (GROUP * ITEM)
+#define PITCH (TILE + 1)
+#define TILE_FLOATS (GROUP * PITCH)
+
+static inline void tile_clear(float sum[ITEM][ITEM])
+{
+#pragma unroll
+    for (int i = 0; i < ITEM; i++)
+#pragma unroll
+        for (int j = 0; j < ITEM; j++)
+            sum[i][j] = 0.0f;
+}
+
+static inline void tile_multiply(__local const float *a, __local const float *b, int x, int y, float sum[ITEM][ITEM])
+{
+#pragma unroll
+    for (int k = 0; k < GROUP; k++) {
+        float left[ITEM], right[ITEM];
+#pragma unroll
+        for (int i = 0; i < ITEM; i++) {
+            left[i] = a[k * PITCH + y + i * GROUP];
+            right[i] = b[k * PITCH + x + i * GROUP];
+        }
+#pragma unroll
+        for (int i = 0; i < ITEM; i++)
+#pragma unroll
+            for (int j = 0; j < ITEM; j++)
+                sum[i][j] += left[i] * right[j];
+    }
+}
+
+/* Operand whose contraction index is contiguous: row[i][k] -> tile [k][row].  Item (x, y) fetches k = from + x of the
+ * rows y + i GROUP, given as pointers (NULL: zero). */
+static inline void tile_fetch_rows(__global const float *const row[ITEM], int from, int depth, int x, int y,
+                                   __local float *tile)
+{
+#pragma unroll
+    for (int i = 0; i < ITEM; i++)
+        tile[x * PITCH + y + i * GROUP] = row[i] && from + x < depth ? row[i][from + x] : 0.0f;
+}
+
+/* Operand whose other index is contiguous: line[column] for k = y of this step -> tile [k][column]; NULL: zero. */
+static inline void tile_fetch_columns(__global const float *line, int column, int columns, int x, int y,
+                                      __local float *tile)
+{
+#pragma unroll
+    for (int i = 0; i < ITEM; i++) {
+        int c = column + x + i * GROUP;
+        tile[y * PITCH + x + i * GROUP] = line && c < columns ? line[c] : 0.0f;
+    }
+}
+
+#endif

@@ -1,0 +1,88 @@
+/* Argument structs shared by the kernels (OpenCL C) and the host (C11): 4-byte members only, so both
+ * compilers lay them out alike.  Device addresses are separate kernel arguments.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_CL_TYPES_H
+#define MOTLEY_CL_TYPES_H
+
+/* enum motley_activation of include/motley/plan.h, for kernels; NONE for plain products. */
+#define MOTLEY__ACT_RELU 0
+#define MOTLEY__ACT_GELU 1
+#define MOTLEY__ACT_SILU 2
+#define MOTLEY__ACT_SWIGLU 3
+#define MOTLEY__ACT_NONE 4
+
+/* A product over rows sorted by expert; used by esmm, esmm_transposed, estmm, ess. */
+struct motley__product_args {
+    int first;      /* first local expert of this launch (a weight segment) */
+    int experts;    /* experts of this launch */
+    int rows;       /* P, when there is no offsets array: one expert holds all rows */
+    int O, I;       /* the matrices are [O,I] */
+    int own_rows;   /* row sources: index below this reads `own`, above it `received` */
+    int own_rows_b; /* the same for the second row source of estmm */
+    int activation; /* MOTLEY__ACT_* */
+    int accumulate; /* 1: add to the output */
+    int block_panels; /* family cpu: panels of outputs one work-group computes */
+};
+
+struct motley__activation_args {
+    int P, F;
+    int activation; /* MOTLEY__ACT_* */
+};
+
+/* The gate: logits_tile, logits_group, gate_select. */
+struct motley__gate_args {
+    int T, D, E, K;
+    int stride;     /* logits of one token: E rounded up; the rest is scratch */
+    int block;      /* logits_tile: experts of one work-group */
+    int normalize;  /* 1: the K weights are divided by their sum */
+};
+
+struct motley__gate_gradient_args {
+    int T, E, K;
+    int normalize;
+    float z;        /* z-loss: coefficient / tokens */
+};
+
+struct motley__route_args {
+    int N, E;
+    int chunk;      /* pairs of one chunk */
+    int chunks;
+};
+
+/* Row movers: encode, combine, decode.  A work-item (column) moves `per_item` neighbouring rows. */
+struct motley__encode_args {
+    int D, K;
+    int rows, per_item;
+    int own_begin, own_end;
+};
+
+struct motley__combine_args {
+    int D;
+    int rows, per_item;
+};
+
+struct motley__decode_args {
+    int D, K;
+    int T, per_item;
+    int own_begin, own_end;
+    int accumulate; /* 1: add to y */
+};
+
+/* Pairs of one source and one expert; see src/layer/encode.h. */
+struct motley__segment {
+    int pair, count;    /* pairs pair .. pair+count-1 of the receiver */
+    int from;           /* first received row; of an own segment: first sorted position */
+    int own;
+};
+
+struct motley__place_args {
+    int K, segments;
+    int own_rows, own_begin;
+};
+
+struct motley__losses_args {
+    int T, E, K;
+};
+
+#endif

@@ -1,0 +1,221 @@
+/* Which kernel family a device runs: the first whose products agree with the scalar twin.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "layer/admit.h"
+#include "layer/esmm.h"
+#include "layer/estmm.h"
+#include "layer/product.h"
+#include "layer/ref.h"
+
+/* Sizes that no tile divides, several tiles in each direction, more than one contraction block, an empty expert. */
+enum { E = 3, P = 163, O = 69, I = 261 };
+static const int OFFSETS[E + 1] = {0, 8, 8, P};
+static const double LIMIT = 1e-5;
+
+/* One trial's tensors, on the host and on the device. */
+struct trial {
+    struct motley__device *device;
+    float *x, *g, *w, *w3, *bias;               /* owned: inputs [P,I] [P,O] [E,O,I] [E,O,I] [E,O] */
+    float *got, *expected;                      /* owned: results, room for the largest */
+    struct motley__buffer *dx, *dg, *dbias, *dy, *offsets;
+    struct motley__matrix *dw, *dw3;
+    double error;                               /* the largest seen */
+};
+
+static float *random_floats(size_t count, uint64_t stream)
+{
+    float *values = malloc(count * sizeof(float));
+    for (size_t i = 0; values && i < count; i++)
+        values[i] = (float)motley__random_uniform(1, stream, i) - 0.5f;
+    return values;
+}
+
+static int upload(struct motley__device *device, const void *host, size_t bytes, struct motley__buffer **buffer,
+                  struct motley_error *error)
+{
+    int status = motley__buffer_create(device, bytes, buffer, error);
+    return status ? status : motley__buffer_write(*buffer, 0, host, bytes, error);
+}
+
+static int upload_matrix(struct motley__device *device, const float *w, struct motley__matrix **matrix,
+                         struct motley_error *error)
+{
+    int status = motley__matrix_create(device, E, O, I, motley__esmm_panel(device), NULL, matrix, error);
+    for (int e = 0; e < E && !status; e++)
+        status = motley__matrix_set(*matrix, e, w + (size_t)e * O * I, error);
+    return status;
+}
+
+static void close_trial(struct trial *t)
+{
+    motley__matrix_destroy(t->dw3);
+    motley__matrix_destroy(t->dw);
+    motley__buffer_destroy(t->offsets);
+    motley__buffer_destroy(t->dy);
+    motley__buffer_destroy(t->dbias);
+    motley__buffer_destroy(t->dg);
+    motley__buffer_destroy(t->dx);
+    free(t->expected);
+    free(t->got);
+    free(t->bias);
+    free(t->w3);
+    free(t->w);
+    free(t->g);
+    free(t->x);
+}
+
+static int open_trial(struct trial *t, struct motley_error *error)
+{
+    size_t rows = (size_t)P * (O > I ? O : I), weights = (size_t)E * O * I, most = rows > weights ? rows : weights;
+    t->x = random_floats((size_t)P * I, 0);
+    t->g = random_floats((size_t)P * O, 1);
+    t->w = random_floats(weights, 2);
+    t->w3 = random_floats(weights, 3);
+    t->bias = random_floats((size_t)E * O, 4);
+    t->got = random_floats(most, 5);
+    t->expected = random_floats(most, 5);
+    if (!t->x || !t->g || !t->w || !t->w3 || !t->bias || !t->got || !t->expected)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory while checking kernels");
+    int status = upload(t->device, t->x, sizeof(float) * P * I, &t->dx, error);
+    if (!status)
+        status = upload(t->device, t->g, sizeof(float) * P * O, &t->dg, error);
+    if (!status)
+        status = upload(t->device, t->bias, sizeof(float) * E * O, &t->dbias, error);
+    if (!status)
+        status = upload(t->device, OFFSETS, sizeof OFFSETS, &t->offsets, error);
+    if (!status)
+        status = motley__buffer_create(t->device, sizeof(float) * rows, &t->dy, error);
+    if (!status)
+        status = upload_matrix(t->device, t->w, &t->dw, error);
+    if (!status)
+        status = upload_matrix(t->device, t->w3, &t->dw3, error);
+    return status;
+}
+
+/* The norm of the difference over the norm of the reference. */
+static int compare(struct trial *t, const char *what, size_t count, struct motley_error *error)
+{
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        double d = (double)t->got[i] - t->expected[i];
+        difference += d * d;
+        norm += (double)t->expected[i] * t->expected[i];
+    }
+    double found = sqrt(difference / norm);
+    if (!(found < LIMIT))
+        return motley__fail(error, MOTLEY_E_BUILD, "%s is off by %.1e, at most %.0e is right", what, found, LIMIT);
+    t->error = found > t->error ? found : t->error;
+    return 0;
+}
+
+static int try_forward(struct trial *t, int activation, struct motley_error *error)
+{
+    int swiglu = activation == MOTLEY__ACT_SWIGLU;
+    struct motley__esmm esmm = {.w = t->dw, .w3 = swiglu ? t->dw3 : NULL, .bias = swiglu ? NULL : t->dbias,
+                                .ragged = {E, P, t->offsets}, .x = {.own = t->dx, .own_rows = P},
+                                .activation = activation, .y = t->dy};
+    struct motley__ref_esmm ref = {.E = E, .P = P, .O = O, .I = I, .offsets = OFFSETS, .x = {.own = t->x},
+                                   .w = t->w, .w3 = t->w3, .bias = swiglu ? NULL : t->bias, .activation = activation,
+                                   .y = t->expected};
+    int status = motley__esmm(t->device, &esmm, error);
+    if (!status)
+        status = motley__buffer_read(t->dy, 0, t->got, sizeof(float) * P * O, error);
+    if (status)
+        return status;
+    motley__ref_esmm(&ref);
+    return compare(t, swiglu ? "esmm with swiglu" : "esmm", (size_t)P * O, error);
+}
+
+static int try_transposed(struct trial *t, struct motley_error *error)
+{
+    struct motley__esmm esmm = {.w = t->dw, .ragged = {E, P, t->offsets}, .x = {.own = t->dg, .own_rows = P},
+                                .activation = MOTLEY__ACT_NONE, .y = t->dy};
+    struct motley__ref_esmm ref = {.E = E, .P = P, .O = O, .I = I, .offsets = OFFSETS, .x = {.own = t->g},
+                                   .w = t->w, .y = t->expected};
+    int status = motley__esmm_transposed(t->device, &esmm, error);
+    if (!status)
+        status = motley__buffer_read(t->dy, 0, t->got, sizeof(float) * P * I, error);
+    if (status)
+        return status;
+    motley__ref_esmm_transposed(&ref);
+    return compare(t, "esmm_transposed", (size_t)P * I, error);
+}
+
+static int try_estmm(struct trial *t, struct motley_error *error)
+{
+    struct motley__estmm estmm = {.ragged = {E, P, t->offsets}, .a = {.own = t->dg, .own_rows = P},
+                                  .b = {.own = t->dx, .own_rows = P}, .dw = t->dw};
+    struct motley__ref_rows a = {.own = t->g}, b = {.own = t->x};
+    int status = motley__estmm(t->device, &estmm, error);
+    for (int e = 0; e < E && !status; e++)
+        status = motley__matrix_get(t->dw, e, t->got + (size_t)e * O * I, error);
+    if (status)
+        return status;
+    motley__ref_estmm(E, P, O, I, OFFSETS, &a, &b, 0, t->expected);
+    return compare(t, "estmm", (size_t)E * O * I, error);
+}
+
+/* Build and check the device's present family. */
+static int try_family(struct motley__device *device, double *found, struct motley_error *error)
+{
+    struct trial trial = {.device = device};
+    int status = open_trial(&trial, error);
+    if (!status)
+        status = try_forward(&trial, MOTLEY__ACT_RELU, error);
+    if (!status)
+        status = try_forward(&trial, MOTLEY__ACT_SWIGLU, error);
+    if (!status)
+        status = try_transposed(&trial, error);
+    if (!status)
+        status = try_estmm(&trial, error); /* last: it overwrites the weights */
+    *found = trial.error;
+    close_trial(&trial);
+    return status;
+}
+
+static void say_why(struct motley__device *device, const char *rejected, double found)
+{
+    struct motley_device_info *info = &device->info;
+    char what[64];
+    if (motley__product_cpu(device))
+        snprintf(what, sizeof what, "%d-wide register tiles", motley__product_lanes(device));
+    else
+        snprintf(what, sizeof what, "%dx%d tiles in local memory",
+                 motley__product_group(device) * MOTLEY__GENERIC_ITEM,
+                 motley__product_group(device) * MOTLEY__GENERIC_ITEM);
+    snprintf(info->why, sizeof info->why, "%s: %s, checked to %.0e%s%.120s", info->family, what, found,
+             rejected[0] ? ", because " : "", rejected);
+}
+
+int motley__admit(struct motley__device *device, struct motley_error *error)
+{
+    static const char *const FAMILIES[] = {"cpu", "generic"};
+    const char *only = getenv("MOTLEY_FAMILY");
+    char rejected[1024] = "";
+
+    for (size_t f = 0; f < sizeof FAMILIES / sizeof *FAMILIES; f++) {
+        struct motley_error reason = {0};
+        double found;
+        if ((only && strcmp(only, FAMILIES[f])) || (!strcmp(FAMILIES[f], "cpu") && !device->is_cpu))
+            continue;
+        snprintf(device->info.family, sizeof device->info.family, "%s", FAMILIES[f]);
+        if (!try_family(device, &found, &reason)) {
+            say_why(device, rejected, found);
+            return 0;
+        }
+        size_t used = strlen(rejected);
+        snprintf(rejected + used, sizeof rejected - used, "%s%s: %.400s", used ? "; " : "", FAMILIES[f], reason.text);
+    }
+    device->info.family[0] = '\0';
+    return motley__fail(error, MOTLEY_E_BUILD, "no kernel family runs on %s%s%s: %s", device->info.name,
+                        only ? " with MOTLEY_FAMILY=" : "", only ? only : "",
+                        rejected[0] ? rejected : "the candidates are cpu (on CPU devices only) and generic");
+}

@@ -1,0 +1,150 @@
+/* What each operator of the backward list does: the forward's exchange mirrored, dy out and dx back.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include "layer/decode.h"
+#include "layer/gate.h"
+#include "layer/state.h"
+
+#define FLOATS(n) ((size_t)(n) * sizeof(float))
+
+/* dy rows go where x rows went. */
+int motley__backward_encode(void *self, struct motley_error *error)
+{
+    motley_layer *layer = self;
+    const struct motley__row_numbers *rows = &layer->rows;
+    const size_t D = (size_t)layer->shape.D;
+    struct motley__buffer **scratch = layer->scratch->buffer;
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, FLOATS(rows->S * D), error);
+
+    if (!status)
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DY, FLOATS(rows->M * D), error);
+    if (!status)
+        status = motley__encode(layer->context->device, &(struct motley__encode){
+            .D = layer->shape.D, .K = layer->shape.K, .rows = rows->S, .own_begin = rows->own_begin,
+            .own_end = rows->own_end, .x = layer->dy, .order = layer->saved[MOTLEY__SAVED_ORDER],
+            .send = scratch[MOTLEY__SCRATCH_SEND]}, error);
+    return status;
+}
+
+int motley__backward_dispatch(void *self, struct motley_error *error)
+{
+    motley_layer *layer = self;
+    struct motley__buffer **scratch = layer->scratch->buffer;
+
+    return motley__transfer_begin(layer->dispatch_back, (struct motley__part[]){
+        {layer->shape.D, scratch[MOTLEY__SCRATCH_SEND], scratch[MOTLEY__SCRATCH_DY]}}, layer->send_rows,
+        layer->receive_rows, error);
+}
+
+int motley__backward_experts(void *self, struct motley_error *error)
+{
+    motley_layer *layer = self;
+    const struct motley__row_numbers *rows = &layer->rows;
+    const size_t P = (size_t)rows->P, F = (size_t)layer->shape.F, D = (size_t)layer->shape.D;
+    struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_U, FLOATS(P * F), error);
+
+    if (!status)
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_H, FLOATS(P * F), error);
+    if (!status)
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_O, FLOATS(P * D), error);
+    if (!status)
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DW, FLOATS(P), error);
+    if (!status)
+        status = motley__experts_backward(layer->experts, &(struct motley__expert_step){
+            .ragged = {layer->E_local, rows->P, saved[MOTLEY__SAVED_OFFSETS]},
+            .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], rows->T, saved[MOTLEY__SAVED_INDEX]},
+            .dy = {layer->dy, scratch[MOTLEY__SCRATCH_DY], rows->T, saved[MOTLEY__SAVED_INDEX]},
+            .pre = saved[MOTLEY__SAVED_PRE], .pre3 = layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL,
+            .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O], .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT],
+            .u = scratch[MOTLEY__SCRATCH_U], .dw = scratch[MOTLEY__SCRATCH_DW]}, error);
+    return status;
+}
+
+/* dx of each pair, and the gradient of its routing weight, in the order the rows came. */
+int motley__backward_gather(void *self, struct motley_error *error)
+{
+    motley_layer *layer = self;
+    const struct motley__row_numbers *rows = &layer->rows;
+    const size_t D = (size_t)layer->shape.D;
+    struct motley__buffer **scratch = layer->scratch->buffer;
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, FLOATS(rows->M * D), error);
+
+    if (!status)
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK_SCALARS, FLOATS(rows->M), error);
+    if (!status)
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, FLOATS(rows->S * D), error);
+    if (!status)
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED_SCALARS, FLOATS(rows->S), error);
+    if (!status)
+        status = motley__combine(layer->context->device, &(struct motley__combine){
+            .rows = rows->M, .D = layer->shape.D, .o = scratch[MOTLEY__SCRATCH_O],
+            .pair_received = layer->saved[MOTLEY__SAVED_PAIR_RECEIVED], .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
+    if (!status)
+        status = motley__combine_scalars(layer->context->device, rows->M, scratch[MOTLEY__SCRATCH_DW],
+                                         layer->saved[MOTLEY__SAVED_PAIR_RECEIVED], scratch[MOTLEY__SCRATCH_BACK_SCALARS],
+                                         error);
+    return status;
+}
+
+int motley__backward_combine(void *self, struct motley_error *error)
+{
+    motley_layer *layer = self;
+    struct motley__buffer **scratch = layer->scratch->buffer;
+
+    return motley__transfer_begin(layer->combine_back, (struct motley__part[]){
+        {layer->shape.D, scratch[MOTLEY__SCRATCH_BACK], scratch[MOTLEY__SCRATCH_RETURNED]},
+        {1, scratch[MOTLEY__SCRATCH_BACK_SCALARS], scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]}}, layer->receive_rows,
+        layer->send_rows, error);
+}
+
+/* dx through the experts, and dweights [T,K]. */
+int motley__backward_decode(void *self, struct motley_error *error)
+{
+    motley_layer *layer = self;
+    const struct motley__row_numbers *rows = &layer->rows;
+    struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    const struct motley__decode decode = {
+        .T = rows->T, .K = layer->shape.K, .D = layer->shape.D, .own_begin = rows->own_begin, .own_end = rows->own_end,
+        .where = saved[MOTLEY__SAVED_WHERE], .pair_own = saved[MOTLEY__SAVED_PAIR_OWN], .o = scratch[MOTLEY__SCRATCH_O],
+        .returned = rows->S ? scratch[MOTLEY__SCRATCH_RETURNED] : NULL, .accumulate = layer->accumulate, .y = layer->dx};
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DWEIGHTS, FLOATS(rows->N), error);
+
+    if (!status)
+        status = motley__decode(layer->context->device, &decode, error);
+    if (!status)
+        status = motley__decode_scalars(layer->context->device, &decode, scratch[MOTLEY__SCRATCH_DW],
+                                        rows->S ? scratch[MOTLEY__SCRATCH_RETURNED_SCALARS] : NULL,
+                                        scratch[MOTLEY__SCRATCH_DWEIGHTS], error);
+    return status;
+}
+
+/* Through the softmax: dgate = dlogits^T x, dx += dlogits gate. */
+int motley__backward_gate(void *self, struct motley_error *error)
+{
+    motley_layer *layer = self;
+    const int T = layer->rows.T, E = layer->shape.E, losses = motley__layer_has_losses(layer);
+    const double tokens = losses ? layer->loss_sums[2 * E + 1] : 0;
+    struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DLOGITS, FLOATS((size_t)T * (size_t)E), error);
+
+    if (!status && losses)
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BALANCE, FLOATS(E), error);
+    if (!status && losses)
+        status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_BALANCE], 0, layer->balance_host, FLOATS(E), error);
+    if (!status)
+        status = motley__gate_backward(layer->context->device, &(struct motley__gate_backward){
+            .T = T, .E = E, .K = layer->shape.K, .normalize = layer->shape.normalize, .p = saved[MOTLEY__SAVED_P],
+            .lse = saved[MOTLEY__SAVED_LSE], .indices = saved[MOTLEY__SAVED_INDICES],
+            .weights = saved[MOTLEY__SAVED_WEIGHTS], .dweights = scratch[MOTLEY__SCRATCH_DWEIGHTS],
+            .balance = losses ? scratch[MOTLEY__SCRATCH_BALANCE] : NULL,
+            .z = tokens > 0 ? (float)(layer->losses.z_coefficient / tokens) : 0,
+            .dlogits = scratch[MOTLEY__SCRATCH_DLOGITS]}, error);
+    if (!status)
+        status = motley__linear_gradient(layer->gate, T, scratch[MOTLEY__SCRATCH_DLOGITS], layer->x, 0, error);
+    if (!status)
+        status = motley__linear_backward(layer->gate, T, scratch[MOTLEY__SCRATCH_DLOGITS], 1, layer->dx, error);
+    return status;
+}

@@ -1,0 +1,38 @@
+/* ESMM, the expert-specific matrix multiply (HEXA-MoE, arXiv 2411.01288, section 3):
+ *
+ *   forward      y[p,:] = act(x[row p,:] . W[e(p)]^T + b[e(p)])          x [*,I], W [E,O,I], y [P,O]
+ *   swiglu       y[p,:] = silu(x W^T) * (x W3^T)                         one pass over x for both
+ *   transposed   y[p,:] = g[row p,:] . W[e(p)]                           g [*,O], y [P,I]
+ *
+ * One ragged launch per weight segment over all local experts; both directions read the same copy of
+ * the weights.  Families: cl/esmm.cl (generic), cl/cpu/esmm.cl.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_LAYER_ESMM_H
+#define MOTLEY_LAYER_ESMM_H
+
+#include "cl/types.h"
+#include "layer/matrix.h"
+#include "layer/rows.h"
+
+struct motley__esmm {
+    const struct motley__matrix *w;
+    const struct motley__matrix *w3;        /* swiglu only */
+    const struct motley__buffer *bias;      /* [E,O] or NULL */
+    struct motley__ragged ragged;
+    struct motley__rows x;
+    int activation;                         /* MOTLEY__ACT_*; transposed: NONE */
+    int accumulate;                         /* 1: y += ... (activation NONE) */
+    struct motley__buffer *pre;             /* [P,O] x W^T + b kept for backward, or NULL */
+    struct motley__buffer *pre3;            /* [P,O] x W3^T, swiglu, or NULL */
+    struct motley__buffer *y;
+};
+
+/* Enqueued, not waited for. */
+int motley__esmm(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error);
+int motley__esmm_transposed(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error);
+
+/* The panel width of the device's family, for motley__matrix_create. */
+int motley__esmm_panel(const struct motley__device *device);
+
+#endif

@@ -1,0 +1,123 @@
+/* The gate; the contract is gate.h, the kernels cl/logits.cl (the product) and cl/gate.cl (the choice).
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "cl/types.h"
+#include "device/program.h"
+#include "device/queue.h"
+#include "layer/gate.h"
+#include "layer/real.h"
+
+/* Experts of a CPU work-group's widest register tile: rows of logits are padded to it. */
+enum { MOST_LANES = 16 };
+/* Tokens of a work-group, and experts of a GPU's. */
+enum { TILE = 64 };
+
+/* Bytes of a number that a sum is taken in; with float every logit has its rounding error beside it, which
+ * makes the scratch equally large. */
+static size_t real_bytes(int single)
+{
+    return single ? sizeof(cl_float) : sizeof(cl_double);
+}
+
+static int stride(int E)
+{
+    return (E + MOST_LANES - 1) / MOST_LANES * MOST_LANES;
+}
+
+size_t motley__gate_scratch_bytes(const struct motley__device *device, int T, int E)
+{
+    (void)device;
+    return (size_t)T * (size_t)stride(E) * sizeof(cl_double);
+}
+
+/* Work-items that share a token. */
+static int group_items(const struct motley__device *device, int E)
+{
+    if (!device->info.is_gpu)
+        return 1;
+    int items = 32;
+    while (items < E && items < 128)
+        items *= 2;
+    return items;
+}
+
+static int is_single(const struct motley__device *device, int single)
+{
+    return single || !motley__has_double(device);
+}
+
+static int launch_logits(struct motley__device *device, const struct motley__gate_forward *gate,
+                         struct motley__gate_args args, int single, struct motley_error *error)
+{
+    const int gpu = device->info.is_gpu;
+    const int wide = device->native_float >= 16; /* else the tile of 256-bit registers */
+    const int lanes = wide ? MOST_LANES : 8;
+    char options[96];
+    snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DPANEL=%d -DLANES=%d -DSUB=%d -DTOKENS=%d", !single,
+             gate->w->panel, lanes, wide ? 8 : 4, TILE);
+    cl_kernel kernel;
+    int status = motley__kernel(device, "logits.cl", options, gpu ? "logits_group" : "logits_tile", &kernel, error);
+    if (status)
+        return status;
+    const size_t tiles = ((size_t)args.T + TILE - 1) / TILE;
+    /* With enough tiles of tokens every core has work, and a group takes all experts, widening x only once. */
+    args.block = tiles >= 4 * (size_t)device->compute_units ? args.stride : lanes;
+    const size_t blocks = ((size_t)args.E + (size_t)args.block - 1) / (size_t)args.block;
+    const struct motley__range range = gpu ? (struct motley__range){{tiles * 64, ((size_t)args.E + TILE - 1) / TILE}, {64}}
+                                           : (struct motley__range){{tiles, blocks}, {1}};
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->x),
+                          MOTLEY__BUFFER(gate->w->segment[0]), MOTLEY__BUFFER(gate->logits));
+}
+
+int motley__gate_forward(struct motley__device *device, const struct motley__gate_forward *gate, struct motley_error *error)
+{
+    assert(gate->T >= 0 && gate->K > 0 && (gate->forced || gate->K <= gate->E));
+    assert(gate->w->E == 1 && gate->w->O == gate->E && gate->w->I == gate->D);
+    if (gate->T == 0)
+        return 0;
+    const int single = is_single(device, gate->single), items = group_items(device, gate->E);
+    const struct motley__gate_args args = {
+        .T = gate->T, .D = gate->D, .E = gate->E, .K = gate->K, .stride = stride(gate->E), .normalize = gate->normalize,
+    };
+    char options[48];
+    snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DW=%d", !single, items);
+    cl_kernel kernel;
+    int status;
+    if ((status = motley__kernel(device, "gate.cl", options, "gate_select", &kernel, error)) ||
+        (status = launch_logits(device, gate, args, single, error)))
+        return status;
+    const size_t real = real_bytes(single), experts = (size_t)gate->E * real;
+    return motley__launch(device, kernel, ((struct motley__range){{(size_t)gate->T * (size_t)items}, {(size_t)items}}),
+                          error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->logits), MOTLEY__BUFFER(gate->forced),
+                          MOTLEY__BUFFER(gate->p), MOTLEY__BUFFER(gate->lse), MOTLEY__BUFFER(gate->indices),
+                          MOTLEY__BUFFER(gate->weights), MOTLEY__LOCAL(experts), MOTLEY__LOCAL(experts),
+                          MOTLEY__LOCAL((size_t)items * real), MOTLEY__LOCAL((size_t)gate->K * sizeof(cl_int)));
+}
+
+int motley__gate_backward(struct motley__device *device, const struct motley__gate_backward *gate, struct motley_error *error)
+{
+    assert(gate->T >= 0 && gate->K > 0 && gate->E > 0);
+    if (gate->T == 0)
+        return 0;
+    const int single = is_single(device, gate->single), items = group_items(device, gate->E);
+    char options[48];
+    snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DW=%d", !single, items);
+    cl_kernel kernel;
+    int status = motley__kernel(device, "gate.cl", options, "gate_backward", &kernel, error);
+    if (status)
+        return status;
+    const struct motley__gate_gradient_args args = {
+        .T = gate->T, .E = gate->E, .K = gate->K, .normalize = gate->normalize, .z = gate->z,
+    };
+    const size_t real = real_bytes(single);
+    return motley__launch(device, kernel, ((struct motley__range){{(size_t)gate->T * (size_t)items}, {(size_t)items}}),
+                          error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->p), MOTLEY__BUFFER(gate->lse),
+                          MOTLEY__BUFFER(gate->indices), MOTLEY__BUFFER(gate->weights), MOTLEY__BUFFER(gate->dweights),
+                          MOTLEY__BUFFER(gate->balance), MOTLEY__BUFFER(gate->dlogits),
+                          MOTLEY__LOCAL((size_t)gate->E * real), MOTLEY__LOCAL((size_t)items * real));
+}

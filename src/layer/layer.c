@@ -1,0 +1,164 @@
+/* The line:  tokens -> gate -> route -> encode -> exchange -> experts -> exchange -> decode -> tokens,
+ * forward and backward, as two lists of operators.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include "device/tensor.h"
+#include "layer/state.h"
+
+/* A computation; returns its bit. */
+static uint64_t compute(motley_layer *layer, struct motley__step *step, const char *name, enum motley__phase phase,
+                        uint64_t after, int (*begin)(void *, struct motley_error *))
+{
+    return motley__step_add(step, (struct motley__op){.name = name, .stream = MOTLEY__COMPUTATION, .phase = phase,
+        .after = after, .begin = begin, .self = layer});
+}
+
+/* An exchange of rows; returns its bit. */
+static uint64_t transfer(motley_layer *layer, struct motley__step *step, enum motley__phase phase, uint64_t after,
+                         int (*begin)(void *, struct motley_error *), struct motley__transfer *rows)
+{
+    return motley__step_add(step, (struct motley__op){.name = rows->name, .stream = MOTLEY__COMMUNICATION, .phase = phase,
+        .after = after, .begin = begin, .self = layer, .test = motley__transfer_test,
+        .missing = motley__transfer_missing, .request = rows});
+}
+
+static void list_losses(motley_layer *layer, struct motley__step *step)
+{
+    uint64_t summed = compute(layer, step, "losses", MOTLEY__PHASE_GATE, 0, motley__forward_losses);
+
+    motley__step_add(step, (struct motley__op){.name = "share losses", .stream = MOTLEY__COMMUNICATION,
+        .phase = MOTLEY__PHASE_GATE, .after = summed, .begin = motley__forward_share_losses, .self = layer,
+        .test = motley__forward_share_losses_test, .request = layer});
+}
+
+static void list_forward(motley_layer *layer, struct motley__step *step)
+{
+    const int ranks = layer->context->size;
+    uint64_t routed, arrived, returned = 0;
+
+    compute(layer, step, "gate", MOTLEY__PHASE_GATE, 0, motley__forward_gate);
+    arrived = routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, 0, motley__forward_route);
+    if (ranks > 1) {
+        uint64_t counted = motley__step_add(step, (struct motley__op){.name = "counts", .stream = MOTLEY__COMMUNICATION,
+            .phase = MOTLEY__PHASE_DISPATCH, .after = routed, .begin = motley__forward_count, .self = layer,
+            .test = motley__counts_test, .missing = motley__counts_missing, .request = layer->counts});
+        uint64_t encoded = compute(layer, step, "encode", MOTLEY__PHASE_DISPATCH, routed, motley__forward_encode);
+
+        arrived = transfer(layer, step, MOTLEY__PHASE_DISPATCH, counted | encoded, motley__forward_dispatch,
+                           layer->dispatch);
+    }
+    if (motley__layer_has_losses(layer))
+        list_losses(layer, step);
+    compute(layer, step, "place", MOTLEY__PHASE_EXPERTS, arrived, motley__forward_place);
+    compute(layer, step, "experts", MOTLEY__PHASE_EXPERTS, 0, motley__forward_experts);
+    if (ranks > 1) {
+        uint64_t weighed = compute(layer, step, "weigh", MOTLEY__PHASE_COMBINE, 0, motley__forward_weigh);
+
+        returned = transfer(layer, step, MOTLEY__PHASE_COMBINE, weighed, motley__forward_combine, layer->combine);
+    }
+    compute(layer, step, "decode", MOTLEY__PHASE_COMBINE, returned, motley__forward_decode);
+}
+
+static void list_backward(motley_layer *layer, struct motley__step *step)
+{
+    const int ranks = layer->context->size;
+    uint64_t arrived = 0, returned = 0;
+
+    if (ranks > 1) {
+        uint64_t encoded = compute(layer, step, "encode dy", MOTLEY__PHASE_DISPATCH, 0, motley__backward_encode);
+
+        arrived = transfer(layer, step, MOTLEY__PHASE_DISPATCH, encoded, motley__backward_dispatch, layer->dispatch_back);
+    }
+    compute(layer, step, "experts backward", MOTLEY__PHASE_EXPERTS, arrived, motley__backward_experts);
+    if (ranks > 1) {
+        uint64_t gathered = compute(layer, step, "gather dx", MOTLEY__PHASE_COMBINE, 0, motley__backward_gather);
+
+        returned = transfer(layer, step, MOTLEY__PHASE_COMBINE, gathered, motley__backward_combine, layer->combine_back);
+    }
+    compute(layer, step, "decode dx", MOTLEY__PHASE_COMBINE, returned, motley__backward_decode);
+    compute(layer, step, "gate backward", MOTLEY__PHASE_GATE, 0, motley__backward_gate);
+}
+
+static int run(motley_layer *layer, const struct motley__step *step, struct motley__step_times *times,
+               struct motley_error *error)
+{
+    const struct motley__executor executor = {layer->context->device, layer->context->trace, layer->context->time_limit};
+
+    return motley__execute(&executor, step, times, error);
+}
+
+int motley__layer_forward(motley_layer *layer, int T, const struct motley__buffer *x, const int32_t *forced, int accumulate,
+                          struct motley__buffer *y, struct motley_error *error)
+{
+    int status;
+
+    layer->rows = (struct motley__row_numbers){.T = T, .N = T * layer->shape.K};
+    layer->x = x;
+    layer->y = y;
+    layer->forced = forced;
+    layer->accumulate = accumulate;
+    layer->forward.count = 0;
+    list_forward(layer, &layer->forward);
+    status = run(layer, &layer->forward, &layer->forward_times, error);
+    layer->forward_done = !status;
+    return status;
+}
+
+int motley__layer_backward(motley_layer *layer, int T, const struct motley__buffer *dy, int accumulate,
+                           struct motley__buffer *dx, struct motley_error *error)
+{
+    if (!layer->trained)
+        return motley__fail(error, MOTLEY_E_INVALID, "backward of a layer that was made for inference");
+    if (!layer->forward_done || T != layer->rows.T)
+        return motley__fail(error, MOTLEY_E_INVALID, "backward needs a forward of the same %d tokens before it", T);
+    layer->dy = dy;
+    layer->dx = dx;
+    layer->accumulate = accumulate;
+    layer->backward.count = 0;
+    list_backward(layer, &layer->backward);
+    layer->forward_done = 0; /* backward consumes what forward kept */
+    layer->backward_ran = 1;
+    return run(layer, &layer->backward, &layer->backward_times, error);
+}
+
+/* Shapes of the caller's tensors; every rank checks its own. */
+static int check_tensors(const motley_layer *layer, const motley_tensor *in, const motley_tensor *out,
+                         struct motley_error *error)
+{
+    const int64_t D = layer->shape.D;
+
+    if (in->width != D || out->width != D || in->rows != out->rows)
+        return motley__fail(error, MOTLEY_E_INVALID, "tensors [%lld,%lld] and [%lld,%lld] where both must be [T,%lld]",
+                            (long long)in->rows, (long long)in->width, (long long)out->rows, (long long)out->width,
+                            (long long)D);
+    if (in->rows * layer->shape.K > INT32_MAX)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%lld tokens with %d experts each pass 2^31 routed rows on one rank;"
+                            " use more ranks or smaller batches", (long long)in->rows, layer->shape.K);
+    return 0;
+}
+
+int motley_layer_forward(motley_layer *layer, const motley_tensor *x, const int32_t *forced, motley_tensor *y,
+                         struct motley_error *error)
+{
+    int status = check_tensors(layer, x, y, error);
+
+    if (!status && !forced != (layer->shape.gate != MOTLEY_GATE_FORCED) && x->rows)
+        status = motley__fail(error, MOTLEY_E_INVALID, "the gate is %s, but forced experts are %s",
+                              forced ? "softmax" : "forced", forced ? "given" : "missing");
+    status = motley__agree(layer->context->comm, status, error);
+    if (!status)
+        status = motley__layer_forward(layer, (int)x->rows, x->buffer, forced, 0, y->buffer, error);
+    return status;
+}
+
+int motley_layer_backward(motley_layer *layer, const motley_tensor *dy, motley_tensor *dx, struct motley_error *error)
+{
+    int status = check_tensors(layer, dy, dx, error);
+
+    status = motley__agree(layer->context->comm, status, error);
+    if (!status)
+        status = motley__layer_backward(layer, (int)dy->rows, dy->buffer, 0, dx->buffer, error);
+    return status;
+}

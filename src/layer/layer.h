@@ -1,0 +1,40 @@
+/* The layer as models use it: buffers instead of tensors, weights reachable for the optimizer.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_LAYER_LAYER_H
+#define MOTLEY_LAYER_LAYER_H
+
+#include <motley/layer.h>
+#include "context.h"
+#include "layer/expert.h"
+#include "layer/linear.h"
+#include "plan/plan.h"
+
+/* Coefficients of the auxiliary losses, and their values in the last forward (global means; 0 when off). */
+struct motley__layer_losses {
+    double balance_coefficient, z_coefficient;
+    double balance, z;
+};
+
+/* Buffers that live only inside one step; layers of one model share one (destroy after all of them). */
+struct motley__scratch; /* opaque */
+struct motley__scratch *motley__scratch_create(void);
+void motley__scratch_destroy(struct motley__scratch *scratch); /* accepts NULL */
+
+/* trained 0: inference, backward refused.  gate_storage, gate_gradient: as in linear.h, or NULL. */
+int motley__layer_create(motley_context *context, const motley_plan *plan, int trained, struct motley__scratch *scratch,
+                         struct motley__buffer *gate_storage, struct motley__buffer *gate_gradient,
+                         motley_layer **layer, struct motley_error *error);
+
+struct motley__linear *motley__layer_gate(motley_layer *layer);
+struct motley__experts *motley__layer_experts(motley_layer *layer);
+struct motley__layer_losses *motley__layer_losses(motley_layer *layer);
+
+/* x, y, dy, dx [T,D] device.  y += ... and dx += ... when accumulate (the residual stream).
+ * Collective. */
+int motley__layer_forward(motley_layer *layer, int T, const struct motley__buffer *x, const int32_t *forced, int accumulate,
+                          struct motley__buffer *y, struct motley_error *error);
+int motley__layer_backward(motley_layer *layer, int T, const struct motley__buffer *dy, int accumulate,
+                           struct motley__buffer *dx, struct motley_error *error);
+
+#endif

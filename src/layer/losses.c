@@ -1,0 +1,47 @@
+/* Auxiliary losses of the gate; the contract is losses.h, the kernel cl/losses.cl.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "cl/types.h"
+#include "device/program.h"
+#include "device/queue.h"
+#include "layer/losses.h"
+#include "layer/real.h"
+
+int motley__losses_sums(struct motley__device *device, int T, int E, int K, const struct motley__buffer *p,
+                        const struct motley__buffer *lse, const struct motley__buffer *indices,
+                        struct motley__buffer *sums, struct motley_error *error)
+{
+    assert(T >= 0 && E > 0 && K > 0);
+    const int gpu = device->info.is_gpu;
+    const size_t X = gpu ? 32 : 1, Y = gpu ? 8 : 1, columns = gpu ? 1 : 16;
+    char options[96];
+    snprintf(options, sizeof options, "-DX=%zu -DY=%zu -DCOLUMNS=%zu -DMOTLEY__DOUBLE=%d", X, Y, columns,
+             motley__has_double(device));
+    cl_kernel kernel;
+    int status = motley__kernel(device, "losses.cl", options, "losses_sums", &kernel, error);
+    if (status)
+        return status;
+    const struct motley__losses_args args = {.T = T, .E = E, .K = K};
+    const size_t groups = ((size_t)E + X * columns - 1) / (X * columns) + 1;
+    return motley__launch(device, kernel, ((struct motley__range){{groups * X, Y}, {X, Y}}), error,
+                          MOTLEY__VALUE(args), MOTLEY__BUFFER(p), MOTLEY__BUFFER(lse), MOTLEY__BUFFER(indices),
+                          MOTLEY__BUFFER(sums));
+}
+
+void motley__losses_value(int E, const double *sums, double coefficient, double *balance, double *z,
+                          float *balance_gradient)
+{
+    const double tokens = sums[2 * E + 1];
+    *balance = 0;
+    *z = tokens > 0 ? sums[2 * E] / tokens : 0;
+    for (int e = 0; e < E; e++) {
+        const double share = tokens > 0 ? sums[E + e] / tokens : 0;
+        *balance += tokens > 0 ? E * (sums[e] / tokens) * share : 0;
+        balance_gradient[e] = (float)(tokens > 0 ? coefficient * E * share / tokens : 0);
+    }
+}

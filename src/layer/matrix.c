@@ -1,0 +1,141 @@
+/* E matrices [O,I] in panels, in one or several buffers.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "layer/matrix.h"
+
+size_t motley__matrix_floats(int O, int I, int panel)
+{
+    size_t panels = ((size_t)O + panel - 1) / panel;
+    return panels * panel * I;
+}
+
+static int add_segments(struct motley__matrix *m, struct motley_error *error)
+{
+    size_t expert_bytes = motley__matrix_floats(m->O, m->I, m->panel) * sizeof(float);
+    size_t fit = m->device->max_buffer_bytes / expert_bytes;
+    if (fit == 0)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "a matrix [%d,%d] needs %zu bytes but one buffer of %s holds at "
+                            "most %llu: use a smaller hidden width or another device", m->O, m->I, expert_bytes,
+                            m->device->info.name, (unsigned long long)m->device->max_buffer_bytes);
+    m->per_segment = fit < (size_t)m->E ? (int)fit : m->E;
+    int segments = (m->E + m->per_segment - 1) / m->per_segment;
+    m->segment = calloc(segments, sizeof(*m->segment));
+    if (!m->segment)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a list of %d buffers", segments);
+    for (; m->segments < segments; m->segments++) {
+        int left = m->E - m->segments * m->per_segment, experts = left < m->per_segment ? left : m->per_segment;
+        size_t bytes = experts * expert_bytes;
+        int status = motley__buffer_create(m->device, bytes, &m->segment[m->segments], error);
+        if (status)
+            return status;
+        status = motley__buffer_zero(m->segment[m->segments], 0, bytes, error);
+        if (status) {
+            m->segments++;
+            return status;
+        }
+    }
+    return 0;
+}
+
+static int borrow_storage(struct motley__matrix *m, struct motley__buffer *storage, struct motley_error *error)
+{
+    size_t bytes = motley__matrix_floats(m->O, m->I, m->panel) * sizeof(float) * m->E;
+    assert(storage->bytes >= bytes);
+    m->segment = calloc(1, sizeof(*m->segment));
+    if (!m->segment)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a matrix");
+    m->segment[0] = storage;
+    m->segments = 1;
+    m->per_segment = m->E;
+    m->borrowed = 1;
+    return motley__buffer_zero(storage, 0, bytes, error);
+}
+
+int motley__matrix_create(struct motley__device *device, int E, int O, int I, int panel,
+                          struct motley__buffer *storage, struct motley__matrix **matrix, struct motley_error *error)
+{
+    assert(E >= 0 && O > 0 && I > 0 && panel > 0);
+    struct motley__matrix *m = calloc(1, sizeof(*m));
+    if (!m)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a matrix");
+    *m = (struct motley__matrix){.device = device, .E = E, .O = O, .I = I, .panel = panel};
+    int status = 0;
+    if (E > 0)
+        status = storage ? borrow_storage(m, storage, error) : add_segments(m, error);
+    if (status) {
+        motley__matrix_destroy(m);
+        return status;
+    }
+    *matrix = m;
+    return 0;
+}
+
+void motley__matrix_destroy(struct motley__matrix *matrix)
+{
+    if (!matrix)
+        return;
+    for (int s = 0; s < matrix->segments && !matrix->borrowed; s++)
+        motley__buffer_destroy(matrix->segment[s]);
+    free(matrix->segment);
+    free(matrix);
+}
+
+/* The buffer that holds an expert, and where in it. */
+static struct motley__buffer *locate(const struct motley__matrix *matrix, int expert, size_t *offset, size_t *bytes)
+{
+    assert(expert >= 0 && expert < matrix->E);
+    *bytes = motley__matrix_floats(matrix->O, matrix->I, matrix->panel) * sizeof(float);
+    *offset = expert % matrix->per_segment * *bytes;
+    return matrix->segment[expert / matrix->per_segment];
+}
+
+int motley__matrix_set(struct motley__matrix *matrix, int expert, const float *canonical, struct motley_error *error)
+{
+    size_t offset, bytes;
+    struct motley__buffer *buffer = locate(matrix, expert, &offset, &bytes);
+    if (matrix->panel == 1)
+        return motley__buffer_write(buffer, offset, canonical, bytes, error);
+    float *packed = malloc(bytes);
+    if (!packed)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu bytes of weights", bytes);
+    motley__matrix_pack(matrix->O, matrix->I, matrix->panel, canonical, packed);
+    int status = motley__buffer_write(buffer, offset, packed, bytes, error);
+    free(packed);
+    return status;
+}
+
+int motley__matrix_get(const struct motley__matrix *matrix, int expert, float *canonical, struct motley_error *error)
+{
+    size_t offset, bytes;
+    struct motley__buffer *buffer = locate(matrix, expert, &offset, &bytes);
+    if (matrix->panel == 1)
+        return motley__buffer_read(buffer, offset, canonical, bytes, error);
+    float *packed = malloc(bytes);
+    if (!packed)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu bytes of weights", bytes);
+    int status = motley__buffer_read(buffer, offset, packed, bytes, error);
+    if (!status)
+        motley__matrix_unpack(matrix->O, matrix->I, matrix->panel, packed, canonical);
+    free(packed);
+    return status;
+}
+
+void motley__matrix_pack(int O, int I, int panel, const float *canonical, float *packed)
+{
+    for (int o0 = 0; o0 < O; o0 += panel)
+        for (int i = 0; i < I; i++)
+            for (int lane = 0; lane < panel; lane++)
+                *packed++ = o0 + lane < O ? canonical[(size_t)(o0 + lane) * I + i] : 0.0f;
+}
+
+void motley__matrix_unpack(int O, int I, int panel, const float *packed, float *canonical)
+{
+    for (int o = 0; o < O; o++)
+        for (int i = 0; i < I; i++)
+            canonical[(size_t)o * I + i] = packed[((size_t)(o / panel) * I + i) * panel + o % panel];
+}

@@ -1,0 +1,76 @@
+/* Every operator in plain C: its specification.  Host memory, canonical weights, no device.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_LAYER_REF_H
+#define MOTLEY_LAYER_REF_H
+
+#include <stddef.h>
+
+#include "cl/types.h"
+
+/* ---- first half: products, activations, matrices ---- */
+
+/* rows.h, on the host. */
+struct motley__ref_rows {
+    const float *own, *received;
+    int own_rows;
+    const int *index;
+};
+
+/* esmm.h; weights canonical [E,O,I], offsets [E+1] or NULL.  Sums in double. */
+struct motley__ref_esmm {
+    int E, P, O, I;
+    const int *offsets;
+    struct motley__ref_rows x;
+    const float *w, *w3, *bias;
+    int activation, accumulate;
+    float *pre, *pre3, *y;
+};
+void motley__ref_esmm(const struct motley__ref_esmm *esmm);
+void motley__ref_esmm_transposed(const struct motley__ref_esmm *esmm);
+
+/* estmm.h; dw [E,O,I] canonical. */
+void motley__ref_estmm(int E, int P, int O, int I, const int *offsets, const struct motley__ref_rows *a,
+                       const struct motley__ref_rows *b, int accumulate, float *dw);
+void motley__ref_ess(int E, int P, int O, const int *offsets, const struct motley__ref_rows *a, const float *scale,
+                     int accumulate, float *db);
+
+/* activation.h */
+double motley__ref_activation(double x, int activation);
+double motley__ref_activation_slope(double x, int activation);
+void motley__ref_activation_backward(int P, int F, int activation, const float *weight, const float *pre, float *pre3,
+                                     float *u, float *h, float *dw);
+void motley__ref_dot_bias(int E, int P, int D, const int *offsets, const struct motley__ref_rows *dy, const float *b2,
+                          float *dw);
+
+/* ---- second half: routing (ref_gate.c, ref_route.c) ---- */
+
+/* Arguments as in gate.h; w [E,D] canonical, forced [T,K] or NULL, logits [T,E] written too.  Double inside. */
+void motley__ref_gate_forward(int T, int D, int E, int K, int normalize, const float *x, const float *w,
+                              const int *forced, double *logits, float *p, float *lse, int *indices, float *weights);
+void motley__ref_gate_backward(int T, int E, int K, int normalize, const float *p, const float *lse, const int *indices,
+                               const float *weights, const float *dweights, const float *balance, float z,
+                               double *dlogits);
+
+/* losses.h; sums [2E+2]. */
+void motley__ref_losses_sums(int T, int E, int K, const float *p, const float *lse, const int *indices, double *sums);
+
+/* route.h; N pairs. */
+void motley__ref_route(int N, int E, const int *indices, const int *slot, int *order, int *where, int *offsets);
+
+/* encode.h */
+void motley__ref_encode(int D, int K, int rows, int own_begin, int own_end, const float *x, const float *weights,
+                        const int *order, float *send, float *send_weights);
+void motley__ref_place(int K, int segments, int own_rows, int own_begin, const struct motley__segment *segment,
+                       const int *order, const float *weights, const float *received_weights, int *index,
+                       float *weight, int *pair_own, int *pair_received);
+
+/* decode.h; the products and the sums in float, in the kernels' order, so that results are equal bit for bit. */
+void motley__ref_combine(int rows, int D, const float *o, const int *pair_received, const float *weight,
+                         float *returned);
+void motley__ref_decode(int T, int K, int D, int own_begin, int own_end, const int *where, const int *pair_own,
+                        const float *o, const float *weights, const float *returned, int accumulate, float *y);
+void motley__ref_decode_scalars(int N, int own_begin, int own_end, const int *where, const int *pair_own,
+                                const float *s, const float *returned, float *out);
+
+#endif

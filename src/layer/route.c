@@ -1,0 +1,57 @@
+/* The re-index; the contract is route.h, the kernels cl/route.cl.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+
+#include "cl/types.h"
+#include "device/program.h"
+#include "device/queue.h"
+#include "layer/route.h"
+
+/* Chunks of at least this many pairs, and at most that many chunks: the histograms stay small beside the
+ * tokens themselves. */
+enum { CHUNK_PAIRS = 256, MOST_CHUNKS = 256 };
+
+static struct motley__route_args route_args(int T, int K, int E)
+{
+    const int N = T * K;
+    int chunk = (N + MOST_CHUNKS - 1) / MOST_CHUNKS;
+    if (chunk < CHUNK_PAIRS)
+        chunk = CHUNK_PAIRS;
+    return (struct motley__route_args){.N = N, .E = E, .chunk = chunk, .chunks = (N + chunk - 1) / chunk};
+}
+
+size_t motley__route_scratch_bytes(int T, int K, int E)
+{
+    return (size_t)route_args(T, K, E).chunks * (size_t)E * sizeof(cl_int);
+}
+
+int motley__route(struct motley__device *device, const struct motley__route *route, struct motley_error *error)
+{
+    assert(route->T >= 0 && route->K > 0 && route->E > 0);
+    const struct motley__route_args args = route_args(route->T, route->K, route->E);
+    const int gpu = device->info.is_gpu;
+    const char *options = gpu ? "-DW=128" : "-DW=1";
+    cl_kernel count, scan, place;
+    int status;
+    if ((status = motley__kernel(device, "route.cl", options, "route_count", &count, error)) ||
+        (status = motley__kernel(device, "route.cl", options, "route_scan", &scan, error)) ||
+        (status = motley__kernel(device, "route.cl", options, "route_place", &place, error)))
+        return status;
+
+    const size_t items = gpu ? 128 : 1;
+    const struct motley__range chunks = {{(size_t)args.chunks * items}, {items}}, one = {{items}, {items}};
+    const size_t running = (size_t)args.E * sizeof(cl_int), seen = items * sizeof(cl_int);
+    if ((status = motley__launch(device, count, chunks, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(route->indices),
+                                 MOTLEY__BUFFER(route->slot), MOTLEY__BUFFER(route->histogram),
+                                 MOTLEY__LOCAL(running), MOTLEY__LOCAL(seen))) ||
+        (status = motley__launch(device, scan, one, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(route->histogram),
+                                 MOTLEY__BUFFER(route->offsets), MOTLEY__LOCAL(running))))
+        return status;
+    return motley__launch(device, place, chunks, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(route->indices),
+                          MOTLEY__BUFFER(route->slot), MOTLEY__BUFFER(route->histogram),
+                          MOTLEY__BUFFER(route->offsets), MOTLEY__BUFFER(route->order), MOTLEY__BUFFER(route->where),
+                          MOTLEY__LOCAL(running), MOTLEY__LOCAL(seen));
+}

@@ -1,0 +1,161 @@
+/* A layer from the inside: its weights, its buffers, its two lists of operators.
+ *
+ *   state.c     creating and destroying; weights in and out
+ *   memory.c    its buffers, and the closed formula of their bytes
+ *   layer.c     the two lists: nothing but the line tokens -> gate -> ... -> decode -> tokens
+ *   forward.c   what each operator of the forward list does
+ *   backward.c  what each operator of the backward list does
+ *
+ * Row numbers of a step (rank's own):
+ *   T tokens, N = T*K routed pairs; S rows sent to other ranks, N - S pairs stay;
+ *   M rows received, P = M + (N - S) pairs for the local experts
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_LAYER_STATE_H
+#define MOTLEY_LAYER_STATE_H
+
+#include "exchange/exchange.h"
+#include "layer/encode.h"
+#include "layer/layer.h"
+#include "step/step.h"
+
+/* Buffers whose contents do not outlive one list; shared by all layers of a model. */
+enum motley__scratch_buffer {
+    MOTLEY__SCRATCH_LOGITS,          /* gate's own [T,E] */
+    MOTLEY__SCRATCH_HISTOGRAM,       /* route's own */
+    MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks */
+    MOTLEY__SCRATCH_SEND_SCALARS,    /* [S] */
+    MOTLEY__SCRATCH_RECEIVED_SCALARS,/* [M] */
+    MOTLEY__SCRATCH_SEGMENTS,        /* struct motley__segment each */
+    MOTLEY__SCRATCH_H,               /* [P,F] */
+    MOTLEY__SCRATCH_O,               /* [P,D] */
+    MOTLEY__SCRATCH_BACK,            /* [M,D] rows going back */
+    MOTLEY__SCRATCH_RETURNED,        /* [S,D] rows come back */
+    MOTLEY__SCRATCH_SUMS,            /* [2E+2] */
+    MOTLEY__SCRATCH_FORCED,          /* [T,K] int, forced gate */
+    /* backward only */
+    MOTLEY__SCRATCH_DY,              /* [M,D] received */
+    MOTLEY__SCRATCH_U,               /* [P,F] */
+    MOTLEY__SCRATCH_DW,              /* [P] */
+    MOTLEY__SCRATCH_BACK_SCALARS,    /* [M] */
+    MOTLEY__SCRATCH_RETURNED_SCALARS,/* [S] */
+    MOTLEY__SCRATCH_DWEIGHTS,        /* [T,K] */
+    MOTLEY__SCRATCH_DLOGITS,         /* [T,E] */
+    MOTLEY__SCRATCH_BALANCE,         /* [E] */
+    MOTLEY__SCRATCH_COUNT
+};
+struct motley__scratch {
+    struct motley__buffer *buffer[MOTLEY__SCRATCH_COUNT];
+};
+
+/* Buffers kept from forward to backward, one set a layer. */
+enum motley__saved_buffer {
+    MOTLEY__SAVED_INDICES,           /* [T,K] int */
+    MOTLEY__SAVED_WEIGHTS,           /* [T,K] */
+    MOTLEY__SAVED_P,                 /* [T,E] softmax */
+    MOTLEY__SAVED_LSE,               /* [T] */
+    MOTLEY__SAVED_ORDER,             /* [N] int */
+    MOTLEY__SAVED_WHERE,             /* [N] int */
+    MOTLEY__SAVED_SLOT_OFFSETS,      /* [E+1] int: by slot, this rank's routing */
+    MOTLEY__SAVED_RECEIVED,          /* [M,D] */
+    MOTLEY__SAVED_OFFSETS,           /* [E_local+1] int: by local expert, pairs */
+    MOTLEY__SAVED_INDEX,             /* [P] int */
+    MOTLEY__SAVED_PAIR_WEIGHT,       /* [P] */
+    MOTLEY__SAVED_PAIR_OWN,          /* [N-S] int */
+    MOTLEY__SAVED_PAIR_RECEIVED,     /* [M] int */
+    MOTLEY__SAVED_PRE,               /* [P,F] when trained */
+    MOTLEY__SAVED_PRE3,              /* [P,F] when trained, swiglu */
+    MOTLEY__SAVED_COUNT
+};
+
+/* The row numbers of the last forward; they size every buffer. */
+struct motley__row_numbers {
+    int T, N, S, M, P, own_begin, own_end;
+};
+
+struct motley_layer {
+    motley_context *context;         /* borrowed */
+    const motley_plan *plan;         /* borrowed */
+    struct motley_layer_shape shape;
+    int trained, E_local, first_slot;
+    struct motley__linear *gate;     /* owned */
+    struct motley__experts *experts; /* owned */
+    struct motley__scratch *scratch; /* borrowed, unless own_scratch */
+    int own_scratch;
+    struct motley__buffer *slot;     /* [E] int: slot of each expert; owned */
+    struct motley__buffer *saved[MOTLEY__SAVED_COUNT]; /* owned */
+
+    /* Exchange; NULL on one rank. */
+    struct motley__counts *counts;
+    struct motley__transfer *dispatch, *combine, *dispatch_back, *combine_back;
+    int *send_rows, *receive_rows;   /* [R] owned */
+
+    /* Host side of one step; owned. */
+    int *slot_offsets;               /* [E+1] */
+    int *offsets;                    /* [E_local+1] */
+    int *cursor;                     /* [R] next row of each source, while segments are made */
+    struct motley__segment *segments;/* [R*E_local] */
+    int segment_count;
+    double *loss_sums;               /* [2E+2], summed over ranks */
+    float *loss_host;                /* [2E+2], this rank's, as read from the device */
+    float *balance_host;             /* [E] */
+    MPI_Request loss_request;
+    struct motley__layer_losses losses;
+
+    /* Arguments of the forward or backward under way. */
+    const struct motley__buffer *x, *dy;
+    const int32_t *forced;
+    struct motley__buffer *y, *dx;
+    int accumulate;
+
+    struct motley__row_numbers rows; /* of the last forward */
+    int forward_done;                /* backward is allowed */
+    int backward_ran;
+    uint64_t used_before;            /* device account when the layer was created */
+    struct motley__step forward, backward;
+    struct motley__step_times forward_times, backward_times;
+};
+
+/* At least `bytes` in a scratch or saved buffer. */
+int motley__layer_scratch_reserve(motley_layer *layer, enum motley__scratch_buffer which, size_t bytes,
+                                  struct motley_error *error);
+int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer which, size_t bytes,
+                                struct motley_error *error);
+
+/* The operators' bodies; self is the layer. */
+int motley__forward_gate(void *self, struct motley_error *error);           /* choose K experts for each token */
+int motley__forward_route(void *self, struct motley_error *error);          /* sort the pairs by expert */
+int motley__forward_losses(void *self, struct motley_error *error);         /* this rank's sums for the auxiliary losses */
+int motley__forward_share_losses(void *self, struct motley_error *error);   /* ... added over ranks */
+int motley__forward_share_losses_test(void *self, int *done, struct motley_error *error);
+int motley__forward_count(void *self, struct motley_error *error);          /* exchange the counts */
+int motley__forward_encode(void *self, struct motley_error *error);         /* gather rows for other ranks */
+int motley__forward_dispatch(void *self, struct motley_error *error);       /* exchange rows */
+int motley__forward_place(void *self, struct motley_error *error);          /* sort what came by local expert */
+int motley__forward_experts(void *self, struct motley_error *error);
+int motley__forward_weigh(void *self, struct motley_error *error);          /* rows to give back, weighted */
+int motley__forward_combine(void *self, struct motley_error *error);        /* exchange them back */
+int motley__forward_decode(void *self, struct motley_error *error);         /* sum over each token's experts */
+
+int motley__backward_encode(void *self, struct motley_error *error);        /* dy rows go where x rows went */
+int motley__backward_dispatch(void *self, struct motley_error *error);
+int motley__backward_experts(void *self, struct motley_error *error);
+int motley__backward_gather(void *self, struct motley_error *error);        /* dx and dw to give back */
+int motley__backward_combine(void *self, struct motley_error *error);
+int motley__backward_decode(void *self, struct motley_error *error);
+int motley__backward_gate(void *self, struct motley_error *error);          /* through the softmax */
+
+/* The sums of the auxiliary losses are wanted. */
+int motley__layer_has_losses(const motley_layer *layer);
+
+/* The closed formula: device bytes of a layer whose last step had these rows.  backward 1: its backward ran too.
+ * Pure. */
+struct motley__layer_memory {
+    struct motley_layer_shape shape;
+    int E_local, ranks, panel, trained, backward, losses;
+    size_t gate_scratch, route_scratch, gate_bytes; /* what those operators say they need */
+    struct motley__row_numbers rows;
+};
+uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *memory);
+
+#endif
