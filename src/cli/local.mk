@@ -1,5 +1,16 @@
 # src/cli: the command `motley`, one file for each subcommand.
 #
 # SPDX-License-Identifier: BSD-3-Clause
-motley_SOURCES =
+bin_PROGRAMS += motley
+motley_SOURCES = \
+    %D%/cli.h \
+    %D%/layer.c \
+    %D%/layer_input.c \
+    %D%/layer_job.h \
+    %D%/layer_load.c \
+    %D%/layer_output.c \
+    %D%/layer_stats.c \
+    %D%/layer_steps.c \
+    %D%/motley.c \
+    %D%/options.c
 motley_LDADD = libmotley_all.la

@@ -1,0 +1,249 @@
+/* `motley layer`: bring your own tensors, get what the layer makes of them.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/cli.h"
+#include "cli/layer_job.h"
+
+/* Options of which this version knows only one meaning.  The others are valid and refused by name. */
+struct later {
+    const char *mode, *pipeline, *coactivation, *record_coactivation;
+    int gate, dtype, exchange, dedup, bpr;
+    double capacity;
+    int64_t collaborators;
+    uint64_t expert_memory;
+};
+
+enum { GATE_SOFTMAX, GATE_SIGMOID, GATE_COSINE, GATE_FORCED };
+enum { DTYPE_F32 };
+enum { EXCHANGE_AUTO, EXCHANGE_LINEAR };
+enum { DEDUP_OFF };
+
+static int refuse(const char *option, const char *accepted, struct motley_error *error)
+{
+    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%s: this version has not that; %s", option, accepted);
+}
+
+static int refuse_later(const struct later *later, struct motley_error *error)
+{
+    const char *leave = "leave it out";
+    if (later->gate != GATE_SOFTMAX && later->gate != GATE_FORCED)
+        return refuse("--gate sigmoid and cosine", "choose softmax or forced", error);
+    if (strcmp(later->mode, "auto") != 0 && strcmp(later->mode, "expert") != 0)
+        return refuse("--mode other than expert", "choose auto or expert", error);
+    if (strcmp(later->pipeline, "auto") != 0 && strcmp(later->pipeline, "1") != 0)
+        return refuse("--pipeline other than 1", "choose auto or 1", error);
+    if (later->dtype != DTYPE_F32)
+        return refuse("--dtype other than f32", "choose f32", error);
+    if (later->exchange > EXCHANGE_LINEAR)
+        return refuse("--exchange hierarchical", "choose auto or linear", error);
+    if (later->dedup != DEDUP_OFF)
+        return refuse("--dedup on", "choose off", error);
+    if (later->capacity > 0)
+        return refuse("--capacity", leave, error);
+    if (later->bpr)
+        return refuse("--bpr", leave, error);
+    if (later->collaborators > 0)
+        return refuse("--collaborators", leave, error);
+    if (later->coactivation)
+        return refuse("--coactivation", leave, error);
+    if (later->record_coactivation)
+        return refuse("--record-coactivation", leave, error);
+    if (later->expert_memory > 0)
+        return refuse("--expert-memory", leave, error);
+    return 0;
+}
+
+/* 0, or the outcome of motley__options_parse. */
+static int parse(int argc, char **argv, struct motley__globals *globals, struct motley__layer_job *job, struct later *later)
+{
+    struct motley__layer_request *request = &job->request;
+    int activation = -1, shares = MOTLEY_SHARES_MEASURED;
+    const struct motley__option options[] = {
+        {"--input", MOTLEY__TEXT, &job->input_path, 0, 0, NULL, "safetensors with x, gate, w1, w2 [w3 b1 b2 dy forced tokens_per_rank]", 1},
+        {"--output", MOTLEY__TEXT, &job->output_path, 0, 0, NULL, "safetensors to write: y, indices, weights [dx dgate dw1 ...]", 1},
+        {"--top-k", MOTLEY__INTEGER, &request->top_k, 1, INT_MAX, NULL, "experts per token (default 2, or the width of forced)", 0},
+        {"--activation", MOTLEY__CHOICE, &activation, 0, 0, "relu|gelu|silu|swiglu", "default: swiglu when the input has w3, else relu", 0},
+        {"--gate", MOTLEY__CHOICE, &later->gate, 0, 0, "softmax|sigmoid|cosine|forced", "how experts are chosen (softmax)", 0},
+        {"--normalize", MOTLEY__FLAG, &request->normalize, 0, 0, NULL, "divide a token's weights by their sum", 0},
+        {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "gradients of sum(y*dy) too", 0},
+        {"--shares", MOTLEY__CHOICE, &shares, 0, 0, "measured|even", "how experts are shared out (measured)", 0},
+        {"--repeat", MOTLEY__INTEGER, &request->repeat, 1, 1000000, NULL, "timed steps after one to warm up (1)", 0},
+        {"--stats", MOTLEY__TEXT, &job->stats_path, 0, 0, NULL, "write what every rank did, as JSON", 0},
+        {"--dtype", MOTLEY__CHOICE, &later->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
+        {"--mode", MOTLEY__TEXT, &later->mode, 0, 0, NULL, "auto or expert", 0},
+        {"--exchange", MOTLEY__CHOICE, &later->exchange, 0, 0, "auto|linear|hierarchical", "how rows travel (auto)", 0},
+        {"--dedup", MOTLEY__CHOICE, &later->dedup, 0, 0, "off|on", "a row goes once to a rank (off)", 0},
+        {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, NULL, "auto or 1 chunk", 0},
+        {"--capacity", MOTLEY__NUMBER, &later->capacity, 1e-9, 1e9, NULL, "not in this version", 0},
+        {"--bpr", MOTLEY__FLAG, &later->bpr, 0, 0, NULL, "not in this version", 0},
+        {"--collaborators", MOTLEY__INTEGER, &later->collaborators, 1, INT_MAX, NULL, "not in this version", 0},
+        {"--coactivation", MOTLEY__TEXT, &later->coactivation, 0, 0, NULL, "not in this version", 0},
+        {"--record-coactivation", MOTLEY__TEXT, &later->record_coactivation, 0, 0, NULL, "not in this version", 0},
+        {"--expert-memory", MOTLEY__BYTES, &later->expert_memory, 0, 0, NULL, "not in this version", 0},
+        {0},
+    };
+    request->repeat = 1;
+    later->mode = later->pipeline = "auto";
+    int outcome = motley__options_parse(argc, argv, "layer", "--input IN.safetensors --output OUT.safetensors [OPTIONS]", options,
+                                        globals);
+    request->activation = activation;
+    request->shares = (enum motley_shares)shares;
+    request->gate = later->gate == GATE_FORCED ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
+    return outcome;
+}
+
+/* Several command lines under one mpirun must ask for the same. */
+static int compare_requests(const struct motley__layer_job *job, struct motley_error *error)
+{
+    struct motley__layer_request first = job->request;
+    MPI_Bcast(&first, sizeof first, MPI_BYTE, 0, MPI_COMM_WORLD);
+    const struct motley__layer_request *own = &job->request;
+    int same = own->top_k == first.top_k && own->repeat == first.repeat && own->activation == first.activation &&
+               own->gate == first.gate && own->normalize == first.normalize && own->backward == first.backward &&
+               own->shares == first.shares;
+    int status = same ? 0 : motley__fail(error, MOTLEY_E_MISMATCH, "expected the options of rank 0, found others; give every rank the same");
+    return motley__agree(MPI_COMM_WORLD, status, error);
+}
+
+/* The outputs can be created: better known now than after the work. */
+static int probe_outputs(const struct motley__layer_job *job, struct motley_error *error)
+{
+    const char *paths[2] = {job->output_path, job->stats_path};
+    for (int i = 0; i < 2; i++) {
+        struct motley__new_file file;
+        if (!paths[i])
+            continue;
+        int status = motley__new_file_open(paths[i], &file, error);
+        if (status)
+            return status;
+        motley__new_file_discard(&file);
+    }
+    return 0;
+}
+
+/* Rank 0 looks, all know. */
+static int open_input(struct motley__layer_job *job, struct motley_error *error)
+{
+    int status = 0;
+    job->first = calloc((size_t)job->R + 1, sizeof *job->first);
+    if (!job->first)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", job->R);
+    if (!status && job->rank == 0)
+        status = probe_outputs(job, error);
+    if (!status && job->rank == 0)
+        status = motley__layer_input_check(job, error);
+    status = motley__agree(MPI_COMM_WORLD, status, error);
+    if (status)
+        return status;
+    MPI_Bcast(&job->shape, sizeof job->shape, MPI_BYTE, 0, MPI_COMM_WORLD);
+    MPI_Bcast(job->present, MOTLEY__WEIGHTS, MPI_INT, 0, MPI_COMM_WORLD);
+    MPI_Bcast(&job->T, 1, MPI_INT64_T, 0, MPI_COMM_WORLD);
+    MPI_Bcast(job->first, job->R + 1, MPI_INT64_T, 0, MPI_COMM_WORLD);
+    return 0;
+}
+
+static int make_plan(struct motley__layer_job *job, struct motley_error *error)
+{
+    const struct motley_plan_options options = {job->T, job->request.backward, job->request.shares};
+    int status = motley_plan_create(job->context, &job->shape, &options, &job->plan, error);
+    if (status)
+        return status;
+    if (job->progress)
+        motley_plan_print(job->plan, job->progress);
+    job->owner = calloc((size_t)job->shape.E, sizeof *job->owner);
+    if (!job->owner)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d experts", job->shape.E);
+    for (int r = 0; r < job->R && !status; r++) {
+        struct motley_plan_rank rank = motley_plan_rank(job->plan, r);
+        for (int i = 0; i < rank.experts; i++)
+            job->owner[rank.expert[i]] = r;
+    }
+    return motley__agree(MPI_COMM_WORLD, status, error);
+}
+
+/* The stats come before the output: whoever sees the output finds them too. */
+static int write_results(struct motley__layer_job *job, int print, struct motley_error *error)
+{
+    char *stats;
+    int status = motley__layer_stats_gather(job, &stats, error);
+    if (status)
+        return status;
+    if (job->rank == 0 && job->stats_path)
+        status = motley__file_write(job->stats_path, stats, strlen(stats), error);
+    status = motley__agree(MPI_COMM_WORLD, status, error);
+    if (!status) {
+        status = motley__layer_output_write(job, error);
+        if (status && job->rank == 0 && job->stats_path)
+            unlink(job->stats_path);
+    }
+    if (!status && print && job->rank == 0 && fputs(stats, stdout) < 0)
+        status = motley__fail(error, MOTLEY_E_IO, "the stats cannot be written to standard output");
+    free(stats);
+    return motley__agree(MPI_COMM_WORLD, status, error);
+}
+
+static int run(struct motley__layer_job *job, const struct motley__globals *globals, const struct later *later,
+               struct motley_error *error)
+{
+    int status = motley__agree(MPI_COMM_WORLD, refuse_later(later, error), error);
+    if (!status)
+        status = compare_requests(job, error);
+    if (!status)
+        status = open_input(job, error);
+    if (!status)
+        status = motley_context_create(MPI_COMM_WORLD, &globals->context, &job->context, error);
+    if (!status)
+        status = make_plan(job, error);
+    if (!status)
+        status = motley__layer_load_tokens(job, error);
+    if (!status)
+        status = motley_layer_create(job->context, job->plan, &job->layer, error);
+    if (!status)
+        status = motley__layer_load_weights(job, error);
+    if (!status)
+        status = motley__layer_run_steps(job, error);
+    if (!status)
+        status = write_results(job, globals->json, error);
+    return status;
+}
+
+static void release(struct motley__layer_job *job)
+{
+    motley_layer_destroy(job->layer);
+    free(job->forced);
+    motley_tensor_destroy(job->dx);
+    motley_tensor_destroy(job->dy);
+    motley_tensor_destroy(job->y);
+    motley_tensor_destroy(job->x);
+    free(job->owner);
+    motley_plan_destroy(job->plan);
+    motley_context_destroy(job->context);
+    motley__safetensors_close(job->input);
+    free(job->first);
+}
+
+int motley__command_layer(int argc, char **argv, struct motley__globals *globals)
+{
+    struct motley__layer_job job = {0};
+    struct later later = {0};
+    struct motley_error error = {0};
+    int outcome = parse(argc, argv, globals, &job, &later);
+    if (outcome)
+        return outcome == 1 ? 0 : 2;
+    MPI_Comm_rank(MPI_COMM_WORLD, &job.rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &job.R);
+    job.progress = job.rank == 0 && !globals->quiet ? stderr : NULL;
+    if (run(&job, globals, &later, &error))
+        outcome = motley__command_failed("layer", &error);
+    release(&job);
+    return outcome;
+}

@@ -1,0 +1,183 @@
+/* From the input of `motley layer` to the ranks: each expert to its owner, one at a time, each token to its rank.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "cli/layer_job.h"
+
+enum { TAG = 1 };
+
+MPI_Datatype motley__row_type(int columns)
+{
+    MPI_Datatype type;
+    MPI_Type_contiguous(columns, MPI_FLOAT, &type);
+    MPI_Type_commit(&type);
+    return type;
+}
+
+/* count elements of at least 1, so that NULL always means that memory is out. */
+static void *allocate(int64_t count, size_t size, int *status, struct motley_error *error)
+{
+    void *memory = calloc(count > 0 ? (size_t)count : 1, size);
+    if (!memory && !*status)
+        *status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %lld numbers", (long long)count);
+    return memory;
+}
+
+static int read_floats(const struct motley__layer_job *job, const char *name, int64_t first, int64_t count, float *values,
+                       struct motley_error *error)
+{
+    const struct motley__tensor_info *info = motley__safetensors_find(job->input, name);
+    return motley__safetensors_read(job->input, info, first, count, values, error);
+}
+
+/* One weight of all experts through `matrix`, with room for one expert. */
+static int load_experts(struct motley__layer_job *job, enum motley_weight which, float *matrix, struct motley__progress *progress,
+                        int *done, struct motley_error *error)
+{
+    int rows, columns, status = 0;
+    motley__weight_size(&job->shape, which, &rows, &columns);
+    int64_t size = (int64_t)rows * columns;
+    MPI_Datatype row = motley__row_type(columns);
+    for (int e = 0; e < job->shape.E; e++) {
+        int owner = job->owner[e];
+        if (job->rank == 0 && !status)
+            status = read_floats(job, motley__weight_name(which), e * size, size, matrix, error);
+        if (job->rank == 0 && owner != 0)
+            MPI_Send(matrix, rows, row, owner, TAG, MPI_COMM_WORLD);
+        if (job->rank == owner && owner != 0)
+            MPI_Recv(matrix, rows, row, 0, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        if (job->rank == owner && !status)
+            status = motley_layer_set(job->layer, which, e, matrix, error);
+        motley__progress_show(progress, ++*done, "%s", motley__weight_name(which));
+    }
+    MPI_Type_free(&row);
+    return status;
+}
+
+static int load_gate(struct motley__layer_job *job, float *matrix, struct motley_error *error)
+{
+    int status = 0, E = job->shape.E, D = job->shape.D;
+    MPI_Datatype row = motley__row_type(D);
+    if (job->rank == 0)
+        status = read_floats(job, "gate", 0, (int64_t)E * D, matrix, error);
+    MPI_Bcast(matrix, E, row, 0, MPI_COMM_WORLD);
+    MPI_Type_free(&row);
+    return status ? status : motley_layer_set(job->layer, MOTLEY_GATE, 0, matrix, error);
+}
+
+int motley__layer_load_weights(struct motley__layer_job *job, struct motley_error *error)
+{
+    const struct motley_layer_shape *shape = &job->shape;
+    int status = 0, done = 0, kinds = 0;
+    int64_t gate = (int64_t)shape->E * shape->D, expert = (int64_t)shape->F * shape->D;
+    float *matrix = allocate(gate > expert ? gate : expert, sizeof *matrix, &status, error);
+    status = motley__agree(MPI_COMM_WORLD, status, error);
+    if (status) {
+        free(matrix);
+        return status;
+    }
+    for (int which = MOTLEY_W1; which < MOTLEY__WEIGHTS; which++)
+        kinds += job->present[which];
+    struct motley__progress progress;
+    motley__progress_start(&progress, job->progress, "loading experts", (double)kinds * shape->E);
+    status = load_gate(job, matrix, error);
+    for (int which = MOTLEY_W1; which < MOTLEY__WEIGHTS; which++) {
+        if (!job->present[which])
+            continue; /* a bias that is not given is zero, as it is created */
+        int failed = load_experts(job, (enum motley_weight)which, matrix, &progress, &done, error);
+        status = status ? status : failed;
+    }
+    motley__progress_end(&progress);
+    free(matrix);
+    return motley__agree(MPI_COMM_WORLD, status, error);
+}
+
+/* Rows of x or dy to their ranks. */
+static int load_rows(struct motley__layer_job *job, const char *name, float *rows, motley_tensor *tensor,
+                     struct motley_error *error)
+{
+    int status = 0, D = job->shape.D;
+    MPI_Datatype row = motley__row_type(D);
+    for (int r = job->R - 1; r >= 0; r--) { /* rank 0's own last: they stay in `rows` */
+        int64_t count = job->first[r + 1] - job->first[r];
+        if (job->rank == 0 && !status)
+            status = read_floats(job, name, job->first[r] * D, count * D, rows, error);
+        if (job->rank == 0 && r != 0)
+            MPI_Send(rows, (int)count, row, r, TAG, MPI_COMM_WORLD);
+        if (job->rank == r && r != 0)
+            MPI_Recv(rows, (int)count, row, 0, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    }
+    MPI_Type_free(&row);
+    return status ? status : motley_tensor_write(tensor, rows, error);
+}
+
+/* The forced experts of the tokens, to their ranks; `wide` and `narrow` have room for the longest part. */
+static int load_forced(struct motley__layer_job *job, int64_t *wide, int32_t *narrow, struct motley_error *error)
+{
+    const struct motley__tensor_info *info = job->rank == 0 ? motley__safetensors_find(job->input, "forced") : NULL;
+    int status = 0, K = job->shape.K;
+    for (int r = job->R - 1; r >= 0; r--) {
+        int count = (int)(job->first[r + 1] - job->first[r]) * K;
+        int32_t *target = job->rank == r ? job->forced : narrow;
+        if (job->rank == 0 && !status)
+            status = motley__safetensors_read_integers(job->input, info, job->first[r] * K, count, wide, error);
+        for (int i = 0; job->rank == 0 && i < count; i++)
+            target[i] = (int32_t)wide[i];
+        if (job->rank == 0 && r != 0)
+            MPI_Send(narrow, count, MPI_INT32_T, r, TAG, MPI_COMM_WORLD);
+        if (job->rank == r && r != 0)
+            MPI_Recv(job->forced, count, MPI_INT32_T, 0, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    }
+    return status;
+}
+
+static int create_tensors(struct motley__layer_job *job, int64_t T, struct motley_error *error)
+{
+    int D = job->shape.D;
+    int status = motley_tensor_create(job->context, T, D, &job->x, error);
+    if (!status)
+        status = motley_tensor_create(job->context, T, D, &job->y, error);
+    if (!status && job->request.backward)
+        status = motley_tensor_create(job->context, T, D, &job->dy, error);
+    if (!status && job->request.backward)
+        status = motley_tensor_create(job->context, T, D, &job->dx, error);
+    return status;
+}
+
+int motley__layer_load_tokens(struct motley__layer_job *job, struct motley_error *error)
+{
+    int D = job->shape.D, K = job->shape.K, forced = job->request.gate == MOTLEY_GATE_FORCED;
+    int64_t T = job->first[job->rank + 1] - job->first[job->rank], longest = T;
+    for (int r = 0; r < job->R && job->rank == 0; r++)
+        if (job->first[r + 1] - job->first[r] > longest)
+            longest = job->first[r + 1] - job->first[r];
+
+    int status = create_tensors(job, T, error);
+    float *rows = allocate(longest * D, sizeof *rows, &status, error);
+    int64_t *wide = allocate(forced ? longest * K : 0, sizeof *wide, &status, error);
+    int32_t *narrow = allocate(forced ? longest * K : 0, sizeof *narrow, &status, error);
+    if (forced)
+        job->forced = allocate(T * K, sizeof *job->forced, &status, error);
+    status = motley__agree(MPI_COMM_WORLD, status, error);
+    if (!status) {
+        status = load_rows(job, "x", rows, job->x, error);
+        if (job->request.backward) {
+            int failed = load_rows(job, "dy", rows, job->dy, error);
+            status = status ? status : failed;
+        }
+        if (forced) {
+            int failed = load_forced(job, wide, narrow, error);
+            status = status ? status : failed;
+        }
+        status = motley__agree(MPI_COMM_WORLD, status, error);
+    }
+    free(narrow);
+    free(wide);
+    free(rows);
+    return status;
+}

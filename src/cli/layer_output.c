@@ -1,0 +1,201 @@
+/* From the ranks of `motley layer` to its output, tensor by tensor, so that rank 0 never holds more than the largest part.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "cli/layer_job.h"
+
+enum { TAG = 2 };
+
+struct output {
+    struct motley__layer_job *job;
+    struct motley__safetensors_writer *writer;  /* rank 0; NULL once something failed there */
+    float *numbers;                             /* room for the largest part */
+    double *sums;                               /* rank 0, [E,D]: the gate's gradient */
+    int32_t *indices;                           /* room for the routing of one rank */
+    int status;                                 /* the first failure of this rank */
+    struct motley_error *error;
+};
+
+static const char *const gradient_name[MOTLEY__WEIGHTS] = {"dgate", "dw1", "dw2", "dw3", "db1", "db2"};
+
+static int64_t tokens_of(const struct motley__layer_job *job, int rank)
+{
+    return job->first[rank + 1] - job->first[rank];
+}
+
+static void put(struct output *output, const char *name, int64_t first, int64_t count, const void *values)
+{
+    if (!output->status)
+        output->status = motley__safetensors_write(output->writer, name, first, count, values, output->error);
+}
+
+/* The tensors of the output, in the order of the file. */
+static int list_tensors(const struct motley__layer_job *job, struct motley__tensor_info *infos)
+{
+    const struct motley_layer_shape *shape = &job->shape;
+    int64_t E = shape->E, D = shape->D, F = shape->F, K = shape->K;
+    int count = 0;
+    infos[count++] = (struct motley__tensor_info){"y", MOTLEY__F32, 2, {job->T, D}, 0, 0};
+    infos[count++] = (struct motley__tensor_info){"indices", MOTLEY__I32, 2, {job->T, K}, 0, 0};
+    infos[count++] = (struct motley__tensor_info){"weights", MOTLEY__F32, 2, {job->T, K}, 0, 0};
+    if (!job->request.backward)
+        return count;
+    const struct motley__tensor_info gradients[MOTLEY__WEIGHTS] = {
+        [MOTLEY_GATE] = {"dgate", MOTLEY__F32, 2, {E, D}, 0, 0}, [MOTLEY_W1] = {"dw1", MOTLEY__F32, 3, {E, F, D}, 0, 0},
+        [MOTLEY_W2] = {"dw2", MOTLEY__F32, 3, {E, D, F}, 0, 0},  [MOTLEY_W3] = {"dw3", MOTLEY__F32, 3, {E, F, D}, 0, 0},
+        [MOTLEY_B1] = {"db1", MOTLEY__F32, 2, {E, F}, 0, 0},     [MOTLEY_B2] = {"db2", MOTLEY__F32, 2, {E, D}, 0, 0},
+    };
+    infos[count++] = (struct motley__tensor_info){"dx", MOTLEY__F32, 2, {job->T, D}, 0, 0};
+    for (int which = 0; which < MOTLEY__WEIGHTS; which++)
+        if (job->present[which])
+            infos[count++] = gradients[which];
+    return count;
+}
+
+/* Rows of y or dx, rank by rank. */
+static void gather_rows(struct output *output, const char *name, const motley_tensor *tensor)
+{
+    struct motley__layer_job *job = output->job;
+    int D = job->shape.D;
+    MPI_Datatype row = motley__row_type(D);
+    if (!output->status)
+        output->status = motley_tensor_read(tensor, output->numbers, output->error);
+    if (job->rank != 0)
+        MPI_Send(output->numbers, (int)tokens_of(job, job->rank), row, 0, TAG, MPI_COMM_WORLD);
+    for (int r = 0; r < job->R && job->rank == 0; r++) {
+        if (r != 0)
+            MPI_Recv(output->numbers, (int)tokens_of(job, r), row, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        put(output, name, job->first[r] * D, tokens_of(job, r) * D, output->numbers);
+    }
+    MPI_Type_free(&row);
+}
+
+/* indices and weights, rank by rank. */
+static void gather_routing(struct output *output)
+{
+    struct motley__layer_job *job = output->job;
+    int K = job->shape.K;
+    if (!output->status)
+        output->status = motley_layer_routing(job->layer, output->indices, output->numbers, output->error);
+    if (job->rank != 0) {
+        MPI_Send(output->indices, (int)tokens_of(job, job->rank) * K, MPI_INT32_T, 0, TAG, MPI_COMM_WORLD);
+        MPI_Send(output->numbers, (int)tokens_of(job, job->rank) * K, MPI_FLOAT, 0, TAG, MPI_COMM_WORLD);
+    }
+    for (int r = 0; r < job->R && job->rank == 0; r++) {
+        int64_t count = tokens_of(job, r) * K;
+        if (r != 0) {
+            MPI_Recv(output->indices, (int)count, MPI_INT32_T, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            MPI_Recv(output->numbers, (int)count, MPI_FLOAT, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        }
+        put(output, "indices", job->first[r] * K, count, output->indices);
+        put(output, "weights", job->first[r] * K, count, output->numbers);
+    }
+}
+
+/* The gradient of one weight, expert by expert from its owner. */
+static void gather_experts(struct output *output, enum motley_weight which)
+{
+    struct motley__layer_job *job = output->job;
+    int rows, columns;
+    motley__weight_size(&job->shape, which, &rows, &columns);
+    int64_t size = (int64_t)rows * columns;
+    MPI_Datatype row = motley__row_type(columns);
+    for (int e = 0; e < job->shape.E; e++) {
+        int owner = job->owner[e];
+        if (job->rank == owner && !output->status)
+            output->status = motley_layer_get_gradient(job->layer, which, e, output->numbers, output->error);
+        if (job->rank == owner && owner != 0)
+            MPI_Send(output->numbers, rows, row, 0, TAG, MPI_COMM_WORLD);
+        if (job->rank == 0 && owner != 0)
+            MPI_Recv(output->numbers, rows, row, owner, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        if (job->rank == 0)
+            put(output, gradient_name[which], e * size, size, output->numbers);
+    }
+    MPI_Type_free(&row);
+}
+
+/* Each rank has the gate's gradient of its own tokens; summed in order of rank, in double, so that it repeats. */
+static void gather_gate(struct output *output)
+{
+    struct motley__layer_job *job = output->job;
+    int E = job->shape.E, D = job->shape.D;
+    int64_t size = (int64_t)E * D;
+    MPI_Datatype row = motley__row_type(D);
+    if (!output->status)
+        output->status = motley_layer_get_gradient(job->layer, MOTLEY_GATE, 0, output->numbers, output->error);
+    if (job->rank != 0)
+        MPI_Send(output->numbers, E, row, 0, TAG, MPI_COMM_WORLD);
+    for (int r = 0; r < job->R && job->rank == 0; r++) {
+        if (r != 0)
+            MPI_Recv(output->numbers, E, row, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        for (int64_t i = 0; i < size; i++)
+            output->sums[i] += output->numbers[i];
+    }
+    if (job->rank == 0) {
+        for (int64_t i = 0; i < size; i++)
+            output->numbers[i] = (float)output->sums[i];
+        put(output, "dgate", 0, size, output->numbers);
+    }
+    MPI_Type_free(&row);
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void allocate(struct output *output)
+{
+    const struct motley__layer_job *job = output->job;
+    const struct motley_layer_shape *shape = &job->shape;
+    int64_t longest = 1, gate = (int64_t)shape->E * shape->D, expert = (int64_t)shape->F * shape->D;
+    for (int r = 0; r < job->R; r++)
+        longest = larger(longest, tokens_of(job, r));
+    int64_t numbers = larger(longest * larger(shape->D, shape->K), job->request.backward ? larger(gate, expert) : 1);
+    output->numbers = malloc((size_t)numbers * sizeof *output->numbers);
+    output->indices = malloc((size_t)(longest * shape->K) * sizeof *output->indices);
+    output->sums = calloc(job->request.backward ? (size_t)gate : 1, sizeof *output->sums);
+    if (!output->numbers || !output->indices || !output->sums)
+        output->status = motley__fail(output->error, MOTLEY_E_MEMORY, "out of host memory for %lld numbers of the output",
+                                      (long long)numbers);
+}
+
+static void gather_all(struct output *output)
+{
+    struct motley__layer_job *job = output->job;
+    gather_rows(output, "y", job->y);
+    gather_routing(output);
+    if (!job->request.backward)
+        return;
+    gather_rows(output, "dx", job->dx);
+    gather_gate(output);
+    for (int which = MOTLEY_W1; which < MOTLEY__WEIGHTS; which++)
+        if (job->present[which])
+            gather_experts(output, (enum motley_weight)which);
+}
+
+int motley__layer_output_write(struct motley__layer_job *job, struct motley_error *error)
+{
+    struct output output = {.job = job, .error = error};
+    struct motley__tensor_info infos[4 + MOTLEY__WEIGHTS];
+    allocate(&output);
+    if (!output.status && job->rank == 0)
+        output.status = motley__safetensors_create(job->output_path, infos, list_tensors(job, infos), &output.writer, error);
+    int status = motley__agree(MPI_COMM_WORLD, output.status, error);
+    if (!status) {
+        gather_all(&output);
+        status = motley__agree(MPI_COMM_WORLD, output.status, error);
+    }
+    if (!status && job->rank == 0)
+        status = motley__safetensors_commit(output.writer, error);
+    else
+        motley__safetensors_discard(output.writer);
+    free(output.sums);
+    free(output.indices);
+    free(output.numbers);
+    return motley__agree(MPI_COMM_WORLD, status, error);
+}

@@ -1,0 +1,48 @@
+/* A decoder language model with a mixture-of-experts layer in every block (the Mixtral architecture, so that
+ * checkpoints load in Hugging Face transformers):
+ *
+ *   x = embedding[tokens]
+ *   per block:  x += Wo attention(rope(Wq n), rope(Wk n), Wv n), n = rmsnorm(x);   x += moe(rmsnorm(x))
+ *   logits = Whead rmsnorm(x)
+ *
+ * Sequences are whole on a rank; experts are shared by all ranks.  A rank may hold no sequence.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_MODEL_DECODER_H
+#define MOTLEY_MODEL_DECODER_H
+
+#include <motley/plan.h>
+#include "model/config.h"
+#include "model/parameter.h"
+
+struct motley__decoder; /* opaque */
+
+/* Weights drawn from (seed, tensor name, position): the same whatever the ranks.  plan, config copied or borrowed
+ * until destroy.  trained 0: no gradients, nothing kept for backward.  Collective. */
+int motley__decoder_create(motley_context *context, const struct motley__config *config, const motley_plan *plan, int trained,
+                           uint64_t seed, struct motley__decoder **decoder, struct motley_error *error);
+void motley__decoder_destroy(struct motley__decoder *decoder); /* accepts NULL */
+
+struct motley__parameter *motley__decoder_parameters(struct motley__decoder *decoder, int *count);
+
+/* What a pass over sequences found.  Sums over this rank's tokens; losses of the gate are already global means. */
+struct motley__pass {
+    double loss_sum;               /* nats, of the predicted tokens */
+    double balance, z;             /* mean over layers */
+};
+
+/* tokens [B, S+1] host, borrowed: predict tokens[b][1..S] from tokens[b][0..S-1].  B may be 0.
+ * total: predicted tokens of all ranks in this step; gradients are those of (sum of losses)/total
+ * + balance_coefficient*balance + z_coefficient*z, this rank's part of replicated weights (to be added over ranks),
+ * all of its experts'.  backward 0: loss only.  Collective. */
+int motley__decoder_pass(struct motley__decoder *decoder, const uint8_t *tokens, int B, int S, double total, int backward,
+                         struct motley__pass *pass, struct motley_error *error);
+
+/* Inference with a cache of keys and values: appends `count` tokens to the sequence of this rank (0: nothing on this
+ * rank, its experts still serve) and writes the logits [vocabulary] of the last one.  Collective.
+ * Fails with MOTLEY_E_INVALID beyond config->positions. */
+int motley__decoder_reset(struct motley__decoder *decoder);
+int motley__decoder_extend(struct motley__decoder *decoder, const uint8_t *tokens, int count, float *logits,
+                           struct motley_error *error);
+
+#endif

@@ -1,0 +1,18 @@
+/* How a row of floats is shared out in a kernel: the options of cl/lanes.h.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_MODEL_LANES_H
+#define MOTLEY_MODEL_LANES_H
+
+#include "device/device.h"
+
+struct motley__lanes {
+    int vector;         /* V: floats of a vector, divides the width */
+    int items;          /* W: work-items of a row; 1 on CPUs */
+    char options[64];   /* "-DV=16 -DW=1" */
+};
+
+/* For rows of `width` floats on this device. */
+struct motley__lanes motley__lanes(const struct motley__device *device, int width);
+
+#endif

@@ -1,0 +1,18 @@
+/* Rotary positions in the half-rotation convention: the pairs (i, i + d/2) of every head of d floats turn by
+ * position * theta^(-2i/d).  cl/rope.cl.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_MODEL_ROPE_H
+#define MOTLEY_MODEL_ROPE_H
+
+#include "device/buffer.h"
+
+/* The table [positions, d]: cosines of a position's d/2 angles, then their sines.  *table owned by the caller. */
+int motley__rope_table(struct motley__device *device, int positions, int d, double theta, struct motley__buffer **table,
+                       struct motley_error *error);
+
+/* Turn x [T, heads, d] in place, row t by position past + t % S; back 1: the other way round (the gradient).  Enqueued. */
+int motley__rope(struct motley__device *device, const struct motley__buffer *table, int T, int S, int past, int heads, int d,
+                 int back, struct motley__buffer *x, struct motley_error *error);
+
+#endif

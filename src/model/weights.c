@@ -1,0 +1,210 @@
+/* The dense weights of a decoder, laid out in one buffer.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "model/weights.h"
+
+struct motley__dense_weight *motley__weights_embedding(struct motley__weights *weights)
+{
+    return &weights->weight[0];
+}
+
+struct motley__dense_weight *motley__weights_block(struct motley__weights *weights, int block)
+{
+    return &weights->weight[1 + block * MOTLEY__BLOCK_WEIGHTS];
+}
+
+struct motley__dense_weight *motley__weights_norm(struct motley__weights *weights)
+{
+    return &weights->weight[weights->count - 2];
+}
+
+struct motley__dense_weight *motley__weights_head(struct motley__weights *weights)
+{
+    return &weights->weight[weights->count - 1];
+}
+
+static struct motley__dense_weight named(const char *name, enum motley__dense_kind kind, int O, int I)
+{
+    struct motley__dense_weight weight = {.kind = kind, .O = O, .I = I};
+    snprintf(weight.name, sizeof weight.name, "%s", name);
+    return weight;
+}
+
+static void list_block(const struct motley__config *c, int block, struct motley__dense_weight *weight)
+{
+    const int D = c->D, keys = D / c->heads * c->kv_heads;
+    const struct {
+        const char *name;
+        enum motley__dense_kind kind;
+        int O, I, residual;
+    } list[MOTLEY__BLOCK_WEIGHTS] = {
+        [MOTLEY__NORM1] = {"input_layernorm", MOTLEY__DENSE_VECTOR, 1, D, 0},
+        [MOTLEY__Q] = {"self_attn.q_proj", MOTLEY__DENSE_LINEAR, D, D, 0},
+        [MOTLEY__KEY] = {"self_attn.k_proj", MOTLEY__DENSE_LINEAR, keys, D, 0},
+        [MOTLEY__VALUE] = {"self_attn.v_proj", MOTLEY__DENSE_LINEAR, keys, D, 0},
+        [MOTLEY__O] = {"self_attn.o_proj", MOTLEY__DENSE_LINEAR, D, D, 1},
+        [MOTLEY__NORM2] = {"post_attention_layernorm", MOTLEY__DENSE_VECTOR, 1, D, 0},
+        [MOTLEY__GATE] = {"block_sparse_moe.gate", MOTLEY__DENSE_GATE, c->E, D, 0},
+    };
+    for (int i = 0; i < MOTLEY__BLOCK_WEIGHTS; i++) {
+        weight[i] = named("", list[i].kind, list[i].O, list[i].I);
+        weight[i].residual = list[i].residual;
+        snprintf(weight[i].name, sizeof weight[i].name, "model.layers.%d.%s.weight", block, list[i].name);
+    }
+}
+
+/* Names, shapes and places; returns the bytes of an arena. */
+static size_t lay_out(struct motley__weights *weights, const struct motley__config *c, enum motley__dense path)
+{
+    size_t end = 0;
+    *motley__weights_embedding(weights) = named("model.embed_tokens.weight", MOTLEY__DENSE_TABLE, c->vocabulary, c->D);
+    for (int block = 0; block < c->layers; block++)
+        list_block(c, block, motley__weights_block(weights, block));
+    *motley__weights_norm(weights) = named("model.norm.weight", MOTLEY__DENSE_VECTOR, 1, c->D);
+    *motley__weights_head(weights) = named("lm_head.weight", MOTLEY__DENSE_LINEAR, c->vocabulary, c->D);
+    for (int i = 0; i < weights->count; i++) {
+        struct motley__dense_weight *weight = &weights->weight[i];
+        const int plain = weight->kind == MOTLEY__DENSE_VECTOR || weight->kind == MOTLEY__DENSE_TABLE;
+        weight->bytes = plain ? motley__matrix_floats(weight->O, weight->I, 1) * sizeof(float)
+                              : motley__linear_bytes(weights->device, path, weight->O, weight->I);
+        weight->offset = end;
+        end = motley__align(weights->device, end + weight->bytes);
+    }
+    return end;
+}
+
+static int open_weight(struct motley__weights *weights, struct motley__dense_weight *weight, enum motley__dense path,
+                       struct motley_error *error)
+{
+    const int trained = weights->gradients != NULL;
+    int status = motley__buffer_view(weights->values, weight->offset, weight->bytes, &weight->storage, error);
+    if (!status && trained)
+        status = motley__buffer_view(weights->gradients, weight->offset, weight->bytes, &weight->gradient, error);
+    if (status || weight->kind == MOTLEY__DENSE_GATE)
+        return status;
+    if (weight->kind == MOTLEY__DENSE_LINEAR) {
+        status = motley__linear_create(weights->device, path, weight->O, weight->I, trained, weight->storage,
+                                       weight->gradient, &weight->linear, error);
+        if (!status) {
+            weight->w = weight->linear->w;
+            weight->dw = weight->linear->dw;
+        }
+        return status;
+    }
+    status = motley__matrix_create(weights->device, 1, weight->O, weight->I, 1, weight->storage, &weight->w, error);
+    if (!status && trained)
+        status = motley__matrix_create(weights->device, 1, weight->O, weight->I, 1, weight->gradient, &weight->dw, error);
+    return status;
+}
+
+static int open_arenas(struct motley__weights *weights, size_t bytes, int trained, struct motley_error *error)
+{
+    /* Zeroed whole, the gaps too: they are exchanged and counted with the rest. */
+    int status = motley__buffer_create(weights->device, bytes, &weights->values, error);
+    if (!status)
+        status = motley__buffer_zero(weights->values, 0, bytes, error);
+    if (!status && trained)
+        status = motley__buffer_create(weights->device, bytes, &weights->gradients, error);
+    if (!status && trained)
+        status = motley__buffer_zero(weights->gradients, 0, bytes, error);
+    return status;
+}
+
+int motley__weights_create(struct motley__device *device, const struct motley__config *config, enum motley__dense path,
+                           int trained, struct motley__weights **weights, struct motley_error *error)
+{
+    struct motley__weights *w = calloc(1, sizeof *w);
+    if (!w)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model");
+    w->device = device;
+    w->weight = calloc((size_t)(config->layers * MOTLEY__BLOCK_WEIGHTS + 3), sizeof *w->weight);
+    if (!w->weight) {
+        free(w);
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model");
+    }
+    w->count = config->layers * MOTLEY__BLOCK_WEIGHTS + 3;
+    int status = open_arenas(w, lay_out(w, config, path), trained, error);
+    for (int i = 0; i < w->count && !status; i++)
+        status = open_weight(w, &w->weight[i], path, error);
+    if (status) {
+        motley__weights_destroy(w);
+        return status;
+    }
+    *weights = w;
+    return 0;
+}
+
+void motley__weights_destroy(struct motley__weights *weights)
+{
+    if (!weights)
+        return;
+    for (int i = weights->count - 1; i >= 0; i--) {
+        struct motley__dense_weight *weight = &weights->weight[i];
+        if (weight->kind == MOTLEY__DENSE_VECTOR || weight->kind == MOTLEY__DENSE_TABLE) {
+            motley__matrix_destroy(weight->dw);
+            motley__matrix_destroy(weight->w);
+        }
+        motley__linear_destroy(weight->linear);
+        motley__buffer_destroy(weight->gradient);
+        motley__buffer_destroy(weight->storage);
+    }
+    motley__buffer_destroy(weights->gradients);
+    motley__buffer_destroy(weights->values);
+    free(weights->weight);
+    free(weights);
+}
+
+double motley__weights_deviation(int residual, int layers)
+{
+    return residual ? 0.02 / sqrt(2.0 * layers) : 0.02;
+}
+
+int motley__weights_draw_matrix(struct motley__matrix *w, int expert, const char *name, double deviation, uint64_t seed,
+                                struct motley_error *error)
+{
+    const size_t count = (size_t)w->O * (size_t)w->I;
+    const uint64_t stream = motley__hash_text(name);
+    float *host = malloc(count * sizeof *host);
+    if (!host)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the start values of %s", name);
+    for (size_t i = 0; i < count; i++)
+        host[i] = (float)(deviation * motley__random_normal(seed, stream, i));
+    int status = motley__matrix_set(w, expert, host, error);
+    free(host);
+    return status;
+}
+
+static int set_ones(struct motley__matrix *w, struct motley_error *error)
+{
+    float *host = malloc((size_t)w->I * sizeof *host);
+    if (!host)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a vector of %d", w->I);
+    for (int i = 0; i < w->I; i++)
+        host[i] = 1;
+    int status = motley__matrix_set(w, 0, host, error);
+    free(host);
+    return status;
+}
+
+int motley__weights_draw(const struct motley__weights *weights, int layers, uint64_t seed, struct motley_error *error)
+{
+    int status = 0;
+    for (int i = 0; i < weights->count && !status; i++) {
+        const struct motley__dense_weight *weight = &weights->weight[i];
+        assert(weight->w); /* the gates have been made */
+        if (weight->kind == MOTLEY__DENSE_VECTOR)
+            status = set_ones(weight->w, error);
+        else
+            status = motley__weights_draw_matrix(weight->w, 0, weight->name,
+                                                 motley__weights_deviation(weight->residual, layers), seed, error);
+    }
+    return status;
+}

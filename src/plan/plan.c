@@ -1,0 +1,131 @@
+/* The plan: measured, gathered, made on every rank alike.
+ *
+ *   measure -> profile -> cost -> allocate -> plan
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "context.h"
+#include "plan/cost.h"
+#include "plan/measure.h"
+#include "plan/plan.h"
+#include "plan/record.h"
+
+enum { NUMBERS = 11 };
+
+/* Shape and options must be the same everywhere: the lowest and the highest of every number. */
+static int check_alike(motley_context *context, const struct motley_layer_shape *shape,
+                       const struct motley_plan_options *options, struct motley_error *error)
+{
+    static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize", "tokens per step",
+                                               "backward", "shares"};
+    const int64_t own[NUMBERS] = {shape->D, shape->F, shape->E, shape->K, shape->activation, shape->bias != 0, shape->gate,
+                                  shape->normalize != 0, options->tokens, options->backward != 0, options->shares};
+    int64_t bounds[2 * NUMBERS];
+    for (int i = 0; i < NUMBERS; i++) {
+        bounds[i] = own[i];
+        bounds[NUMBERS + i] = -own[i];
+    }
+    int status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, bounds, 2 * NUMBERS, MPI_INT64_T, MPI_MIN, context->comm),
+                                  "MPI_Allreduce");
+    for (int i = 0; i < NUMBERS && !status; i++)
+        if (bounds[i] != -bounds[NUMBERS + i])
+            status = motley__fail(error, MOTLEY_E_MISMATCH, "ranks plan different layers: %s is %lld on one rank and %lld on "
+                                  "another; give all ranks the same", names[i], (long long)bounds[i],
+                                  (long long)-bounds[NUMBERS + i]);
+    return motley__agree(context->comm, status, error);
+}
+
+/* What the profile says about this rank, completed by measuring where shares depend on it. */
+static int learn(motley_context *context, const struct motley_layer_shape *shape, const struct motley_plan_options *options,
+                 struct motley__profile *profile, struct motley__profile_entry **entry, struct motley_error *error)
+{
+    const struct motley__measure what = {.rows = motley__cost_rows(shape, options->tokens), .backward = options->backward};
+    int changed = 0, status = motley__record_load(context, profile, entry, error);
+    if (status || options->shares == MOTLEY_SHARES_EVEN)
+        return status;
+    status = motley__measure(context, shape, &what, *entry, &changed, error);
+    if (!status && changed) {
+        struct motley_error why = {0};
+        if (motley__record_save(context, *entry, &why) && context->rank == 0)
+            motley__warn(&context->log, "%s; the measurements are used but not kept", why.text);
+    }
+    return status;
+}
+
+/* Everyone's entries, and the same plan from them on every rank.  profiles [size]. */
+static int make_together(motley_context *context, const struct motley_layer_shape *shape,
+                         const struct motley_plan_options *options, const struct motley__profile_entry *own,
+                         struct motley__profile *profiles, motley_plan **plan, struct motley_error *error)
+{
+    const struct motley__profile_entry **entry = NULL;
+    int status = motley__record_gather(context, own, shape, profiles, error);
+    if (status)
+        return status;
+    entry = calloc((size_t)context->size, sizeof *entry);
+    if (!entry)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", context->size);
+    for (int r = 0; r < context->size && !status; r++)
+        entry[r] = profiles[r].entry;
+    if (!status)
+        status = motley__plan_make(shape, options, context->size, entry, plan, error);
+    free(entry);
+    return status;
+}
+
+int motley_plan_create(motley_context *context, const struct motley_layer_shape *shape,
+                       const struct motley_plan_options *options, motley_plan **plan, struct motley_error *error)
+{
+    struct motley_error local = {0};
+    struct motley__profile profile = {0};
+    struct motley__profile_entry *own = NULL;
+    struct motley__profile *profiles = NULL;
+    motley_plan *made = NULL;
+    if (!error)
+        error = &local;
+    int status = check_alike(context, shape, options, error);
+    if (!status) /* the same everywhere from here on, so this fails on all ranks or on none */
+        status = motley__agree(context->comm, motley__plan_possible(shape, options, context->size, error), error);
+    if (!status)
+        status = learn(context, shape, options, &profile, &own, error);
+    if (!status) {
+        profiles = calloc((size_t)context->size, sizeof *profiles);
+        status = profiles ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d profiles", context->size);
+        status = motley__agree(context->comm, status, error);
+    }
+    if (!status)
+        status = motley__agree(context->comm, make_together(context, shape, options, own, profiles, &made, error), error);
+    for (int r = 0; profiles && r < context->size; r++)
+        motley__profile_clear(&profiles[r]);
+    free(profiles);
+    motley__profile_clear(&profile);
+    if (status) {
+        motley_plan_destroy(made);
+        return status;
+    }
+    *plan = made;
+    return 0;
+}
+
+const struct motley_layer_shape *motley_plan_shape(const motley_plan *plan)
+{
+    return &plan->shape;
+}
+
+int motley_plan_ranks(const motley_plan *plan)
+{
+    return plan->R;
+}
+
+struct motley_plan_rank motley_plan_rank(const motley_plan *plan, int rank)
+{
+    assert(rank >= 0 && rank < plan->R);
+    const struct motley__plan_entry *entry = &plan->rank[rank];
+    return (struct motley_plan_rank){
+        .experts = entry->experts, .expert = entry->expert, .gflops = entry->gflops, .seconds = entry->seconds,
+        .share = (double)entry->experts / plan->shape.E, .bytes = entry->bytes,
+    };
+}

@@ -1,0 +1,333 @@
+/* The profile's text: one line for each device, dense product, curve and point; written and read back exactly.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <inttypes.h>
+#include <limits.h>
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/profile.h"
+
+static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu"};
+static const char *const DIRECTIONS[] = {"forward", "backward"};
+static const char *const PATHS[] = {"esmm", "clblast"};
+
+enum { VALUE = 160 }; /* characters of the longest value, its end included */
+
+/* Numbers have a point in the file whatever the program's locale says.  Returns what put_locale_back wants. */
+static locale_t use_plain_numbers(void)
+{
+    locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    return plain ? uselocale(plain) : (locale_t)0;
+}
+
+static void put_locale_back(locale_t before)
+{
+    if (before)
+        freelocale(uselocale(before));
+}
+
+/* Writing. */
+
+static void put_text(FILE *stream, const char *name, const char *value)
+{
+    fprintf(stream, " %s=\"", name);
+    for (; *value; value++) {
+        if (*value == '"' || *value == '\\')
+            fputc('\\', stream);
+        fputc((unsigned char)*value < ' ' ? '?' : *value, stream);
+    }
+    fputc('"', stream);
+}
+
+/* The shortest digits that read back as the same number. */
+static void put_number(FILE *stream, const char *name, double value)
+{
+    char digits[40];
+    for (int precision = 1; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (strtod(digits, NULL) == value)
+            break;
+    }
+    fprintf(stream, " %s=%s", name, digits);
+}
+
+static void put_curve(FILE *stream, const struct motley__curve *curve)
+{
+    fprintf(stream, "  curve direction=%s D=%d F=%d activation=%s bias=%d dtype=f32\n", DIRECTIONS[!!curve->backward],
+            curve->D, curve->F, ACTIVATIONS[curve->activation], !!curve->bias);
+    for (int p = 0; p < curve->points; p++) {
+        const struct motley__point *point = &curve->point[p];
+        fprintf(stream, "    point rows=%d", point->rows);
+        put_number(stream, "seconds", point->seconds);
+        put_number(stream, "spread", point->spread);
+        fprintf(stream, " samples=%d\n", point->samples);
+    }
+}
+
+static void put_entry(FILE *stream, const struct motley__profile_entry *entry)
+{
+    const struct motley__profile_key *key = &entry->key;
+    fputs("\ndevice", stream);
+    put_text(stream, "host", key->host);
+    put_text(stream, "name", key->name);
+    put_text(stream, "driver", key->driver);
+    put_text(stream, "family", key->family);
+    fprintf(stream, " panel=%d kernels=%016" PRIx64 " cores=%d memory=%" PRIu64 " place=%d/%d\n", entry->panel,
+            key->kernels, key->cores, key->memory_bytes, key->place, key->places);
+    const struct motley__dense_time *dense = &entry->dense;
+    if (dense->seconds > 0) {
+        fprintf(stream, "  dense T=%d O=%d I=%d path=%s", dense->T, dense->O, dense->I, PATHS[dense->path]);
+        put_number(stream, "seconds", dense->seconds);
+        put_number(stream, "esmm", dense->esmm);
+        put_number(stream, "clblast", dense->clblast);
+        fputc('\n', stream);
+    }
+    for (int c = 0; c < entry->curves; c++)
+        put_curve(stream, &entry->curve[c]);
+}
+
+int motley__profile_text(const struct motley__profile *profile, char **text, struct motley_error *error)
+{
+    size_t bytes;
+    char *written = NULL;
+    FILE *stream = open_memstream(&written, &bytes);
+    if (!stream)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile's text");
+    locale_t before = use_plain_numbers();
+    fputs("# motley profile 1\n"
+          "#\n"
+          "# What each rank's device was measured to do: seconds of one expert (point) as a function of its rows, and of\n"
+          "# a dense product.  Plans are made from it; `motley measure` refreshes it; any line may be removed.\n",
+          stream);
+    for (int i = 0; i < profile->entries; i++)
+        put_entry(stream, &profile->entry[i]);
+    put_locale_back(before);
+    int lost = ferror(stream);
+    if (fclose(stream) || lost) {
+        free(written);
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile's text");
+    }
+    *text = written;
+    return 0;
+}
+
+/* Reading.  Every reader returns 1 when the line holds what it must. */
+
+/* The next name=value of a line; *at moves behind it.  0 at the line's end and at what is no such pair. */
+static int next_pair(const char **at, char name[VALUE], char value[VALUE])
+{
+    const char *c = *at + strspn(*at, " \t");
+    size_t length = strcspn(c, "= \t\n");
+    if (length == 0 || length >= VALUE || c[length] != '=')
+        return 0;
+    memcpy(name, c, length);
+    name[length] = 0;
+    c += length + 1;
+    int quoted = *c == '"';
+    c += quoted;
+    for (length = 0; *c && *c != '\n' && *c != (quoted ? '"' : ' '); c++) {
+        if (quoted && *c == '\\' && c[1] && c[1] != '\n')
+            c++;
+        if (length == VALUE - 1)
+            return 0;
+        value[length++] = *c;
+    }
+    value[length] = 0;
+    if (quoted && *c++ != '"')
+        return 0;
+    *at = c;
+    return 1;
+}
+
+static int get_text(const char *line, const char *wanted, char *value, size_t size)
+{
+    char name[VALUE], found[VALUE];
+    while (next_pair(&line, name, found)) {
+        if (strcmp(name, wanted))
+            continue;
+        if (strlen(found) >= size)
+            return 0;
+        strcpy(value, found);
+        return 1;
+    }
+    return 0;
+}
+
+static int get_integer(const char *line, const char *wanted, int low, int *value)
+{
+    char text[VALUE], *end;
+    if (!get_text(line, wanted, text, sizeof text))
+        return 0;
+    long number = strtol(text, &end, 10);
+    if (end == text || *end || number < low || number > INT_MAX)
+        return 0;
+    *value = (int)number;
+    return 1;
+}
+
+/* Finite and not negative. */
+static int get_number(const char *line, const char *wanted, double *value)
+{
+    char text[VALUE], *end;
+    if (!get_text(line, wanted, text, sizeof text))
+        return 0;
+    double number = strtod(text, &end);
+    if (end == text || *end || !isfinite(number) || number < 0)
+        return 0;
+    *value = number;
+    return 1;
+}
+
+static int get_word(const char *line, const char *wanted, const char *const *words, int count, int *value)
+{
+    char text[VALUE];
+    if (!get_text(line, wanted, text, sizeof text))
+        return 0;
+    for (int i = 0; i < count; i++)
+        if (!strcmp(text, words[i])) {
+            *value = i;
+            return 1;
+        }
+    return 0;
+}
+
+static int get_unsigned(const char *line, const char *wanted, int base, uint64_t *value)
+{
+    char text[VALUE], *end;
+    if (!get_text(line, wanted, text, sizeof text) || !strchr("0123456789abcdef", text[0]))
+        return 0;
+    *value = strtoull(text, &end, base);
+    return end != text && !*end;
+}
+
+static int get_device(const char *line, struct motley__profile_key *key, int *panel)
+{
+    char place[VALUE];
+    int end = 0;
+    memset(key, 0, sizeof *key);
+    return get_text(line, "host", key->host, sizeof key->host) && get_text(line, "name", key->name, sizeof key->name) &&
+           get_text(line, "driver", key->driver, sizeof key->driver) &&
+           get_text(line, "family", key->family, sizeof key->family) && get_integer(line, "panel", 1, panel) &&
+           get_unsigned(line, "kernels", 16, &key->kernels) && get_integer(line, "cores", 0, &key->cores) &&
+           get_unsigned(line, "memory", 10, &key->memory_bytes) && get_text(line, "place", place, sizeof place) &&
+           sscanf(place, "%9d/%9d%n", &key->place, &key->places, &end) == 2 && !place[end] && key->place >= 0 &&
+           key->place < key->places;
+}
+
+static int get_dense(const char *line, struct motley__dense_time *dense)
+{
+    int path;
+    struct motley__dense_time read = {0};
+    if (!get_integer(line, "T", 1, &read.T) || !get_integer(line, "O", 1, &read.O) || !get_integer(line, "I", 1, &read.I) ||
+        !get_word(line, "path", PATHS, 2, &path) || !get_number(line, "seconds", &read.seconds) || read.seconds <= 0 ||
+        !get_number(line, "esmm", &read.esmm) || !get_number(line, "clblast", &read.clblast))
+        return 0;
+    read.path = (enum motley__dense)path;
+    *dense = read;
+    return 1;
+}
+
+static int get_curve(const char *line, struct motley__curve *curve)
+{
+    char dtype[VALUE];
+    memset(curve, 0, sizeof *curve);
+    return get_word(line, "direction", DIRECTIONS, 2, &curve->backward) && get_integer(line, "D", 1, &curve->D) &&
+           get_integer(line, "F", 1, &curve->F) && get_word(line, "activation", ACTIVATIONS, 4, &curve->activation) &&
+           get_integer(line, "bias", 0, &curve->bias) && curve->bias <= 1 &&
+           get_text(line, "dtype", dtype, sizeof dtype) && !strcmp(dtype, "f32");
+}
+
+static int get_point(const char *line, struct motley__point *point)
+{
+    return get_integer(line, "rows", 1, &point->rows) && get_number(line, "seconds", &point->seconds) &&
+           point->seconds > 0 && get_number(line, "spread", &point->spread) &&
+           get_integer(line, "samples", 0, &point->samples);
+}
+
+/* Where reading has come to. */
+struct reader {
+    struct motley__profile read;              /* owned */
+    struct motley__profile_entry *entry;      /* of the device line above; NULL: dropped, and so are its lines */
+    struct motley__curve curve;               /* being read; D 0: none */
+    struct motley_error *error;
+};
+
+/* The curve so far goes to its device; one without a point is none. */
+static int end_curve(struct reader *reader)
+{
+    int status = 0;
+    if (reader->entry && reader->curve.D && reader->curve.points)
+        status = motley__curve_put(reader->entry, &reader->curve, reader->error);
+    reader->curve.D = 0;
+    return status;
+}
+
+/* One line.  *dropped = 1 when it is of a known kind but cannot be read.  Fails when memory is out. */
+static int read_line(struct reader *reader, const char *line, int *dropped)
+{
+    char kind[16] = "";
+    int length = 0, status = 0, panel;
+    *dropped = 0;
+    sscanf(line, " %15[a-z]%n", kind, &length);
+    line += length;
+    if (!strcmp(kind, "device")) {
+        struct motley__profile_key key;
+        status = end_curve(reader);
+        *dropped = !get_device(line, &key, &panel);
+        reader->entry = *dropped ? NULL : motley__profile_add(&reader->read, &key);
+        if (reader->entry)
+            reader->entry->panel = panel;
+        else if (!*dropped && !status)
+            status = motley__fail(reader->error, MOTLEY_E_MEMORY, "out of host memory for the profile");
+    } else if (!strcmp(kind, "dense") && reader->entry) {
+        status = end_curve(reader);
+        *dropped = !get_dense(line, &reader->entry->dense);
+    } else if (!strcmp(kind, "curve") && reader->entry) {
+        status = end_curve(reader);
+        *dropped = !get_curve(line, &reader->curve);
+        if (*dropped)
+            reader->curve.D = 0;
+    } else if (!strcmp(kind, "point") && reader->entry && reader->curve.D) {
+        struct motley__point point;
+        *dropped = !get_point(line, &point);
+        if (!*dropped)
+            motley__curve_set(&reader->curve, &point);
+    }
+    return status;
+}
+
+int motley__profile_parse(const char *text, const char *where, const struct motley__log *log,
+                          struct motley__profile *profile, struct motley_error *error)
+{
+    struct reader reader = {.error = error};
+    int status = 0, number = 0, first_dropped = 0;
+    locale_t before = use_plain_numbers();
+    while (!status && *text) {
+        int dropped = 1; /* a last line without its end may have lost digits */
+        const char *end = strchr(text, '\n');
+        number++;
+        if (end) {
+            char *line = strndup(text, (size_t)(end - text));
+            status = line ? read_line(&reader, line, &dropped)
+                          : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
+            free(line);
+        }
+        if (dropped && !first_dropped)
+            first_dropped = number;
+        text = end ? end + 1 : text + strlen(text);
+    }
+    if (!status)
+        status = end_curve(&reader);
+    put_locale_back(before);
+    if (!status)
+        status = motley__profile_merge(profile, &reader.read, error);
+    motley__profile_clear(&reader.read);
+    if (!status && first_dropped && log)
+        motley__warn(log, "%s: line %d cannot be read; what it told will be measured anew", where, first_dropped);
+    return status;
+}

@@ -1,0 +1,184 @@
+/* The profile among ranks.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "layer/esmm.h"
+#include "plan/record.h"
+
+void motley__record_key(const motley_context *context, struct motley__profile_key *key)
+{
+    const struct motley_device_info *info = &context->info[context->rank];
+    memset(key, 0, sizeof *key);
+    strcpy(key->host, info->host);
+    strcpy(key->name, info->name);
+    strcpy(key->driver, info->driver);
+    strcpy(key->family, info->family);
+    key->kernels = motley__kernels_hash();
+    key->cores = info->cores;
+    key->memory_bytes = info->memory_bytes;
+    key->place = context->node_rank;
+    key->places = context->node_size;
+}
+
+/* The file's text on every rank of the node; "" where there is none.  *text owned by the caller. */
+static int read_on_node(motley_context *context, char **text, struct motley_error *error)
+{
+    char *read = NULL;
+    size_t bytes = 0;
+    if (context->node_rank == 0 && context->profile_path && !access(context->profile_path, F_OK)) {
+        struct motley_error why = {0};
+        if (motley__file_read(context->profile_path, &read, &bytes, &why))
+            motley__warn(&context->log, "%s; measuring anew", why.text);
+    }
+    int length = bytes < INT_MAX ? (int)bytes : 0;
+    int status = motley__fail_mpi(error, MPI_Bcast(&length, 1, MPI_INT, 0, context->node), "MPI_Bcast");
+    if (!status && context->node_rank > 0)
+        read = malloc((size_t)length + 1);
+    else if (!status && !read)
+        read = calloc(1, 1);
+    if (!status && !read)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile of %d bytes", length);
+    status = motley__agree(context->comm, status, error);
+    if (!status)
+        status = motley__fail_mpi(error, MPI_Bcast(read, length, MPI_CHAR, 0, context->node), "MPI_Bcast");
+    if (status) {
+        free(read);
+        return status;
+    }
+    read[length] = 0;
+    *text = read;
+    return 0;
+}
+
+int motley__record_load(motley_context *context, struct motley__profile *profile, struct motley__profile_entry **entry,
+                        struct motley_error *error)
+{
+    struct motley__profile_key key;
+    struct motley__profile_entry *own = NULL;
+    char *text = NULL;
+    motley__record_key(context, &key);
+    int status = read_on_node(context, &text, error);
+    if (status)
+        return status;
+    status = motley__profile_parse(text, context->profile_path ? context->profile_path : "profile",
+                                   context->node_rank == 0 ? &context->log : NULL, profile, error);
+    free(text);
+    if (!status && !(own = motley__profile_add(profile, &key)))
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
+    if (own)
+        own->panel = motley__esmm_panel(context->device);
+    status = motley__agree(context->comm, status, error);
+    if (!status)
+        *entry = own;
+    return status;
+}
+
+static int entry_text(const struct motley__profile_entry *entry, char **text, struct motley_error *error)
+{
+    struct motley__profile_entry copy = *entry;
+    struct motley__profile one = {.entries = 1, .entry = &copy};
+    return motley__profile_text(&one, text, error);
+}
+
+/* All ranks' texts on all ranks of comm (root < 0) or on one: *texts holds them behind one another, each with its final
+ * 0, starting at (*start)[r].  Both owned by the caller; NULL where they do not arrive.  Not agreed: MPI errors only. */
+static int gather_texts(MPI_Comm comm, int root, const char *text, char **texts, int **start, struct motley_error *error)
+{
+    int rank, size, bytes = (int)strlen(text) + 1, status;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &size);
+    int *counts = calloc(2 * (size_t)size, sizeof *counts);
+    char *all = NULL;
+    if (!counts)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profiles of %d ranks", size);
+    status = motley__fail_mpi(error, MPI_Allgather(&bytes, 1, MPI_INT, counts, 1, MPI_INT, comm), "MPI_Allgather");
+    int *starts = counts + size;
+    for (int r = 1; r < size; r++)
+        starts[r] = starts[r - 1] + counts[r - 1];
+    if (!status && (root < 0 || rank == root)) {
+        all = malloc((size_t)starts[size - 1] + (size_t)counts[size - 1]);
+        if (!all)
+            status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profiles of %d ranks", size);
+    }
+    status = motley__agree(comm, status, error);
+    if (!status && root < 0)
+        status = motley__fail_mpi(error, MPI_Allgatherv(text, bytes, MPI_CHAR, all, counts, starts, MPI_CHAR, comm),
+                                  "MPI_Allgatherv");
+    else if (!status)
+        status = motley__fail_mpi(error, MPI_Gatherv(text, bytes, MPI_CHAR, all, counts, starts, MPI_CHAR, root, comm),
+                                  "MPI_Gatherv");
+    if (!status && all)
+        memmove(counts, starts, (size_t)size * sizeof *counts);
+    if (status || !all) {
+        free(counts);
+        free(all);
+        return status;
+    }
+    *texts = all;
+    *start = counts;
+    return 0;
+}
+
+int motley__record_save(motley_context *context, const struct motley__profile_entry *entry, struct motley_error *error)
+{
+    struct motley__profile news = {0};
+    char *text = NULL, *texts = NULL;
+    int *start = NULL;
+    int status = motley__agree(context->comm, entry_text(entry, &text, error), error);
+    if (!status)
+        status = gather_texts(context->node, 0, text, &texts, &start, error);
+    for (int r = 0; !status && texts && r < context->node_size; r++)
+        status = motley__profile_parse(texts + start[r], "profile", &context->log, &news, error);
+    if (!status && texts && context->profile_path)
+        status = motley__profile_update(context->profile_path, &news, &context->log, error);
+    motley__profile_clear(&news);
+    free(start);
+    free(texts);
+    free(text);
+    return motley__agree(context->comm, status, error);
+}
+
+/* The entry with no other curves than those of the shape; `curve` gives them room. */
+static struct motley__profile_entry only_shape(const struct motley__profile_entry *entry,
+                                               const struct motley_layer_shape *shape, struct motley__curve curve[2])
+{
+    struct motley__profile_entry trimmed = *entry;
+    trimmed.curves = 0;
+    trimmed.curve = curve;
+    for (int backward = 0; backward < 2; backward++) {
+        const struct motley__curve *found = motley__curve_find(entry, shape, backward);
+        if (found)
+            curve[trimmed.curves++] = *found;
+    }
+    return trimmed;
+}
+
+int motley__record_gather(motley_context *context, const struct motley__profile_entry *entry,
+                          const struct motley_layer_shape *shape, struct motley__profile *profiles,
+                          struct motley_error *error)
+{
+    struct motley__curve curve[2];
+    struct motley__profile_entry trimmed = only_shape(entry, shape, curve);
+    char *text = NULL, *texts = NULL;
+    int *start = NULL;
+    int status = motley__agree(context->comm, entry_text(&trimmed, &text, error), error);
+    if (!status)
+        status = gather_texts(context->comm, -1, text, &texts, &start, error);
+    for (int r = 0; !status && r < context->size; r++) {
+        status = motley__profile_parse(texts + start[r], "profile", &context->log, &profiles[r], error);
+        if (!status && profiles[r].entries != 1)
+            status = motley__fail(error, MOTLEY_E_MISMATCH, "rank %d's profile cannot be read here: run one version of Motley "
+                                  "on all ranks", r);
+    }
+    free(start);
+    free(texts);
+    free(text);
+    return motley__agree(context->comm, status, error);
+}

@@ -1,0 +1,78 @@
+/* A plan as people read it.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/table.h"
+#include "plan/cost.h"
+#include "plan/plan.h"
+
+static const char *activation_name(enum motley_activation activation)
+{
+    switch (activation) {
+    case MOTLEY_RELU: return "relu";
+    case MOTLEY_GELU: return "gelu";
+    case MOTLEY_SILU: return "silu";
+    case MOTLEY_SWIGLU: return "swiglu";
+    }
+    return "?";
+}
+
+/* "0-3" for a run of experts, "0,2,5" otherwise, cut short where it grows long; "none". */
+static void name_experts(const struct motley__plan_entry *rank, char *text, size_t size)
+{
+    const int n = rank->experts;
+    size_t used = 0;
+    if (n == 0)
+        snprintf(text, size, "none");
+    else if (n > 2 && rank->expert[n - 1] - rank->expert[0] == n - 1)
+        snprintf(text, size, "%d (%d-%d)", n, rank->expert[0], rank->expert[n - 1]);
+    else {
+        used = (size_t)snprintf(text, size, "%d (", n);
+        for (int i = 0; i < n && used + 24 < size; i++)
+            used += (size_t)snprintf(text + used, size - used, "%s%d", i ? "," : "", rank->expert[i]);
+        snprintf(text + used, size - used, used + 24 < size ? ")" : ",...)");
+    }
+}
+
+/* A number with a unit fit for it, "-" for one that is not known. */
+static void name_number(double value, int digits, char *text, size_t size)
+{
+    if (value > 0)
+        snprintf(text, size, "%.*f", digits, value);
+    else
+        snprintf(text, size, "-");
+}
+
+void motley_plan_print(const motley_plan *plan, FILE *stream)
+{
+    const struct motley_layer_shape *shape = &plan->shape;
+    struct motley__table *table =
+        motley__table_create("rank|host|device|family|>GFLOP/s|>dense GFLOP/s|dense path|experts|>predicted ms|>MiB");
+    double slowest = 0;
+    fprintf(stream, "%d experts of D=%d F=%d %s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares\n",
+            shape->E, shape->D, shape->F, activation_name(shape->activation), shape->bias ? " with biases" : "", shape->K,
+            plan->options.tokens, motley__cost_rows(shape, plan->options.tokens),
+            plan->options.backward ? "forward and backward" : "forward",
+            plan->options.shares == MOTLEY_SHARES_EVEN ? "even" : "measured");
+    for (int r = 0; table && r < plan->R; r++) {
+        const struct motley__plan_entry *rank = &plan->rank[r];
+        char experts[96], gflops[32], dense[32], milliseconds[32];
+        name_experts(rank, experts, sizeof experts);
+        name_number(rank->gflops, 1, gflops, sizeof gflops);
+        name_number(rank->dense_gflops, 1, dense, sizeof dense);
+        name_number(1e3 * rank->seconds, 3, milliseconds, sizeof milliseconds);
+        motley__table_row(table, "%d|%s|%s|%s|%s|%s|%s|%s|%s|%.1f", r, rank->host, rank->device, rank->family, gflops, dense,
+                          rank->dense == MOTLEY__DENSE_CLBLAST ? "clblast" : "esmm", experts, milliseconds,
+                          (double)rank->bytes / (1 << 20));
+        slowest = rank->seconds > slowest ? rank->seconds : slowest;
+    }
+    if (table)
+        motley__table_print(table, stream);
+    motley__table_destroy(table);
+    if (slowest > 0)
+        fprintf(stream, "expert phase: %.3f ms predicted for the slowest rank\n", 1e3 * slowest);
+}

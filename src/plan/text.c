@@ -1,0 +1,232 @@
+/* A plan as text (JSON) and back.  Nothing in a text is believed.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/plan.h"
+
+static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu", NULL};
+static const char *const GATES[] = {"softmax", "forced", NULL};
+static const char *const SHARES[] = {"measured", "even", NULL};
+static const char *const PATHS[] = {"esmm", "clblast", NULL};
+
+/* Far beyond any cluster, and small enough that a lying text cannot ask for all memory. */
+enum { LARGEST_RANKS = 1 << 20, VERSION = 1 };
+
+static json_t *experts_json(const struct motley__plan_entry *rank)
+{
+    json_t *experts = json_array();
+    for (int i = 0; i < rank->experts; i++)
+        json_array_append_new(experts, json_integer(rank->expert[i]));
+    return experts;
+}
+
+static json_t *rank_json(const struct motley__plan_entry *rank)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:f, s:f, s:f, s:I}", "host", rank->host, "device", rank->device, "family",
+                     rank->family, "dense", PATHS[rank->dense], "experts", experts_json(rank), "gflops", rank->gflops,
+                     "seconds", rank->seconds, "dense_gflops", rank->dense_gflops, "bytes", (json_int_t)rank->bytes);
+}
+
+int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *error)
+{
+    const struct motley_layer_shape *shape = &plan->shape;
+    const struct motley_plan_options *options = &plan->options;
+    json_t *ranks = json_array();
+    for (int r = 0; r < plan->R; r++)
+        if (json_array_append_new(ranks, rank_json(&plan->rank[r]))) {
+            json_decref(ranks);
+            return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
+        }
+    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b}, s:{s:I, s:b, s:s}, s:o}",
+        "motley_plan", VERSION,
+        "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation", ACTIVATIONS[shape->activation],
+        "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
+        "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares", SHARES[options->shares],
+        "ranks", ranks);
+    char *written = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    json_decref(root);
+    if (!written)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
+    *text = written;
+    return 0;
+}
+
+/* Reading.  Every get_* fails with the name of what is missing or wrong. */
+
+static int get_integer(const json_t *object, const char *name, int64_t low, int64_t high, int64_t *value,
+                       struct motley_error *error)
+{
+    const json_t *found = json_object_get(object, name);
+    if (!json_is_integer(found))
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is missing or no integer", name);
+    if (json_integer_value(found) < low || json_integer_value(found) > high)
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is %lld, expected %lld to %lld", name,
+                            (long long)json_integer_value(found), (long long)low, (long long)high);
+    *value = json_integer_value(found);
+    return 0;
+}
+
+static int get_int(const json_t *object, const char *name, int *value, struct motley_error *error)
+{
+    int64_t read = 0;
+    int status = get_integer(object, name, 0, INT_MAX, &read, error);
+    *value = (int)read;
+    return status;
+}
+
+static int get_flag(const json_t *object, const char *name, int *value, struct motley_error *error)
+{
+    const json_t *found = json_object_get(object, name);
+    if (!json_is_boolean(found))
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is missing or neither true nor false", name);
+    *value = json_is_true(found);
+    return 0;
+}
+
+static int get_word(const json_t *object, const char *name, const char *const *words, int *value, struct motley_error *error)
+{
+    const char *found = json_string_value(json_object_get(object, name));
+    for (int i = 0; found && words[i]; i++)
+        if (!strcmp(found, words[i])) {
+            *value = i;
+            return 0;
+        }
+    return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is %s%.40s%s, expected %s, %s%s", name, found ? "\"" : "",
+                        found ? found : "missing", found ? "\"" : "", words[0], words[1], words[2] ? ", ..." : "");
+}
+
+static int get_name(const json_t *object, const char *name, char *value, size_t size, struct motley_error *error)
+{
+    const char *found = json_string_value(json_object_get(object, name));
+    if (!found || strlen(found) >= size)
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is missing or no text of at most %zu characters", name,
+                            size - 1);
+    strcpy(value, found);
+    return 0;
+}
+
+static int get_number(const json_t *object, const char *name, double *value, struct motley_error *error)
+{
+    const json_t *found = json_object_get(object, name);
+    if (!json_is_number(found) || !isfinite(json_number_value(found)) || json_number_value(found) < 0)
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is missing or no number from 0 on", name);
+    *value = json_number_value(found);
+    return 0;
+}
+
+static int read_shape(const json_t *root, struct motley_layer_shape *shape, struct motley_plan_options *options,
+                      struct motley_error *error)
+{
+    const json_t *object = json_object_get(root, "shape"), *chosen = json_object_get(root, "options");
+    int activation = 0, gate = 0, shares = 0;
+    int status = get_int(object, "D", &shape->D, error);
+    status = status ? status : get_int(object, "F", &shape->F, error);
+    status = status ? status : get_int(object, "E", &shape->E, error);
+    status = status ? status : get_int(object, "K", &shape->K, error);
+    status = status ? status : get_word(object, "activation", ACTIVATIONS, &activation, error);
+    status = status ? status : get_flag(object, "bias", &shape->bias, error);
+    status = status ? status : get_word(object, "gate", GATES, &gate, error);
+    status = status ? status : get_flag(object, "normalize", &shape->normalize, error);
+    status = status ? status : get_integer(chosen, "tokens", 0, INT64_MAX, &options->tokens, error);
+    status = status ? status : get_flag(chosen, "backward", &options->backward, error);
+    status = status ? status : get_word(chosen, "shares", SHARES, &shares, error);
+    shape->activation = (enum motley_activation)activation;
+    shape->gate = (enum motley_gate)gate;
+    options->shares = (enum motley_shares)shares;
+    if (!status && motley__plan_check(shape, options, error))
+        status = error ? (error->code = MOTLEY_E_FORMAT) : MOTLEY_E_FORMAT;
+    return status;
+}
+
+/* taken [E]: 1 + the rank that owns it so far. */
+static int read_experts(const json_t *list, int r, int E, int *taken, struct motley__plan_entry *rank,
+                        struct motley_error *error)
+{
+    if (!json_is_array(list) || json_array_size(list) > (size_t)E)
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's \"experts\" is missing or no list of at most %d", r, E);
+    int status = motley__plan_entry_alloc(rank, (int)json_array_size(list), error);
+    for (int i = 0; !status && i < rank->experts; i++) {
+        const json_t *item = json_array_get(list, (size_t)i);
+        json_int_t expert = json_integer_value(item);
+        if (!json_is_integer(item) || expert < 0 || expert >= E)
+            return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's experts hold something else than 0 to %d", r, E - 1);
+        if (i > 0 && expert <= rank->expert[i - 1])
+            return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's experts do not ascend at %lld", r, (long long)expert);
+        if (taken[expert])
+            return motley__fail(error, MOTLEY_E_FORMAT, "plan: expert %lld is given to rank %d and to rank %d",
+                                (long long)expert, taken[expert] - 1, r);
+        taken[expert] = r + 1;
+        rank->expert[i] = (int)expert;
+    }
+    return status;
+}
+
+static int read_rank(const json_t *object, int r, int E, int *taken, struct motley__plan_entry *rank,
+                     struct motley_error *error)
+{
+    int64_t bytes = 0;
+    int status = get_name(object, "host", rank->host, sizeof rank->host, error);
+    status = status ? status : get_name(object, "device", rank->device, sizeof rank->device, error);
+    status = status ? status : get_name(object, "family", rank->family, sizeof rank->family, error);
+    status = status ? status : get_word(object, "dense", PATHS, &rank->dense, error);
+    status = status ? status : read_experts(json_object_get(object, "experts"), r, E, taken, rank, error);
+    status = status ? status : get_number(object, "gflops", &rank->gflops, error);
+    status = status ? status : get_number(object, "seconds", &rank->seconds, error);
+    status = status ? status : get_number(object, "dense_gflops", &rank->dense_gflops, error);
+    status = status ? status : get_integer(object, "bytes", 0, INT64_MAX, &bytes, error);
+    rank->bytes = (uint64_t)bytes;
+    return status;
+}
+
+static int read_ranks(const json_t *ranks, motley_plan *plan, struct motley_error *error)
+{
+    const int E = plan->shape.E;
+    int *taken = calloc((size_t)E, sizeof *taken), status = 0;
+    if (!taken)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d experts", E);
+    for (int r = 0; !status && r < plan->R; r++)
+        status = read_rank(json_array_get(ranks, (size_t)r), r, E, taken, &plan->rank[r], error);
+    for (int e = 0; !status && e < E; e++)
+        if (!taken[e])
+            status = motley__fail(error, MOTLEY_E_FORMAT, "plan: expert %d is given to no rank", e);
+    free(taken);
+    return status;
+}
+
+int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error *error)
+{
+    struct motley_layer_shape shape = {0};
+    struct motley_plan_options options = {0};
+    motley_plan *made = NULL;
+    json_error_t problem;
+    int64_t version;
+    int status;
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &problem);
+    if (!root)
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: line %d: %s", problem.line, problem.text);
+    const json_t *ranks = json_object_get(root, "ranks");
+    status = get_integer(root, "motley_plan", VERSION, VERSION, &version, error);
+    if (!status)
+        status = read_shape(root, &shape, &options, error);
+    if (!status && (!json_is_array(ranks) || json_array_size(ranks) < 1 || json_array_size(ranks) > LARGEST_RANKS))
+        status = motley__fail(error, MOTLEY_E_FORMAT, "plan: \"ranks\" is missing or no list of at least one rank");
+    if (!status)
+        status = motley__plan_alloc(&shape, &options, (int)json_array_size(ranks), &made, error);
+    if (!status)
+        status = read_ranks(ranks, made, error);
+    json_decref(root);
+    if (status) {
+        motley_plan_destroy(made);
+        return status;
+    }
+    motley__plan_index(made);
+    *plan = made;
+    return 0;
+}

@@ -1,0 +1,221 @@
+/* The operator under the clock.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "device/queue.h"
+#include "plan/trial.h"
+
+enum { SEED = 20, MOST_EXPERTS = 2 };
+
+struct motley__trial {
+    struct motley__device *device;              /* borrowed */
+    int items;                                  /* experts; 1 for a dense product */
+    /* experts */
+    struct motley__experts *experts;            /* owned; NULL for a dense product */
+    struct motley__expert_step step;
+    struct motley__buffer *offsets, *weight, *dw, *pre, *pre3, *h, *u;  /* owned */
+    int trained;
+    /* dense */
+    struct motley__linear *linear;              /* owned; NULL for experts */
+    int T;
+    struct motley__buffer *dx;                  /* owned; not x, whose numbers would fade from pass to pass */
+    /* both; owned */
+    struct motley__buffer *x, *y;               /* inputs (experts: also dy), outputs */
+};
+
+/* `count` numbers around 0 of this size. */
+static int fill(struct motley__buffer *buffer, size_t count, double size, struct motley_error *error)
+{
+    float *host = malloc(count * sizeof *host);
+    if (!host)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu random numbers", count);
+    for (size_t i = 0; i < count; i++)
+        host[i] = (float)(size * (2 * motley__random_uniform(SEED, 0, i) - 1));
+    int status = motley__buffer_write(buffer, 0, host, count * sizeof *host, error);
+    free(host);
+    return status;
+}
+
+/* All experts get the same matrix: drawing numbers takes longer than copying them, and speed does not tell. */
+static int fill_matrix(struct motley__matrix *w, struct motley_error *error)
+{
+    if (!w)
+        return 0;
+    size_t count = (size_t)w->O * (size_t)w->I;
+    double size = 1 / sqrt(w->I);
+    float *host = malloc(count * sizeof *host);
+    if (!host)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a matrix of %zu numbers", count);
+    for (size_t i = 0; i < count; i++)
+        host[i] = (float)(size * (2 * motley__random_uniform(SEED, 1, i) - 1));
+    int status = 0;
+    for (int e = 0; e < w->E && !status; e++)
+        status = motley__matrix_set(w, e, host, error);
+    free(host);
+    return status;
+}
+
+int motley__trial_experts(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
+                          struct motley__trial **trial, struct motley_error *error)
+{
+    assert(E >= 1 && E <= MOST_EXPERTS);
+    struct motley__trial *made = calloc(1, sizeof *made);
+    if (!made)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to measure experts");
+    made->device = device;
+    made->items = E;
+    made->trained = trained;
+    int status = motley__experts_create(device, shape, E, trained, &made->experts, error);
+    struct motley__matrix *const weights[] = {
+        made->experts ? made->experts->w1 : NULL, made->experts ? made->experts->w2 : NULL,
+        made->experts ? made->experts->w3 : NULL, made->experts ? made->experts->b1 : NULL,
+        made->experts ? made->experts->b2 : NULL,
+    };
+    for (size_t i = 0; i < sizeof weights / sizeof *weights && !status; i++)
+        status = fill_matrix(weights[i], error);
+    if (!status)
+        status = motley__buffer_create(device, sizeof(int32_t) * ((size_t)E + 1), &made->offsets, error);
+    if (status) {
+        motley__trial_destroy(made);
+        return status;
+    }
+    *trial = made;
+    return 0;
+}
+
+int motley__trial_dense(struct motley__device *device, enum motley__dense path, int T, int O, int I,
+                        struct motley__trial **trial, struct motley_error *error)
+{
+    struct motley__trial *made = calloc(1, sizeof *made);
+    if (!made)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to measure a dense product");
+    made->device = device;
+    made->items = 1;
+    made->T = T;
+    int status = motley__linear_create(device, path, O, I, 1, NULL, NULL, &made->linear, error);
+    if (!status)
+        status = fill_matrix(made->linear->w, error);
+    if (!status)
+        status = motley__buffer_create(device, sizeof(float) * (size_t)T * (size_t)I, &made->x, error);
+    if (!status)
+        status = motley__buffer_create(device, sizeof(float) * (size_t)T * (size_t)I, &made->dx, error);
+    if (!status)
+        status = motley__buffer_create(device, sizeof(float) * (size_t)T * (size_t)O, &made->y, error);
+    if (!status)
+        status = fill(made->x, (size_t)T * (size_t)I, 1, error);
+    if (status) {
+        motley__trial_destroy(made);
+        return status;
+    }
+    *trial = made;
+    return 0;
+}
+
+static void drop(struct motley__buffer **buffer)
+{
+    motley__buffer_destroy(*buffer);
+    *buffer = NULL;
+}
+
+static void drop_rows(struct motley__trial *trial)
+{
+    drop(&trial->weight);
+    drop(&trial->dw);
+    drop(&trial->pre);
+    drop(&trial->pre3);
+    drop(&trial->h);
+    drop(&trial->u);
+    drop(&trial->x);
+    drop(&trial->dx);
+    drop(&trial->y);
+}
+
+void motley__trial_destroy(struct motley__trial *trial)
+{
+    if (!trial)
+        return;
+    drop_rows(trial);
+    drop(&trial->offsets);
+    motley__experts_destroy(trial->experts);
+    motley__linear_destroy(trial->linear);
+    free(trial);
+}
+
+/* What a step with P pairs holds. */
+static int make_rows(struct motley__trial *trial, size_t P, struct motley_error *error)
+{
+    const struct motley_layer_shape *shape = &trial->experts->shape;
+    const size_t wide = sizeof(float) * P * (size_t)shape->D, hidden = sizeof(float) * P * (size_t)shape->F;
+    const int swiglu = shape->activation == MOTLEY_SWIGLU;
+    struct {
+        struct motley__buffer **buffer;
+        size_t bytes;
+    } const made[] = {
+        {&trial->x, wide}, {&trial->y, wide}, {&trial->h, hidden}, {&trial->pre, trial->trained ? hidden : 0},
+        {&trial->pre3, trial->trained && swiglu ? hidden : 0}, {&trial->u, trial->trained ? hidden : 0},
+        {&trial->weight, trial->trained ? sizeof(float) * P : 0}, {&trial->dw, trial->trained ? sizeof(float) * P : 0},
+    };
+    int status = 0;
+    for (size_t i = 0; i < sizeof made / sizeof *made && !status; i++)
+        if (made[i].bytes)
+            status = motley__buffer_create(trial->device, made[i].bytes, made[i].buffer, error);
+    if (!status)
+        status = fill(trial->x, P * (size_t)shape->D, 1, error);
+    if (!status && trial->trained)
+        status = fill(trial->weight, P, 1, error);
+    return status;
+}
+
+int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_error *error)
+{
+    const int E = trial->items, P = E * rows;
+    int32_t offsets[MOST_EXPERTS + 1] = {0, rows, 2 * rows};
+    double seconds;
+    drop_rows(trial);
+    int status = make_rows(trial, (size_t)P, error);
+    if (!status)
+        status = motley__buffer_write(trial->offsets, 0, offsets, sizeof *offsets * ((size_t)E + 1), error);
+    if (status)
+        return status;
+    const struct motley__rows source = {.own = trial->x, .own_rows = P};
+    trial->step = (struct motley__expert_step){
+        .ragged = {.E = E, .P = P, .offsets = trial->offsets}, .x = source, .pre = trial->pre, .pre3 = trial->pre3,
+        .h = trial->h, .o = trial->y, .dy = source, .weight = trial->weight, .u = trial->u, .dw = trial->dw,
+    };
+    return motley__trial_pass(trial, 0, 1, &seconds, error);
+}
+
+static int enqueue_dense(struct motley__trial *trial, struct motley_error *error)
+{
+    int status = motley__linear_forward(trial->linear, trial->T, trial->x, 0, trial->y, error);
+    if (!status)
+        status = motley__linear_gradient(trial->linear, trial->T, trial->y, trial->x, 0, error);
+    if (!status)
+        status = motley__linear_backward(trial->linear, trial->T, trial->y, 0, trial->dx, error);
+    return status;
+}
+
+int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds, struct motley_error *error)
+{
+    double begin = motley__seconds();
+    int status = 0;
+    for (int i = 0; i < repeats && !status; i++) {
+        if (trial->linear)
+            status = enqueue_dense(trial, error);
+        else if (backward)
+            status = motley__experts_backward(trial->experts, &trial->step, error);
+        else
+            status = motley__experts_forward(trial->experts, &trial->step, error);
+    }
+    if (!status)
+        status = motley__queue_wait(trial->device, error);
+    *seconds = (motley__seconds() - begin) / repeats / trial->items;
+    return status;
+}

@@ -1,0 +1,29 @@
+/* The operator under the clock, on this rank alone: its weights and rows with random numbers, and timed passes over them.
+ *
+ * Values matter: denormal numbers are slow, and zeros draw less power than a real step does.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_PLAN_TRIAL_H
+#define MOTLEY_PLAN_TRIAL_H
+
+#include "layer/expert.h"
+#include "layer/linear.h"
+
+struct motley__trial; /* opaque */
+
+/* E experts of the shape (forward; backward too when trained); rows are set later. */
+int motley__trial_experts(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
+                          struct motley__trial **trial, struct motley_error *error);
+/* One dense product [T,I] x [O,I]^T with its backward and its gradient, 6 T O I operations. */
+int motley__trial_dense(struct motley__device *device, enum motley__dense path, int T, int O, int I,
+                        struct motley__trial **trial, struct motley_error *error);
+void motley__trial_destroy(struct motley__trial *trial); /* accepts NULL */
+
+/* Experts: this many rows for each from now on.  Also runs one forward, so that kernels are built. */
+int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_error *error);
+
+/* Seconds of one pass (experts: divided by E), the mean of `repeats` that are enqueued behind one another.  backward: that
+ * direction alone; ignored by a dense trial. */
+int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds, struct motley_error *error);
+
+#endif

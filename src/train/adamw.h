@@ -1,0 +1,31 @@
+/* AdamW over a list of parameters: every rank updates what it holds.
+ *
+ * The moments have the layout of the weights they belong to, experts and padding included.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_TRAIN_ADAMW_H
+#define MOTLEY_TRAIN_ADAMW_H
+
+#include "model/parameter.h"
+
+struct motley__adamw {
+    struct motley__device *device;              /* borrowed */
+    const struct motley__parameter *parameter;  /* [count] borrowed */
+    int count;
+    struct motley__matrix **m, **v;             /* [count] first and second moment; owned */
+    double beta1, beta2, epsilon, decay;
+};
+
+/* Moments are zero.  beta1 0.9, beta2 0.95, epsilon 1e-8, decay 0.1 unless changed in the struct.  Local. */
+int motley__adamw_create(struct motley__device *device, const struct motley__parameter *parameters, int count,
+                         struct motley__adamw **adamw, struct motley_error *error);
+void motley__adamw_destroy(struct motley__adamw *adamw); /* accepts NULL */
+
+/* Step 1, 2, ... (bias correction) with gradients multiplied by `scale`.  Enqueued. */
+int motley__adamw_step(struct motley__adamw *adamw, int64_t step, double learning_rate, double scale,
+                       struct motley_error *error);
+
+/* Device bytes of the moments. */
+uint64_t motley__adamw_bytes(const struct motley__parameter *parameters, int count);
+
+#endif

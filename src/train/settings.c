@@ -1,0 +1,237 @@
+/* A trainer's options with every default filled in.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/random.h"
+#include "train/settings.h"
+
+enum kind { INT, INT64, UINT64, DOUBLE };
+
+/* Every number among the options. */
+static const struct field {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+    double standard;                    /* 0: decided by settings_make, or zero is meant */
+    double low, high;
+    int fixed;                          /* 1: belongs to the model, a resumed run cannot change it */
+} fields[] = {
+#define FIELD(name, kind, ...) {#name, kind, offsetof(struct motley_trainer_options, name), __VA_ARGS__}
+    FIELD(text_limit, UINT64, 0, 0, 0x1p63, 1),
+    FIELD(width, INT, 192, 1, 1 << 20, 1),
+    FIELD(layers, INT, 4, 1, 10000, 1),
+    FIELD(heads, INT, 6, 1, 1 << 20, 1),
+    FIELD(hidden, INT, 384, 1, 1 << 20, 1),
+    FIELD(experts, INT, 8, 1, 1 << 16, 1),
+    FIELD(top_k, INT, 2, 1, 1 << 16, 1),
+    FIELD(sequence, INT, 256, 1, 1 << 24, 1),
+    FIELD(steps, INT64, 1000, 1, 0x1p53, 0),
+    FIELD(batch, INT, 16, 1, 1 << 24, 0),
+    FIELD(learning_rate, DOUBLE, 0.003, 0, 1e3, 0),
+    FIELD(warmup, INT64, 0, 0, 0x1p53, 0),
+    FIELD(weight_decay, DOUBLE, 0.1, -1e9, 1e3, 0),
+    FIELD(beta1, DOUBLE, 0.9, 0, 0.999999, 0),
+    FIELD(beta2, DOUBLE, 0.95, 0, 0.999999, 0),
+    FIELD(epsilon, DOUBLE, 1e-8, 0, 1, 0),
+    FIELD(clip, DOUBLE, 1, -1e9, 1e9, 0),
+    FIELD(balance, DOUBLE, 0.02, -1e9, 1e9, 0),
+    FIELD(z, DOUBLE, 0.001, -1e9, 1e9, 0),
+    FIELD(seed, UINT64, 0, 0, 0x1p64, 1),
+    FIELD(save_every, INT64, 0, -0x1p53, 0x1p53, 0),
+    FIELD(evaluate_every, INT64, 0, -0x1p53, 0x1p53, 0),
+    FIELD(held_out, INT64, 65536, 1, 0x1p53, 0),
+    FIELD(shares, INT, 0, MOTLEY_SHARES_MEASURED, MOTLEY_SHARES_EVEN, 0),
+};
+enum { FIELDS = sizeof fields / sizeof fields[0] };
+
+static double get(const struct motley_trainer_options *options, const struct field *field)
+{
+    const char *at = (const char *)options + field->offset;
+    switch (field->kind) {
+    case INT: return *(const int *)at;
+    case INT64: return (double)*(const int64_t *)at;
+    case UINT64: return (double)*(const uint64_t *)at;
+    default: return *(const double *)at;
+    }
+}
+
+static void set(struct motley_trainer_options *options, const struct field *field, double value)
+{
+    char *at = (char *)options + field->offset;
+    switch (field->kind) {
+    case INT: *(int *)at = (int)value; break;
+    case INT64: *(int64_t *)at = (int64_t)value; break;
+    case UINT64: *(uint64_t *)at = (uint64_t)value; break;
+    default: *(double *)at = value; break;
+    }
+}
+
+/* 64 bits do not all fit into a double. */
+static uint64_t *whole(struct motley_trainer_options *options, const struct field *field)
+{
+    return field->kind == UINT64 ? (uint64_t *)((char *)options + field->offset) : NULL;
+}
+
+static int from_saved(const json_t *saved, const struct field *field, struct motley_trainer_options *options,
+                      struct motley_error *error)
+{
+    const json_t *member = json_object_get(saved, field->name);
+    if (!json_is_number(member))
+        return motley__fail(error, MOTLEY_E_FORMAT, "trainer.json: option \"%s\" is missing or not a number", field->name);
+    struct motley_trainer_options theirs = {0};
+    if (whole(&theirs, field))
+        *whole(&theirs, field) = (uint64_t)json_integer_value(member);
+    else
+        set(&theirs, field, json_number_value(member));
+    double mine = get(options, field), value = get(&theirs, field);
+    if (field->fixed && mine != 0 && mine != value)
+        return motley__fail(error, MOTLEY_E_INVALID, "%s is %.10g in the checkpoint and cannot be changed to %.10g; leave "
+                            "it out, or start anew in another directory", field->name, value, mine);
+    if (mine != 0)
+        return 0;
+    if (whole(options, field))
+        *whole(options, field) = *whole(&theirs, field);
+    else
+        set(options, field, value);
+    return 0;
+}
+
+static int check(const struct motley_trainer_options *options, struct motley_error *error)
+{
+    for (int i = 0; i < FIELDS; i++) {
+        double value = get(options, &fields[i]);
+        if (!(value >= fields[i].low && value <= fields[i].high))
+            return motley__fail(error, MOTLEY_E_INVALID, "%s must be between %g and %g, but it is %g", fields[i].name,
+                                fields[i].low, fields[i].high, value);
+    }
+    return 0;
+}
+
+static int64_t part_of(int64_t steps, int64_t parts)
+{
+    return steps / parts > 0 ? steps / parts : 1;
+}
+
+static int copy_strings(const struct motley_trainer_options *options, const json_t *saved,
+                        struct motley__settings *settings, struct motley_error *error)
+{
+    const json_t *list = options->texts ? NULL : json_object_get(saved, "text");
+    int count = options->texts ? options->texts : (int)json_array_size(list), status = 0;
+    settings->text = calloc((size_t)count + 1, sizeof *settings->text);
+    if (!settings->text)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the options");
+    for (int i = 0; i < count && !status; i++) {
+        const char *path = list ? json_string_value(json_array_get(list, (size_t)i)) : options->text[i];
+        status = path ? motley__format(&settings->text[i], error, "%s", path)
+                      : motley__fail(error, MOTLEY_E_FORMAT, "trainer.json: \"text\" is not a list of strings");
+        settings->o.texts = i + 1;
+    }
+    if (!status && options->output)
+        status = motley__format(&settings->output, error, "%s", options->output);
+    settings->o.text = (const char *const *)settings->text;
+    settings->o.output = settings->output;
+    return status;
+}
+
+int motley__settings_make(const struct motley_trainer_options *options, const json_t *saved,
+                          struct motley__settings *settings, struct motley_error *error)
+{
+    struct motley__settings made = {.o = *options};
+    made.o.texts = 0;
+    int status = copy_strings(options, saved, &made, error);
+    for (int i = 0; i < FIELDS && !status; i++) {
+        if (saved)
+            status = from_saved(saved, &fields[i], &made.o, error);
+        else if (get(&made.o, &fields[i]) == 0)
+            set(&made.o, &fields[i], fields[i].standard);
+    }
+    if (!status && made.o.texts == 0)
+        status = motley__fail(error, MOTLEY_E_INVALID, "there is no text to train on; give --text files or directories");
+    if (!status)
+        status = check(&made.o, error);
+    if (!status && !(made.o.learning_rate > 0))
+        status = motley__fail(error, MOTLEY_E_INVALID, "learning_rate must be positive");
+    if (!status) {
+        struct motley__config config = motley__settings_config(&made);
+        status = motley__config_check(&config, error);
+    }
+    if (status) {
+        motley__settings_clear(&made);
+        return status;
+    }
+    if (made.o.warmup == 0)
+        made.o.warmup = part_of(made.o.steps, 20);
+    if (made.o.save_every == 0)
+        made.o.save_every = part_of(made.o.steps, 10);
+    if (made.o.evaluate_every == 0)
+        made.o.evaluate_every = part_of(made.o.steps, 20);
+    *settings = made;
+    return 0;
+}
+
+void motley__settings_clear(struct motley__settings *settings)
+{
+    for (int i = 0; settings->text && i < settings->o.texts; i++)
+        free(settings->text[i]);
+    free(settings->text);
+    free(settings->output);
+    memset(settings, 0, sizeof *settings);
+}
+
+json_t *motley__settings_json(const struct motley__settings *settings)
+{
+    struct motley_trainer_options options = settings->o;
+    json_t *json = json_object(), *text = json_array();
+    int failed = !json || !text;
+    for (int i = 0; i < settings->o.texts && !failed; i++)
+        failed |= json_array_append_new(text, json_string(settings->text[i]));
+    for (int i = 0; i < FIELDS && !failed; i++) {
+        const struct field *field = &fields[i];
+        json_t *value = field->kind == DOUBLE ? json_real(get(&options, field))
+                        : whole(&options, field) ? json_integer((json_int_t)*whole(&options, field))
+                                                 : json_integer((json_int_t)get(&options, field));
+        failed |= json_object_set_new(json, field->name, value);
+    }
+    if (!failed)
+        failed |= json_object_set(json, "text", text);
+    json_decref(text);
+    if (failed) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
+uint64_t motley__settings_hash(const struct motley__settings *settings)
+{
+    json_t *json = motley__settings_json(settings);
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    uint64_t hash = text ? motley__hash_text(text) : 0;
+    free(text);
+    json_decref(json);
+    return hash;
+}
+
+struct motley__config motley__settings_config(const struct motley__settings *settings)
+{
+    const struct motley_trainer_options *o = &settings->o;
+    struct motley__config config = motley__config_default();
+    config.D = o->width;
+    config.layers = o->layers;
+    config.heads = config.kv_heads = o->heads;
+    config.F = o->hidden;
+    config.E = o->experts;
+    config.K = o->top_k;
+    config.positions = o->sequence;
+    config.balance_coefficient = fmax(0, o->balance);
+    config.z_coefficient = fmax(0, o->z);
+    return config;
+}

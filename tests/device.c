@@ -1,0 +1,38 @@
+/* A device for unit tests.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+
+int motley__test_device(struct motley__device **device)
+{
+    struct motley_error error = {0};
+    struct motley__found *found;
+    int count, chosen;
+    if (motley__discover(&found, &count, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(77);
+    }
+    const char *wanted = getenv("MOTLEY_TEST_DEVICE");
+    if (wanted && !strcmp(wanted, "gpu")) {
+        chosen = 0;
+        if (!found[0].is_gpu) {
+            fprintf(stderr, "no GPU\n");
+            free(found);
+            exit(77);
+        }
+    } else {
+        chosen = count - 1; /* the CPU comes last */
+    }
+    struct motley__binding binding = {.device = chosen, .sharers = 1};
+    int status = motley__device_open(&found[chosen], &binding, NULL, NULL, device, &error);
+    if (status)
+        fprintf(stderr, "%s\n", error.text);
+    free(found);
+    return status;
+}

@@ -1,0 +1,14 @@
+/* A device for unit tests.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_TESTS_DEVICE_H
+#define MOTLEY_TESTS_DEVICE_H
+
+#include "device/device.h"
+
+/* Open the CPU device, or the first one where there is none; MOTLEY_TEST_DEVICE=gpu asks for the first GPU.  No
+ * MPI.  Ends the process with 77 (skipped) when the machine has no device; any other failure is returned
+ * after printing its sentence.  *device is closed with motley__device_close. */
+int motley__test_device(struct motley__device **device);
+
+#endif

@@ -1,0 +1,71 @@
+# tests: what `make check` runs.  A new test is one more word in one of these lists, in the order in which
+# they should fail.
+#
+#   UNIT_TESTS    cmocka programs of one process, from tests/NAME.c
+#   MPI_TESTS     cmocka programs with their own main and MPI_Init, run at 1, 2, 3 and 4 ranks
+#   SCRIPT_TESTS  shell scripts
+#
+# Exit status 0 passes, 77 skips, anything else fails.  All run through tests/run, which says one TAP line
+# for each (test, ranks) and bounds the time; logs are kept in tests/*.log.
+#
+# SPDX-License-Identifier: BSD-3-Clause
+UNIT_TESTS = \
+    %D%/test_sources \
+    %D%/test_step
+
+MPI_TESTS = \
+    %D%/test_exchange
+
+SCRIPT_TESTS = \
+    %D%/check-lists.sh \
+    %D%/check-symbols.sh \
+    %D%/check-headers.sh \
+    %D%/check-install.sh
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(UNIT_TESTS) $(MPI_TESTS)
+TESTS = $(UNIT_TESTS) $(MPI_TESTS) $(SCRIPT_TESTS)
+else
+TESTS = $(SCRIPT_TESTS)
+check-local:
+	@echo 'note: cmocka was missing at configure, so only scripts are tested (apt-get install libcmocka-dev)'
+endif
+
+# Tests see every internal symbol.
+LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
+
+# What tests share: device.c opens a device or skips.
+if HAVE_CMOCKA
+check_LTLIBRARIES += %D%/libtest.la
+endif
+%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h
+
+# A library to preload; -rpath makes libtool build it shared though it is never installed.
+if SANITIZERS
+check_LTLIBRARIES += %D%/keep_loaded.la
+endif
+%C%_keep_loaded_la_SOURCES = %D%/keep_loaded.c
+%C%_keep_loaded_la_CFLAGS = -std=gnu11
+%C%_keep_loaded_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/run %D%/run-mpi %D%/lsan.supp
+
+TEST_EXTENSIONS = .sh
+AM_TESTS_ENVIRONMENT = \
+    MPI_TESTS='$(MPI_TESTS)'; \
+    MPIRUN='$(MPIRUN)'; \
+    CC='$(CC)'; CXX='$(CXX)'; NM='$(NM)'; \
+    MPI_CPPFLAGS='$(MPI_CPPFLAGS)'; \
+    SANITIZERS='$(SANITIZERS)'; \
+    SOURCE_DIR='$(abs_top_srcdir)'; \
+    BUILD_DIR='$(abs_top_builddir)'; \
+    XDG_CACHE_HOME='$(abs_top_builddir)/%D%/cache'; \
+    export MPI_TESTS MPIRUN CC CXX NM MPI_CPPFLAGS SANITIZERS SOURCE_DIR BUILD_DIR XDG_CACHE_HOME;
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/run
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(LOG_COMPILER)
+
+# Profiles and built kernels of the tests stay in the build tree.
+clean-local:
+	-rm -rf %D%/cache

@@ -1,0 +1,208 @@
+/* The executor on made-up lists: order, waiting, failures, silent peers, and what it says of time.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "step/step.h"
+#include "tests/device.h"
+
+/* A made-up operator: writes its letter when it begins; as communication it is done after some seconds. */
+struct act {
+    char letter;
+    char *log;
+    double lasts, begun;    /* lasts < 0: never done */
+    int fails;
+};
+
+static int begin(void *self, struct motley_error *error)
+{
+    struct act *act = self;
+    size_t n = strlen(act->log);
+
+    act->log[n] = act->letter;
+    act->log[n + 1] = 0;
+    act->begun = motley__seconds();
+    return act->fails ? motley__fail(error, MOTLEY_E_INVALID, "%c was told to fail", act->letter) : 0;
+}
+
+static int test(void *request, int *done, struct motley_error *error)
+{
+    struct act *act = request;
+
+    (void)error;
+    *done = act->lasts >= 0 && motley__seconds() - act->begun >= act->lasts;
+    if (*done) {
+        size_t n = strlen(act->log);
+
+        act->log[n] = (char)(act->letter - 'A' + 'a');
+        act->log[n + 1] = 0;
+    }
+    return 0;
+}
+
+static void missing(const void *request, char *text, int size)
+{
+    (void)request;
+    snprintf(text, (size_t)size, "rank 3");
+}
+
+static uint64_t compute(struct motley__step *step, struct act *act, uint64_t after)
+{
+    return motley__step_add(step, (struct motley__op){.name = "compute", .stream = MOTLEY__COMPUTATION,
+        .phase = MOTLEY__PHASE_EXPERTS, .after = after, .begin = begin, .self = act});
+}
+
+static uint64_t communicate(struct motley__step *step, struct act *act, uint64_t after)
+{
+    return motley__step_add(step, (struct motley__op){.name = "exchange", .stream = MOTLEY__COMMUNICATION,
+        .phase = MOTLEY__PHASE_DISPATCH, .after = after, .begin = begin, .self = act, .test = test, .missing = missing,
+        .request = act});
+}
+
+static int open_device(void **state)
+{
+    return motley__test_device((struct motley__device **)state);
+}
+
+static int close_device(void **state)
+{
+    motley__device_close(*state);
+    return 0;
+}
+
+static void lists_run_in_order(void **state)
+{
+    char log[32] = "";
+    struct act a = {'A', log, 0, 0, 0}, b = {'B', log, 0, 0, 0}, c = {'C', log, 0, 0, 0};
+    const struct motley__executor executor = {.device = *state, .time_limit = 10};
+    struct motley__step step = {0};
+    struct motley__step_times times;
+    struct motley_error error = {0};
+
+    compute(&step, &a, 0);
+    compute(&step, &b, 0);
+    compute(&step, &c, 0);
+    assert_int_equal(motley__execute(&executor, &step, &times, &error), 0);
+    assert_string_equal(log, "ABC");
+    assert_true(times.step >= 0 && times.comm == 0 && times.comm_hidden == 0);
+}
+
+static void an_empty_list_is_done(void **state)
+{
+    const struct motley__executor executor = {.device = *state, .time_limit = 10};
+    const struct motley__step step = {0};
+    struct motley__step_times times;
+
+    assert_int_equal(motley__execute(&executor, &step, &times, NULL), 0);
+    assert_true(times.step == 0);
+}
+
+/* B waits for the message a; C does not and begins while it is in flight. */
+static void what_does_not_wait_overlaps(void **state)
+{
+    char log[32] = "";
+    struct act a = {'A', log, 0.05, 0, 0}, c = {'C', log, 0, 0, 0}, b = {'B', log, 0, 0, 0};
+    const struct motley__executor executor = {.device = *state, .time_limit = 10};
+    struct motley__step step = {0};
+    struct motley__step_times times;
+    uint64_t arrived;
+
+    arrived = communicate(&step, &a, 0);
+    compute(&step, &c, 0);
+    compute(&step, &b, arrived);
+    assert_int_equal(motley__execute(&executor, &step, &times, NULL), 0);
+    assert_string_equal(log, "ACaB");
+    assert_true(times.comm >= 0.05 && times.step >= times.comm);
+    assert_true(times.comm_hidden >= 0 && times.comm_hidden <= times.comm);
+    assert_true(times.phase[MOTLEY__PHASE_DISPATCH] >= 0.05);
+}
+
+/* Two messages in flight at the same time are one stretch of communication. */
+static void overlapping_messages_count_once(void **state)
+{
+    char log[32] = "";
+    struct act a = {'A', log, 0.08, 0, 0}, b = {'B', log, 0.04, 0, 0};
+    const struct motley__executor executor = {.device = *state, .time_limit = 10};
+    struct motley__step step = {0};
+    struct motley__step_times times;
+
+    communicate(&step, &a, 0);
+    communicate(&step, &b, 0);
+    assert_int_equal(motley__execute(&executor, &step, &times, NULL), 0);
+    assert_string_equal(log, "ABba");
+    assert_true(times.comm <= times.step + 1e-6);
+    assert_true(times.phase[MOTLEY__PHASE_DISPATCH] > times.comm);
+}
+
+static void a_failure_ends_the_list(void **state)
+{
+    char log[32] = "";
+    struct act a = {'A', log, 0, 0, 1}, b = {'B', log, 0, 0, 0};
+    const struct motley__executor executor = {.device = *state, .time_limit = 10};
+    struct motley__step step = {0};
+    struct motley__step_times times;
+    struct motley_error error = {0};
+
+    compute(&step, &a, 0);
+    compute(&step, &b, 0);
+    assert_int_equal(motley__execute(&executor, &step, &times, &error), MOTLEY_E_INVALID);
+    assert_string_equal(error.text, "A was told to fail");
+    assert_string_equal(log, "A");
+}
+
+static void a_silent_peer_is_an_error_that_names_it(void **state)
+{
+    char log[32] = "";
+    struct act a = {'A', log, -1, 0, 0};
+    const struct motley__executor executor = {.device = *state, .time_limit = 0.1};
+    struct motley__step step = {0};
+    struct motley__step_times times;
+    struct motley_error error = {0};
+    double began = motley__seconds();
+
+    communicate(&step, &a, 0);
+    assert_int_equal(motley__execute(&executor, &step, &times, &error), MOTLEY_E_COMM);
+    assert_non_null(strstr(error.text, "rank 3"));
+    assert_non_null(strstr(error.text, "--time-limit"));
+    assert_true(motley__seconds() - began < 5);
+}
+
+/* 64 operators fill the mask to its last bit. */
+static void the_longest_list_runs(void **state)
+{
+    char log[MOTLEY__STEP_LIMIT + 1] = "";
+    struct act a = {'A', log, 0, 0, 0};
+    const struct motley__executor executor = {.device = *state, .time_limit = 10};
+    struct motley__step step = {0};
+    struct motley__step_times times;
+
+    for (int i = 0; i < MOTLEY__STEP_LIMIT; i++)
+        compute(&step, &a, i ? UINT64_C(1) << (i - 1) : 0);
+    assert_int_equal(motley__execute(&executor, &step, &times, NULL), 0);
+    assert_int_equal(strlen(log), MOTLEY__STEP_LIMIT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_run_in_order),
+        cmocka_unit_test(an_empty_list_is_done),
+        cmocka_unit_test(what_does_not_wait_overlaps),
+        cmocka_unit_test(overlapping_messages_count_once),
+        cmocka_unit_test(a_failure_ends_the_list),
+        cmocka_unit_test(a_silent_peer_is_an_error_that_names_it),
+        cmocka_unit_test(the_longest_list_runs),
+    };
+
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
