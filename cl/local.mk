@@ -15,6 +15,7 @@ KERNELS = \
     %D%/cpu/estmm.cl \
     %D%/cpu/rows.h \
     %D%/cpu/tile.h \
+    %D%/cpu/vector.h \
     %D%/cross_entropy.cl \
     %D%/decode.cl \
     %D%/embedding.cl \

@@ -6,7 +6,7 @@
  *
  *   logits_tile    one work-item per group (CPUs): TOKENS tokens times `block` experts; x and w are widened
  *                       once into private tiles, products run in registers, SUB tokens by LANES experts.
- *   logits_group   8 x 8 work-items (GPUs): 32 tokens by 32 experts over __local tiles, 4 x 4 an item.
+ *   logits_group   128 work-items (GPUs): 32 tokens by 32 experts over __local tiles, 2 x 4 an item.
  *
  * Flops 2 T E D; bytes 4 (T D + groups E D + 2 T E).
  *
@@ -132,42 +132,64 @@ void logits_tile(const struct motley__gate_args a, __global const float *restric
 #endif
 }
 
-#define TILE 32  /* tokens, and experts, of a group */
-#define DEPTH 16 /* inputs staged at once */
+#define TILE 32             /* tokens, and experts, of a group */
+#define DEPTH 16            /* inputs staged at once */
+#define ITEMS 128           /* work-items: 8 columns of experts by 16 rows of tokens, 2 tokens by 4 experts each */
+#define LOADS (DEPTH * TILE / ITEMS)
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1)))
+/* Element j of a tile of x, or of w: which row, which input.  Neighbouring items read neighbouring addresses; those of
+ * a panel are outputs. */
+#define ROW_OF(j) ((j) / DEPTH)
+#define INPUT_OF(j) ((j) % DEPTH)
+#if PANEL == 1
+#define EXPERT_OF ROW_OF
+#define EXPERT_INPUT_OF INPUT_OF
+#else
+#define EXPERT_OF(j) ((j) % TILE)
+#define EXPERT_INPUT_OF(j) ((j) / TILE)
+#endif
+
+/* This item's part of the tiles that begin at token t, expert o, input i0: loaded while the tiles before are in use. */
+static void fetch(const struct motley__gate_args a, __global const float *x, __global const float *w, int t, int o,
+                  int i0, float *u, float *v)
+{
+    for (int l = 0; l < LOADS; l++) {
+        const int j = get_local_id(0) + l * ITEMS;
+        const int token = t + ROW_OF(j), i = i0 + INPUT_OF(j), e = o + EXPERT_OF(j), k = i0 + EXPERT_INPUT_OF(j);
+        u[l] = i < a.D && token < a.T ? x[(size_t)token * a.D + i] : 0;
+        v[l] = k < a.D && e < a.E ? w[MOTLEY__AT(e, k, a.D)] : 0;
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void logits_group(const struct motley__gate_args a, __global const float *restrict x,
-                       __global const float *restrict w, __global real *restrict logits)
+                  __global const float *restrict w, __global real *restrict logits)
 {
     __local real xs[DEPTH][TILE + 1], ws[DEPTH][TILE + 1];
     const int item = get_local_id(0), column = item % 8, row = item / 8;
     const int t = get_group_id(0) * TILE, o = get_group_id(1) * TILE;
-    real sum[4][4] = {{0}}, rest[4][4] = {{0}};
+    real sum[2][4] = {{0}}, rest[2][4] = {{0}};
+    float u[LOADS], v[LOADS];
 
+    fetch(a, x, w, t, o, 0, u, v);
     for (int i0 = 0; i0 < a.D; i0 += DEPTH) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int j = item; j < DEPTH * TILE; j += 64) {
-            const int i = i0 + j % DEPTH, r = j / DEPTH;
-            xs[j % DEPTH][r] = i < a.D && t + r < a.T ? x[(size_t)(t + r) * a.D + i] : 0;
-#if PANEL == 1
-            ws[j % DEPTH][r] = i < a.D && o + r < a.E ? w[MOTLEY__AT(o + r, i, a.D)] : 0;
-#else
-            const int c = j % TILE, k = j / TILE; /* neighbours in a panel are outputs */
-            ws[k][c] = i0 + k < a.D && o + c < a.E ? w[MOTLEY__AT(o + c, i0 + k, a.D)] : 0;
-#endif
+        for (int l = 0; l < LOADS; l++) {
+            const int j = item + l * ITEMS;
+            xs[INPUT_OF(j)][ROW_OF(j)] = u[l];
+            ws[EXPERT_INPUT_OF(j)][EXPERT_OF(j)] = v[l];
         }
         barrier(CLK_LOCAL_MEM_FENCE);
+        fetch(a, x, w, t, o, i0 + DEPTH, u, v);
         for (int i = 0; i < DEPTH; i++)
 #pragma unroll
-            for (int r = 0; r < 4; r++)
+            for (int r = 0; r < 2; r++)
 #pragma unroll
-                for (int c = 0; c < 4; c++) {
-                    const real u = xs[i][row + 8 * r], v = ws[i][column + 8 * c];
-                    MOTLEY__ADD_PRODUCT(sum[r][c], rest[r][c], u, v);
-                }
+                for (int c = 0; c < 4; c++)
+                    MOTLEY__ADD_PRODUCT(sum[r][c], rest[r][c], xs[i][row + 16 * r], ws[i][column + 8 * c]);
     }
-    for (int r = 0; r < 4; r++)
+    for (int r = 0; r < 2; r++)
         for (int c = 0; c < 4; c++)
-            if (t + row + 8 * r < a.T && o + column + 8 * c < a.E)
-                logits[(size_t)(t + row + 8 * r) * a.stride + o + column + 8 * c] = sum[r][c] + rest[r][c];
+            if (t + row + 16 * r < a.T && o + column + 8 * c < a.E)
+                logits[(size_t)(t + row + 16 * r) * a.stride + o + column + 8 * c] = sum[r][c] + rest[r][c];
 }

@@ -1,12 +1,12 @@
 /* The sums of the gate's auxiliary losses over this rank's tokens.
  *
- *   sums[e] = sum_t p[t,e];  sums[E+e] = number of t with indices[t,0] == e;  sums[2E] = sum_t lse[t]^2;  sums[2E+1] = T
+ *   sums[e] = sum_t p[t,e];  sums[E+e] = tokens whose indices[t,0] is e;  sums[2E] = sum_t lse[t]^2;  sums[2E+1] = T
  *
  * p [T,E], lse [T], indices [T,K].  A group has X x Y items, each COLUMNS neighbouring experts and every Yth
  * token; items add 64 tokens at a time to their totals, then the Y totals are added in order.  The group after
  * the last expert's sums lse.  Bytes 4 T (E + groups + 1), 2 T E additions.
  *
- *   X, Y, COLUMNS   1, 1, 16 on CPUs (default), 32, 8, 1 on GPUs
+ *   X, Y, COLUMNS   1, 1, 16 on CPUs (default); up to 32, X * Y = 1024 where the device allows it, 1 on GPUs
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
@@ -89,8 +89,9 @@ static void sum_lse(const struct motley__losses_args a, __global const float *ls
 }
 
 __kernel __attribute__((reqd_work_group_size(X, Y, 1)))
-void losses_sums(const struct motley__losses_args a, __global const float *restrict p, __global const float *restrict lse,
-                 __global const int *restrict indices, __global float *restrict sums)
+void losses_sums(const struct motley__losses_args a, __global const float *restrict p,
+                 __global const float *restrict lse, __global const int *restrict indices,
+                 __global float *restrict sums)
 {
     __local real part[2 * X * Y * COLUMNS];
     if (get_group_id(0) + 1 < get_num_groups(0))

@@ -3,3 +3,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 dist_man_MANS += \
     %D%/motley.1
+
+dist_doc_DATA += \
+    %D%/math.md

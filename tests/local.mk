@@ -10,16 +10,47 @@
 #
 # SPDX-License-Identifier: BSD-3-Clause
 UNIT_TESTS = \
+    %D%/test_error \
+    %D%/test_file \
+    %D%/test_random \
+    %D%/test_table \
+    %D%/test_limits \
+    %D%/test_tidy \
+    %D%/test_choose \
+    %D%/test_cache \
+    %D%/test_discover \
+    %D%/test_buffer \
+    %D%/test_queue \
+    %D%/test_program \
+    %D%/test_options \
+    %D%/test_safetensors \
     %D%/test_sources \
-    %D%/test_step
+    %D%/test_step \
+    %D%/test_matrix \
+    %D%/test_esmm \
+    %D%/test_estmm \
+    %D%/test_activation \
+    %D%/test_linear \
+    %D%/test_admit \
+    %D%/test_gate \
+    %D%/test_route \
+    %D%/test_encode \
+    %D%/test_decode \
+    %D%/test_losses
 
 MPI_TESTS = \
+    %D%/test_agree \
+    %D%/test_trace \
+    %D%/test_bind \
+    %D%/test_layer \
     %D%/test_exchange
 
 SCRIPT_TESTS = \
     %D%/check-lists.sh \
     %D%/check-symbols.sh \
     %D%/check-headers.sh \
+    %D%/check-layer.sh \
+    %D%/check-bad-input.sh \
     %D%/check-install.sh
 
 if HAVE_CMOCKA
@@ -34,11 +65,15 @@ endif
 # Tests see every internal symbol.
 LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 
-# What tests share: device.c opens a device or skips.
+# The command's own reader of options is no part of the library.
+%C%_test_options_SOURCES = %D%/test_options.c src/cli/options.c
+
+# What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode,
+# product.h those of the products.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
-%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h
+%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h %D%/product.h %D%/routing.h
 
 # A library to preload; -rpath makes libtool build it shared though it is never installed.
 if SANITIZERS
@@ -48,7 +83,7 @@ endif
 %C%_keep_loaded_la_CFLAGS = -std=gnu11
 %C%_keep_loaded_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/run %D%/run-mpi %D%/lsan.supp
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp
 
 TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \

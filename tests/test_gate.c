@@ -84,9 +84,9 @@ static void compare(struct sizes s, const struct result *r, const struct result 
 }
 
 static const struct sizes all_sizes[] = {
-    {1, 1, 1, 1, 0, 1},       {37, 19, 5, 2, 0, 1},      {65, 130, 64, 8, 1, 16}, {33, 257, 128, 1, 1, 8},
-    {40, 64, 512, 512, 1, 16}, {70, 40, 17, 17, 0, 6},    {300, 33, 100, 3, 1, 32}, {2, 2048, 128, 8, 0, 16},
-    {96, 48, 8, 2, 1, 24},
+    {1, 1, 1, 1, 0, 1},        {37, 19, 5, 2, 0, 1},   {65, 130, 66, 8, 1, 16},  {33, 257, 128, 1, 1, 6},
+    {40, 64, 512, 512, 1, 16}, {70, 40, 17, 17, 0, 6}, {300, 33, 100, 3, 1, 16}, {2, 2048, 128, 8, 0, 16},
+    {96, 48, 8, 2, 1, 16},
 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -155,7 +155,8 @@ static void single_is_compensated_on(struct motley__device *device)
 {
     const struct sizes s = {3, 1000, 20, 4, 0, 16};
     const uint64_t seed = test_seed();
-    float *x = random_floats(seed, 1, (size_t)s.T * (size_t)s.D), *w = random_floats(seed, 2, (size_t)s.E * (size_t)s.D);
+    float *x = random_floats(seed, 1, (size_t)s.T * (size_t)s.D);
+    float *w = random_floats(seed, 2, (size_t)s.E * (size_t)s.D);
     for (int t = 0; t < s.T; t++)
         for (int i = 0; i < s.D; i += 2) {
             const float large = 3000.0f * x[t * s.D + i];
@@ -163,8 +164,8 @@ static void single_is_compensated_on(struct motley__device *device)
             x[t * s.D + i + 1] = -large;
         }
     for (int e = 0; e < s.E; e++)
-        for (int i = 0; i < s.D; i += 2)
-            w[e * s.D + i + 1] = w[e * s.D + i] * (1.0f + 1e-5f * (float)(random_int(seed, 3, (size_t)(e * s.D + i), 3) - 1));
+        for (int i = e * s.D; i < (e + 1) * s.D; i += 2)
+            w[i + 1] = w[i] * (1.0f + 1e-5f * (float)(random_int(seed, 3, (size_t)i, 3) - 1));
     struct result expected, r = forward(device, s, 1, x, w, NULL);
     free(reference(s, x, w, NULL, &expected));
     assert_memory_equal(r.indices, expected.indices, (size_t)s.T * (size_t)s.K * 4);
@@ -183,7 +184,7 @@ static void single_is_compensated(void **state)
 /* Equal rows have equal logits wherever they lie in the panels; the lower one is listed first. */
 static void equal_rows_tie_on(struct motley__device *device)
 {
-    static const int panels[] = {1, 6, 8, 16, 32};
+    static const int panels[] = {1, 6, 16};
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < COUNT(panels); i++)
         for (int single = 0; single < 2; single++) {
@@ -213,9 +214,10 @@ static void equal_rows_tie(void **state)
 /* Rows that differ by one unit in the last place of one weight: only (nearly) exact sums order them as the twin. */
 static void near_ties_fall_right_on(struct motley__device *device)
 {
-    const struct sizes s = {50, 1024, 40, 40, 0, 16};
+    const struct sizes s = {50, 1024, 70, 70, 0, 16};
     const uint64_t seed = test_seed();
-    float *x = random_floats(seed, 1, (size_t)s.T * (size_t)s.D), *w = random_floats(seed, 2, (size_t)s.E * (size_t)s.D);
+    float *x = random_floats(seed, 1, (size_t)s.T * (size_t)s.D);
+    float *w = random_floats(seed, 2, (size_t)s.E * (size_t)s.D);
     for (int e = 1; e < s.E; e++) {
         memcpy(w + e * s.D, w, (size_t)s.D * 4);
         const int i = random_int(seed, 3, (size_t)e, s.D);
@@ -381,8 +383,8 @@ static void gradient_on(struct motley__device *device)
     for (int normalize = 0; normalize < 2; normalize++)
         for (int forced = 0; forced < 2; forced++)
             for (int single = 0; single < 2; single++) {
-                check_gradient(device, (struct sizes){9, 0, 7, 3, normalize, 16}, single, forced, seed);
-                check_gradient(device, (struct sizes){3, 0, 50, 50, normalize, 1}, single, forced, seed);
+                check_gradient(device, (struct sizes){9, 0, 7, 3, normalize, 1}, single, forced, seed);
+                check_gradient(device, (struct sizes){3, 0, 70, 70, normalize, 1}, single, forced, seed);
                 check_gradient(device, (struct sizes){5, 0, 1, 1, normalize, 1}, single, forced, seed);
             }
 }

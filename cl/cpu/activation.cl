@@ -7,21 +7,11 @@
  * Reads 2 (swiglu 3) and writes 2 (3) numbers an element: bound by memory.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
-#define PANEL_SPACE __private
 #include "types.h"
 #include "ragged.h"
-#include "cpu/tile.h"
+#include "cpu/vector.h"
 #define REAL VECTOR
 #include "nonlinear.h"
-
-static inline float lanes_sum(VECTOR v)
-{
-    float part[LANES], sum = 0.0f;
-    STORE(v, 0, part);
-    for (int i = 0; i < LANES; i++)
-        sum += part[i];
-    return sum;
-}
 
 __kernel void activation_backward(struct motley__activation_args args, __global const float *weight,
                                   __global const float *pre, __global float *pre3, __global float *u,
@@ -34,20 +24,20 @@ __kernel void activation_backward(struct motley__activation_args args, __global 
     for (int f = 0; f < args.F; f += LANES) {
         size_t at = (size_t)p * args.F + f;
         int count = args.F - f;
-        VECTOR x = tile_read(pre + at, count), du = tile_read(u + at, count);
+        VECTOR x = vector_read(pre + at, count), du = vector_read(u + at, count);
         VECTOR value = nonlinear(x, args.activation), slope = nonlinear_slope(x, args.activation);
         VECTOR product = value, du_pre = w * du * slope;
         if (args.activation == MOTLEY__ACT_SWIGLU) {
-            VECTOR x3 = tile_read(pre3 + at, count);
+            VECTOR x3 = vector_read(pre3 + at, count);
             product *= x3;
             du_pre *= x3;
-            tile_write(w * du * value, pre3 + at, count);
+            vector_write(w * du * value, pre3 + at, count);
         }
         dot += du * product;
-        tile_write(du_pre, u + at, count);
-        tile_write(w * product, h + at, count);
+        vector_write(du_pre, u + at, count);
+        vector_write(w * product, h + at, count);
     }
-    dw[p] = lanes_sum(dot);
+    dw[p] = vector_sum(dot);
 }
 
 __kernel void dot_bias(struct motley__product_args args, __global const int *offsets, __global const int *index,
@@ -60,6 +50,6 @@ __kernel void dot_bias(struct motley__product_args args, __global const int *off
 
     bias += (size_t)expert * args.O;
     for (int o = 0; o < args.O; o += LANES)
-        dot += tile_read(row + o, args.O - o) * tile_read(bias + o, args.O - o);
-    dw[p] += lanes_sum(dot);
+        dot += vector_read(row + o, args.O - o) * vector_read(bias + o, args.O - o);
+    dw[p] += vector_sum(dot);
 }

@@ -23,16 +23,16 @@ static inline void finish(struct motley__product_args args, size_t at, int count
                           __global float *pre, __global float *pre3, __global float *y)
 {
     if (pre)
-        tile_write(sum, pre + at, count);
+        vector_write(sum, pre + at, count);
     VECTOR result = nonlinear(sum, args.activation);
     if (args.activation == MOTLEY__ACT_SWIGLU) {
         if (pre3)
-            tile_write(sum3, pre3 + at, count);
+            vector_write(sum3, pre3 + at, count);
         result *= sum3;
     }
     if (args.accumulate)
-        result += tile_read(y + at, count);
-    tile_write(result, y + at, count);
+        result += vector_read(y + at, count);
+    vector_write(result, y + at, count);
 }
 
 __kernel void esmm(struct motley__product_args args, __global const int *offsets, __global const int *index,
@@ -40,8 +40,8 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
                    __global const float *w3, __global const float *bias, __global float *pre, __global float *pre3,
                    __global float *y)
 {
-    float packed[BLOCK_ROWS * DEPTH];
-    float sums[MAX_PANELS * BLOCK_ROWS * PANEL];
+    float packed[BLOCK_ROWS * DEPTH + LANES];
+    VECTOR sums[2 * MAX_PANELS * BLOCK_ROWS];
     struct ragged_tile tile = ragged_tile(args, offsets, get_group_id(0), BLOCK_ROWS, ROWS);
     int panels = (args.O + PANEL - 1) / PANEL;
     int first = get_group_id(1) * args.block_panels, count = min(args.block_panels, panels - first);
@@ -55,18 +55,18 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
         rows_pack(tile, index, own, received, args.own_rows, args.I, k, depth, packed);
         for (int j = 0; j < matrices * count; j++) {
             __global const float *from = (j < count ? w : w3) + begin + ((size_t)(j % count) * args.I + k) * PANEL;
-            tile_multiply(tile.rows, depth, packed, from, k > 0, sums + j * BLOCK_ROWS * PANEL);
+            tile_multiply(tile.rows, depth, packed, from, k > 0, sums + 2 * j * BLOCK_ROWS);
         }
     }
     for (int j = 0; j < 2 * count; j++) {
         int o = first * PANEL + j * LANES;
         if (o >= args.O)
             break;
-        VECTOR shift = bias ? tile_read(bias + (size_t)tile.expert * args.O + o, args.O - o) : (VECTOR)0.0f;
-        const float *sum = sums + j / 2 * BLOCK_ROWS * PANEL + j % 2 * LANES;
-        const float *sum3 = sum + (matrices - 1) * count * BLOCK_ROWS * PANEL;
+        VECTOR shift = bias ? vector_read(bias + (size_t)tile.expert * args.O + o, args.O - o) : (VECTOR)0.0f;
+        const VECTOR *sum = sums + 2 * (j / 2) * BLOCK_ROWS + j % 2;
+        const VECTOR *sum3 = sum + 2 * (matrices - 1) * count * BLOCK_ROWS;
         for (int r = 0; r < tile.rows; r++)
-            finish(args, (size_t)(tile.first + r) * args.O + o, args.O - o, LOAD(0, sum + r * PANEL) + shift,
-                   LOAD(0, sum3 + r * PANEL), pre, pre3, y);
+            finish(args, (size_t)(tile.first + r) * args.O + o, args.O - o, sum[2 * r] + shift,
+                   sum3[2 * r], pre, pre3, y);
     }
 }

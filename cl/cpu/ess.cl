@@ -6,10 +6,9 @@
  * Reads a once: bound by memory.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
-#define PANEL_SPACE __private
 #include "types.h"
 #include "ragged.h"
-#include "cpu/tile.h"
+#include "cpu/vector.h"
 
 __kernel void ess(struct motley__product_args args, __global const int *offsets, __global const int *index,
                   __global const float *own, __global const float *received, __global const float *scale,
@@ -22,20 +21,20 @@ __kernel void ess(struct motley__product_args args, __global const int *offsets,
     for (int p = rows.first; p < rows.first + rows.rows; p++) {
         __global const float *row = ragged_row(p, index, own, received, args.own_rows, args.O) + o;
         VECTOR s = scale ? scale[p] : 1.0f;
-        sum0 += s * tile_read(row, count);
-        sum1 += s * tile_read(row + LANES, count - LANES);
-        sum2 += s * tile_read(row + 2 * LANES, count - 2 * LANES);
-        sum3 += s * tile_read(row + 3 * LANES, count - 3 * LANES);
+        sum0 += s * vector_read(row, count);
+        sum1 += s * vector_read(row + LANES, count - LANES);
+        sum2 += s * vector_read(row + 2 * LANES, count - 2 * LANES);
+        sum3 += s * vector_read(row + 3 * LANES, count - 3 * LANES);
     }
     db += (size_t)rows.expert * args.O + o;
     if (args.accumulate) {
-        sum0 += tile_read(db, count);
-        sum1 += tile_read(db + LANES, count - LANES);
-        sum2 += tile_read(db + 2 * LANES, count - 2 * LANES);
-        sum3 += tile_read(db + 3 * LANES, count - 3 * LANES);
+        sum0 += vector_read(db, count);
+        sum1 += vector_read(db + LANES, count - LANES);
+        sum2 += vector_read(db + 2 * LANES, count - 2 * LANES);
+        sum3 += vector_read(db + 3 * LANES, count - 3 * LANES);
     }
-    tile_write(sum0, db, count);
-    tile_write(sum1, db + LANES, count - LANES);
-    tile_write(sum2, db + 2 * LANES, count - 2 * LANES);
-    tile_write(sum3, db + 3 * LANES, count - 3 * LANES);
+    vector_write(sum0, db, count);
+    vector_write(sum1, db + LANES, count - LANES);
+    vector_write(sum2, db + 2 * LANES, count - 2 * LANES);
+    vector_write(sum3, db + 3 * LANES, count - 3 * LANES);
 }

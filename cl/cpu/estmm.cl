@@ -37,12 +37,12 @@ static inline void pack_inputs(int first, int depth, __global const int *index, 
 
 /* Columns from .. from+PANEL-1 of the same rows, [k][PANEL], zero beyond the width. */
 static inline void pack_panel(int first, int depth, __global const int *index, __global const float *own,
-                              __global const float *received, int own_rows, int width, int from, float *block)
+                              __global const float *received, int own_rows, int width, int from, VECTOR *block)
 {
     for (int k = 0; k < depth; k++) {
         __global const float *row = ragged_row(first + k, index, own, received, own_rows, width) + from;
-        STORE(tile_read(row, width - from), 2 * k, block);
-        STORE(tile_read(row + LANES, width - from - LANES), 2 * k + 1, block);
+        block[2 * k] = vector_read(row, width - from);
+        block[2 * k + 1] = vector_read(row + LANES, width - from - LANES);
     }
 }
 
@@ -52,8 +52,7 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
                     __global float *dw)
 {
     float packed[BLOCK_ROWS * DEPTH];
-    float block[DEPTH * PANEL];
-    float sums[MAX_PANELS * BLOCK_ROWS * PANEL];
+    VECTOR block[2 * DEPTH], sums[2 * MAX_PANELS * BLOCK_ROWS];
     int blocks = (args.I + BLOCK_ROWS - 1) / BLOCK_ROWS, panels = (args.O + PANEL - 1) / PANEL;
     int expert = get_group_id(0) / blocks, input = get_group_id(0) % blocks * BLOCK_ROWS;
     int first = get_group_id(1) * args.block_panels, count = min(args.block_panels, panels - first);
@@ -65,16 +64,16 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
         pack_inputs(rows.first + k, depth, index_b, own_b, received_b, args.own_rows_b, args.I, input, columns, packed);
         for (int j = 0; j < count; j++) {
             pack_panel(rows.first + k, depth, index, own, received, args.own_rows, args.O, (first + j) * PANEL, block);
-            tile_multiply(columns, depth, packed, block, k > 0, sums + j * BLOCK_ROWS * PANEL);
+            tile_multiply(columns, depth, packed, (const float *)block, k > 0, sums + 2 * j * BLOCK_ROWS);
         }
     }
     if (rows.rows == 0 && args.accumulate)
         return;
     for (int j = 0; j < count; j++) {
         __global float *to = dw + (((size_t)expert * panels + first + j) * args.I + input) * PANEL;
-        const float *sum = sums + j * BLOCK_ROWS * PANEL;
+        const VECTOR *sum = sums + 2 * j * BLOCK_ROWS;
         for (int i = 0; i < 2 * columns; i++) {
-            VECTOR result = rows.rows > 0 ? LOAD(i, sum) : (VECTOR)0.0f;
+            VECTOR result = rows.rows > 0 ? sum[i] : (VECTOR)0.0f;
             if (args.accumulate)
                 result += LOAD(i, to);
             STORE(result, i, to);

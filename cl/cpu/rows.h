@@ -7,25 +7,44 @@
 #include "ragged.h"
 #include "cpu/tile.h"
 
-/* Columns from .. from+depth-1 of the tile's rows, as tile.h wants them.  Rows that only fill up the last chunk
- * repeat the last one; what is computed from them is not stored. */
+#define ROWS_FIND(i)                                                                                               \
+    row[i] = ragged_row(min(first + i, last), index, own, received, own_rows, width) + from;
+#define ROWS_LOAD(i) square[i] = LOAD(0, row[i] + k);
+#define ROWS_STORE(i) *(ANYWHERE *)(chunk + (k + i) * height) = square[i];
+
+/* One chunk of `height` rows, first .. last and then the last one again.  A square of LANES columns is turned at a time;
+ * what a store of LANES numbers writes beyond its `height` is overwritten by the next, or lies in the slack. */
+static inline void rows_pack_chunk(int first, int last, int height, __global const int *index,
+                                   __global const float *own, __global const float *received, int own_rows, int width,
+                                   int from, int depth, float *chunk)
+{
+    __global const float *row[LANES > ROWS ? LANES : ROWS];
+    int k = 0;
+#if LANES > ROWS
+    EACH_LANE(ROWS_FIND)
+    for (; k + LANES <= depth; k += LANES) {
+        VECTOR square[LANES];
+        EACH_LANE(ROWS_LOAD)
+        vector_transpose(square);
+        EACH_LANE(ROWS_STORE)
+    }
+#else
+    EACH_6(ROWS_FIND)
+#endif
+    for (; k < depth; k++)
+        for (int i = 0; i < height; i++)
+            chunk[k * height + i] = row[i][k];
+}
+
+/* Columns from .. from+depth-1 of the tile's rows, as tile.h wants them; packed has LANES numbers of slack.  Rows that
+ * only fill up the last chunk repeat the last one; what is computed from them is not stored. */
 static inline void rows_pack(struct ragged_tile tile, __global const int *index, __global const float *own,
                              __global const float *received, int own_rows, int width, int from, int depth,
                              float *packed)
 {
-    for (int r = 0; r < tile.rows; r += ROWS) {
-        int height = tile_height(tile.rows - r);
-        float *chunk = packed + r * depth;
-        for (int i = 0; i < height; i += 2) {
-            int p = tile.first + r + i, last = tile.first + tile.rows - 1;
-            __global const float *row0 = ragged_row(min(p, last), index, own, received, own_rows, width) + from;
-            __global const float *row1 = ragged_row(min(p + 1, last), index, own, received, own_rows, width) + from;
-            for (int k = 0; k < depth; k++) {
-                chunk[k * height + i] = row0[k];
-                chunk[k * height + i + 1] = row1[k];
-            }
-        }
-    }
+    for (int r = 0; r < tile.rows; r += ROWS)
+        rows_pack_chunk(tile.first + r, tile.first + tile.rows - 1, tile_height(tile.rows - r), index, own, received,
+                        own_rows, width, from, depth, packed + r * depth);
 }
 
 #endif

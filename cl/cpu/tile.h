@@ -9,52 +9,37 @@
  *            ROWS-1   |  s11_0     |  s11_1     |          6 rows the 16 of AVX2 and SSE
  *
  * One work-item is one work-group, so nothing is shared and nothing waits; the compiler sees only constant
- * register numbers, because every accumulator is a variable of its own.  Left-over rows use two narrower forms.
+ * register numbers, because every accumulator is a variable of its own, and contracts product and sum where the CPU
+ * can.  Left-over rows use two narrower forms.
  *
- *     LANES        floats in a vector: 4, 8 or 16 (-D)
  *     DEPTH        contraction block: a block of b, DEPTH * PANEL floats, stays in the first two caches
- *     BLOCK_ROWS   rows of one work-group
+ *     BLOCK_ROWS   rows of one work-group at most
  *     MAX_PANELS   panels of one work-group at most
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_CPU_TILE_H
 #define MOTLEY_CL_CPU_TILE_H
 
-#ifndef LANES
-#define LANES 8
-#endif
-#ifndef ROWS
-#define ROWS (LANES == 16 ? 12 : 6)
-#endif
-#ifndef DEPTH
+#include "cpu/vector.h"
+
 #define DEPTH 256
-#endif
-#ifndef MAX_PANELS
-#define MAX_PANELS 8
-#endif
+#define BLOCK_ROWS 144 /* a multiple of both ROWS; MOTLEY__CPU_BLOCK of src/layer/product.h */
+#define MAX_PANELS 8   /* MOTLEY__CPU_MAX_PANELS */
 #define PANEL (2 * LANES)
-#define BLOCK_ROWS 144 /* a multiple of both ROWS */
-
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
-#define VECTOR JOIN(float, LANES)
-#define LOAD(offset, address) JOIN(vload, LANES)((offset), (address))
-#define STORE(value, offset, address) JOIN(vstore, LANES)((value), (offset), (address))
-
-#define EACH_2(M) M(0) M(1)
-#define EACH_4(M) EACH_2(M) M(2) M(3)
-#define EACH_6(M) EACH_4(M) M(4) M(5)
-#define EACH_8(M) EACH_6(M) M(6) M(7)
-#define EACH_12(M) EACH_8(M) M(8) M(9) M(10) M(11)
+#if LANES == 16
+#define ROWS 12
+#else
+#define ROWS 6
+#endif
 
 #define TILE_ZERO(r) VECTOR s##r##_0 = 0.0f, s##r##_1 = 0.0f;
-#define TILE_AGAIN(r) s##r##_0 = LOAD(2 * r, sums); s##r##_1 = LOAD(2 * r + 1, sums);
-#define TILE_STEP(r) s##r##_0 = fma((VECTOR)(a[r]), b0, s##r##_0); s##r##_1 = fma((VECTOR)(a[r]), b1, s##r##_1);
-#define TILE_KEEP(r) STORE(s##r##_0, 2 * r, sums); STORE(s##r##_1, 2 * r + 1, sums);
+#define TILE_AGAIN(r) s##r##_0 = sums[2 * r], s##r##_1 = sums[2 * r + 1];
+#define TILE_STEP(r) s##r##_0 += (VECTOR)(a[r]) * b0; s##r##_1 += (VECTOR)(a[r]) * b1;
+#define TILE_KEEP(r) sums[2 * r] = s##r##_0, sums[2 * r + 1] = s##r##_1;
 
 /* PANEL_SPACE: the address space of b, __global or __private. */
 #define TILE(height)                                                                                               \
-    static inline void tile_##height(int depth, const float *a, PANEL_SPACE const float *b, int add, float *sums)  \
+    static inline void tile_##height(int depth, const float *a, PANEL_SPACE const float *b, int add, VECTOR *sums) \
     {                                                                                                              \
         EACH_##height(TILE_ZERO)                                                                                   \
         if (add) {                                                                                                 \
@@ -91,59 +76,18 @@ static inline int tile_height(int left)
 }
 
 /* sums [rows][PANEL] (+)= packed a [rows][depth] times b [depth][PANEL]. */
-static inline void tile_multiply(int rows, int depth, const float *a, PANEL_SPACE const float *b, int add, float *sums)
+static inline void tile_multiply(int rows, int depth, const float *a, PANEL_SPACE const float *b, int add,
+                                 VECTOR *sums)
 {
     for (int r = 0; r < rows; r += ROWS) {
         int height = tile_height(rows - r);
         if (height == ROWS)
-            TILE_FULL(depth, a + r * depth, b, add, sums + r * PANEL);
+            TILE_FULL(depth, a + r * depth, b, add, sums + 2 * r);
         else if (height > ROWS / 3)
-            TILE_MEDIUM(depth, a + r * depth, b, add, sums + r * PANEL);
+            TILE_MEDIUM(depth, a + r * depth, b, add, sums + 2 * r);
         else
-            TILE_SMALL(depth, a + r * depth, b, add, sums + r * PANEL);
+            TILE_SMALL(depth, a + r * depth, b, add, sums + 2 * r);
     }
-}
-
-/* A square of LANES x LANES numbers turned around: every round deals the two halves of the rows out alternately. */
-static inline void tile_turn(VECTOR v[LANES])
-{
-#pragma unroll
-    for (int round = 1; round < LANES; round *= 2) {
-        VECTOR dealt[LANES];
-#pragma unroll
-        for (int i = 0; i < LANES / 2; i++) {
-            dealt[2 * i].even = v[i].lo;
-            dealt[2 * i].odd = v[i + LANES / 2].lo;
-            dealt[2 * i + 1].even = v[i].hi;
-            dealt[2 * i + 1].odd = v[i + LANES / 2].hi;
-        }
-#pragma unroll
-        for (int i = 0; i < LANES; i++)
-            v[i] = dealt[i];
-    }
-}
-
-/* Up to LANES numbers; the others come as zero and are not touched in memory. */
-static inline VECTOR tile_read(__global const float *from, int count)
-{
-    if (count >= LANES)
-        return LOAD(0, from);
-    float part[LANES];
-    for (int i = 0; i < LANES; i++)
-        part[i] = i < count ? from[i] : 0.0f;
-    return LOAD(0, part);
-}
-
-static inline void tile_write(VECTOR value, __global float *to, int count)
-{
-    if (count >= LANES) {
-        STORE(value, 0, to);
-        return;
-    }
-    float part[LANES];
-    STORE(value, 0, part);
-    for (int i = 0; i < count; i++)
-        to[i] = part[i];
 }
 
 #endif

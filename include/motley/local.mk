@@ -8,4 +8,5 @@ motleyinclude_HEADERS = \
     %D%/motley.h \
     %D%/plan.h \
     %D%/status.h \
-    %D%/tensor.h
+    %D%/tensor.h \
+    %D%/train.h

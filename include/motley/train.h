@@ -41,7 +41,8 @@ struct motley_trainer_options {
     int64_t steps;                  /* 1000 */
     int batch;                      /* sequences of all ranks in one step: 16 */
     double learning_rate;           /* the highest: 0.003 */
-    int64_t warmup;                 /* steps until it is reached, then half a cosine down to a tenth; a 20th of steps */
+    int64_t warmup;                 /* steps until it is reached, then half a cosine down to a tenth; a 20th of steps;
+                                       negative: none */
     double weight_decay;            /* of matrices: 0.1; negative: none */
     double beta1, beta2, epsilon;   /* AdamW: 0.9, 0.95, 1e-8 */
     double clip;                    /* the gradient's largest norm: 1; negative: no limit */
@@ -125,12 +126,12 @@ struct motley_generate_options {
 };
 
 /* Continue `prompt` with the model in a directory: a checkpoint, a trainer's output (its newest checkpoint), or a Hugging
- * Face model of bytes.  emit is called on rank 0 with each piece of new text, and ends the work by returning non-zero.
+ * Face model of bytes.  emit is called on rank 0 with each piece of new text.
  * The same seed gives the same text under the same plan.  Text longer than the model sees at once goes on from its
  * last half.
  *
  * Collective; all ranks give the same options. */
-typedef int motley_generate_emit(void *user, const char *bytes, size_t count);
+typedef void motley_generate_emit(void *user, const char *bytes, size_t count);
 int motley_generate(motley_context *context, const char *directory, const char *prompt,
                     const struct motley_generate_options *options, motley_generate_emit *emit, void *user,
                     struct motley_error *error);

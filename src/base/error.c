@@ -40,7 +40,7 @@ const char *motley_version(void)
 static void one_line(char *text)
 {
     size_t length = strlen(text);
-    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' '))
+    while (length > 0 && strchr(" \r\n", text[length - 1]))
         text[--length] = 0;
     for (; *text; text++)
         if (*text == '\n' || *text == '\r')

@@ -11,7 +11,6 @@
 
 static int one_step(struct motley__layer_job *job, struct motley_error *error)
 {
-    MPI_Barrier(MPI_COMM_WORLD); /* nobody's step is charged for another's delay before it */
     int status = motley_layer_forward(job->layer, job->x, job->forced, job->y, error);
     if (!status && job->request.backward)
         status = motley_layer_backward(job->layer, job->dy, job->dx, error);

@@ -4,6 +4,7 @@
 bin_PROGRAMS += motley
 motley_SOURCES = \
     %D%/cli.h \
+    %D%/generate.c \
     %D%/layer.c \
     %D%/layer_input.c \
     %D%/layer_job.h \
@@ -12,5 +13,6 @@ motley_SOURCES = \
     %D%/layer_stats.c \
     %D%/layer_steps.c \
     %D%/motley.c \
-    %D%/options.c
+    %D%/options.c \
+    %D%/train.c
 motley_LDADD = libmotley_all.la

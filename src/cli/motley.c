@@ -11,6 +11,8 @@
 
 const struct motley__command motley__commands[] = {
     {"layer", "run one mixture-of-experts layer on tensors of your own", motley__command_layer},
+    {"train", "train a language model of mixture-of-experts layers on text", motley__command_train},
+    {"generate", "write text with a trained model", motley__command_generate},
     {NULL, NULL, NULL},
 };
 

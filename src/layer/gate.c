@@ -14,8 +14,8 @@
 
 /* Experts of a CPU work-group's widest register tile: rows of logits are padded to it. */
 enum { MOST_LANES = 16 };
-/* Tokens of a work-group, and experts of a GPU's. */
-enum { TILE = 64 };
+/* Tokens of a work-group, and experts of a GPU's; work-items of a GPU's. */
+enum { TILE = 32, GROUP_ITEMS = 128 };
 
 /* Bytes of a number that a sum is taken in; with float every logit has its rounding error beside it, which
  * makes the scratch equally large. */
@@ -68,13 +68,15 @@ static int launch_logits(struct motley__device *device, const struct motley__gat
     /* With enough tiles of tokens every core has work, and a group takes all experts, widening x only once. */
     args.block = tiles >= 4 * (size_t)device->compute_units ? args.stride : lanes;
     const size_t blocks = ((size_t)args.E + (size_t)args.block - 1) / (size_t)args.block;
-    const struct motley__range range = gpu ? (struct motley__range){{tiles * 64, ((size_t)args.E + TILE - 1) / TILE}, {64}}
-                                           : (struct motley__range){{tiles, blocks}, {1}};
+    const struct motley__range range =
+        gpu ? (struct motley__range){{tiles * GROUP_ITEMS, ((size_t)args.E + TILE - 1) / TILE}, {GROUP_ITEMS}}
+            : (struct motley__range){{tiles, blocks}, {1}};
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->x),
                           MOTLEY__BUFFER(gate->w->segment[0]), MOTLEY__BUFFER(gate->logits));
 }
 
-int motley__gate_forward(struct motley__device *device, const struct motley__gate_forward *gate, struct motley_error *error)
+int motley__gate_forward(struct motley__device *device, const struct motley__gate_forward *gate,
+                         struct motley_error *error)
 {
     assert(gate->T >= 0 && gate->K > 0 && (gate->forced || gate->K <= gate->E));
     assert(gate->w->E == 1 && gate->w->O == gate->E && gate->w->I == gate->D);
@@ -99,7 +101,8 @@ int motley__gate_forward(struct motley__device *device, const struct motley__gat
                           MOTLEY__LOCAL((size_t)items * real), MOTLEY__LOCAL((size_t)gate->K * sizeof(cl_int)));
 }
 
-int motley__gate_backward(struct motley__device *device, const struct motley__gate_backward *gate, struct motley_error *error)
+int motley__gate_backward(struct motley__device *device, const struct motley__gate_backward *gate,
+                          struct motley_error *error)
 {
     assert(gate->T >= 0 && gate->K > 0 && gate->E > 0);
     if (gate->T == 0)

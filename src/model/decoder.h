@@ -17,13 +17,21 @@
 
 struct motley__decoder; /* opaque */
 
-/* Weights drawn from (seed, tensor name, position): the same whatever the ranks.  plan, config copied or borrowed
- * until destroy.  trained 0: no gradients, nothing kept for backward.  Collective. */
+/* Weights drawn from (seed, tensor name, position): the same whatever the ranks.  plan is borrowed until destroy, config
+ * is copied.  trained 0: no gradients, nothing kept for backward.  Collective. */
 int motley__decoder_create(motley_context *context, const struct motley__config *config, const motley_plan *plan, int trained,
                            uint64_t seed, struct motley__decoder **decoder, struct motley_error *error);
 void motley__decoder_destroy(struct motley__decoder *decoder); /* accepts NULL */
 
+/* [*count] weights in the order of a checkpoint; borrowed. */
 struct motley__parameter *motley__decoder_parameters(struct motley__decoder *decoder, int *count);
+
+/* The one buffer of all dense weights, and that of their gradients (NULL when not trained), gaps zero.  Ranks whose
+ * dense path is the same lay them out alike, see weights.h.  Borrowed. */
+struct motley__buffer *motley__decoder_dense_weights(struct motley__decoder *decoder);
+struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *decoder);
+
+const struct motley__config *motley__decoder_config(const struct motley__decoder *decoder); /* borrowed */
 
 /* What a pass over sequences found.  Sums over this rank's tokens; losses of the gate are already global means. */
 struct motley__pass {
@@ -38,10 +46,14 @@ struct motley__pass {
 int motley__decoder_pass(struct motley__decoder *decoder, const uint8_t *tokens, int B, int S, double total, int backward,
                          struct motley__pass *pass, struct motley_error *error);
 
+/* logits [B*S, vocabulary] host, written, of tokens [B,S].  B may be 0.  Collective. */
+int motley__decoder_logits(struct motley__decoder *decoder, const uint8_t *tokens, int B, int S, float *logits,
+                           struct motley_error *error);
+
 /* Inference with a cache of keys and values: appends `count` tokens to the sequence of this rank (0: nothing on this
  * rank, its experts still serve) and writes the logits [vocabulary] of the last one.  Collective.
- * Fails with MOTLEY_E_INVALID beyond config->positions. */
-int motley__decoder_reset(struct motley__decoder *decoder);
+ * Fails with MOTLEY_E_INVALID beyond config->positions, on all ranks.  reset forgets the sequence. */
+void motley__decoder_reset(struct motley__decoder *decoder);
 int motley__decoder_extend(struct motley__decoder *decoder, const uint8_t *tokens, int count, float *logits,
                            struct motley_error *error);
 

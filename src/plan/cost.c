@@ -4,9 +4,12 @@
 #include <config.h>
 
 #include <assert.h>
+#include <limits.h>
 #include <math.h>
 
-#include "layer/expert.h"
+#include "layer/gate.h"
+#include "layer/route.h"
+#include "layer/state.h"
 #include "plan/cost.h"
 
 /* Point i as far as later points do not contradict it. */
@@ -33,7 +36,8 @@ double motley__cost_curve(const struct motley__curve *curve, double rows)
     while (i < last && point[i].rows < rows)
         i++;
     double low = seconds_at(curve, i - 1), high = seconds_at(curve, i);
-    return low + (high - low) * (rows - point[i - 1].rows) / (point[i].rows - point[i - 1].rows);
+    double part = (rows - point[i - 1].rows) / (point[i].rows - point[i - 1].rows), seconds = low + (high - low) * part;
+    return part <= 1 ? fmin(seconds, high) : fmax(seconds, high); /* rounding must not make it fall */
 }
 
 double motley__cost_expert(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape, double rows,
@@ -54,25 +58,40 @@ double motley__cost_rows(const struct motley_layer_shape *shape, int64_t tokens)
     return (double)tokens * shape->K / shape->E;
 }
 
-uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, int experts, int panel, int64_t tokens, int64_t rows,
-                            int trained)
+/* The rows of a rank when everything is even: of its N pairs those of its own experts stay, and every rank sends it as
+ * many.  Beyond what int can count they are cut off, at 2^31 pairs; no device holds so many. */
+static struct motley__row_numbers even_rows(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
+                                            int R, int experts)
 {
-    const uint64_t D = (uint64_t)shape->D, F = (uint64_t)shape->F, E = (uint64_t)shape->E, K = (uint64_t)shape->K;
-    const uint64_t hidden = !trained ? 1 : shape->activation == MOTLEY_SWIGLU ? 4 : 3;
-    const uint64_t per_row = 2 * D + hidden * F + 3;
-    const uint64_t per_token = E + K * (2 * D + 4);
-    return motley__experts_bytes(shape, experts, panel, trained) + sizeof(float) * per_row * (uint64_t)rows +
-           sizeof(float) * per_token * (uint64_t)tokens;
+    const double tokens = ceil((double)options->tokens / R), pairs = tokens * shape->K;
+    const double stay = floor(pairs * experts / shape->E), arrive = R > 1 ? ceil(pairs * experts / shape->E * (R - 1)) : 0;
+    const double largest = INT_MAX;
+    return (struct motley__row_numbers){
+        .T = (int)fmin(tokens, largest), .N = (int)fmin(pairs, largest), .S = (int)fmin(R > 1 ? pairs - stay : 0, largest),
+        .M = (int)fmin(arrive, largest), .P = (int)fmin(stay + arrive, largest),
+    };
 }
 
-int motley__cost_most_experts(const struct motley_layer_shape *shape, int panel, int64_t tokens, double rows, int trained,
-                              uint64_t memory_bytes)
+uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
+                            int experts, int panel)
+{
+    const struct motley__row_numbers rows = even_rows(shape, options, R, experts);
+    return motley__layer_memory_bytes(&(struct motley__layer_memory){
+        .shape = *shape, .E_local = experts, .ranks = R, .panel = panel, .trained = options->backward,
+        .backward = options->backward, .losses = options->backward,
+        .gate_scratch = motley__gate_scratch_bytes(NULL, rows.T, shape->E),
+        .route_scratch = motley__route_scratch_bytes(rows.T, shape->K, shape->E),
+        .gate_bytes = sizeof(float) * motley__matrix_floats(shape->E, shape->D, panel), .rows = rows,
+    });
+}
+
+int motley__cost_most_experts(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
+                              int panel, uint64_t memory_bytes)
 {
     int low = 0, high = shape->E; /* low always fits (nothing is asked of 0), above high nothing does */
     while (low < high) {
         int middle = low + (high - low + 1) / 2;
-        int64_t all = (int64_t)ceil(middle * rows);
-        if (motley__cost_bytes(shape, middle, panel, tokens, all, trained) <= memory_bytes)
+        if (motley__cost_bytes(shape, options, R, middle, panel) <= memory_bytes)
             low = middle;
         else
             high = middle - 1;

@@ -21,19 +21,14 @@ double motley__cost_expert(const struct motley__profile_entry *entry, const stru
 /* Rows of an expert when `tokens` tokens spread evenly. */
 double motley__cost_rows(const struct motley_layer_shape *shape, int64_t tokens);
 
-/* Device bytes of one rank: the weights of `experts` experts (trained: with gradients), what a step with `rows` routed
- * rows on these experts holds, and what routing `tokens` tokens of its own holds.
- *
- *   weights   motley__experts_bytes
- *   rows      received and returned 2D; h (and trained: pre, u; swiglu also pre3) F each; index, weight, where: 3
- *   tokens    gate's p E; per choice: sent and returned rows 2D; index, weight, order, place: 4
- *
- * each number 4 bytes.  x and y of the layer are the caller's and not counted. */
-uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, int experts, int panel, int64_t tokens, int64_t rows,
-                            int trained);
+/* Device bytes of one rank of R that owns `experts` experts, in a step of options->tokens tokens that spread evenly over
+ * ranks and experts: motley__layer_memory_bytes (the layer's closed formula) of the rows it then has.  panel: of its family.
+ * x and y of the layer are the caller's and not counted. */
+uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
+                            int experts, int panel);
 
-/* The most experts, at most E, for which motley__cost_bytes stays within memory_bytes when each has `rows` rows. */
-int motley__cost_most_experts(const struct motley_layer_shape *shape, int panel, int64_t tokens, double rows, int trained,
-                              uint64_t memory_bytes);
+/* The most experts, at most E, for which motley__cost_bytes stays within memory_bytes. */
+int motley__cost_most_experts(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
+                              int panel, uint64_t memory_bytes);
 
 #endif

@@ -6,19 +6,19 @@ libmotley_all_la_SOURCES += \
     %D%/allocate.h \
     %D%/cost.c \
     %D%/cost.h \
-    %D%/make.c \
     %D%/measure.c \
     %D%/measure.h \
     %D%/plan.c \
     %D%/plan.h \
+    %D%/plan_make.c \
+    %D%/plan_table.c \
+    %D%/plan_text.c \
     %D%/profile.c \
     %D%/profile.h \
     %D%/profile_text.c \
     %D%/record.c \
     %D%/record.h \
-    %D%/sample.c \
-    %D%/sample.h \
-    %D%/table.c \
-    %D%/text.c \
+    %D%/timing.c \
+    %D%/timing.h \
     %D%/trial.c \
     %D%/trial.h

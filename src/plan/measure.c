@@ -12,7 +12,7 @@
 #include "device/gemm.h"
 #include "plan/cost.h"
 #include "plan/measure.h"
-#include "plan/sample.h"
+#include "plan/timing.h"
 #include "plan/trial.h"
 
 static const double BUDGET_SECONDS = 6;         /* for the curves of a shape */
@@ -103,14 +103,14 @@ static int run_window(struct work *w, struct motley__trial *trial, int backward,
         n++;
     }
     if (!status && n > 0)
-        motley__sample(seconds, n < SAMPLES ? n : SAMPLES, &point->seconds, &point->spread, &point->samples);
+        motley__timing(seconds, n < SAMPLES ? n : SAMPLES, &point->seconds, &point->spread, &point->samples);
     return status;
 }
 
 /* Bytes tell whether the trial's experts can have so many rows. */
 static int fits(const struct work *w, int E, int rows)
 {
-    return motley__cost_bytes(w->shape, E, w->entry->panel, 0, (int64_t)E * rows, w->what->backward) <= w->room;
+    return motley__trial_bytes(w->shape, E, rows, w->entry->panel, w->what->backward) <= w->room;
 }
 
 /* Set the rows and let the runtime build its kernels; *pass_seconds of the slowest rank.  foretold: what a pass should

@@ -3,11 +3,11 @@
  *   discover -> measure -> profile -> cost -> allocate -> plan
  *
  *   device/discover.c   which devices there are
- *   measure.c           the ranks time the real operator together   (trial.c one rank's part, sample.c its statistics)
+ *   measure.c           the ranks time the real operator together   (trial.c one rank's part, timing.c its statistics)
  *   profile.c           what was measured, kept in a file           (profile_text.c its text, record.c among ranks)
  *   cost.c              seconds and bytes of a set of experts       pure
  *   allocate.c          the integer optimum                         pure
- *   plan.c              the value that comes of it                  (make.c pure, text.c as JSON, table.c for people)
+ *   plan.c              the value that comes of it                  (plan_make.c pure, plan_text.c JSON, plan_table.c for people)
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_PLAN_H

@@ -27,16 +27,39 @@ void motley__record_key(const motley_context *context, struct motley__profile_ke
     key->places = context->node_size;
 }
 
+int motley__record_path(const motley_context *context, char **path, struct motley_error *error)
+{
+    char *folder;
+    if (context->profile_path)
+        return motley__format(path, error, "%s", context->profile_path);
+    int status = motley__cache_directory(&folder, error);
+    if (status)
+        return status;
+    status = motley__format(path, error, "%s/profile", folder);
+    free(folder);
+    return status;
+}
+
+/* The file as it is; *text NULL where there is none, or none that can be read. */
+static void read_file(const motley_context *context, char **text, size_t *bytes)
+{
+    struct motley_error why = {0};
+    char *path = NULL;
+    int status = motley__record_path(context, &path, &why);
+    if (!status && !access(path, F_OK))
+        status = motley__file_read(path, text, bytes, &why);
+    if (status)
+        motley__warn(&context->log, "%s; measuring anew", why.text);
+    free(path);
+}
+
 /* The file's text on every rank of the node; "" where there is none.  *text owned by the caller. */
 static int read_on_node(motley_context *context, char **text, struct motley_error *error)
 {
     char *read = NULL;
     size_t bytes = 0;
-    if (context->node_rank == 0 && context->profile_path && !access(context->profile_path, F_OK)) {
-        struct motley_error why = {0};
-        if (motley__file_read(context->profile_path, &read, &bytes, &why))
-            motley__warn(&context->log, "%s; measuring anew", why.text);
-    }
+    if (context->node_rank == 0)
+        read_file(context, &read, &bytes);
     int length = bytes < INT_MAX ? (int)bytes : 0;
     int status = motley__fail_mpi(error, MPI_Bcast(&length, 1, MPI_INT, 0, context->node), "MPI_Bcast");
     if (!status && context->node_rank > 0)
@@ -67,7 +90,7 @@ int motley__record_load(motley_context *context, struct motley__profile *profile
     int status = read_on_node(context, &text, error);
     if (status)
         return status;
-    status = motley__profile_parse(text, context->profile_path ? context->profile_path : "profile",
+    status = motley__profile_parse(text, context->profile_path ? context->profile_path : "the profile",
                                    context->node_rank == 0 ? &context->log : NULL, profile, error);
     free(text);
     if (!status && !(own = motley__profile_add(profile, &key)))
@@ -129,15 +152,18 @@ static int gather_texts(MPI_Comm comm, int root, const char *text, char **texts,
 int motley__record_save(motley_context *context, const struct motley__profile_entry *entry, struct motley_error *error)
 {
     struct motley__profile news = {0};
-    char *text = NULL, *texts = NULL;
+    char *text = NULL, *texts = NULL, *path = NULL;
     int *start = NULL;
     int status = motley__agree(context->comm, entry_text(entry, &text, error), error);
     if (!status)
         status = gather_texts(context->node, 0, text, &texts, &start, error);
     for (int r = 0; !status && texts && r < context->node_size; r++)
         status = motley__profile_parse(texts + start[r], "profile", &context->log, &news, error);
-    if (!status && texts && context->profile_path)
-        status = motley__profile_update(context->profile_path, &news, &context->log, error);
+    if (!status && texts)
+        status = motley__record_path(context, &path, error);
+    if (path)
+        status = motley__profile_update(path, &news, &context->log, error);
+    free(path);
     motley__profile_clear(&news);
     free(start);
     free(texts);

@@ -13,6 +13,9 @@
 /* What the measurements of this rank depend on. */
 void motley__record_key(const motley_context *context, struct motley__profile_key *key);
 
+/* Where the node's file lies: the context's --profile, or "profile" in the cache folder.  *path owned by the caller. */
+int motley__record_path(const motley_context *context, char **path, struct motley_error *error);
+
 /* The node's file: *profile holds everything in it, and an entry for this rank (empty if nothing is known), which is
  * *entry, borrowed from *profile.  A file that is absent is empty; one that cannot be read is so too, with a warning.
  * profile: zero before; cleared by the caller, also after a failure.  Collective; agreed.  Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */

@@ -173,6 +173,14 @@ static int make_rows(struct motley__trial *trial, size_t P, struct motley_error 
     return status;
 }
 
+uint64_t motley__trial_bytes(const struct motley_layer_shape *shape, int E, int rows, int panel, int trained)
+{
+    const uint64_t hidden = !trained ? 1 : shape->activation == MOTLEY_SWIGLU ? 4 : 3;
+    const uint64_t words = 2 * (uint64_t)shape->D + hidden * (uint64_t)shape->F + (trained ? 2 : 0);
+    return motley__experts_bytes(shape, E, panel, trained) + sizeof(float) * words * (uint64_t)E * (uint64_t)rows +
+           sizeof(int32_t) * ((uint64_t)E + 1);
+}
+
 int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_error *error)
 {
     const int E = trial->items, P = E * rows;

@@ -14,6 +14,8 @@ struct motley__trial; /* opaque */
 /* E experts of the shape (forward; backward too when trained); rows are set later. */
 int motley__trial_experts(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
                           struct motley__trial **trial, struct motley_error *error);
+/* What that takes on the device with so many rows for each expert. */
+uint64_t motley__trial_bytes(const struct motley_layer_shape *shape, int E, int rows, int panel, int trained);
 /* One dense product [T,I] x [O,I]^T with its backward and its gradient, 6 T O I operations. */
 int motley__trial_dense(struct motley__device *device, enum motley__dense path, int T, int O, int I,
                         struct motley__trial **trial, struct motley_error *error);

@@ -32,7 +32,7 @@ int motley__checkpoint_prepare(MPI_Comm comm, const char *output, struct motley_
 /* A checkpoint found: its texts on every rank, owned. */
 struct motley__found_checkpoint {
     char *path;
-    char *config, *trainer, *plan;              /* trainer and plan NULL when only a model was wanted */
+    char *config, *trainer, *plan;              /* NULL: there is none */
 };
 
 /* The newest whole checkpoint in a directory, each judged by opening all its files; found->path stays NULL when there is
@@ -40,7 +40,8 @@ struct motley__found_checkpoint {
 int motley__checkpoint_newest(MPI_Comm comm, const char *output, struct motley__found_checkpoint *found, int *damaged,
                               struct motley_error *error);
 
-/* A model to use: the directory itself when it holds one, else its newest checkpoint; only path and config are filled.
+/* A model to use: the directory itself when it holds one, else its newest checkpoint; trainer is not filled, plan only
+ * when there is one.
  * Collective.  Errors: MOTLEY_E_IO, MOTLEY_E_FORMAT (neither). */
 int motley__checkpoint_model(MPI_Comm comm, const char *directory, struct motley__found_checkpoint *found,
                              struct motley_error *error);

@@ -138,6 +138,8 @@ int motley__checkpoint_model(MPI_Comm comm, const char *directory, struct motley
         status = search_model(directory, &found->path, error);
         if (!status)
             status = read_text(found->path, "config.json", &found->config, error);
+        if (!status)
+            read_text(found->path, "plan.json", &found->plan, NULL); /* a model from elsewhere has none */
     }
     return share(comm, status, found, error);
 }

@@ -42,12 +42,12 @@ static double tick(double range, int most)
 }
 
 /* From a little under the lowest line to half again the bigram's, where the first steps leave the picture. */
-static struct axes choose_axes(const struct motley__report *report, int64_t steps)
+static struct axes choose_axes(const struct motley__history *history, int64_t steps)
 {
-    double low = fmin(report->bigram_bits, report->trigram_bits), high = 1.5 * report->bigram_bits, last = 0;
-    for (int64_t i = 0; i < report->count; i++) {
-        last = bits_of(isnan(report->record[i].held_out_loss) ? report->record[i].train_loss
-                                                               : report->record[i].held_out_loss);
+    double low = fmin(history->bigram_bits, history->trigram_bits), high = 1.5 * history->bigram_bits, last = 0;
+    for (int64_t i = 0; i < history->count; i++) {
+        last = bits_of(isnan(history->record[i].held_out_loss) ? history->record[i].train_loss
+                                                               : history->record[i].held_out_loss);
         low = fmin(low, last);
     }
     high = fmax(high, 1.1 * last);
@@ -98,35 +98,35 @@ static void write_level(FILE *stream, const struct axes *axes, double bits, cons
 }
 
 /* One point for each of at most BINS equal stretches of steps: the mean of what lies there. */
-static void write_train(FILE *stream, const struct axes *axes, const struct motley__report *report)
+static void write_train(FILE *stream, const struct axes *axes, const struct motley__history *history)
 {
     double per_bin = fmax(1, axes->steps / BINS), sum = 0, step = 0;
     int64_t bin = -1, count = 0;
     fprintf(stream, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.4\" points=\"", TRAIN);
-    for (int64_t i = 0; i <= report->count; i++) {
-        int64_t here = i < report->count ? (int64_t)((double)report->record[i].step / per_bin) : -1;
+    for (int64_t i = 0; i <= history->count; i++) {
+        int64_t here = i < history->count ? (int64_t)((double)history->record[i].step / per_bin) : -1;
         if (here != bin && count > 0) {
             fprintf(stream, "%.1f,%.1f ", x_of(axes, step / (double)count), y_of(axes, bits_of(sum / (double)count)));
             sum = step = 0;
             count = 0;
         }
         bin = here;
-        if (i < report->count) {
-            sum += report->record[i].train_loss;
-            step += (double)report->record[i].step;
+        if (i < history->count) {
+            sum += history->record[i].train_loss;
+            step += (double)history->record[i].step;
             count++;
         }
     }
     fputs("\"/>\n", stream);
 }
 
-static void write_held_out(FILE *stream, const struct axes *axes, const struct motley__report *report)
+static void write_held_out(FILE *stream, const struct axes *axes, const struct motley__history *history)
 {
     fprintf(stream, "<g fill=\"%s\"><polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2.2\" points=\"", HELD_OUT,
             HELD_OUT);
     for (int dots = 0; dots < 2; dots++) {
-        for (int64_t i = 0; i < report->count; i++) {
-            const struct motley__record *record = &report->record[i];
+        for (int64_t i = 0; i < history->count; i++) {
+            const struct motley__record *record = &history->record[i];
             if (isnan(record->held_out_loss))
                 continue;
             fprintf(stream, dots ? "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.8\"/>" : "%.1f,%.1f ",
@@ -136,19 +136,19 @@ static void write_held_out(FILE *stream, const struct axes *axes, const struct m
     }
 }
 
-static void write_legend(FILE *stream, const struct motley__report *report)
+static void write_legend(FILE *stream, const struct motley__history *history)
 {
     double train = NAN, held_out = NAN;
-    for (int64_t i = 0; i < report->count; i++) {
-        train = bits_of(report->record[i].train_loss);
-        if (!isnan(report->record[i].held_out_loss))
-            held_out = bits_of(report->record[i].held_out_loss);
+    for (int64_t i = 0; i < history->count; i++) {
+        train = bits_of(history->record[i].train_loss);
+        if (!isnan(history->record[i].held_out_loss))
+            held_out = bits_of(history->record[i].held_out_loss);
     }
     const struct {
         const char *name, *colour, *dash;
         double bits;
-    } line[] = {{"bigram counts", BIGRAM, "7 4", report->bigram_bits},
-                {"Witten-Bell trigram", TRIGRAM, "7 4", report->trigram_bits},
+    } line[] = {{"bigram counts", BIGRAM, "7 4", history->bigram_bits},
+                {"Witten-Bell trigram", TRIGRAM, "7 4", history->trigram_bits},
                 {"training", TRAIN, "none", train},
                 {"held out", HELD_OUT, "none", held_out}};
     const int x = WIDTH - RIGHT - 236, y = TOP + 6, count = (int)(sizeof line / sizeof line[0]);
@@ -165,22 +165,22 @@ static void write_legend(FILE *stream, const struct motley__report *report)
     }
 }
 
-int motley__plot_write(const char *path, const struct motley__report *report, int64_t steps, const char *caption,
+int motley__plot_write(const char *path, const struct motley__history *history, int64_t steps, const char *caption,
                        struct motley_error *error)
 {
     struct motley__new_file file;
-    struct axes axes = choose_axes(report, steps);
+    struct axes axes = choose_axes(history, steps);
     int status = motley__new_file_open(path, &file, error);
     if (status)
         return status;
     write_frame(file.stream, &axes, caption);
     fputs("<g clip-path=\"url(#inside)\">\n", file.stream);
-    write_train(file.stream, &axes, report);
-    write_level(file.stream, &axes, report->bigram_bits, BIGRAM);
-    write_level(file.stream, &axes, report->trigram_bits, TRIGRAM);
-    write_held_out(file.stream, &axes, report);
+    write_train(file.stream, &axes, history);
+    write_level(file.stream, &axes, history->bigram_bits, BIGRAM);
+    write_level(file.stream, &axes, history->trigram_bits, TRIGRAM);
+    write_held_out(file.stream, &axes, history);
     fputs("</g>\n", file.stream);
-    write_legend(file.stream, report);
+    write_legend(file.stream, history);
     fputs("</svg>\n", file.stream);
     return motley__new_file_commit(&file, error);
 }

@@ -4,11 +4,11 @@
 #ifndef MOTLEY_TRAIN_PLOT_H
 #define MOTLEY_TRAIN_PLOT_H
 
-#include "train/report.h"
+#include "train/history.h"
 
 /* Bits per byte over steps: training (averaged where steps lie closer than pixels), held-out, bigram and trigram.
  * caption: one line below the title, borrowed.  Written whole or not at all. */
-int motley__plot_write(const char *path, const struct motley__report *report, int64_t steps, const char *caption,
+int motley__plot_write(const char *path, const struct motley__history *history, int64_t steps, const char *caption,
                        struct motley_error *error);
 
 #endif

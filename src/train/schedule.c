@@ -11,6 +11,8 @@ static const double FLOOR = 0.1; /* of the peak */
 
 double motley__learning_rate(double peak, int64_t warmup, int64_t steps, int64_t step)
 {
+    if (warmup < 0)
+        warmup = 0;
     if (step <= warmup)
         return peak * (double)step / (double)warmup;
     if (step >= steps)

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-/* step is 1 .. steps; beyond that the last value stays. */
+/* step is 1 .. steps; beyond that the last value stays.  warmup < 1: none. */
 double motley__learning_rate(double peak, int64_t warmup, int64_t steps, int64_t step);
 
 #endif

@@ -36,7 +36,7 @@ static const struct field {
     FIELD(steps, INT64, 1000, 1, 0x1p53, 0),
     FIELD(batch, INT, 16, 1, 1 << 24, 0),
     FIELD(learning_rate, DOUBLE, 0.003, 0, 1e3, 0),
-    FIELD(warmup, INT64, 0, 0, 0x1p53, 0),
+    FIELD(warmup, INT64, 0, -0x1p53, 0x1p53, 0),
     FIELD(weight_decay, DOUBLE, 0.1, -1e9, 1e3, 0),
     FIELD(beta1, DOUBLE, 0.9, 0, 0.999999, 0),
     FIELD(beta2, DOUBLE, 0.95, 0, 0.999999, 0),

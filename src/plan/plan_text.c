@@ -17,7 +17,7 @@ static const char *const SHARES[] = {"measured", "even", NULL};
 static const char *const PATHS[] = {"esmm", "clblast", NULL};
 
 /* Far beyond any cluster, and small enough that a lying text cannot ask for all memory. */
-enum { LARGEST_RANKS = 1 << 20, VERSION = 1 };
+enum { LARGEST_RANKS = 1 << 20, TEXT_VERSION = 1 };
 
 static json_t *experts_json(const struct motley__plan_entry *rank)
 {
@@ -45,7 +45,7 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
             return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
         }
     json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b}, s:{s:I, s:b, s:s}, s:o}",
-        "motley_plan", VERSION,
+        "motley_plan", TEXT_VERSION,
         "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation", ACTIVATIONS[shape->activation],
         "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
         "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares", SHARES[options->shares],
@@ -212,7 +212,7 @@ int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error 
     if (!root)
         return motley__fail(error, MOTLEY_E_FORMAT, "plan: line %d: %s", problem.line, problem.text);
     const json_t *ranks = json_object_get(root, "ranks");
-    status = get_integer(root, "motley_plan", VERSION, VERSION, &version, error);
+    status = get_integer(root, "motley_plan", TEXT_VERSION, TEXT_VERSION, &version, error);
     if (!status)
         status = read_shape(root, &shape, &options, error);
     if (!status && (!json_is_array(ranks) || json_array_size(ranks) < 1 || json_array_size(ranks) > LARGEST_RANKS))

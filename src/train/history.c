@@ -11,34 +11,34 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "train/report.h"
+#include "train/history.h"
 
 static const char HEADING[] = "step,tokens,train_loss,held_out_loss,held_out_bits,bigram_bits,trigram_bits,"
                               "learning_rate,gradient_norm,tokens_per_second,seconds\n";
 
-static int remember(struct motley__report *report, const struct motley__record *record, struct motley_error *error)
+static int remember(struct motley__history *history, const struct motley__record *record, struct motley_error *error)
 {
-    if (report->count == report->room) {
-        int64_t room = 2 * report->room + 64;
-        struct motley__record *larger = realloc(report->record, (size_t)room * sizeof *larger);
+    if (history->count == history->room) {
+        int64_t room = 2 * history->room + 64;
+        struct motley__record *larger = realloc(history->record, (size_t)room * sizeof *larger);
         if (!larger)
             return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the losses of %" PRId64 " steps", room);
-        report->record = larger;
-        report->room = room;
+        history->record = larger;
+        history->room = room;
     }
-    report->record[report->count++] = *record;
+    history->record[history->count++] = *record;
     return 0;
 }
 
-static int write_line(const struct motley__report *report, const struct motley__record *record)
+static int write_line(const struct motley__history *history, const struct motley__record *record)
 {
-    FILE *stream = report->stream;
+    FILE *stream = history->stream;
     fprintf(stream, "%" PRId64 ",%" PRId64 ",%.6f,", record->step, record->tokens, record->train_loss);
     if (isnan(record->held_out_loss))
         fputs(",,,,", stream);
     else
         fprintf(stream, "%.6f,%.6f,%.6f,%.6f,", record->held_out_loss, record->held_out_loss / log(2),
-                report->bigram_bits, report->trigram_bits);
+                history->bigram_bits, history->trigram_bits);
     return fprintf(stream, "%.6e,%.6f,%.1f,%.3f\n", record->learning_rate, record->gradient_norm,
                    record->tokens_per_second, record->seconds);
 }
@@ -81,7 +81,7 @@ static int parse_line(const char *line, struct motley__record *record)
 }
 
 /* What was written before, up to step `last`; an absent file has nothing. */
-static int read_before(struct motley__report *report, int64_t last, char **kept, size_t *bytes,
+static int read_before(struct motley__history *history, int64_t last, char **kept, size_t *bytes,
                        struct motley_error *error)
 {
     char *text;
@@ -89,16 +89,16 @@ static int read_before(struct motley__report *report, int64_t last, char **kept,
     int status = 0;
     *kept = NULL;
     *bytes = 0;
-    if (last == 0 || access(report->path, F_OK))
+    if (last == 0 || access(history->path, F_OK))
         return 0;
-    status = motley__file_read(report->path, &text, &count, error);
+    status = motley__file_read(history->path, &text, &count, error);
     if (status)
         return status;
     if (!strncmp(text, HEADING, sizeof HEADING - 1)) {
         struct motley__record record;
         end = sizeof HEADING - 1;
         while (!status && parse_line(text + end, &record) && record.step <= last) {
-            status = remember(report, &record, error);
+            status = remember(history, &record, error);
             end += strcspn(text + end, "\n") + 1;
         }
     }
@@ -107,10 +107,10 @@ static int read_before(struct motley__report *report, int64_t last, char **kept,
     return status;
 }
 
-int motley__report_open(const char *path, int64_t last, double bigram_bits, double trigram_bits,
-                        struct motley__report *report, struct motley_error *error)
+int motley__history_open(const char *path, int64_t last, double bigram_bits, double trigram_bits,
+                        struct motley__history *history, struct motley_error *error)
 {
-    struct motley__report made = {.bigram_bits = bigram_bits, .trigram_bits = trigram_bits};
+    struct motley__history made = {.bigram_bits = bigram_bits, .trigram_bits = trigram_bits};
     char *kept = NULL;
     size_t bytes = 0;
     int status = motley__format(&made.path, error, "%s", path);
@@ -126,26 +126,26 @@ int motley__report_open(const char *path, int64_t last, double bigram_bits, doub
             status = motley__fail(error, MOTLEY_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
     }
     if (status) {
-        motley__report_close(&made);
+        motley__history_close(&made);
         return status;
     }
-    *report = made;
+    *history = made;
     return 0;
 }
 
-void motley__report_close(struct motley__report *report)
+void motley__history_close(struct motley__history *history)
 {
-    if (report->stream)
-        fclose(report->stream);
-    free(report->path);
-    free(report->record);
-    memset(report, 0, sizeof *report);
+    if (history->stream)
+        fclose(history->stream);
+    free(history->path);
+    free(history->record);
+    memset(history, 0, sizeof *history);
 }
 
-int motley__report_add(struct motley__report *report, const struct motley__record *record, struct motley_error *error)
+int motley__history_add(struct motley__history *history, const struct motley__record *record, struct motley_error *error)
 {
-    int status = remember(report, record, error);
-    if (!status && (write_line(report, record) < 0 || fflush(report->stream)))
-        status = motley__fail(error, MOTLEY_E_IO, "%s: cannot be written: %s", report->path, strerror(errno));
+    int status = remember(history, record, error);
+    if (!status && (write_line(history, record) < 0 || fflush(history->stream)))
+        status = motley__fail(error, MOTLEY_E_IO, "%s: cannot be written: %s", history->path, strerror(errno));
     return status;
 }

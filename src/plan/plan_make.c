@@ -155,11 +155,6 @@ static void describe(const motley_plan *plan, const struct motley__profile_entry
     rank->gflops = seconds > 0 ? 1e-9 * flops / seconds : 0;
 }
 
-static int64_t own_tokens(const motley_plan *plan)
-{
-    return (plan->options.tokens + plan->R - 1) / plan->R;
-}
-
 /* Experts per rank, by the measured optimum or evenly.  most [R]: what the memory holds. */
 static int share_out(const motley_plan *plan, const double *seconds, const int *most, int *share, struct motley_error *error)
 {
@@ -190,8 +185,7 @@ static int hand_over(motley_plan *plan, const struct motley__profile_entry *cons
             rank->expert[i] = next++;
         describe(plan, entry[r], rows, seconds[r], rank);
         rank->seconds = share[r] * seconds[r];
-        rank->bytes = motley__cost_bytes(&plan->shape, share[r], entry[r]->panel, own_tokens(plan),
-                                         (int64_t)ceil(share[r] * rows), plan->options.backward);
+        rank->bytes = motley__cost_bytes(&plan->shape, &plan->options, plan->R, share[r], entry[r]->panel);
     }
     motley__plan_index(plan);
     return 0;
@@ -212,8 +206,7 @@ int motley__plan_make(const struct motley_layer_shape *shape, const struct motle
     for (int r = 0; !status && r < R; r++) {
         seconds[r] = motley__cost_expert(entry[r], shape, rows, options->backward);
         most[r] = seconds[r] > 0 || options->shares == MOTLEY_SHARES_EVEN
-                      ? motley__cost_most_experts(shape, entry[r]->panel, own_tokens(made), rows, options->backward,
-                                                  entry[r]->key.memory_bytes)
+                      ? motley__cost_most_experts(shape, options, R, entry[r]->panel, entry[r]->key.memory_bytes)
                       : 0;
     }
     if (!status)

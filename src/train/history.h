@@ -8,8 +8,8 @@
  * uninterrupted one would.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
-#ifndef MOTLEY_TRAIN_REPORT_H
-#define MOTLEY_TRAIN_REPORT_H
+#ifndef MOTLEY_TRAIN_HISTORY_H
+#define MOTLEY_TRAIN_HISTORY_H
 
 #include <stdint.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ struct motley__record {
     double learning_rate, gradient_norm, tokens_per_second, seconds;
 };
 
-struct motley__report {
+struct motley__history {
     FILE *stream;
     char *path;                             /* owned */
     struct motley__record *record;          /* [count] owned */
@@ -31,11 +31,11 @@ struct motley__report {
 };
 
 /* Keeps the lines of steps up to `last` of a file that is there (0: none), and opens it for more. */
-int motley__report_open(const char *path, int64_t last, double bigram_bits, double trigram_bits,
-                        struct motley__report *report, struct motley_error *error);
-void motley__report_close(struct motley__report *report); /* accepts a zeroed one */
+int motley__history_open(const char *path, int64_t last, double bigram_bits, double trigram_bits,
+                        struct motley__history *history, struct motley_error *error);
+void motley__history_close(struct motley__history *history); /* accepts a zeroed one */
 
 /* Add a line; it has left this process when the call returns. */
-int motley__report_add(struct motley__report *report, const struct motley__record *record, struct motley_error *error);
+int motley__history_add(struct motley__history *history, const struct motley__record *record, struct motley_error *error);
 
 #endif

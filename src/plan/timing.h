@@ -1,12 +1,12 @@
 /* A number from repeated timings.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
-#ifndef MOTLEY_PLAN_SAMPLE_H
-#define MOTLEY_PLAN_SAMPLE_H
+#ifndef MOTLEY_PLAN_TIMING_H
+#define MOTLEY_PLAN_TIMING_H
 
 /* Median and interquartile range of seconds [n], n > 0, after dropping those that lie more than 1.5 interquartile ranges
  * outside the quartiles; *kept = how many were left.  Sorts `seconds`.  Results are rounded to 5 digits: nobody
  * measures more, and files stay readable. */
-void motley__sample(double *seconds, int n, double *median, double *spread, int *kept);
+void motley__timing(double *seconds, int n, double *median, double *spread, int *kept);
 
 #endif

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "base/clock.h"
-#include "plan/sample.h"
+#include "plan/timing.h"
 
 /* The value at `part` (0..1) of a sorted list, between neighbours in proportion. */
 static double quantile(const double *sorted, int n, double part)
@@ -25,7 +25,7 @@ static double five_digits(double value)
     return round(value * scale) / scale;
 }
 
-void motley__sample(double *seconds, int n, double *median, double *spread, int *kept)
+void motley__timing(double *seconds, int n, double *median, double *spread, int *kept)
 {
     assert(n > 0);
     motley__median(seconds, n); /* sorts */

@@ -1,0 +1,105 @@
+/* Vectors of a CPU: LANES floats, 4, 8 or 16 (-D), and what products do with whole vectors.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_CL_CPU_VECTOR_H
+#define MOTLEY_CL_CPU_VECTOR_H
+
+#ifndef LANES
+#define LANES 8
+#endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define VECTOR JOIN(float, LANES)
+#define LOAD(offset, address) JOIN(vload, LANES)((offset), (address))
+#define STORE(value, offset, address) JOIN(vstore, LANES)((value), (offset), (address))
+
+/* A vector at any address. */
+typedef VECTOR ANYWHERE __attribute__((aligned(4)));
+
+/* M(0) M(1) .. : an array indexed by these constants alone stays in registers. */
+#define EACH_2(M) M(0) M(1)
+#define EACH_4(M) EACH_2(M) M(2) M(3)
+#define EACH_6(M) EACH_4(M) M(4) M(5)
+#define EACH_8(M) EACH_6(M) M(6) M(7)
+#define EACH_12(M) EACH_8(M) M(8) M(9) M(10) M(11)
+#define EACH_16(M) EACH_12(M) M(12) M(13) M(14) M(15)
+#define EACH_LANE(M) JOIN(EACH_, LANES)(M)
+
+/* Two vectors dealt out alternately, a0 b0 a1 b1 ..: the lower and the upper half of that.  Written out because
+ * compilers turn these, and not the assignments of .even and .odd, into one instruction. */
+#if LANES == 16
+#define EACH_HALF(M) EACH_8(M)
+#define DEAL_LOW(a, b)                                                                                             \
+    (float16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7)
+#define DEAL_HIGH(a, b)                                                                                            \
+    (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf)
+#elif LANES == 8
+#define EACH_HALF(M) EACH_4(M)
+#define DEAL_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3)
+#define DEAL_HIGH(a, b) (float8)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7)
+#else
+#define EACH_HALF(M) EACH_2(M)
+#define DEAL_LOW(a, b) (float4)(a.s0, b.s0, a.s1, b.s1)
+#define DEAL_HIGH(a, b) (float4)(a.s2, b.s2, a.s3, b.s3)
+#endif
+#define VECTOR_DEAL(i)                                                                                             \
+    to[2 * i] = DEAL_LOW(from[i], from[i + LANES / 2]);                                                            \
+    to[2 * i + 1] = DEAL_HIGH(from[i], from[i + LANES / 2]);
+#define VECTOR_COPY(i) v[i] = dealt[i];
+
+static inline void vector_deal(const VECTOR from[LANES], VECTOR to[LANES])
+{
+    EACH_HALF(VECTOR_DEAL)
+}
+
+/* A square of LANES x LANES numbers transposed: each round deals its first and second half of rows out. */
+static inline void vector_transpose(VECTOR v[LANES])
+{
+    VECTOR dealt[LANES];
+    vector_deal(v, dealt);
+    vector_deal(dealt, v);
+#if LANES >= 8
+    vector_deal(v, dealt);
+#endif
+#if LANES == 16
+    vector_deal(dealt, v);
+#elif LANES == 8
+    EACH_LANE(VECTOR_COPY)
+#endif
+}
+
+/* Up to LANES numbers; those beyond `count` come as zero and are not touched in memory. */
+static inline VECTOR vector_read(__global const float *from, int count)
+{
+    if (count >= LANES)
+        return LOAD(0, from);
+    float part[LANES];
+    for (int i = 0; i < LANES; i++)
+        part[i] = i < count ? from[i] : 0.0f;
+    return LOAD(0, part);
+}
+
+static inline void vector_write(VECTOR value, __global float *to, int count)
+{
+    if (count >= LANES) {
+        STORE(value, 0, to);
+        return;
+    }
+    float part[LANES];
+    STORE(value, 0, part);
+    for (int i = 0; i < count; i++)
+        to[i] = part[i];
+}
+
+/* The lanes' sum, in ascending order. */
+static inline float vector_sum(VECTOR v)
+{
+    float part[LANES], sum = 0.0f;
+    STORE(v, 0, part);
+    for (int i = 0; i < LANES; i++)
+        sum += part[i];
+    return sum;
+}
+
+#endif

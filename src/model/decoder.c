@@ -1,0 +1,215 @@
+/* A decoder's parts, put together and taken apart.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "model/rope.h"
+#include "model/state.h"
+
+enum { EXPERT_MATRICES = 3 };
+
+static const struct {
+    const char *name;
+    int residual;
+} expert_matrix[EXPERT_MATRICES] = {{"w1", 0}, {"w2", 1}, {"w3", 0}};
+
+/* The experts' matrices of a block, in the order of expert_matrix. */
+static void matrices_of(const struct motley__experts *experts, struct motley__matrix *w[EXPERT_MATRICES],
+                        struct motley__matrix *dw[EXPERT_MATRICES])
+{
+    w[0] = experts->w1, w[1] = experts->w2, w[2] = experts->w3;
+    dw[0] = experts->dw1, dw[1] = experts->dw2, dw[2] = experts->dw3;
+}
+
+static int check_plan(const struct motley__config *c, const motley_plan *plan, struct motley_error *error)
+{
+    const struct motley_layer_shape *s = &plan->shape;
+    if (s->D == c->D && s->F == c->F && s->E == c->E && s->K == c->K && s->activation == MOTLEY_SWIGLU &&
+        s->gate == MOTLEY_GATE_SOFTMAX && s->normalize)
+        return 0;
+    return motley__fail(error, MOTLEY_E_INVALID,
+                        "the plan is for D=%d F=%d E=%d K=%d%s%s, but the model needs D=%d F=%d E=%d K=%d, swiglu and a "
+                        "normalised softmax gate: plan anew",
+                        s->D, s->F, s->E, s->K, s->activation == MOTLEY_SWIGLU ? "" : ", not swiglu",
+                        s->normalize ? "" : ", not normalised", c->D, c->F, c->E, c->K);
+}
+
+static int create_blocks(struct motley__decoder *d, struct motley_error *error)
+{
+    int status = 0;
+    for (int i = 0; i < d->config.layers && !status; i++) {
+        struct motley__block *block = &d->block[i];
+        struct motley__dense_weight *weight = motley__weights_block(d->weights, i), *gate = &weight[MOTLEY__GATE];
+        *block = (struct motley__block){.device = d->device, .config = &d->config, .rope = d->rope, .weight = weight};
+        status = motley__layer_create(d->context, d->plan, d->trained, d->scratch, gate->storage, gate->gradient,
+                                      &block->moe, error);
+        if (status)
+            break;
+        gate->w = motley__layer_gate(block->moe)->w;
+        gate->dw = motley__layer_gate(block->moe)->dw;
+        /* The model's losses are means over its layers. */
+        motley__layer_losses(block->moe)->balance_coefficient = d->config.balance_coefficient / d->config.layers;
+        motley__layer_losses(block->moe)->z_coefficient = d->config.z_coefficient / d->config.layers;
+    }
+    return status;
+}
+
+static int draw_experts(struct motley__decoder *d, uint64_t seed, struct motley_error *error)
+{
+    const struct motley__plan_entry *mine = &d->plan->rank[d->context->rank];
+    struct motley__matrix *w[EXPERT_MATRICES], *dw[EXPERT_MATRICES];
+    int status = 0;
+    for (int i = 0; i < d->config.layers; i++) {
+        matrices_of(motley__layer_experts(d->block[i].moe), w, dw);
+        for (int e = 0; e < mine->experts; e++)
+            for (int m = 0; m < EXPERT_MATRICES && !status; m++) {
+                char name[128];
+                snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.experts.%d.%s.weight", i, mine->expert[e],
+                         expert_matrix[m].name);
+                status = motley__weights_draw_matrix(w[m], e, name,
+                                                     motley__weights_deviation(expert_matrix[m].residual, d->config.layers),
+                                                     seed, error);
+            }
+    }
+    return status;
+}
+
+static void add_dense(struct motley__decoder *d, const struct motley__dense_weight *weight)
+{
+    struct motley__parameter *p = &d->parameter[d->parameters++];
+    const int vector = weight->kind == MOTLEY__DENSE_VECTOR;
+    *p = (struct motley__parameter){.w = weight->w, .dw = weight->dw, .dims = vector ? 1 : 2, .decay = !vector};
+    snprintf(p->name, sizeof p->name, "%s", weight->name);
+}
+
+static void add_experts(struct motley__decoder *d, int block)
+{
+    struct motley__matrix *w[EXPERT_MATRICES], *dw[EXPERT_MATRICES];
+    matrices_of(motley__layer_experts(d->block[block].moe), w, dw);
+    for (int m = 0; m < EXPERT_MATRICES; m++) {
+        struct motley__parameter *p = &d->parameter[d->parameters++];
+        *p = (struct motley__parameter){
+            .w = w[m], .dw = dw[m], .dims = 2, .sharded = 1, .experts = d->config.E,
+            .expert = d->plan->rank[d->context->rank].expert, .owner = d->plan->owner, .decay = 1,
+        };
+        snprintf(p->name, sizeof p->name, "model.layers.%d.block_sparse_moe.experts.%%d.%s.weight", block,
+                 expert_matrix[m].name);
+    }
+}
+
+static void list_parameters(struct motley__decoder *d)
+{
+    add_dense(d, motley__weights_embedding(d->weights));
+    for (int i = 0; i < d->config.layers; i++) {
+        for (int which = 0; which < MOTLEY__BLOCK_WEIGHTS; which++)
+            add_dense(d, &motley__weights_block(d->weights, i)[which]);
+        add_experts(d, i);
+    }
+    add_dense(d, motley__weights_norm(d->weights));
+    add_dense(d, motley__weights_head(d->weights));
+}
+
+/* What needs no other rank. */
+static int create_local(struct motley__decoder *d, struct motley_error *error)
+{
+    const struct motley__config *c = &d->config;
+    int status = motley__config_check(c, error);
+    if (!status)
+        status = check_plan(c, d->plan, error);
+    if (status)
+        return status;
+    d->sets = d->trained ? c->layers : 1;
+    d->scratch = motley__scratch_create();
+    d->block = calloc((size_t)c->layers, sizeof *d->block);
+    d->parameter = calloc((size_t)(c->layers * (MOTLEY__BLOCK_WEIGHTS + EXPERT_MATRICES) + 3), sizeof *d->parameter);
+    d->saved = calloc((size_t)d->sets, sizeof *d->saved);
+    d->host_offsets = calloc((size_t)c->vocabulary + 1, sizeof *d->host_offsets);
+    if (!d->scratch || !d->block || !d->parameter || !d->saved || !d->host_offsets)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model of %d layers", c->layers);
+    status = motley__rope_table(d->device, c->positions, c->D / c->heads, c->rope_theta, &d->rope, error);
+    if (!status)
+        status = motley__weights_create(d->device, c, (enum motley__dense)d->plan->rank[d->context->rank].dense, d->trained,
+                                        &d->weights, error);
+    return status;
+}
+
+int motley__decoder_create(motley_context *context, const struct motley__config *config, const motley_plan *plan, int trained,
+                           uint64_t seed, struct motley__decoder **decoder, struct motley_error *error)
+{
+    struct motley__decoder *d = calloc(1, sizeof *d);
+    int status = d ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model");
+    if (d) {
+        *d = (struct motley__decoder){.context = context, .device = context->device, .plan = plan, .config = *config,
+                                      .trained = trained};
+        status = create_local(d, error);
+    }
+    status = motley__agree(context->comm, status, error);
+    if (!status)
+        status = create_blocks(d, error);
+    if (!status)
+        status = motley__weights_draw(d->weights, d->config.layers, seed, error);
+    if (!status)
+        status = draw_experts(d, seed, error);
+    status = motley__agree(context->comm, status, error);
+    if (status) {
+        motley__decoder_destroy(d);
+        return status;
+    }
+    list_parameters(d);
+    *decoder = d;
+    return 0;
+}
+
+void motley__decoder_destroy(struct motley__decoder *decoder)
+{
+    if (!decoder)
+        return;
+    struct motley__decoder *d = decoder;
+    for (int i = 0; d->cache && i < d->config.layers; i++) {
+        motley__buffer_destroy(d->cache[i].kt);
+        motley__buffer_destroy(d->cache[i].v);
+    }
+    struct motley__buffer *buffers[] = {d->token, d->target, d->order, d->offsets, d->x, d->r, d->n, d->logits, d->loss, d->dx,
+                                        d->rope};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        motley__buffer_destroy(buffers[i]);
+    motley__workspace_release(&d->workspace);
+    for (int i = 0; d->saved && i < d->sets; i++)
+        motley__activations_release(&d->saved[i]);
+    for (int i = 0; d->block && i < d->config.layers; i++)
+        motley_layer_destroy(d->block[i].moe);
+    motley__scratch_destroy(d->scratch);
+    motley__weights_destroy(d->weights);
+    free(d->cache);
+    free(d->host_loss);
+    free(d->host_offsets);
+    free(d->host_tokens);
+    free(d->saved);
+    free(d->parameter);
+    free(d->block);
+    free(d);
+}
+
+struct motley__parameter *motley__decoder_parameters(struct motley__decoder *decoder, int *count)
+{
+    *count = decoder->parameters;
+    return decoder->parameter;
+}
+
+struct motley__buffer *motley__decoder_dense_weights(struct motley__decoder *decoder)
+{
+    return decoder->weights->values;
+}
+
+struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *decoder)
+{
+    return decoder->weights->gradients;
+}
+
+const struct motley__config *motley__decoder_config(const struct motley__decoder *decoder)
+{
+    return &decoder->config;
+}

@@ -1,0 +1,53 @@
+/* A trainer as its files see it.
+ *
+ *   trainer.c   making one, anew or from a checkpoint
+ *   step.c      one step, and the loss on held-out text
+ *   run.c       steps, evaluations and checkpoints until the end
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_TRAIN_TRAINER_H
+#define MOTLEY_TRAIN_TRAINER_H
+
+#include "context.h"
+#include "model/decoder.h"
+#include "plan/plan.h"
+#include "train/checkpoint.h"
+#include "train/gradients.h"
+#include "train/journal.h"
+#include "train/history.h"
+
+struct motley_trainer {
+    motley_context *context;                /* borrowed */
+    struct motley__settings settings;       /* owned, as are all below */
+    struct motley__config config;
+    struct motley__data data;
+    motley_plan *plan;
+    struct motley__decoder *decoder;
+    struct motley__parameter *parameter;    /* [count] the decoder's */
+    int count;
+    struct motley__adamw *adamw;
+    struct motley__gradients *gradients;
+
+    int *first;                             /* [R+1] sequences first[r] .. first[r+1]-1 of a batch are rank r's */
+    uint8_t *tokens;                        /* [first[rank+1]-first[rank], S+1] */
+    int64_t windows;                        /* of held-out text in an evaluation */
+    double bigram_bits, trigram_bits;       /* per byte, on the same windows */
+
+    struct motley__journal journal;         /* up to now, but for the seconds since `started` */
+    double started;                         /* clock when this process began to count */
+    int64_t first_step, saved_step;         /* the step it began behind; the step of the newest checkpoint, -1: none */
+    int planned_anew;
+    char *saved_path;                       /* of the newest checkpoint this trainer wrote; NULL: none */
+    struct motley__history history;           /* rank 0, when there is an output; else zeroed */
+};
+
+/* Seconds of the run so far. */
+double motley__trainer_seconds(const struct motley_trainer *trainer);
+
+/* loss.svg as things stand.  Rank 0; nothing without an output. */
+int motley__trainer_plot(const struct motley_trainer *trainer, struct motley_error *error);
+
+/* 1 when the ranks of a plan are the ranks of this job: as many, with the same hosts, devices and kernel families. */
+int motley__plan_fits(const motley_plan *plan, const motley_context *context);
+
+#endif

@@ -1,0 +1,57 @@
+#!/bin/sh
+# `motley layer` against tests/reference.py, an independent computation in double precision with numpy, at 1 to 4
+# ranks: every activation, biases, K = 1, 2, E, uneven tokens, experts without rows, equal gate rows, forced experts,
+# odd file offsets, BF16; and bit for bit against itself.
+#
+# PYTHON names the interpreter (python3).
+#
+# SPDX-License-Identifier: BSD-3-Clause
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+python=${PYTHON:-python3}
+"$python" -c 'import numpy' 2>/dev/null || { echo "skipped: no $python with numpy here; on Debian or Ubuntu: apt-get install python3-numpy"; exit 77; }
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# compare RANKS "OPTIONS OF make" "OPTIONS OF both layer and check" [OPTIONS OF layer]
+compare() {
+    ranks=$1 make=$2 options=$3
+    shift 3
+    echo "== $ranks ranks: $make $options $*"
+    rm -f "$work/out" "$work/stats"
+    if "$python" "$here/reference.py" make "$work/in" $make &&
+        sh "$here/run-mpi" "$ranks" "$BUILD_DIR/motley" layer --quiet --input "$work/in" --output "$work/out" --stats "$work/stats" \
+            $options "$@" &&
+        "$python" "$here/reference.py" check "$work/in" "$work/out" $options --stats "$work/stats"; then
+        return
+    fi
+    echo "FAILED: $ranks ranks: $make $options $*"
+    failed=$((failed + 1))
+}
+
+small="--width 40 --hidden 52 --experts 6"
+compare 1 "$small --tokens 37 --top-k 2 --bias b1 b2" "--top-k 2 --activation relu --backward"
+compare 2 "$small --tokens 37 --top-k 1 --bias b1" "--top-k 1 --activation gelu --backward --normalize"
+compare 3 "$small --tokens 37 --top-k 6 --tokens-per-rank 0 36 1" "--top-k 6 --activation silu --backward --normalize"
+compare 4 "$small --tokens 37 --top-k 2 --activation swiglu --tokens-per-rank 5 0 31 1" "--top-k 2 --activation swiglu --backward"
+compare 4 "$small --tokens 3 --top-k 1 --bias b2" "--top-k 1 --activation silu --backward" --shares even
+compare 2 "$small --tokens 64 --top-k 1 --activation swiglu --one-expert" "--top-k 1 --activation swiglu --backward"
+compare 3 "$small --tokens 48 --top-k 2 --bias b1 b2 --equal-gate" "--top-k 2 --activation silu --backward"
+compare 2 "$small --tokens 29 --top-k 3 --forced --activation swiglu" "--top-k 3 --activation swiglu --gate forced --backward"
+compare 3 "$small --tokens 29 --top-k 3 --forced --bias b1 b2" "--top-k 3 --activation gelu --gate forced --backward --normalize"
+compare 2 "$small --tokens 21 --top-k 2 --activation silu --dtype BF16 --offset 3" "--top-k 2 --activation silu --backward"
+compare 1 "$small --tokens 21 --top-k 2 --activation silu --dtype F16 --offset 1" "--top-k 2 --activation silu"
+compare 2 "$small --tokens 0 --top-k 2 --activation silu" "--top-k 2 --activation silu --backward"
+compare 2 "--width 1 --hidden 1 --experts 2 --tokens 5 --top-k 2 --activation swiglu" "--top-k 2 --activation swiglu --backward"
+compare 2 "--width 1024 --hidden 2816 --experts 4 --tokens 33 --top-k 2 --activation swiglu" \
+    "--top-k 2 --activation swiglu --backward"
+
+# The same plan, the same bits: even shares do not depend on measured times.
+compare 3 "$small --tokens 41 --top-k 2 --bias b1 b2 --activation gelu" "--top-k 2 --activation gelu --backward" --shares even --repeat 3
+cp "$work/out" "$work/first"
+sh "$here/run-mpi" 3 "$BUILD_DIR/motley" layer --quiet --input "$work/in" --output "$work/out" --top-k 2 --activation gelu --backward \
+    --shares even && cmp "$work/first" "$work/out" || { echo "FAILED: two runs of one plan differ"; failed=$((failed + 1)); }
+
+[ "$failed" = 0 ] || { echo "$failed comparisons failed"; exit 1; }

@@ -1,0 +1,139 @@
+/* What the tests of the products share: ragged problems with rows in two places, and running a test with every
+ * kernel family that the device can run.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_TESTS_PRODUCT_H
+#define MOTLEY_TESTS_PRODUCT_H
+
+#include "routing.h"
+
+#include <math.h>
+
+#include "layer/admit.h"
+#include "layer/esmm.h"
+#include "layer/ref.h"
+
+/* Run a test's body with each family. */
+static inline void with_families(struct motley__device *device, void (*body)(struct motley__device *device))
+{
+    static const char *const families[] = {"cpu", "generic"};
+    for (int f = 0; f < 2; f++) {
+        if (f == 0 && !device->is_cpu)
+            continue;
+        assert_int_equal(setenv("MOTLEY_FAMILY", families[f], 1), 0);
+        SUCCEED(motley__admit(device, &error));
+        assert_string_equal(device->info.family, families[f]);
+        print_message("%s\n", device->info.why);
+        body(device);
+    }
+    unsetenv("MOTLEY_FAMILY");
+}
+
+/* The norm of the difference is at most `limit` times the norm of what was expected. */
+static inline void assert_near(const char *what, const float *got, const float *expected, size_t count, double limit)
+{
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double d = (double)got[i] - expected[i];
+        difference += d * d;
+        norm += (double)expected[i] * expected[i];
+    }
+    if (!(sqrt(difference) <= limit * sqrt(norm)))
+        fail_msg("%s: error %.3g of %.3g allowed", what, norm > 0 ? sqrt(difference / norm) : sqrt(difference), limit);
+}
+
+/* How the pairs of a problem fall on its experts. */
+enum shape { SPREAD, ALL_ON_ONE, ALTERNATELY_EMPTY };
+
+struct ragged_problem {
+    int E, P;
+    int *offsets;                       /* [E+1] */
+    struct motley__ragged ragged;
+};
+
+static inline struct ragged_problem make_ragged(struct motley__device *device, uint64_t seed, int E, int P,
+                                                enum shape shape)
+{
+    struct ragged_problem problem = {.E = E, .P = P, .offsets = ARRAY(int, E + 1)};
+    int *counts = ARRAY(int, E);
+    for (int p = 0; p < P; p++) {
+        int e = random_int(seed, 100, (size_t)p, E);
+        if (shape == ALL_ON_ONE)
+            e = E / 2;
+        else if (shape == ALTERNATELY_EMPTY)
+            e = e / 2 * 2;
+        counts[e]++;
+    }
+    for (int e = 0; e < E; e++)
+        problem.offsets[e + 1] = problem.offsets[e] + counts[e];
+    free(counts);
+    problem.ragged = (struct motley__ragged){E, P, to_device(device, problem.offsets, sizeof(int) * (size_t)(E + 1))};
+    return problem;
+}
+
+static inline void free_ragged(struct ragged_problem *problem)
+{
+    motley__buffer_destroy((struct motley__buffer *)problem->ragged.offsets);
+    free(problem->offsets);
+}
+
+/* P rows of a width.  split: a third are own rows, the others received, reached by an index that repeats some and
+ * leaves others out; else pair p is own row p. */
+struct row_problem {
+    float *own, *received;
+    int *index;
+    struct motley__rows rows;
+    struct motley__ref_rows ref;
+};
+
+static inline struct row_problem make_rows(struct motley__device *device, uint64_t seed, uint64_t stream, int P, int width,
+                                           int split)
+{
+    const int own_rows = split ? P / 3 + 1 : P, received_rows = split ? P - P / 3 + 1 : 0;
+    const size_t own = (size_t)own_rows * width, received = (size_t)received_rows * width;
+    struct row_problem problem = {.own = random_floats(seed, stream, own)};
+    problem.ref = (struct motley__ref_rows){.own = problem.own, .own_rows = own_rows};
+    problem.rows = (struct motley__rows){.own = to_device(device, problem.own, own * sizeof(float)), .own_rows = own_rows};
+    if (split) {
+        problem.received = random_floats(seed, stream + 1, received);
+        problem.index = ARRAY(int, P);
+        for (int p = 0; p < P; p++)
+            problem.index[p] = random_int(seed, stream + 2, (size_t)p, own_rows + received_rows);
+        problem.ref.received = problem.received;
+        problem.ref.index = problem.index;
+        problem.rows.received = to_device(device, problem.received, received * sizeof(float));
+        problem.rows.index = to_device(device, problem.index, sizeof(int) * (size_t)P);
+    }
+    return problem;
+}
+
+static inline void free_rows(struct row_problem *problem)
+{
+    motley__buffer_destroy((struct motley__buffer *)problem->rows.own);
+    motley__buffer_destroy((struct motley__buffer *)problem->rows.received);
+    motley__buffer_destroy((struct motley__buffer *)problem->rows.index);
+    free(problem->own);
+    free(problem->received);
+    free(problem->index);
+}
+
+/* E canonical matrices on the device, in the family's panels. */
+static inline struct motley__matrix *matrix_there(struct motley__device *device, int E, int O, int I, const float *w)
+{
+    struct motley__matrix *matrix;
+    SUCCEED(motley__matrix_create(device, E, O, I, motley__esmm_panel(device), NULL, &matrix, &error));
+    for (int e = 0; e < E; e++)
+        SUCCEED(motley__matrix_set(matrix, e, w + (size_t)e * O * I, &error));
+    return matrix;
+}
+
+static inline float *matrix_back(const struct motley__matrix *matrix)
+{
+    const size_t each = (size_t)matrix->O * matrix->I;
+    float *w = ARRAY(float, each * matrix->E);
+    for (int e = 0; e < matrix->E; e++)
+        SUCCEED(motley__matrix_get(matrix, e, w + e * each, &error));
+    return w;
+}
+
+#endif

@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+# What `motley layer` must compute, in double precision with numpy alone: forward, backward, and the comparison.
+#
+#   reference.py make FILE --tokens T --width D --hidden F --experts E --top-k K [...]    an input of random tensors
+#   reference.py check INPUT OUTPUT [the options given to motley layer] [--stats FILE]    exit status 0 if it agrees
+#
+# The gate's logits and the experts are computed in float64 from the numbers in the file.
+#
+# SPDX-License-Identifier: BSD-3-Clause
+import argparse
+import json
+import math
+import struct
+import sys
+
+import numpy as np
+
+NUMPY = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I32": "<i4", "I64": "<i8"}
+
+
+# Files
+
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    (length,) = struct.unpack("<Q", data[:8])
+    tensors = {}
+    for name, entry in json.loads(data[8:8 + length]).items():
+        if name == "__metadata__":
+            continue
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        if entry["dtype"] == "BF16":
+            bits = np.frombuffer(data[begin:end], "<u2").astype("<u4") << 16
+            values = bits.view("<f4")
+        else:
+            values = np.frombuffer(data[begin:end], NUMPY[entry["dtype"]])
+        tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+def encode(values, dtype):
+    if dtype == "BF16":
+        bits = np.ascontiguousarray(values, "<f4").view("<u4")
+        return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2").tobytes()  # to nearest, ties to even
+    return np.ascontiguousarray(values, NUMPY[dtype]).tobytes()
+
+
+def write_safetensors(path, tensors, offset=0, floats="F32"):
+    """offset: unused bytes before each tensor, so that they start at odd places."""
+    header, parts, end = {}, [], 0
+    for name, values in tensors.items():
+        dtype = {"f": floats, "i": "I64" if values.dtype.itemsize == 8 else "I32"}[values.dtype.kind]
+        raw = bytes(offset) + encode(values, dtype)
+        header[name] = {"dtype": dtype, "shape": list(values.shape), "data_offsets": [end + offset, end + len(raw)]}
+        parts.append(raw)
+        end += len(raw)
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
+
+
+# Activations: value, and derivative by the pre-activation
+
+erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def activation(name, a):
+    if name == "relu":
+        return np.maximum(a, 0), (a > 0).astype(float)
+    if name == "gelu":
+        normal = 0.5 * (1 + erf(a / math.sqrt(2)))
+        return a * normal, normal + a * np.exp(-a * a / 2) / math.sqrt(2 * math.pi)
+    s = sigmoid(a)  # silu, and the first matrix of swiglu
+    return a * s, s * (1 + a * (1 - s))
+
+
+# The gate
+
+def gate_logits(x, gate):
+    """Equal rows of the gate give equal logits, whatever order a matrix product sums in: each is computed once."""
+    distinct, place = np.unique(gate, axis=0, return_inverse=True)
+    return (x @ distinct.T)[:, place.ravel()]
+
+
+def route(x, gate, K, normalize, forced):
+    logits = gate_logits(x, gate)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(x) else logits
+    p /= p.sum(axis=1, keepdims=True)
+    if forced is not None:
+        indices = forced
+    else:
+        indices = np.argsort(-logits, axis=1, kind="stable")[:, :K]  # stable: ties to the lower expert
+    chosen = np.take_along_axis(p, indices, axis=1)
+    total = chosen.sum(axis=1, keepdims=True)
+    return p, indices, chosen / total if normalize else chosen, total
+
+
+def gate_gradient(x, gate, p, indices, weights, total, dweights, normalize):
+    """dgate, and the part of dx that goes through the gate."""
+    dchosen = (dweights - (weights * dweights).sum(axis=1, keepdims=True)) / total if normalize else dweights
+    dp = np.zeros_like(p)
+    for k in range(indices.shape[1]):
+        np.add.at(dp, (np.arange(len(p)), indices[:, k]), dchosen[:, k])
+    dlogits = p * (dp - (p * dp).sum(axis=1, keepdims=True))
+    return dlogits.T @ x, dlogits @ gate
+
+
+# The layer
+
+def layer(t, K, act, normalize=False, forced=False, backward=False):
+    """The outputs by name, and how near to 0 a routed pre-activation of relu comes (it has no derivative there)."""
+    x, gate = t["x"].astype(float), t["gate"].astype(float)
+    swiglu = act == "swiglu"
+    p, indices, weights, total = route(x, gate, K, normalize, t["forced"].astype(int) if forced else None)
+    out = {"y": np.zeros_like(x), "indices": indices, "weights": weights}
+    closest = math.inf
+    if backward:
+        dy = t["dy"].astype(float)
+        dweights, dx = np.zeros_like(weights), np.zeros_like(x)
+        for name in ("w1", "w2", "w3", "b1", "b2"):
+            if name in t and (name != "w3" or swiglu):
+                out["d" + name] = np.zeros(t[name].shape)
+
+    for e in range(len(gate)):
+        tokens, k = np.nonzero(indices == e)
+        w1, w2 = t["w1"][e].astype(float), t["w2"][e].astype(float)
+        xe, g = x[tokens], weights[tokens, k][:, None]
+        a = xe @ w1.T + (t["b1"][e] if "b1" in t else 0)
+        h, slope = activation(act, a)
+        if act == "relu" and a.size:
+            closest = min(closest, np.abs(a).min())
+        if swiglu:
+            w3 = t["w3"][e].astype(float)
+            gated, third = h, xe @ w3.T
+            h = gated * third
+        o = h @ w2.T + (t["b2"][e] if "b2" in t else 0)
+        np.add.at(out["y"], tokens, g * o)
+        if not backward:
+            continue
+        dweights[tokens, k] = (dy[tokens] * o).sum(axis=1)
+        do = g * dy[tokens]
+        dh = do @ w2
+        da = dh * slope * third if swiglu else dh * slope
+        out["dw2"][e], out["dw1"][e] = do.T @ h, da.T @ xe
+        dxe = da @ w1
+        if swiglu:
+            d3 = dh * gated
+            out["dw3"][e] = d3.T @ xe
+            dxe += d3 @ w3
+        if "db1" in out:
+            out["db1"][e] = da.sum(axis=0)
+        if "db2" in out:
+            out["db2"][e] = do.sum(axis=0)
+        np.add.at(dx, tokens, dxe)
+    if backward:
+        out["dgate"], through_gate = gate_gradient(x, gate, p, indices, weights, total, dweights, normalize)
+        out["dx"] = dx + through_gate
+    return out, closest
+
+
+# Commands
+
+def make(args):
+    T, D, F, E = args.tokens, args.width, args.hidden, args.experts
+    seed = args.seed
+    while True:
+        random = np.random.default_rng(seed)
+
+        def normal(*shape, scale=1.0):
+            return (random.standard_normal(shape) * scale).astype("<f4")
+
+        t = {"x": normal(T, D), "gate": normal(E, D, scale=D ** -0.5), "w1": normal(E, F, D, scale=D ** -0.5),
+             "w2": normal(E, D, F, scale=F ** -0.5), "dy": normal(T, D)}
+        if args.activation == "swiglu":
+            t["w3"] = normal(E, F, D, scale=D ** -0.5)
+        for name in args.bias:
+            t[name] = normal(E, F if name == "b1" else D)
+        if args.equal_gate:
+            t["gate"][:] = t["gate"][:1]
+            t["gate"][E // 2] *= 1.5
+        if args.one_expert:  # every token's first choice
+            t["x"][:, 0] = np.abs(t["x"][:, 0]) + 1
+            t["gate"][E - 1, 0] = 50
+        if args.forced:
+            t["forced"] = random.integers(0, E, (T, args.top_k)).astype("<i4")
+        if args.tokens_per_rank:
+            t["tokens_per_rank"] = np.array(args.tokens_per_rank, "<i8")
+        if args.activation != "relu" or layer(t, args.top_k, "relu", forced=args.forced)[1] > 1e-5:
+            break
+        seed += 1
+    write_safetensors(args.file, t, args.offset, args.dtype)
+    print(f"{args.file}: seed {seed}")
+
+
+def difference(found, wanted):
+    """Norm of the difference over norm of the reference."""
+    norm, gap = np.linalg.norm(wanted), np.linalg.norm(found.astype(float) - wanted)
+    return gap / norm if norm > 0 else gap
+
+
+def check_stats(path, t, indices, backward):
+    """What the stats say of the routing must be what the routing says."""
+    with open(path) as file:
+        stats = json.load(file)
+    ranks, T, wrong = stats["ranks"], len(t["x"]), []
+    R, D, E = len(ranks), t["x"].shape[1], len(t["gate"])
+    if stats["plan"] != {"mode": "expert", "exchange": "linear", "dedup": False, "pipeline": 1}:
+        wrong.append(f"plan is {stats['plan']}")
+    if sorted(e for r in ranks for e in r["experts"]) != list(range(E)):
+        wrong.append("the experts of the ranks are not every expert once")
+    owner = np.empty(E, int)
+    for r in ranks:
+        owner[r["experts"]] = r["rank"]
+    tokens = t.get("tokens_per_rank", [T // R + (r < T % R) for r in range(R)])
+    home = np.repeat(np.arange(R), tokens)
+    where = owner[indices]
+    for i, r in enumerate(ranks):
+        mine, others = where[home == i], where[home != i]
+        copies = sum(len(set(row)) for row in mine) / max(len(mine), 1)
+        for name, found, wanted in (("rank", r["rank"], i), ("rows_sent", r["rows_sent"], int((mine != i).sum())),
+                                    ("rows_returned", r["rows_returned"], int((others == i).sum())),
+                                    ("copies_per_token", round(r["copies_per_token"], 6), round(copies, 6)),
+                                    ("peak_device_bytes", r["peak_device_bytes"], r["planned_device_bytes"])):
+            if found != wanted:
+                wrong.append(f"rank {i}: {name} is {found}, expected {wanted}")
+        if r["bytes_sent"] < (r["rows_sent"] + r["rows_returned"]) * D * 4 or r["bytes_sent_nodes"] > r["bytes_sent"]:
+            wrong.append(f"rank {i}: bytes_sent is {r['bytes_sent']}, bytes_sent_nodes {r['bytes_sent_nodes']}")
+        phases = [""] + (["backward_"] if backward else [])
+        for phase in phases:
+            parts = sum(r[phase + part + "_seconds"] for part in ("gate", "dispatch", "experts", "combine"))
+            if not 0 < r[phase + "step_seconds"] < 600 or min(r[phase + "experts_seconds"], parts) < 0:
+                wrong.append(f"rank {i}: {phase}step_seconds is {r[phase + 'step_seconds']}")
+        if not 0 <= r["comm_hidden_seconds"] <= r["comm_seconds"] + 1e-6 or not 0 <= r["share"] <= 1:
+            wrong.append(f"rank {i}: comm_hidden_seconds, comm_seconds or share is out of range")
+        for name in ("host", "device", "family"):
+            if not r[name]:
+                wrong.append(f"rank {i}: no {name}")
+    return wrong
+
+
+def check(args):
+    t, found = read_safetensors(args.input), read_safetensors(args.output)
+    forced = args.gate == "forced"
+    wanted, closest = layer(t, args.top_k, args.activation, args.normalize, forced, args.backward)
+    wrong = []
+    if args.activation == "relu" and args.backward and closest < 5e-6:
+        wrong.append(f"a routed pre-activation is {closest:.1g} from 0, where relu has no derivative: choose another input")
+    if sorted(found) != sorted(wanted):
+        wrong.append(f"expected tensors {sorted(wanted)}, found {sorted(found)}")
+    for name in sorted(set(wanted) & set(found)):
+        if found[name].shape != wanted[name].shape:
+            wrong.append(f"{name}: expected shape {wanted[name].shape}, found {found[name].shape}")
+        elif name == "indices":
+            rows = int((found[name] != wanted[name]).any(axis=1).sum())
+            if rows:
+                wrong.append(f"indices: {rows} tokens go to other experts")
+        else:
+            limit = {"y": 5e-6, "weights": 1e-6}.get(name, 3e-5)
+            gap = difference(found[name], wanted[name])
+            print(f"  {name:8} {gap:.2e}  (limit {limit:.0e})")
+            if not gap <= limit:
+                wrong.append(f"{name}: relative error {gap:.3g}, limit {limit:g}")
+    if args.stats:
+        wrong += check_stats(args.stats, t, wanted["indices"], args.backward)
+    for line in wrong:
+        print("WRONG", line)
+    return 1 if wrong else 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="command", required=True)
+    maker = commands.add_parser("make")
+    maker.add_argument("file")
+    for name in ("--tokens", "--width", "--hidden", "--experts", "--top-k"):
+        maker.add_argument(name, type=int, required=True)
+    maker.add_argument("--activation", default="relu")
+    maker.add_argument("--bias", nargs="*", default=[], choices=["b1", "b2"])
+    maker.add_argument("--equal-gate", action="store_true")
+    maker.add_argument("--one-expert", action="store_true")
+    maker.add_argument("--forced", action="store_true")
+    maker.add_argument("--tokens-per-rank", type=int, nargs="+")
+    maker.add_argument("--offset", type=int, default=0)
+    maker.add_argument("--dtype", default="F32", choices=["F32", "BF16", "F16"])
+    maker.add_argument("--seed", type=int, default=1)
+    checker = commands.add_parser("check")
+    checker.add_argument("input")
+    checker.add_argument("output")
+    checker.add_argument("--top-k", type=int, required=True)
+    checker.add_argument("--activation", default="relu")
+    checker.add_argument("--gate", default="softmax")
+    checker.add_argument("--normalize", action="store_true")
+    checker.add_argument("--backward", action="store_true")
+    checker.add_argument("--stats")
+    args = parser.parse_args()
+    return make(args) if args.command == "make" else check(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+/* Admission: which family, why, and what happens when none passes.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include "device/program.h"
+#include "product.h"
+
+static void prefers_the_devices_family(void **state)
+{
+    struct motley__device *device = *state;
+    SUCCEED(motley__admit(device, &error));
+    assert_string_equal(device->info.family, device->is_cpu ? "cpu" : "generic");
+    assert_non_null(strstr(device->info.why, device->info.family));
+    assert_null(strstr(device->info.why, "because"));
+}
+
+static void environment_restricts(void **state)
+{
+    struct motley__device *device = *state;
+    setenv("MOTLEY_FAMILY", "generic", 1);
+    SUCCEED(motley__admit(device, &error));
+    assert_string_equal(device->info.family, "generic");
+    unsetenv("MOTLEY_FAMILY");
+}
+
+static void unknown_family_is_an_error(void **state)
+{
+    struct motley_error error = {0};
+    setenv("MOTLEY_FAMILY", "abacus", 1);
+    const int status = motley__admit(*state, &error);
+    unsetenv("MOTLEY_FAMILY");
+    assert_int_equal(status, MOTLEY_E_BUILD);
+    assert_non_null(strstr(error.text, "abacus"));
+}
+
+static void frees_what_it_used(void **state)
+{
+    struct motley__device *device = *state;
+    const uint64_t used = device->used_bytes;
+    SUCCEED(motley__admit(device, &error));
+    assert_int_equal(device->used_bytes, used);
+}
+
+/* Write a folder of kernels in which one line of one file is spoilt. */
+static void spoil(const char *folder, const char *file, const char *old, const char *spoilt)
+{
+    char path[512];
+    snprintf(path, sizeof path, "mkdir -p %s/cpu", folder);
+    assert_int_equal(system(path), 0);
+    for (int i = 0; i < motley__sources_count; i++) {
+        const char *text = motley__sources[i].text, *at = NULL;
+        if (!strcmp(motley__sources[i].name, file)) {
+            at = strstr(text, old);
+            assert_non_null(at);
+        }
+        snprintf(path, sizeof path, "%s/%s", folder, motley__sources[i].name);
+        FILE *out = fopen(path, "w");
+        assert_non_null(out);
+        if (at)
+            fprintf(out, "%.*s%s%s", (int)(at - text), text, spoilt, at + strlen(old));
+        else
+            fputs(text, out);
+        assert_int_equal(fclose(out), 0);
+    }
+}
+
+/* Another device object, so that nothing built is reused, on kernels from `folder`. */
+static int admit_from(const char *folder, struct motley_device_info *info, struct motley_error *error)
+{
+    struct motley__device *device;
+    setenv("MOTLEY_CL_DIR", folder, 1);
+    int status = motley__test_device(&device);
+    assert_int_equal(status, 0);
+    status = motley__admit(device, error);
+    *info = device->info;
+    motley__device_close(device);
+    unsetenv("MOTLEY_CL_DIR");
+    char command[512];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    return status;
+}
+
+static void kernel_that_does_not_build_is_passed_over(void **state)
+{
+    if (!((struct motley__device *)*state)->is_cpu)
+        skip();
+    char folder[] = "admit-XXXXXX";
+    struct motley_device_info info;
+    struct motley_error error = {0};
+    assert_non_null(mkdtemp(folder));
+    spoil(folder, "cpu/tile.h", "int depth, const float *a", "int spoilt, const float *a");
+    assert_int_equal(admit_from(folder, &info, &error), 0);
+    assert_string_equal(info.family, "generic");
+    assert_non_null(strstr(info.why, "because cpu: "));
+}
+
+static void imprecise_kernel_is_passed_over(void **state)
+{
+    if (!((struct motley__device *)*state)->is_cpu)
+        skip();
+    char folder[] = "admit-XXXXXX";
+    struct motley_device_info info;
+    struct motley_error error = {0};
+    assert_non_null(mkdtemp(folder));
+    spoil(folder, "cpu/esmm_transposed.cl", "VECTOR result = sum[2 * r];", "VECTOR result = sum[2 * r] * 1.0001f;");
+    assert_int_equal(admit_from(folder, &info, &error), 0);
+    assert_string_equal(info.family, "generic");
+    assert_non_null(strstr(info.why, "esmm_transposed is off by"));
+}
+
+static void no_family_is_an_error_with_each_reason(void **state)
+{
+    (void)state;
+    char folder[] = "admit-XXXXXX";
+    struct motley_device_info info;
+    struct motley_error error = {0};
+    assert_non_null(mkdtemp(folder));
+    spoil(folder, "ragged.h", "struct ragged_tile {", "struct ragged_tile { no such type;");
+    assert_int_equal(admit_from(folder, &info, &error), MOTLEY_E_BUILD);
+    assert_non_null(strstr(error.text, "generic: "));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prefers_the_devices_family),   cmocka_unit_test(environment_restricts),
+        cmocka_unit_test(unknown_family_is_an_error),   cmocka_unit_test(frees_what_it_used),
+        cmocka_unit_test(kernel_that_does_not_build_is_passed_over),  cmocka_unit_test(imprecise_kernel_is_passed_over),
+        cmocka_unit_test(no_family_is_an_error_with_each_reason),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}

@@ -1,0 +1,377 @@
+/* The decoder over several ranks: its gradients against finite differences, the same numbers as one rank has alone, ranks
+ * without a sequence, and inference with a cache against whole passes.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include "model.h"
+#include "model/decoder.h"
+#include "context.h"
+#include "layer/layer.h"
+
+enum { S = 13, SEQUENCES = 3, MOST_EXPERTS = 8 };
+
+static motley_context *context; /* of the whole program: a process binds its device once */
+
+static struct motley__config small_model(int K)
+{
+    struct motley__config c = motley__config_default();
+    c.vocabulary = 29;
+    c.D = 24;
+    c.layers = 2;
+    c.heads = 3;
+    c.kv_heads = K == 2 ? 3 : 1;
+    c.F = 20;
+    c.E = 5;
+    c.K = K;
+    c.positions = 37;
+    c.balance_coefficient = 0.3;
+    c.z_coefficient = 0.1;
+    return c;
+}
+
+/* A plan written by hand: experts dealt out, the last ranks first, so that slots are no simple order. */
+struct hand_plan {
+    motley_plan plan;
+    struct motley__plan_entry rank[MOST_EXPERTS];
+    int expert[MOST_EXPERTS][MOST_EXPERTS], owner[MOST_EXPERTS], slot[MOST_EXPERTS], first_slot[MOST_EXPERTS + 1];
+};
+
+static void deal(struct hand_plan *h, const struct motley__config *c, int R)
+{
+    assert_true(R < MOST_EXPERTS && c->E < MOST_EXPERTS);
+    memset(h, 0, sizeof *h);
+    h->plan = (motley_plan){
+        .shape = {.D = c->D, .F = c->F, .E = c->E, .K = c->K, .activation = MOTLEY_SWIGLU, .normalize = 1},
+        .R = R, .rank = h->rank, .owner = h->owner, .slot = h->slot, .first_slot = h->first_slot,
+    };
+    for (int e = 0; e < c->E; e++) {
+        const int r = R - 1 - e % R;
+        h->owner[e] = r;
+        h->expert[r][h->rank[r].experts++] = e;
+    }
+    for (int r = 0, slot = 0; r < R; r++) {
+        h->rank[r].expert = h->expert[r];
+        h->first_slot[r] = slot;
+        for (int i = 0; i < h->rank[r].experts; i++)
+            h->slot[h->expert[r][i]] = slot++;
+        h->first_slot[r + 1] = slot;
+    }
+}
+
+/* The same device as if this rank were alone. */
+static motley_context alone(void)
+{
+    static int node;
+    motley_context solo = *context;
+    solo.comm = solo.node = MPI_COMM_SELF;
+    solo.rank = solo.node_rank = 0;
+    solo.size = solo.node_size = 1;
+    solo.node_of = &node;
+    solo.info = &context->info[context->rank];
+    return solo;
+}
+
+/* Weights large enough that attention and gate have opinions. */
+static void enlarge(struct motley__decoder *decoder)
+{
+    int count;
+    struct motley__parameter *p = motley__decoder_parameters(decoder, &count);
+    for (int i = 0; i < count; i++) {
+        float *w = ARRAY(float, p[i].w->O * p[i].w->I);
+        for (int e = 0; e < p[i].w->E && p[i].dims == 2; e++) {
+            SUCCEED(motley__matrix_get(p[i].w, e, w, &error));
+            for (int j = 0; j < p[i].w->O * p[i].w->I; j++)
+                w[j] *= 12;
+            SUCCEED(motley__matrix_set(p[i].w, e, w, &error));
+        }
+        free(w);
+    }
+}
+
+static struct motley__decoder *open_decoder(motley_context *where, const struct motley__config *c, struct hand_plan *plan,
+                                            int trained)
+{
+    struct motley__decoder *decoder = NULL;
+    deal(plan, c, where->size);
+    SUCCEED(motley__decoder_create(where, c, &plan->plan, trained, test_seed(), &decoder, &error));
+    enlarge(decoder);
+    return decoder;
+}
+
+/* Sequence n of the global batch. */
+static void write_sequence(const struct motley__config *c, int n, uint8_t *tokens)
+{
+    for (int t = 0; t <= S; t++)
+        tokens[t] = (uint8_t)random_int(5, (uint64_t)n, (size_t)t, c->vocabulary);
+}
+
+/* Sequences rank, rank + R, .. of the global batch, on rank 0 from the second on: so the last of four ranks has none. */
+static int my_batch(const motley_context *where, const struct motley__config *c, uint8_t *tokens)
+{
+    int B = 0;
+    for (int n = where->rank; n < SEQUENCES; n += where->size)
+        write_sequence(c, n, tokens + B++ * (S + 1));
+    return B;
+}
+
+/* The whole loss, the same on every rank of `where`. */
+static double global_pass(motley_context *where, struct motley__decoder *decoder, int backward)
+{
+    const struct motley__config *c = motley__decoder_config(decoder);
+    uint8_t tokens[SEQUENCES * (S + 1)];
+    struct motley__pass pass;
+    const int B = my_batch(where, c, tokens);
+    SUCCEED(motley__decoder_pass(decoder, tokens, B, S, SEQUENCES * S, backward, &pass, &error));
+    MPI_Allreduce(MPI_IN_PLACE, &pass.loss_sum, 1, MPI_DOUBLE, MPI_SUM, where->comm);
+    return pass.loss_sum / (SEQUENCES * S) + c->balance_coefficient * pass.balance + c->z_coefficient * pass.z;
+}
+
+/* The canonical gradient of parameter p, all experts of all ranks behind one another.  Owned by the caller. */
+static float *global_gradient(motley_context *where, const struct motley__parameter *p, size_t *count)
+{
+    const size_t one = (size_t)(p->w->O * p->w->I);
+    *count = one * (size_t)(p->sharded ? p->experts : 1);
+    float *g = ARRAY(float, *count);
+    for (int e = 0; e < p->w->E; e++)
+        SUCCEED(motley__matrix_get(p->dw, e, g + one * (size_t)(p->sharded ? p->expert[e] : 0), &error));
+    MPI_Allreduce(MPI_IN_PLACE, g, (int)*count, MPI_FLOAT, MPI_SUM, where->comm);
+    return g;
+}
+
+static void test_same_as_alone(void **state)
+{
+    (void)state;
+    const struct motley__config c = small_model(2);
+    struct hand_plan plan, solo_plan;
+    motley_context solo = alone();
+    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1), *one = open_decoder(&solo, &c, &solo_plan, 1);
+    int count, solo_count;
+    struct motley__parameter *p = motley__decoder_parameters(decoder, &count);
+    struct motley__parameter *q = motley__decoder_parameters(one, &solo_count);
+    const double loss = global_pass(context, decoder, 1), solo_loss = global_pass(&solo, one, 1);
+    print_message("loss %.9f, alone %.9f\n", loss, solo_loss);
+    assert_true(fabs(loss - solo_loss) < 1e-6 * solo_loss);
+    assert_int_equal(count, solo_count);
+    for (int i = 0; i < count; i++) {
+        size_t n, m;
+        float *g = global_gradient(context, &p[i], &n), *h = global_gradient(&solo, &q[i], &m);
+        double *hd = doubles_of(h, m);
+        assert_int_equal(n, m);
+        assert_string_equal(p[i].name, q[i].name);
+        ASSERT_NEAR(g, hd, n, 1e-5);
+        free(hd);
+        free(h);
+        free(g);
+    }
+    motley__decoder_destroy(one);
+    motley__decoder_destroy(decoder);
+}
+
+/* Every rank moves its copy (or its experts) of parameter p by `step` along the unit vector of g. */
+static double loss_at(struct motley__decoder *decoder, struct motley__parameter *p, float *const *start, const float *g,
+                      double size, double step)
+{
+    const int one = p->w->O * p->w->I;
+    float *w = ARRAY(float, one);
+    for (int e = 0; e < p->w->E; e++) {
+        const float *direction = g + one * (p->sharded ? p->expert[e] : 0);
+        for (int j = 0; j < one; j++)
+            w[j] = (float)(start[e][j] + step * direction[j] / size);
+        SUCCEED(motley__matrix_set(p->w, e, w, &error));
+    }
+    free(w);
+    return global_pass(context, decoder, 0);
+}
+
+/* Along its own gradient a parameter's loss rises by the gradient's length. */
+static void check_parameter(struct motley__decoder *decoder, struct motley__parameter *p, double step)
+{
+    enum { EXPERTS = MOST_EXPERTS };
+    size_t n;
+    float *g = global_gradient(context, p, &n), *start[EXPERTS];
+    double size = 0;
+    for (size_t i = 0; i < n; i++)
+        size += (double)g[i] * g[i];
+    size = sqrt(size);
+    for (int e = 0; e < p->w->E; e++) {
+        start[e] = ARRAY(float, p->w->O * p->w->I);
+        SUCCEED(motley__matrix_get(p->w, e, start[e], &error));
+    }
+    const double near = loss_at(decoder, p, start, g, size, step) - loss_at(decoder, p, start, g, size, -step);
+    const double far = loss_at(decoder, p, start, g, size, 2 * step) - loss_at(decoder, p, start, g, size, -2 * step);
+    const double found = (8 * near - far) / (12 * step);
+    loss_at(decoder, p, start, g, size, 0);
+    if (context->rank == 0)
+        print_message("%-60s slope %.6f, gradient %.6f\n", p->name, found, size);
+    assert_true(size > 1e-4);
+    assert_true(fabs(found - size) < 2e-3 * size + 2e-5);
+    for (int e = 0; e < p->w->E; e++)
+        free(start[e]);
+    free(g);
+}
+
+/* All experts chosen and no balance loss, which jumps when a first choice changes: the loss is smooth. */
+static void test_gradients(void **state)
+{
+    (void)state;
+    struct motley__config c = small_model(5);
+    c.balance_coefficient = 0;
+    struct hand_plan plan;
+    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1);
+    int count;
+    struct motley__parameter *p = motley__decoder_parameters(decoder, &count);
+    for (int i = 0; i < count; i++) {
+        global_pass(context, decoder, 1);
+        check_parameter(decoder, &p[i], 0.04);
+    }
+    motley__decoder_destroy(decoder);
+}
+
+/* With choices and the balance loss: steps so small that no token changes its mind (true for this fixed seed). */
+static void test_gradients_of_losses(void **state)
+{
+    (void)state;
+    const struct motley__config c = small_model(2);
+    struct hand_plan plan;
+    struct motley__decoder *decoder = NULL;
+    int count;
+    deal(&plan, &c, context->size);
+    SUCCEED(motley__decoder_create(context, &c, &plan.plan, 1, 1, &decoder, &error));
+    enlarge(decoder);
+    struct motley__parameter *p = motley__decoder_parameters(decoder, &count);
+    for (int i = 0; i < count; i += 3) {
+        global_pass(context, decoder, 1);
+        check_parameter(decoder, &p[i], 0.003);
+    }
+    motley__decoder_destroy(decoder);
+}
+
+static void test_repeats_bit_for_bit(void **state)
+{
+    (void)state;
+    const struct motley__config c = small_model(2);
+    struct hand_plan plan;
+    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1);
+    struct motley__buffer *gradients = motley__decoder_dense_gradients(decoder);
+    const double first = global_pass(context, decoder, 1);
+    void *before = host_array(gradients->bytes, 1), *after = host_array(gradients->bytes, 1);
+    SUCCEED(motley__buffer_read(gradients, 0, before, gradients->bytes, &error));
+    const double second = global_pass(context, decoder, 1);
+    SUCCEED(motley__buffer_read(gradients, 0, after, gradients->bytes, &error));
+    assert_true(first == second);
+    assert_memory_equal(before, after, gradients->bytes);
+    free(after);
+    free(before);
+    motley__decoder_destroy(decoder);
+}
+
+static void test_no_sequences(void **state)
+{
+    (void)state;
+    const struct motley__config c = small_model(2);
+    struct hand_plan plan;
+    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1);
+    struct motley__pass pass;
+    int count;
+    struct motley__parameter *p = motley__decoder_parameters(decoder, &count);
+    global_pass(context, decoder, 1); /* gradients that must go away */
+    SUCCEED(motley__decoder_pass(decoder, NULL, 0, S, 1, 1, &pass, &error));
+    assert_true(pass.loss_sum == 0);
+    for (int i = 0; i < count; i++) {
+        size_t n;
+        float *g = global_gradient(context, &p[i], &n);
+        for (size_t j = 0; j < n; j++)
+            assert_true(g[j] == 0);
+        free(g);
+    }
+    motley__decoder_destroy(decoder);
+}
+
+/* Rank 0 extends a sequence by pieces; the logits of each piece's end are those of the whole pass. */
+static void test_cache(void **state)
+{
+    (void)state;
+    const struct motley__config c = small_model(2);
+    const int piece[] = {5, 1, 1, 20, 1, 1, 8}, C = c.vocabulary, first = context->rank == 0;
+    struct hand_plan plan;
+    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 0);
+    uint8_t tokens[37];
+    for (int t = 0; t < c.positions; t++)
+        tokens[t] = (uint8_t)random_int(6, 0, (size_t)t, C);
+    float *all = ARRAY(float, c.positions * C), *some = ARRAY(float, C);
+    SUCCEED(motley__decoder_logits(decoder, tokens, first, c.positions, all, &error));
+    for (int round = 0; round < 2; round++, motley__decoder_reset(decoder))
+        for (int i = 0, end = 0; i < 7; i++) {
+            SUCCEED(motley__decoder_extend(decoder, tokens + end, first ? piece[i] : 0, some, &error));
+            end += piece[i];
+            if (!first)
+                continue;
+            double *expected = doubles_of(all + (end - 1) * C, (size_t)C);
+            ASSERT_NEAR(some, expected, (size_t)C, 2e-6);
+            free(expected);
+        }
+    free(some);
+    free(all);
+    motley__decoder_destroy(decoder);
+}
+
+static void test_too_long_is_refused(void **state)
+{
+    (void)state;
+    const struct motley__config c = small_model(2);
+    struct hand_plan plan;
+    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 0);
+    struct motley__pass pass;
+    struct motley_error error = {0};
+    uint8_t tokens[40] = {0};
+    float logits[64];
+    const int first = context->rank == 0;
+    assert_int_equal(motley__decoder_pass(decoder, tokens, 1, 38, 1, 0, &pass, &error), MOTLEY_E_INVALID);
+    error = (struct motley_error){0};
+    assert_int_equal(motley__decoder_extend(decoder, tokens, first ? 30 : 0, logits, &error), 0);
+    assert_int_equal(motley__decoder_extend(decoder, tokens, first ? 8 : 0, logits, &error), MOTLEY_E_INVALID);
+    assert_non_null(strstr(error.text, "8 tokens behind 30"));
+    error = (struct motley_error){0};
+    tokens[0] = 200;
+    assert_int_equal(motley__decoder_extend(decoder, tokens, first ? 1 : 0, logits, &error), MOTLEY_E_INVALID);
+    assert_non_null(strstr(error.text, "outside the vocabulary"));
+    error = (struct motley_error){0};
+    assert_int_equal(motley__decoder_pass(decoder, tokens + 1, 1, 8, 1, 1, &pass, &error), MOTLEY_E_INVALID);
+    motley__decoder_destroy(decoder);
+}
+
+static void test_foreign_plan_is_refused(void **state)
+{
+    (void)state;
+    struct motley__config c = small_model(2);
+    struct hand_plan plan;
+    struct motley__decoder *decoder;
+    struct motley_error error = {0};
+    deal(&plan, &c, context->size);
+    c.F = 21;
+    assert_int_equal(motley__decoder_create(context, &c, &plan.plan, 0, 1, &decoder, &error), MOTLEY_E_INVALID);
+    assert_non_null(strstr(error.text, "F=21"));
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_of_losses),
+        cmocka_unit_test(test_same_as_alone), cmocka_unit_test(test_repeats_bit_for_bit),
+        cmocka_unit_test(test_no_sequences), cmocka_unit_test(test_cache), cmocka_unit_test(test_too_long_is_refused),
+        cmocka_unit_test(test_foreign_plan_is_refused),
+    };
+    struct motley_error error = {0};
+    MPI_Init(&argc, &argv);
+    int status = motley_context_create(MPI_COMM_WORLD, NULL, &context, &error);
+    if (status) {
+        fprintf(stderr, "%s\n", error.text);
+        MPI_Finalize();
+        return error.code == MOTLEY_E_NO_DEVICE ? 77 : 1;
+    }
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    motley_context_destroy(context);
+    MPI_Finalize();
+    return failed;
+}

@@ -1,0 +1,221 @@
+/* ESMM, forward and transposed, against the scalar twin.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <limits.h>
+
+#include "product.h"
+
+static const double LIMIT = 2e-6;
+
+struct esmm_case {
+    int E, P, O, I;
+    enum shape shape;
+    int split, activation, bias, keep, accumulate;
+};
+
+/* Forward on the device and by the twin; y, and pre and pre3 where kept, must agree. */
+static void check_forward(struct motley__device *device, uint64_t seed, const struct esmm_case *c)
+{
+    const size_t weights = (size_t)c->E * c->O * c->I, outputs = (size_t)c->P * c->O, bytes = outputs * sizeof(float);
+    const int swiglu = c->activation == MOTLEY__ACT_SWIGLU;
+    struct ragged_problem ragged = make_ragged(device, seed, c->E, c->P, c->shape);
+    struct row_problem x = make_rows(device, seed, 10, c->P, c->I, c->split);
+    float *w = random_floats(seed, 1, weights), *w3 = random_floats(seed, 2, weights);
+    float *bias = random_floats(seed, 3, (size_t)c->E * c->O), *y = random_floats(seed, 4, outputs);
+    float *pre = ARRAY(float, outputs), *pre3 = ARRAY(float, outputs);
+    struct motley__esmm esmm = {
+        .w = matrix_there(device, c->E, c->O, c->I, w),
+        .w3 = swiglu ? matrix_there(device, c->E, c->O, c->I, w3) : NULL,
+        .bias = c->bias ? to_device(device, bias, sizeof(float) * c->E * c->O) : NULL,
+        .ragged = ragged.ragged, .x = x.rows, .activation = c->activation, .accumulate = c->accumulate,
+        .pre = c->keep ? unwritten(device, bytes) : NULL, .pre3 = c->keep && swiglu ? unwritten(device, bytes) : NULL,
+        .y = to_device(device, y, bytes),
+    };
+    struct motley__ref_esmm ref = {
+        .E = c->E, .P = c->P, .O = c->O, .I = c->I, .offsets = ragged.offsets, .x = x.ref, .w = w, .w3 = w3,
+        .bias = c->bias ? bias : NULL, .activation = c->activation, .accumulate = c->accumulate, .pre = pre,
+        .pre3 = pre3, .y = y,
+    };
+    SUCCEED(motley__esmm(device, &esmm, &error));
+    motley__ref_esmm(&ref);
+    float *got = take_back(esmm.y);
+    assert_near("y", got, y, outputs, LIMIT);
+    free(got);
+    if (esmm.pre) {
+        got = take_back(esmm.pre);
+        assert_near("pre", got, pre, outputs, LIMIT);
+        free(got);
+    }
+    if (esmm.pre3) {
+        got = take_back(esmm.pre3);
+        assert_near("pre3", got, pre3, outputs, LIMIT);
+        free(got);
+    }
+    motley__buffer_destroy((struct motley__buffer *)esmm.bias);
+    motley__matrix_destroy((struct motley__matrix *)esmm.w);
+    motley__matrix_destroy((struct motley__matrix *)esmm.w3);
+    free_rows(&x);
+    free_ragged(&ragged);
+    free(w);
+    free(w3);
+    free(bias);
+    free(y);
+    free(pre);
+    free(pre3);
+}
+
+static void check_transposed(struct motley__device *device, uint64_t seed, const struct esmm_case *c)
+{
+    const size_t weights = (size_t)c->E * c->O * c->I, outputs = (size_t)c->P * c->I;
+    struct ragged_problem ragged = make_ragged(device, seed, c->E, c->P, c->shape);
+    struct row_problem g = make_rows(device, seed, 10, c->P, c->O, c->split);
+    float *w = random_floats(seed, 1, weights), *y = random_floats(seed, 4, outputs);
+    struct motley__esmm esmm = {
+        .w = matrix_there(device, c->E, c->O, c->I, w), .ragged = ragged.ragged, .x = g.rows,
+        .activation = MOTLEY__ACT_NONE, .accumulate = c->accumulate, .y = to_device(device, y, outputs * sizeof(float)),
+    };
+    struct motley__ref_esmm ref = {.E = c->E, .P = c->P, .O = c->O, .I = c->I, .offsets = ragged.offsets, .x = g.ref,
+                                   .w = w, .accumulate = c->accumulate, .y = y};
+    SUCCEED(motley__esmm_transposed(device, &esmm, &error));
+    motley__ref_esmm_transposed(&ref);
+    float *got = take_back(esmm.y);
+    assert_near("y", got, y, outputs, LIMIT);
+    motley__matrix_destroy((struct motley__matrix *)esmm.w);
+    free_rows(&g);
+    free_ragged(&ragged);
+    free(got);
+    free(w);
+    free(y);
+}
+
+static const struct esmm_case SIZES[] = {
+    {1, 1, 1, 1, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
+    {1, 13, 31, 17, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
+    {1, 300, 65, 33, SPREAD, 1, MOTLEY__ACT_NONE, 0, 0, 0},
+    {3, 97, 64, 64, ALL_ON_ONE, 1, MOTLEY__ACT_NONE, 0, 0, 0},
+    {7, 211, 130, 259, ALTERNATELY_EMPTY, 1, MOTLEY__ACT_NONE, 0, 0, 0},
+    {5, 700, 40, 520, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
+    {512, 600, 9, 5, SPREAD, 1, MOTLEY__ACT_NONE, 0, 0, 0},
+    {4, 150, 300, 3, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 1},
+};
+
+static void forward_on(struct motley__device *device)
+{
+    const uint64_t seed = test_seed();
+    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
+        check_forward(device, seed + i, &SIZES[i]);
+}
+
+static void transposed_on(struct motley__device *device)
+{
+    const uint64_t seed = test_seed();
+    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
+        check_transposed(device, seed + i, &SIZES[i]);
+}
+
+static void activations_on(struct motley__device *device)
+{
+    const uint64_t seed = test_seed();
+    for (int activation = MOTLEY__ACT_RELU; activation <= MOTLEY__ACT_NONE; activation++)
+        for (int keep = 0; keep < 2; keep++) {
+            const struct esmm_case c = {3, 170, 75, 41, SPREAD, 1, activation, activation != MOTLEY__ACT_SWIGLU, keep, 0};
+            check_forward(device, seed, &c);
+        }
+}
+
+static void segments_on(struct motley__device *device)
+{
+    const uint64_t seed = test_seed(), limit = device->max_buffer_bytes;
+    const struct esmm_case plain = {5, 120, 115, 90, SPREAD, 1, MOTLEY__ACT_GELU, 1, 1, 0},
+                           swiglu = {5, 120, 115, 90, SPREAD, 1, MOTLEY__ACT_SWIGLU, 0, 1, 0};
+    device->max_buffer_bytes = 2 * motley__matrix_floats(115, 90, motley__esmm_panel(device)) * sizeof(float);
+    check_forward(device, seed, &plain);
+    check_forward(device, seed, &swiglu);
+    check_transposed(device, seed, &plain);
+    device->max_buffer_bytes = limit;
+}
+
+/* No pair: nothing is launched, nothing written. */
+static void no_pairs_on(struct motley__device *device)
+{
+    struct ragged_problem ragged = make_ragged(device, 1, 3, 0, SPREAD);
+    struct motley__buffer *nothing = to_device(device, NULL, 0);
+    float w[3 * 4 * 5] = {0};
+    struct motley__matrix *matrix = matrix_there(device, 3, 4, 5, w);
+    struct motley__esmm esmm = {.w = matrix, .ragged = ragged.ragged, .x = {.own = nothing},
+                                .activation = MOTLEY__ACT_NONE, .y = nothing};
+    SUCCEED(motley__esmm(device, &esmm, &error));
+    SUCCEED(motley__esmm_transposed(device, &esmm, &error));
+    motley__matrix_destroy(matrix);
+    motley__buffer_destroy(nothing);
+    free_ragged(&ragged);
+}
+
+/* NaN in one row shows in that row alone, through every activation. */
+static void propagates_nan_on(struct motley__device *device)
+{
+    enum { P = 30, O = 20, I = 8 };
+    float x[P * I], w[O * I];
+    for (int i = 0; i < P * I; i++)
+        x[i] = i / I == 7 ? NAN : 0.5f;
+    for (int i = 0; i < O * I; i++)
+        w[i] = 0.25f;
+    struct motley__buffer *there = to_device(device, x, sizeof x);
+    struct motley__matrix *matrix = matrix_there(device, 1, O, I, w);
+    for (int activation = MOTLEY__ACT_RELU; activation <= MOTLEY__ACT_NONE; activation++) {
+        struct motley__esmm esmm = {.w = matrix, .w3 = activation == MOTLEY__ACT_SWIGLU ? matrix : NULL,
+                                    .ragged = {1, P, NULL}, .x = {.own = there, .own_rows = INT_MAX},
+                                    .activation = activation, .y = unwritten(device, sizeof(float) * P * O)};
+        SUCCEED(motley__esmm(device, &esmm, &error));
+        float *y = take_back(esmm.y);
+        for (int i = 0; i < P * O; i++)
+            assert_int_equal(!isnan(y[i]), i / O != 7);
+        free(y);
+    }
+    motley__matrix_destroy(matrix);
+    motley__buffer_destroy(there);
+}
+
+/* The same call twice gives the same bits. */
+static void repeats_on(struct motley__device *device)
+{
+    enum { E = 4, P = 333, O = 100, I = 600 };
+    const uint64_t seed = test_seed();
+    struct ragged_problem ragged = make_ragged(device, seed, E, P, SPREAD);
+    struct row_problem x = make_rows(device, seed, 10, P, I, 1);
+    float *w = random_floats(seed, 1, E * O * I), *y[2];
+    struct motley__matrix *matrix = matrix_there(device, E, O, I, w);
+    for (int turn = 0; turn < 2; turn++) {
+        struct motley__esmm esmm = {.w = matrix, .ragged = ragged.ragged, .x = x.rows, .activation = MOTLEY__ACT_SILU,
+                                    .y = unwritten(device, sizeof(float) * P * O)};
+        SUCCEED(motley__esmm(device, &esmm, &error));
+        y[turn] = take_back(esmm.y);
+    }
+    assert_memory_equal(y[0], y[1], sizeof(float) * P * O);
+    motley__matrix_destroy(matrix);
+    free_rows(&x);
+    free_ragged(&ragged);
+    free(y[0]);
+    free(y[1]);
+    free(w);
+}
+
+static void forward_equals_twin(void **state) { with_families(*state, forward_on); }
+static void transposed_equals_twin(void **state) { with_families(*state, transposed_on); }
+static void activations_equal_twin(void **state) { with_families(*state, activations_on); }
+static void several_segments(void **state) { with_families(*state, segments_on); }
+static void no_pairs(void **state) { with_families(*state, no_pairs_on); }
+static void propagates_nan(void **state) { with_families(*state, propagates_nan_on); }
+static void repeats_bit_for_bit(void **state) { with_families(*state, repeats_on); }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forward_equals_twin), cmocka_unit_test(transposed_equals_twin),
+        cmocka_unit_test(activations_equal_twin), cmocka_unit_test(several_segments), cmocka_unit_test(no_pairs),
+        cmocka_unit_test(propagates_nan), cmocka_unit_test(repeats_bit_for_bit),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}

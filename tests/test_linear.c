@@ -1,0 +1,134 @@
+/* Dense products on both paths against the scalar twin, and the choice between them.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include "device/gemm.h"
+#include "layer/linear.h"
+#include "product.h"
+
+static const double LIMIT = 2e-6;
+
+struct linear_case {
+    int T, O, I, accumulate;
+};
+
+static void check_linear(struct motley__device *device, enum motley__dense path, uint64_t seed,
+                         const struct linear_case *c)
+{
+    const int T = c->T, O = c->O, I = c->I;
+    float *w = random_floats(seed, 0, (size_t)O * I), *x = random_floats(seed, 1, (size_t)T * I);
+    float *dy = random_floats(seed, 2, (size_t)T * O), *y = random_floats(seed, 3, (size_t)T * O);
+    float *dx = random_floats(seed, 4, (size_t)T * I), *dw = random_floats(seed, 5, (size_t)O * I);
+    struct motley__linear *linear;
+    SUCCEED(motley__linear_create(device, path, O, I, 1, NULL, NULL, &linear, &error));
+    SUCCEED(motley__matrix_set(linear->w, 0, w, &error));
+    SUCCEED(motley__matrix_set(linear->dw, 0, dw, &error));
+    struct motley__buffer *x_there = to_device(device, x, sizeof(float) * T * I);
+    struct motley__buffer *dy_there = to_device(device, dy, sizeof(float) * T * O);
+    struct motley__buffer *y_there = to_device(device, y, sizeof(float) * T * O);
+    struct motley__buffer *dx_there = to_device(device, dx, sizeof(float) * T * I);
+    SUCCEED(motley__linear_forward(linear, T, x_there, c->accumulate, y_there, &error));
+    SUCCEED(motley__linear_backward(linear, T, dy_there, c->accumulate, dx_there, &error));
+    SUCCEED(motley__linear_gradient(linear, T, dy_there, x_there, c->accumulate, &error));
+
+    struct motley__ref_esmm ref = {.E = 1, .P = T, .O = O, .I = I, .x = {.own = x}, .w = w,
+                                   .activation = MOTLEY__ACT_NONE, .accumulate = c->accumulate, .y = y};
+    motley__ref_esmm(&ref);
+    ref.x.own = dy;
+    ref.y = dx;
+    motley__ref_esmm_transposed(&ref);
+    motley__ref_estmm(1, T, O, I, NULL, &(struct motley__ref_rows){.own = dy}, &(struct motley__ref_rows){.own = x},
+                      c->accumulate, dw);
+    float *got_y = take_back(y_there), *got_dx = take_back(dx_there), *got_dw = matrix_back(linear->dw);
+    assert_near("y", got_y, y, (size_t)T * O, LIMIT);
+    assert_near("dx", got_dx, dx, (size_t)T * I, LIMIT);
+    assert_near("dw", got_dw, dw, (size_t)O * I, LIMIT);
+    motley__buffer_destroy(x_there);
+    motley__buffer_destroy(dy_there);
+    motley__linear_destroy(linear);
+    float *const arrays[] = {w, x, dy, y, dx, dw, got_y, got_dx, got_dw};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        free(arrays[i]);
+}
+
+static const struct linear_case CASES[] = {{1, 1, 1, 0}, {37, 50, 29, 0}, {130, 33, 300, 1}, {0, 8, 9, 0}, {0, 8, 9, 1}};
+
+static void esmm_on(struct motley__device *device)
+{
+    const uint64_t seed = test_seed();
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        check_linear(device, MOTLEY__DENSE_ESMM, seed, &CASES[i]);
+}
+
+static void esmm_path_equals_twin(void **state) { with_families(*state, esmm_on); }
+
+static void clblast_path_equals_twin(void **state)
+{
+    if (!motley__gemm_available()) {
+        print_message("built without CLBlast\n");
+        skip();
+    }
+    const uint64_t seed = test_seed();
+    SUCCEED(motley__admit(*state, &error));
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        check_linear(*state, MOTLEY__DENSE_CLBLAST, seed, &CASES[i]);
+}
+
+static void without_clblast_gemm_says_so(void **state)
+{
+    struct motley_error error = {0};
+    if (motley__gemm_available())
+        skip();
+    assert_int_equal(motley__gemm(*state, &(struct motley__gemm){.M = 1, .N = 1, .K = 1}, &error),
+                     MOTLEY_E_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "CLBlast"));
+}
+
+/* Weights and gradient in memory of the caller, as an optimizer keeps them. */
+static void storage_is_borrowed(void **state)
+{
+    struct motley__device *device = *state;
+    SUCCEED(motley__admit(device, &error));
+    const size_t bytes = motley__linear_bytes(device, MOTLEY__DENSE_ESMM, 20, 10);
+    struct motley__buffer *storage, *gradient;
+    SUCCEED(motley__buffer_create(device, bytes, &storage, &error));
+    SUCCEED(motley__buffer_create(device, bytes, &gradient, &error));
+    const uint64_t used = device->used_bytes;
+    struct motley__linear *linear;
+    SUCCEED(motley__linear_create(device, MOTLEY__DENSE_ESMM, 20, 10, 1, storage, gradient, &linear, &error));
+    assert_int_equal(device->used_bytes, used);
+    assert_ptr_equal(linear->w->segment[0], storage);
+    assert_ptr_equal(linear->dw->segment[0], gradient);
+    motley__linear_destroy(linear);
+    motley__linear_destroy(NULL);
+    motley__buffer_destroy(storage);
+    motley__buffer_destroy(gradient);
+}
+
+static void choose_takes_the_faster(void **state)
+{
+    struct motley__device *device = *state;
+    enum motley__dense path;
+    double esmm = -1, clblast = -1;
+    SUCCEED(motley__admit(device, &error));
+    const uint64_t used = device->used_bytes;
+    SUCCEED(motley__linear_choose(device, 64, 96, 80, &path, &esmm, &clblast, &error));
+    assert_true(esmm > 0);
+    if (motley__gemm_available())
+        assert_int_equal(path, clblast < esmm ? MOTLEY__DENSE_CLBLAST : MOTLEY__DENSE_ESMM);
+    else
+        assert_int_equal(path, MOTLEY__DENSE_ESMM);
+    assert_int_equal(device->used_bytes, used);
+    print_message("esmm %.3g s, CLBlast %.3g s\n", esmm, clblast);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(esmm_path_equals_twin), cmocka_unit_test(clblast_path_equals_twin),
+        cmocka_unit_test(without_clblast_gemm_says_so), cmocka_unit_test(storage_is_borrowed),
+        cmocka_unit_test(choose_takes_the_faster),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}

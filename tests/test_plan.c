@@ -1,0 +1,417 @@
+/* Plans from made-up measurements: whose experts, what is refused, and the text of a plan.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "plan/cost.h"
+#include "plan/plan.h"
+#include "plan_fixture.h"
+
+enum { SEED = 5150, MOST_RANKS = 4 };
+
+/* A cluster of R ranks; rank r needs slow[r] times as long as the first; forward and backward. */
+struct cluster {
+    struct motley__profile profile[MOST_RANKS];
+    const struct motley__profile_entry *entry[MOST_RANKS];
+};
+
+static void make_cluster(struct cluster *cluster, const struct motley_layer_shape *shape, int R, const double *slow)
+{
+    memset(cluster, 0, sizeof *cluster);
+    for (int r = 0; r < R; r++) {
+        struct motley__profile_key key = fixture_key(r);
+        struct motley__profile_entry *entry = motley__profile_add(&cluster->profile[r], &key);
+        assert_non_null(entry);
+        entry->dense = (struct motley__dense_time){256, 512, 512, MOTLEY__DENSE_ESMM, 0.01 * slow[r], 0.01, 0};
+        for (int backward = 0; backward < 2; backward++) {
+            struct motley__curve curve = fixture_curve(shape, backward, 0, (1 + backward) * 1e-5 * slow[r]);
+            assert_int_equal(motley__curve_put(entry, &curve, NULL), 0);
+        }
+        cluster->entry[r] = entry;
+    }
+}
+
+static void clear_cluster(struct cluster *cluster)
+{
+    for (int r = 0; r < MOST_RANKS; r++)
+        motley__profile_clear(&cluster->profile[r]);
+}
+
+static void assert_partition(const motley_plan *plan)
+{
+    int next = 0;
+    for (int r = 0; r < motley_plan_ranks(plan); r++) {
+        struct motley_plan_rank rank = motley_plan_rank(plan, r);
+        assert_int_equal(plan->first_slot[r], next);
+        for (int i = 0; i < rank.experts; i++, next++) {
+            assert_int_equal(rank.expert[i], next); /* ascending blocks by rank */
+            assert_int_equal(plan->owner[next], r);
+            assert_int_equal(plan->slot[next], next);
+        }
+    }
+    assert_int_equal(next, motley_plan_shape(plan)->E);
+    assert_int_equal(plan->first_slot[plan->R], next);
+}
+
+static void shares_follow_measured_speed(void **state)
+{
+    (void)state;
+    static const double slow[2] = {1, 1 / 0.3};
+    const struct motley_layer_shape shape = fixture_shape(8, 2);
+    const struct motley_plan_options options = {.tokens = 1024, .backward = 1};
+    struct cluster cluster;
+    motley_plan *plan;
+    make_cluster(&cluster, &shape, 2, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, 2, cluster.entry, &plan, NULL), 0);
+    assert_partition(plan);
+    struct motley_plan_rank fast = motley_plan_rank(plan, 0), weak = motley_plan_rank(plan, 1);
+    assert_int_equal(fast.experts, 6); /* 6 of 1 and 2 of 3.33: the slower takes 6.67; 7 and 1 would take 7 */
+    assert_int_equal(weak.experts, 2);
+    assert_true(fabs(fast.share - 0.75) < 1e-12);
+    const double rows = 256, seconds = 3e-5 * rows; /* of one expert, both directions */
+    assert_true(fabs(fast.seconds - 6 * seconds) < 1e-9);
+    assert_true(fabs(fast.gflops - 1e-9 * 2 * 3 * 64 * 128 * rows * 3 / seconds) < 1e-6);
+    assert_true(fabs(fast.gflops / weak.gflops - slow[1]) < 1e-6);
+    assert_int_equal(fast.bytes, motley__cost_bytes(&shape, &options, 2, 6, 1));
+    motley_plan_destroy(plan);
+    clear_cluster(&cluster);
+}
+
+static void even_shares_need_no_measurements(void **state)
+{
+    (void)state;
+    static const double slow[3] = {1, 1, 10};
+    const struct motley_layer_shape shape = fixture_shape(8, 2);
+    const struct motley_plan_options options = {.tokens = 100, .shares = MOTLEY_SHARES_EVEN};
+    struct cluster cluster;
+    motley_plan *plan;
+    make_cluster(&cluster, &shape, 3, slow);
+    cluster.profile[1].entry->curves = 0;
+    assert_int_equal(motley__plan_make(&shape, &options, 3, cluster.entry, &plan, NULL), 0);
+    assert_partition(plan);
+    assert_int_equal(motley_plan_rank(plan, 0).experts, 3);
+    assert_int_equal(motley_plan_rank(plan, 1).experts, 3);
+    assert_int_equal(motley_plan_rank(plan, 2).experts, 2);
+    assert_true(motley_plan_rank(plan, 0).seconds > 0);
+    assert_true(motley_plan_rank(plan, 1).seconds == 0 && motley_plan_rank(plan, 1).gflops == 0);
+    motley_plan_destroy(plan);
+    clear_cluster(&cluster);
+}
+
+/* A device that could not hold one expert has no curve. */
+static void a_rank_without_a_curve_gets_nothing(void **state)
+{
+    (void)state;
+    static const double slow[3] = {1, 1, 1};
+    const struct motley_layer_shape shape = fixture_shape(8, 2);
+    const struct motley_plan_options options = {.tokens = 100};
+    struct cluster cluster;
+    motley_plan *plan;
+    make_cluster(&cluster, &shape, 3, slow);
+    cluster.profile[1].entry->curves = 0;
+    assert_int_equal(motley__plan_make(&shape, &options, 3, cluster.entry, &plan, NULL), 0);
+    assert_partition(plan);
+    assert_int_equal(motley_plan_rank(plan, 0).experts, 4);
+    assert_int_equal(motley_plan_rank(plan, 1).experts, 0);
+    assert_int_equal(motley_plan_rank(plan, 2).experts, 4);
+    motley_plan_destroy(plan);
+    clear_cluster(&cluster);
+}
+
+static void memory_bounds_shares(void **state)
+{
+    (void)state;
+    static const double slow[2] = {1, 1};
+    const struct motley_layer_shape shape = fixture_shape(8, 2);
+    struct motley_plan_options options = {.tokens = 64};
+    struct motley_error error = {0};
+    struct cluster cluster;
+    motley_plan *plan;
+    make_cluster(&cluster, &shape, 2, slow);
+    cluster.profile[0].entry->key.memory_bytes = motley__cost_bytes(&shape, &options, 2, 2, 1);
+    assert_int_equal(motley__plan_make(&shape, &options, 2, cluster.entry, &plan, NULL), 0);
+    assert_int_equal(motley_plan_rank(plan, 0).experts, 2);
+    assert_int_equal(motley_plan_rank(plan, 1).experts, 6);
+    motley_plan_destroy(plan);
+
+    options.shares = MOTLEY_SHARES_EVEN;
+    assert_int_equal(motley__plan_make(&shape, &options, 2, cluster.entry, &plan, &error), MOTLEY_E_DEVICE_MEMORY);
+    assert_non_null(strstr(error.text, "rank 0 4 experts"));
+
+    cluster.profile[1].entry->key.memory_bytes = cluster.profile[0].entry->key.memory_bytes;
+    options.shares = MOTLEY_SHARES_MEASURED;
+    memset(&error, 0, sizeof error);
+    assert_int_equal(motley__plan_make(&shape, &options, 2, cluster.entry, &plan, &error), MOTLEY_E_DEVICE_MEMORY);
+    assert_non_null(strstr(error.text, "8 experts are to be placed but the devices have memory for 4"));
+    clear_cluster(&cluster);
+}
+
+static void what_is_no_layer_is_refused(void **state)
+{
+    (void)state;
+    static const double slow[2] = {1, 1};
+    const struct motley_layer_shape good = fixture_shape(8, 2);
+    struct motley_layer_shape bad[8];
+    static const char *const words[8] = {"D (", "F (", "E (", "K (", "K (", "no biases", "activation", "gate"};
+    const struct motley_plan_options options = {.tokens = 64}, negative = {.tokens = -1};
+    struct motley_error error = {0};
+    struct cluster cluster;
+    motley_plan *plan = NULL;
+    make_cluster(&cluster, &good, 2, slow);
+    for (int i = 0; i < 8; i++)
+        bad[i] = good;
+    bad[0].D = 0;
+    bad[1].F = -3;
+    bad[2].E = 0;
+    bad[3].K = 0;
+    bad[4].K = 9;
+    bad[5].bias = 1;
+    bad[6].activation = (enum motley_activation)7;
+    bad[7].gate = (enum motley_gate)-1;
+    for (int i = 0; i < 8; i++) {
+        memset(&error, 0, sizeof error);
+        assert_int_equal(motley__plan_make(&bad[i], &options, 2, cluster.entry, &plan, &error), MOTLEY_E_INVALID);
+        if (!strstr(error.text, words[i]))
+            fail_msg("\"%s\" does not name %s", error.text, words[i]);
+    }
+    memset(&error, 0, sizeof error);
+    assert_int_equal(motley__plan_make(&good, &negative, 2, cluster.entry, &plan, &error), MOTLEY_E_INVALID);
+    assert_non_null(strstr(error.text, "tokens"));
+    assert_null(plan);
+    clear_cluster(&cluster);
+}
+
+static void more_ranks_than_experts_are_refused(void **state)
+{
+    (void)state;
+    static const double slow[4] = {1, 1, 1, 1};
+    const struct motley_layer_shape shape = fixture_shape(2, 1);
+    const struct motley_plan_options options = {.tokens = 64};
+    struct motley_error error = {0};
+    struct cluster cluster;
+    motley_plan *plan = NULL;
+    make_cluster(&cluster, &shape, 4, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, 4, cluster.entry, &plan, &error), MOTLEY_E_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "4 ranks but only 2 experts: run at most 2 ranks"));
+    assert_null(plan);
+    clear_cluster(&cluster);
+}
+
+static motley_plan *some_plan(void)
+{
+    static const double slow[3] = {1, 2.7182818284590452, 1.1};
+    const struct motley_layer_shape shape = fixture_shape(11, 3);
+    const struct motley_plan_options options = {.tokens = 777, .backward = 1};
+    struct cluster cluster;
+    motley_plan *plan;
+    make_cluster(&cluster, &shape, 3, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, 3, cluster.entry, &plan, NULL), 0);
+    clear_cluster(&cluster);
+    return plan;
+}
+
+static void text_comes_back_the_same(void **state)
+{
+    (void)state;
+    motley_plan *plan = some_plan(), *read;
+    char *text, *again;
+    assert_int_equal(motley_plan_text(plan, &text, NULL), 0);
+    assert_int_equal(motley_plan_parse(text, &read, NULL), 0);
+    assert_int_equal(motley_plan_text(read, &again, NULL), 0);
+    assert_string_equal(text, again);
+    assert_partition(read);
+    assert_int_equal(read->options.tokens, 777);
+    assert_int_equal(read->options.backward, 1);
+    assert_int_equal(read->shape.K, 3);
+    assert_int_equal(read->shape.activation, MOTLEY_SWIGLU);
+    for (int r = 0; r < 3; r++) {
+        assert_true(plan->rank[r].seconds == read->rank[r].seconds && plan->rank[r].gflops == read->rank[r].gflops);
+        assert_true(plan->rank[r].bytes == read->rank[r].bytes && plan->rank[r].dense_gflops == read->rank[r].dense_gflops);
+        assert_string_equal(plan->rank[r].device, read->rank[r].device);
+    }
+    free(again);
+    free(text);
+    motley_plan_destroy(read);
+    motley_plan_destroy(plan);
+}
+
+static void the_same_measurements_give_the_same_plan(void **state)
+{
+    (void)state;
+    motley_plan *a = some_plan(), *b = some_plan();
+    char *x, *y;
+    assert_int_equal(motley_plan_text(a, &x, NULL), 0);
+    assert_int_equal(motley_plan_text(b, &y, NULL), 0);
+    assert_string_equal(x, y);
+    free(x);
+    free(y);
+    motley_plan_destroy(a);
+    motley_plan_destroy(b);
+}
+
+/* The text with one part of it replaced. */
+static char *replace(const char *text, const char *part, const char *with)
+{
+    const char *at = strstr(text, part);
+    char *made = malloc(strlen(text) + strlen(with) + 1);
+    assert_non_null(at);
+    assert_non_null(made);
+    sprintf(made, "%.*s%s%s", (int)(at - text), text, with, at + strlen(part));
+    return made;
+}
+
+static void lies_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *part, *with, *word;
+    } lies[] = {
+        {"\"motley_plan\": 1", "\"motley_plan\": 2", "motley_plan"},
+        {"\"D\": 64", "\"D\": 0", "D ("},
+        {"\"D\": 64", "\"D\": 64.5", "\"D\""},
+        {"\"D\": 64,", "", "\"D\""},
+        {"\"D\": 64", "\"D\": 64, \"D\": 64", "line"},
+        {"\"E\": 11", "\"E\": 12", "expert 11 is given to no rank"},
+        {"\"E\": 11", "\"E\": 10", "experts"},
+        {"\"E\": 11", "\"E\": 99999999999", "\"E\""},
+        {"\"K\": 3", "\"K\": 12", "K ("},
+        {"\"swiglu\"", "\"tanh\"", "activation"},
+        {"\"bias\": false", "\"bias\": 0", "bias"},
+        {"\"tokens\": 777", "\"tokens\": -1", "tokens"},
+        {"\"measured\"", "\"guessed\"", "shares"},
+        {"\"esmm\"", "7", "dense"},
+        {"   0,", "   1,", "ascend"},
+        {"   0,", "   -1,", "0 to 10"},
+        {"   0,", "   \"0\",", "0 to 10"},
+        {"   0,", "", "expert 0 is given to no rank"},
+        {"\"seconds\": 0", "\"seconds\": -0", "seconds"},
+        {"\"bytes\": ", "\"bytes\": -", "bytes"},
+        {"\"host0\"", "null", "host"},
+        {"\"ranks\"", "\"files\"", "ranks"},
+    };
+    motley_plan *plan = some_plan(), *read = NULL;
+    char *text;
+    assert_int_equal(motley_plan_text(plan, &text, NULL), 0);
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        struct motley_error error = {0};
+        char *lie = replace(text, lies[i].part, lies[i].with);
+        int status = motley_plan_parse(lie, &read, &error);
+        if (status != MOTLEY_E_FORMAT || !strstr(error.text, lies[i].word))
+            fail_msg("%s for %s: status %d, \"%s\" should name %s", lies[i].with, lies[i].part, status, error.text, lies[i].word);
+        assert_null(read);
+        free(lie);
+    }
+    free(text);
+    motley_plan_destroy(plan);
+}
+
+static void a_cut_text_is_refused(void **state)
+{
+    (void)state;
+    motley_plan *plan = some_plan(), *read = NULL;
+    char *text;
+    assert_int_equal(motley_plan_text(plan, &text, NULL), 0);
+    for (size_t length = strlen(text) - 1; length > 0; length--) {
+        text[length] = 0;
+        assert_int_equal(motley_plan_parse(text, &read, NULL), MOTLEY_E_FORMAT);
+        assert_null(read);
+    }
+    free(text);
+    motley_plan_destroy(plan);
+}
+
+/* A placement need not be in blocks. */
+static void any_partition_can_be_read(void **state)
+{
+    (void)state;
+    static const double slow[2] = {1, 1};
+    const struct motley_layer_shape shape = fixture_shape(4, 1);
+    const struct motley_plan_options options = {.tokens = 8};
+    struct cluster cluster;
+    motley_plan *plan, *read;
+    char *text;
+    make_cluster(&cluster, &shape, 2, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, 2, cluster.entry, &plan, NULL), 0);
+    plan->rank[0].expert[1] = 3;
+    plan->rank[1].expert[0] = 1;
+    plan->rank[1].expert[1] = 2;
+    assert_int_equal(motley_plan_text(plan, &text, NULL), 0);
+    assert_int_equal(motley_plan_parse(text, &read, NULL), 0);
+    static const int owner[4] = {0, 1, 1, 0}, slot[4] = {0, 2, 3, 1};
+    assert_memory_equal(read->owner, owner, sizeof owner);
+    assert_memory_equal(read->slot, slot, sizeof slot);
+    assert_int_equal(read->first_slot[1], 2);
+    free(text);
+    motley_plan_destroy(read);
+    motley_plan_destroy(plan);
+    clear_cluster(&cluster);
+}
+
+static void sequences_follow_dense_speed(void **state)
+{
+    (void)state;
+    motley_plan *plan = some_plan(); /* dense speeds 1 : 1/2.718 : 1/1.1 */
+    int share[3];
+    assert_int_equal(motley__plan_dense_shares(plan, 23, share, NULL), 0);
+    assert_int_equal(share[0] + share[1] + share[2], 23);
+    assert_true(share[0] >= share[2] && share[2] > share[1] && share[1] >= 3);
+    plan->options.shares = MOTLEY_SHARES_EVEN;
+    assert_int_equal(motley__plan_dense_shares(plan, 23, share, NULL), 0);
+    assert_true(share[0] == 8 && share[1] == 8 && share[2] == 7);
+    plan->options.shares = MOTLEY_SHARES_MEASURED;
+    plan->rank[1].dense_gflops = 0;
+    assert_int_equal(motley__plan_dense_shares(plan, 23, share, NULL), 0);
+    assert_true(share[0] == 8 && share[1] == 8 && share[2] == 7);
+    motley_plan_destroy(plan);
+}
+
+static void the_table_names_every_rank(void **state)
+{
+    (void)state;
+    motley_plan *plan = some_plan();
+    char *text;
+    size_t bytes;
+    FILE *stream = open_memstream(&text, &bytes);
+    assert_non_null(stream);
+    motley_plan_print(plan, stream);
+    fclose(stream);
+    print_message("%s", text);
+    for (int r = 0; r < 3; r++) {
+        char host[16];
+        snprintf(host, sizeof host, "host%d", r);
+        assert_non_null(strstr(text, host));
+    }
+    assert_non_null(strstr(text, "GFLOP/s"));
+    assert_non_null(strstr(text, "predicted ms"));
+    assert_non_null(strstr(text, "D=64 F=128 swiglu"));
+    free(text);
+    motley_plan_destroy(plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares_follow_measured_speed),
+        cmocka_unit_test(even_shares_need_no_measurements),
+        cmocka_unit_test(a_rank_without_a_curve_gets_nothing),
+        cmocka_unit_test(memory_bounds_shares),
+        cmocka_unit_test(what_is_no_layer_is_refused),
+        cmocka_unit_test(more_ranks_than_experts_are_refused),
+        cmocka_unit_test(text_comes_back_the_same),
+        cmocka_unit_test(the_same_measurements_give_the_same_plan),
+        cmocka_unit_test(lies_are_found),
+        cmocka_unit_test(a_cut_text_is_refused),
+        cmocka_unit_test(any_partition_can_be_read),
+        cmocka_unit_test(sequences_follow_dense_speed),
+        cmocka_unit_test(the_table_names_every_rank),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
