@@ -56,14 +56,15 @@ poke() {
     printf "$3" | dd of="$1" bs=1 seek=$(($(wc -c <"$1") - $2)) conv=notrunc 2>/dev/null
 }
 
-# refused "RANKS..." WORDS [OPTION...]: `motley layer` on $input must fail so.
+# refused "RANKS..." WORDS [OPTION...]: `motley layer` on $input in $environment must fail so.
+environment=
 refused() {
     counts=$1 words=$2
     shift 2
     for ranks in $counts; do
         rm -rf "$work/output"
         mkdir "$work/output"
-        sh "$here/run-mpi" "$ranks" "$motley" layer --quiet --input "$input" --output "$work/output/out" \
+        env $environment sh "$here/run-mpi" "$ranks" "$motley" layer --quiet --input "$input" --output "$work/output/out" \
             --stats "$work/output/stats" "$@" >"$work/stdout" 2>"$work/stderr"
         judge $? "$ranks ranks, expecting \"$words\" $*" "$words"
     done
@@ -79,6 +80,7 @@ judge() {
     grep '^motley layer: ' "$work/stderr" | grep -q -- "$3" || problem="the words are missing"
     [ -z "$(ls -A "$work/output")" ] || problem="it left $(ls -A "$work/output")"
     count=$((count + 1))
+    grep '^motley layer: ' "$work/stderr"
     [ -n "$problem" ] || return 0
     echo "FAILED: $2: $problem (exit status $1)"
     sed 's/^/    /' "$work/stderr"
@@ -191,12 +193,16 @@ refused 2 "--gate sigmoid" --gate sigmoid
 refused "1 2" "/nonexistent/out: cannot be created: No such file" --output /nonexistent/out
 
 # Devices.
-OCL_ICD_VENDORS=/nonexistent refused "1 2" "[Nn]o OpenCL"
+environment=OCL_ICD_VENDORS=/nonexistent
+refused "1 2" "[Nn]o OpenCL"
+environment=
 refused 2 "nosuchdevice" --devices nosuchdevice
 refused 2 "memory" --memory-limit 1K
 mkdir "$work/cl" && cp -R "$SOURCE_DIR/cl/." "$work/cl"
 find "$work/cl" -name '*.cl' | while read -r kernel; do echo 'this is not OpenCL C' >>"$kernel"; done
-MOTLEY_CL_DIR=$work/cl refused "1 2" "build"
+environment=MOTLEY_CL_DIR=$work/cl
+refused "1 2" "build"
+environment=
 
 # A full disk, where a small one may be mounted.
 namespace=

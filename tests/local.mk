@@ -36,19 +36,28 @@ UNIT_TESTS = \
     %D%/test_route \
     %D%/test_encode \
     %D%/test_decode \
-    %D%/test_losses
+    %D%/test_losses \
+    %D%/test_config \
+    %D%/test_norm \
+    %D%/test_rope \
+    %D%/test_embedding \
+    %D%/test_attention \
+    %D%/test_cross_entropy \
+    %D%/test_generate
 
 MPI_TESTS = \
     %D%/test_agree \
     %D%/test_trace \
     %D%/test_bind \
     %D%/test_layer \
-    %D%/test_exchange
+    %D%/test_exchange \
+    %D%/test_decoder
 
 SCRIPT_TESTS = \
     %D%/check-lists.sh \
     %D%/check-symbols.sh \
     %D%/check-headers.sh \
+    %D%/check-devices.sh \
     %D%/check-layer.sh \
     %D%/check-bad-input.sh \
     %D%/check-install.sh
@@ -73,7 +82,7 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
-%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h %D%/product.h %D%/routing.h
+%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h %D%/model.h %D%/product.h %D%/routing.h
 
 # A library to preload; -rpath makes libtool build it shared though it is never installed.
 if SANITIZERS

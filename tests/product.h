@@ -29,6 +29,20 @@ static inline void with_families(struct motley__device *device, void (*body)(str
     unsetenv("MOTLEY_FAMILY");
 }
 
+/* Run a test's body with the family cpu as on CPUs with vectors of 4, 8 and 16 floats. */
+static inline void with_vectors(struct motley__device *device, void (*body)(struct motley__device *device))
+{
+    const int native = device->native_float;
+    if (!device->is_cpu)
+        skip();
+    for (device->native_float = 4; device->native_float <= 16; device->native_float *= 2) {
+        SUCCEED(motley__admit(device, &error));
+        assert_string_equal(device->info.family, "cpu");
+        body(device);
+    }
+    device->native_float = native;
+}
+
 /* The norm of the difference is at most `limit` times the norm of what was expected. */
 static inline void assert_near(const char *what, const float *got, const float *expected, size_t count, double limit)
 {

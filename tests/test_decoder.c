@@ -6,6 +6,7 @@
 
 #include "model.h"
 #include "model/decoder.h"
+#include "model/generate.h"
 #include "context.h"
 #include "layer/layer.h"
 
@@ -316,6 +317,38 @@ static void test_cache(void **state)
     motley__decoder_destroy(decoder);
 }
 
+/* Greedy text is the likeliest token of a whole pass again and again; beyond the last position the window moves on. */
+static void test_generate(void **state)
+{
+    (void)state;
+    enum { PROMPT = 3, COUNT = 50 };
+    const struct motley__config c = small_model(2);
+    const struct motley__sampling greedy = {.temperature = 0}, drawn = {.temperature = 1, .seed = 4};
+    const int C = c.vocabulary, first = context->rank == 0;
+    struct hand_plan plan;
+    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 0);
+    uint8_t text[PROMPT + COUNT] = {7, 1, 20}, again[COUNT], other[COUNT];
+    float *logits = ARRAY(float, c.positions * C);
+    SUCCEED(motley__generate(decoder, &greedy, text, PROMPT, COUNT, text + PROMPT, NULL, NULL, &error));
+    for (int n = PROMPT; n <= c.positions; n++) {
+        SUCCEED(motley__decoder_logits(decoder, text, first, n, logits, &error));
+        if (first)
+            assert_int_equal(text[n], motley__sample(&greedy, C, logits + (n - 1) * C, 0));
+    }
+    /* The byte behind a full window: its later half is all that is seen. */
+    const int kept = c.positions / 2;
+    SUCCEED(motley__decoder_logits(decoder, text + c.positions - kept, first, kept + 1, logits, &error));
+    if (first)
+        assert_int_equal(text[c.positions + 1], motley__sample(&greedy, C, logits + kept * C, 0));
+
+    SUCCEED(motley__generate(decoder, &drawn, text, PROMPT, COUNT, again, NULL, NULL, &error));
+    SUCCEED(motley__generate(decoder, &drawn, text, PROMPT, COUNT, other, NULL, NULL, &error));
+    if (first)
+        assert_memory_equal(again, other, COUNT);
+    free(logits);
+    motley__decoder_destroy(decoder);
+}
+
 static void test_too_long_is_refused(void **state)
 {
     (void)state;
@@ -359,8 +392,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_of_losses),
         cmocka_unit_test(test_same_as_alone), cmocka_unit_test(test_repeats_bit_for_bit),
-        cmocka_unit_test(test_no_sequences), cmocka_unit_test(test_cache), cmocka_unit_test(test_too_long_is_refused),
-        cmocka_unit_test(test_foreign_plan_is_refused),
+        cmocka_unit_test(test_no_sequences), cmocka_unit_test(test_cache), cmocka_unit_test(test_generate),
+        cmocka_unit_test(test_too_long_is_refused), cmocka_unit_test(test_foreign_plan_is_refused),
     };
     struct motley_error error = {0};
     MPI_Init(&argc, &argv);

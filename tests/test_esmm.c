@@ -137,6 +137,14 @@ static void segments_on(struct motley__device *device)
     device->max_buffer_bytes = limit;
 }
 
+static void vectors_on(struct motley__device *device)
+{
+    const struct esmm_case c = {5, 170, 75, 41, SPREAD, 1, MOTLEY__ACT_GELU, 1, 1, 0};
+    const uint64_t seed = test_seed();
+    check_forward(device, seed, &c);
+    check_transposed(device, seed, &c);
+}
+
 /* No pair: nothing is launched, nothing written. */
 static void no_pairs_on(struct motley__device *device)
 {
@@ -206,6 +214,7 @@ static void forward_equals_twin(void **state) { with_families(*state, forward_on
 static void transposed_equals_twin(void **state) { with_families(*state, transposed_on); }
 static void activations_equal_twin(void **state) { with_families(*state, activations_on); }
 static void several_segments(void **state) { with_families(*state, segments_on); }
+static void every_vector_width(void **state) { with_vectors(*state, vectors_on); }
 static void no_pairs(void **state) { with_families(*state, no_pairs_on); }
 static void propagates_nan(void **state) { with_families(*state, propagates_nan_on); }
 static void repeats_bit_for_bit(void **state) { with_families(*state, repeats_on); }
@@ -214,7 +223,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_equals_twin), cmocka_unit_test(transposed_equals_twin),
-        cmocka_unit_test(activations_equal_twin), cmocka_unit_test(several_segments), cmocka_unit_test(no_pairs),
+        cmocka_unit_test(activations_equal_twin), cmocka_unit_test(several_segments),
+        cmocka_unit_test(every_vector_width), cmocka_unit_test(no_pairs),
         cmocka_unit_test(propagates_nan), cmocka_unit_test(repeats_bit_for_bit),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

@@ -89,6 +89,14 @@ static void segments_on(struct motley__device *device)
     device->max_buffer_bytes = limit;
 }
 
+static void vectors_on(struct motley__device *device)
+{
+    const struct estmm_case c = {5, 170, 75, 41, SPREAD, 1, 0};
+    const uint64_t seed = test_seed();
+    check_estmm(device, seed, &c);
+    check_ess(device, seed, &c, 1);
+}
+
 /* Element-wise optimizers rely on it. */
 static void padding_on(struct motley__device *device)
 {
@@ -116,6 +124,7 @@ static void padding_on(struct motley__device *device)
 static void estmm_equals_twin(void **state) { with_families(*state, estmm_on); }
 static void ess_equals_twin(void **state) { with_families(*state, ess_on); }
 static void several_segments(void **state) { with_families(*state, segments_on); }
+static void every_vector_width(void **state) { with_vectors(*state, vectors_on); }
 static void padding_stays_zero(void **state) { with_families(*state, padding_on); }
 
 int main(void)
@@ -124,6 +133,7 @@ int main(void)
         cmocka_unit_test(estmm_equals_twin),
         cmocka_unit_test(ess_equals_twin),
         cmocka_unit_test(several_segments),
+        cmocka_unit_test(every_vector_width),
         cmocka_unit_test(padding_stays_zero),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

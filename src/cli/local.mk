@@ -4,6 +4,11 @@
 bin_PROGRAMS += motley
 motley_SOURCES = \
     %D%/cli.h \
+    %D%/devices.c \
+    %D%/doctor.c \
+    %D%/doctor.h \
+    %D%/doctor_devices.c \
+    %D%/doctor_machine.c \
     %D%/generate.c \
     %D%/layer.c \
     %D%/layer_input.c \
@@ -12,7 +17,9 @@ motley_SOURCES = \
     %D%/layer_output.c \
     %D%/layer_stats.c \
     %D%/layer_steps.c \
+    %D%/measure.c \
     %D%/motley.c \
     %D%/options.c \
+    %D%/plan.c \
     %D%/train.c
 motley_LDADD = libmotley_all.la

@@ -4,12 +4,17 @@
 #include <config.h>
 
 #include <mpi.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "cli/cli.h"
 
 const struct motley__command motley__commands[] = {
+    {"devices", "what each rank drives", motley__command_devices},
+    {"doctor", "check drivers, MPI, caches and permissions, and say how to mend them", motley__command_doctor},
+    {"measure", "measure every device and keep it in the profile", motley__command_measure},
+    {"plan", "who would compute what, and how long it would take", motley__command_plan},
     {"layer", "run one mixture-of-experts layer on tensors of your own", motley__command_layer},
     {"train", "train a language model of mixture-of-experts layers on text", motley__command_train},
     {"generate", "write text with a trained model", motley__command_generate},
@@ -53,6 +58,8 @@ int motley__command_failed(const char *command, const struct motley_error *error
 static int run_with_mpi(const struct motley__command *command, int argc, char **argv, struct motley__globals *globals)
 {
     int provided;
+    /* hwloc within MPI would make the process's first OpenCL call, before a CPU rank's threads are decided. */
+    setenv("HWLOC_COMPONENTS", "-opencl", 0);
     if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         fprintf(stderr, "motley %s: MPI cannot start; 'motley doctor' may say why\n", command->name);
         return 1;

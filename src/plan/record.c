@@ -162,7 +162,7 @@ int motley__record_save(motley_context *context, const struct motley__profile_en
     if (!status && texts)
         status = motley__record_path(context, &path, error);
     if (path)
-        status = motley__profile_update(path, &news, &context->log, error);
+        status = motley__profile_update(path, &news, NULL, error); /* loading it has warned already */
     free(path);
     motley__profile_clear(&news);
     free(start);

@@ -1,0 +1,83 @@
+/* `motley devices`: what each rank drives.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <jansson.h>
+#include <mpi.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/table.h"
+#include "cli/cli.h"
+
+static int print_table(const motley_context *context, struct motley_error *error)
+{
+    struct motley__table *table = motley__table_create(">rank|host|device|platform|driver|>cores|>GiB|family");
+    if (!table)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a table");
+    for (int r = 0; r < motley_context_size(context); r++) {
+        const struct motley_device_info *info = motley_context_device(context, r);
+        motley__table_row(table, "%d|%s|%s|%s|%s|%d|%.1f|%s", r, info->host, info->name, info->platform, info->driver,
+                          info->cores, (double)info->memory_bytes / (1 << 30), info->family);
+    }
+    motley__table_print(table, stdout);
+    motley__table_destroy(table);
+
+    /* Why that family: once for all ranks with the same reason. */
+    putchar('\n');
+    for (int r = 0; r < motley_context_size(context); r++) {
+        const struct motley_device_info *info = motley_context_device(context, r);
+        int told = 0;
+        for (int before = 0; before < r && !told; before++)
+            told = !strcmp(motley_context_device(context, before)->why, info->why) &&
+                   !strcmp(motley_context_device(context, before)->name, info->name);
+        if (!told)
+            printf("%s: %s\n", info->name, info->why);
+    }
+    return 0;
+}
+
+static int print_json(const motley_context *context, struct motley_error *error)
+{
+    json_t *ranks = json_array();
+    for (int r = 0; r < motley_context_size(context); r++) {
+        const struct motley_device_info *info = motley_context_device(context, r);
+        json_array_append_new(ranks, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:i}", "rank", r,
+                                               "host", info->host, "platform", info->platform, "device", info->name,
+                                               "driver", info->driver, "family", info->family, "why", info->why,
+                                               "memory_bytes", (json_int_t)info->memory_bytes, "gpu", info->is_gpu,
+                                               "cores", info->cores));
+    }
+    json_t *root = json_pack("{s:o}", "ranks", ranks);
+    int status = 0;
+    if (!root || (int)json_array_size(ranks) != motley_context_size(context))
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for JSON");
+    else if (json_dumpf(root, stdout, JSON_INDENT(2)))
+        status = motley__fail(error, MOTLEY_E_IO, "standard output cannot be written");
+    else
+        putchar('\n');
+    json_decref(root);
+    return status;
+}
+
+int motley__command_devices(int argc, char **argv, struct motley__globals *globals)
+{
+    const struct motley__option options[] = {{0}};
+    struct motley_error error = {0};
+    motley_context *context = NULL;
+    int outcome = motley__options_parse(argc, argv, "devices", "[OPTIONS]", options, globals);
+    if (outcome)
+        return outcome == 1 ? 0 : 2;
+    int status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
+    if (!status) {
+        if (motley_context_rank(context) == 0)
+            status = globals->json ? print_json(context, &error) : print_table(context, &error);
+        status = motley__agree(MPI_COMM_WORLD, status, &error);
+    }
+    if (status)
+        outcome = motley__command_failed("devices", &error);
+    motley_context_destroy(context);
+    return outcome;
+}

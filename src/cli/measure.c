@@ -1,0 +1,174 @@
+/* `motley measure`: fill or refresh the profile, and show what every device does.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/table.h"
+#include "cli/cli.h"
+#include "layer/expert.h"
+#include "plan/measure.h"
+#include "plan/plan.h"
+#include "plan/record.h"
+
+/* Without --width: a small, a medium and a large expert of models in use. */
+static const struct {
+    int D, F;
+} DEFAULTS[] = {{256, 512}, {512, 1024}, {1024, 2816}};
+
+static const double QUICK_SECONDS = 1.5; /* for a shape, instead of the planner's own budget */
+
+struct request {
+    int64_t width, hidden, rows;
+    int activation, bias, quick;
+};
+
+/* 0, or the outcome of motley__options_parse. */
+static int parse(int argc, char **argv, struct motley__globals *globals, struct request *request)
+{
+    const struct motley__option options[] = {
+        {"--quick", MOTLEY__FLAG, &request->quick, 0, 0, NULL, "spend a quarter of the time", 0},
+        {"--width", MOTLEY__INTEGER, &request->width, 1, INT_MAX, NULL, "model width D; with --hidden: this shape alone", 0},
+        {"--hidden", MOTLEY__INTEGER, &request->hidden, 1, INT_MAX, NULL, "hidden width F of an expert", 0},
+        {"--rows", MOTLEY__INTEGER, &request->rows, 1, INT_MAX, NULL, "rows per expert to measure up to (256)", 0},
+        {"--activation", MOTLEY__CHOICE, &request->activation, 0, 0, "relu|gelu|silu|swiglu", "of the experts (swiglu)", 0},
+        {"--bias", MOTLEY__FLAG, &request->bias, 0, 0, NULL, "experts have biases (not swiglu)", 0},
+        {0},
+    };
+    return motley__options_parse(argc, argv, "measure", "[--quick] [--width D --hidden F] [OPTIONS]", options, globals);
+}
+
+static json_t *curve_json(const struct motley__curve *curve, const struct motley_layer_shape *shape)
+{
+    json_t *points = json_array();
+    for (int p = 0; p < curve->points; p++) {
+        const struct motley__point *point = &curve->point[p];
+        json_array_append_new(points, json_pack("{s:i, s:f, s:f, s:i, s:f}", "rows", point->rows, "seconds", point->seconds,
+            "spread", point->spread, "samples", point->samples, "gflops",
+            1e-9 * motley__experts_flops(shape, point->rows, curve->backward) / point->seconds));
+    }
+    return json_pack("{s:s, s:i, s:i, s:o}", "direction", curve->backward ? "backward" : "forward", "width", curve->D, "hidden",
+                     curve->F, "points", points);
+}
+
+/* What one shape's measurement looks like in the table and in JSON. */
+static void report(const struct motley__profile *profiles, int ranks, const struct motley_layer_shape *shape,
+                   struct motley__table *table, json_t *list)
+{
+    for (int r = 0; r < ranks; r++) {
+        const struct motley__profile_entry *entry = profiles[r].entry;
+        for (int c = 0; c < entry->curves; c++) {
+            const struct motley__curve *curve = &entry->curve[c];
+            for (int p = 0; p < curve->points; p++) {
+                const struct motley__point *point = &curve->point[p];
+                motley__table_row(table, "%d|%s|%s|%d|%d|%s|%d|%.4f|%.1f%%|%d|%.1f", r, entry->key.host, entry->key.family,
+                                  curve->D, curve->F, curve->backward ? "backward" : "forward", point->rows,
+                                  1e3 * point->seconds, 100 * point->spread / point->seconds, point->samples,
+                                  1e-9 * motley__experts_flops(shape, point->rows, curve->backward) / point->seconds);
+            }
+            json_t *item = curve_json(curve, shape);
+            json_object_set_new(item, "rank", json_integer(r));
+            json_object_set_new(item, "host", json_string(entry->key.host));
+            json_object_set_new(item, "device", json_string(entry->key.name));
+            json_array_append_new(list, item);
+        }
+    }
+}
+
+static int measure_shape(motley_context *context, const struct motley_layer_shape *shape, const struct request *request,
+                         struct motley__table *table, json_t *list, struct motley_error *error)
+{
+    const struct motley__measure what = {.rows = (double)request->rows, .backward = 1, .anew = 1,
+                                         .seconds = request->quick ? QUICK_SECONDS : 0};
+    struct motley__profile own = {0}, *profiles = calloc((size_t)context->size, sizeof *profiles);
+    struct motley__profile_entry *entry = NULL;
+    int changed, status = profiles ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory");
+    status = motley__agree(context->comm, status, error);
+    if (!status)
+        status = motley__record_load(context, &own, &entry, error);
+    if (!status)
+        status = motley__measure(context, shape, &what, entry, &changed, error);
+    if (!status)
+        status = motley__record_save(context, entry, error);
+    if (!status)
+        status = motley__record_gather(context, entry, shape, profiles, error);
+    if (!status && context->rank == 0)
+        report(profiles, context->size, shape, table, list);
+    for (int r = 0; profiles && r < context->size; r++)
+        motley__profile_clear(&profiles[r]);
+    free(profiles);
+    motley__profile_clear(&own);
+    return status;
+}
+
+/* The shape that was asked for, or all of DEFAULTS. */
+static int measure_all(motley_context *context, const struct request *request, struct motley__table *table, json_t *list,
+                       struct motley_error *error)
+{
+    const struct motley_plan_options options = {.tokens = request->rows};
+    const int given = request->width > 0, count = given ? 1 : (int)(sizeof DEFAULTS / sizeof *DEFAULTS);
+    int status = 0;
+    if (given != (request->hidden > 0))
+        status = motley__fail(error, MOTLEY_E_INVALID, "--width and --hidden make a shape together: give both or none");
+    for (int i = 0; i < count && !status; i++) {
+        const struct motley_layer_shape shape = {
+            .D = given ? (int)request->width : DEFAULTS[i].D, .F = given ? (int)request->hidden : DEFAULTS[i].F, .E = 1, .K = 1,
+            .activation = (enum motley_activation)request->activation, .bias = request->bias,
+        };
+        status = motley__agree(context->comm, motley__plan_check(&shape, &options, error), error);
+        if (!status)
+            status = measure_shape(context, &shape, request, table, list, error);
+    }
+    return motley__agree(context->comm, status, error);
+}
+
+static int print(const motley_context *context, int json, const struct motley__table *table, json_t *list,
+                 struct motley_error *error)
+{
+    char *path = NULL, *text = NULL;
+    int status = motley__record_path(context, &path, error);
+    if (status)
+        return status;
+    if (json) {
+        json_t *root = json_pack("{s:s, s:O}", "profile", path, "curves", list);
+        text = json_dumps(root, JSON_INDENT(1));
+        json_decref(root);
+        printf("%s\n", text ? text : "{}");
+        free(text);
+    } else {
+        motley__table_print(table, stdout);
+        printf("the profile is %s on each node\n", path);
+    }
+    free(path);
+    return 0;
+}
+
+int motley__command_measure(int argc, char **argv, struct motley__globals *globals)
+{
+    struct request request = {.activation = MOTLEY_SWIGLU, .rows = 256};
+    struct motley_error error = {0};
+    motley_context *context = NULL;
+    int outcome = parse(argc, argv, globals, &request);
+    if (outcome)
+        return outcome == 1 ? 0 : 2;
+    struct motley__table *table =
+        motley__table_create(">rank|host|family|>D|>F|direction|>rows|>ms per expert|>spread|>samples|>GFLOP/s");
+    json_t *list = json_array();
+    int status = table && list ? 0 : motley__fail(&error, MOTLEY_E_MEMORY, "out of host memory");
+    status = motley__agree(MPI_COMM_WORLD, status, &error);
+    if (!status)
+        status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
+    if (!status)
+        status = measure_all(context, &request, table, list, &error);
+    if (!status && context->rank == 0)
+        status = print(context, globals->json, table, list, &error);
+    if (context)
+        status = motley__agree(MPI_COMM_WORLD, status, &error);
+    json_decref(list);
+    motley__table_destroy(table);
+    motley_context_destroy(context);
+    return status ? motley__command_failed("measure", &error) : 0;
+}

@@ -1,0 +1,94 @@
+/* `motley plan`: who would compute what, from what the devices were measured to do.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cli/cli.h"
+
+struct request {
+    int64_t tokens, width, hidden, experts, top_k;
+    int activation, bias, backward, dtype, shares;
+    const char *mode, *coactivation;
+};
+
+/* 0, or the outcome of motley__options_parse. */
+static int parse(int argc, char **argv, struct motley__globals *globals, struct request *request)
+{
+    const struct motley__option options[] = {
+        {"--tokens", MOTLEY__INTEGER, &request->tokens, 1, 1e15, NULL, "tokens of all ranks in one step", 1},
+        {"--width", MOTLEY__INTEGER, &request->width, 1, INT_MAX, NULL, "model width D", 1},
+        {"--hidden", MOTLEY__INTEGER, &request->hidden, 1, INT_MAX, NULL, "hidden width F of an expert", 1},
+        {"--experts", MOTLEY__INTEGER, &request->experts, 1, INT_MAX, NULL, "experts of all ranks", 1},
+        {"--top-k", MOTLEY__INTEGER, &request->top_k, 1, INT_MAX, NULL, "experts per token", 1},
+        {"--activation", MOTLEY__CHOICE, &request->activation, 0, 0, "relu|gelu|silu|swiglu", "of the experts (swiglu)", 0},
+        {"--bias", MOTLEY__FLAG, &request->bias, 0, 0, NULL, "experts have biases (not swiglu)", 0},
+        {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "plan for training: forward and backward", 0},
+        {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32", "storage (f32)", 0},
+        {"--shares", MOTLEY__CHOICE, &request->shares, 0, 0, "measured|even", "how experts are shared out (measured)", 0},
+        {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, NULL, "auto or expert: whole experts on ranks", 0},
+        {"--coactivation", MOTLEY__TEXT, &request->coactivation, 0, 0, NULL, "not in this version", 0},
+        {0},
+    };
+    return motley__options_parse(argc, argv, "plan", "--tokens T --width D --hidden F --experts E --top-k K [OPTIONS]", options,
+                                 globals);
+}
+
+static int refuse_later(const struct request *request, struct motley_error *error)
+{
+    if (strcmp(request->mode, "auto") != 0 && strcmp(request->mode, "expert") != 0)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "--mode %s: this version has not that; choose auto or expert",
+                            request->mode);
+    if (request->coactivation)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "--coactivation: this version has not that; leave it out");
+    return 0;
+}
+
+static int print(const motley_plan *plan, int json, struct motley_error *error)
+{
+    char *text;
+    if (!json) {
+        motley_plan_print(plan, stdout);
+        return 0;
+    }
+    int status = motley_plan_text(plan, &text, error);
+    if (!status) {
+        printf("%s\n", text);
+        free(text);
+    }
+    return status;
+}
+
+int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
+{
+    struct request request = {.activation = MOTLEY_SWIGLU, .mode = "auto"};
+    struct motley_error error = {0};
+    motley_context *context = NULL;
+    motley_plan *plan = NULL;
+    int outcome = parse(argc, argv, globals, &request);
+    if (outcome)
+        return outcome == 1 ? 0 : 2;
+    const struct motley_layer_shape shape = {
+        .D = (int)request.width, .F = (int)request.hidden, .E = (int)request.experts, .K = (int)request.top_k,
+        .activation = (enum motley_activation)request.activation, .bias = request.bias,
+    };
+    const struct motley_plan_options options = {
+        .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,
+    };
+    int status = motley__agree(MPI_COMM_WORLD, refuse_later(&request, &error), &error);
+    if (!status)
+        status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
+    if (!status)
+        status = motley_plan_create(context, &shape, &options, &plan, &error);
+    if (!status && motley_context_rank(context) == 0)
+        status = print(plan, globals->json, &error);
+    if (context)
+        status = motley__agree(MPI_COMM_WORLD, status, &error);
+    motley_plan_destroy(plan);
+    motley_context_destroy(context);
+    return status ? motley__command_failed("plan", &error) : 0;
+}
