@@ -3,9 +3,9 @@
  *   esmm, esmm_swiglu   y[p,:] = act(x[row p,:] W[e]^T + b[e])     x [*,I], W [E,O,I], y [P,O]
  *   esmm_transposed     y[p,:] = g[row p,:] W[e]                   g [*,O], y [P,I]
  *
- * Work-groups of GROUP x GROUP items: dimension 0 counts tiles of the output's columns, dimension 1 row tiles (ragged.h);
- * each computes a TILE x TILE tile of the output (tile.h), stepping through the contraction GROUP at a time.  Surplus row
- * tiles run no step and store nothing, so that every barrier is met by the whole group.
+ * Work-groups of GROUP x GROUP items: dimension 0 counts tiles of the output's columns, dimension 1 row tiles
+ * (ragged.h); each computes a TILE x TILE tile of the output (tile.h), stepping through the contraction GROUP at a
+ * time.  Surplus row tiles run no step and store nothing, so that every barrier is met by the whole group.
  *
  * 2 P O I flops (swiglu 4); reads (P O I / TILE) * 2 floats, most of them from the cache.
  *
@@ -27,7 +27,8 @@ static inline void input_rows(struct ragged_tile tile, __global const int *index
     }
 }
 
-static inline void weight_rows(__global const float *w, int column, int O, int I, int y, __global const float *row[ITEM])
+static inline void weight_rows(__global const float *w, int column, int O, int I, int y,
+                               __global const float *row[ITEM])
 {
 #pragma unroll
     for (int i = 0; i < ITEM; i++) {

@@ -7,7 +7,8 @@
  *
  * The pairs, not the segments, are shared among groups, so that a few long segments or many short ones take the
  * same time: a group has an equal run of pairs, each item finds its first pair's segment by bisection and walks
- * on from there, W pairs a step.  Bytes about 20 P.  Measured at P = 131072: 0.008 ms on an H200; at 16384: 0.05 ms on 2 cores.
+ * on from there, W pairs a step.  Bytes about 20 P.  Measured at P = 131072: 0.008 ms on an H200; at 16384: 0.05 ms
+ * on 2 cores.
  *
  *   W   work-items of a group: 1 on CPUs (default), 256 on GPUs
  *

@@ -2,12 +2,15 @@
  *
  *     sum[i][j] += sum over k < GROUP of a[k][y + i GROUP] b[k][x + j GROUP]
  *
- * GROUP x GROUP work-items, each with ITEM x ITEM sums of rows y + i GROUP and columns x + j GROUP, so that neighbouring
- * items read neighbouring words of local memory and write neighbouring words of the output.  Both operands lie in
+ * GROUP x GROUP work-items, each with ITEM x ITEM sums of rows y + i GROUP and columns x + j GROUP, so that
+ * neighbouring items read neighbouring words of local memory and write neighbouring words of the output.  Both operands lie in
  * local memory as [k][TILE + 1]; the odd pitch keeps transposing stores off one bank.
  *
  *     GROUP   side of the work-group (-D): 16, or 8 on devices that hold no 256 items
  *     ITEM    sums of one item in each direction (-D)
+ *
+ * Measured on an H200 (f32 peak 67 TFLOP/s) with ITEM 4: 8 experts of 1024 rows, D = 2048, F = 4096: 24 to 25 TFLOP/s
+ * in every product; 64 experts of 64 rows, D = 1024, F = 2816: 22.  ITEM 8: 25 to 27, and 12 to 22.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_TILE_H

@@ -2,5 +2,9 @@
 # one is a word in this list and a line of libraries.
 #
 # SPDX-License-Identifier: BSD-3-Clause
-noinst_PROGRAMS +=
+noinst_PROGRAMS += \
+    %D%/01_devices \
+    %D%/02_layer
 example_libraries = libmotley.la $(MPI_LIBS)
+%C%_01_devices_LDADD = $(example_libraries)
+%C%_02_layer_LDADD = $(example_libraries)

@@ -32,8 +32,9 @@ write_input() {
         IFS=: read -r name dtype shape bytes numbers <<TENSOR
 $tensor
 TENSOR
-        header="$header${header:+,}\"$name\":{\"dtype\":\"$dtype\",\"shape\":[$shape],\"data_offsets\":[$at,$((at + bytes))]}"
-        at=$((at + bytes))
+        end=$((at + bytes))
+        header="$header${header:+,}\"$name\":{\"dtype\":\"$dtype\",\"shape\":[$shape],\"data_offsets\":[$at,$end]}"
+        at=$end
     done
     {
         write_length $((${#header} + 2))
@@ -64,8 +65,8 @@ refused() {
     for ranks in $counts; do
         rm -rf "$work/output"
         mkdir "$work/output"
-        env $environment sh "$here/run-mpi" "$ranks" "$motley" layer --quiet --input "$input" --output "$work/output/out" \
-            --stats "$work/output/stats" "$@" >"$work/stdout" 2>"$work/stderr"
+        env $environment sh "$here/run-mpi" "$ranks" "$motley" layer --quiet --input "$input" \
+            --output "$work/output/out" --stats "$work/output/stats" "$@" >"$work/stdout" 2>"$work/stderr"
         judge $? "$ranks ranks, expecting \"$words\" $*" "$words"
     done
 }
@@ -94,8 +95,8 @@ full_disk() {
     for ranks in 1 2; do
         for option in --output --stats; do
             [ $option = --output ] && other=--stats || other=--output
-            sh "$here/run-mpi" "$ranks" "$motley" layer --quiet --backward --input "$input" $option "$work/output/full" \
-                $other "$work/elsewhere" >"$work/stdout" 2>"$work/stderr"
+            sh "$here/run-mpi" "$ranks" "$motley" layer --quiet --backward --input "$input" \
+                $option "$work/output/full" $other "$work/elsewhere" >"$work/stdout" 2>"$work/stderr"
             status=$?
             rm -f "$work/output/filler.kept"
             mv "$work/output/filler" "$work/output/filler.kept" 2>/dev/null
@@ -123,7 +124,8 @@ good=$work/good input=$work/input
 write_input "$good" $tensors
 
 # The input these are made from is good.
-sh "$here/run-mpi" 2 "$motley" layer --quiet --input "$good" --output "$work/out" --backward || { echo "a good input fails"; exit 1; }
+sh "$here/run-mpi" 2 "$motley" layer --quiet --input "$good" --output "$work/out" --backward ||
+    { echo "a good input fails"; exit 1; }
 
 # Files.
 input=$work/absent
@@ -188,8 +190,9 @@ input=$good
 refused "1 2" "--top-k: expected at most the number of experts, 4 .* found 5" --top-k 5
 refused 2 "--top-k: expected a whole number from 1" --top-k 0
 refused 2 "unknown option '--topk'" --topk 2
-refused 2 "--mode other than expert" --mode data
-refused 2 "--gate sigmoid" --gate sigmoid
+refused 2 "--mode: this version has not data; give auto or expert" --mode data
+refused 2 "--gate: this version has not sigmoid" --gate sigmoid
+refused 2 "--bpr: this version has not that; leave it out" --bpr
 refused "1 2" "/nonexistent/out: cannot be created: No such file" --output /nonexistent/out
 
 # Devices.
@@ -221,7 +224,8 @@ fi
 for victim in 0 1; do
     rm -rf "$work/output" "$work"/pid.*
     mkdir "$work/output"
-    MOTLEY_TEST_SECONDS=60 sh "$here/run-mpi" 2 sh -c 'echo $$ >"$0/pid.${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}"; exec "$@"' "$work" \
+    MOTLEY_TEST_SECONDS=60 sh "$here/run-mpi" 2 \
+        sh -c 'echo $$ >"$0/pid.${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}"; exec "$@"' "$work" \
         "$motley" layer --input "$good" --output "$work/output/out" --stats "$work/output/stats" --repeat 1000000 \
         >"$work/stdout" 2>"$work/stderr" &
     launcher=$! seconds=0
@@ -235,8 +239,10 @@ for victim in 0 1; do
     wait $launcher
     status=$?
     count=$((count + 1))
-    [ $status != 0 ] && [ $status != 124 ] && [ $(($(date +%s) - start)) -le 30 ] && [ -z "$(ls -A "$work/output")" ] && continue
-    echo "FAILED: rank $victim killed: exit status $status after $(($(date +%s) - start)) s, left: $(ls -A "$work/output")"
+    seconds=$(($(date +%s) - start))
+    left=$(ls -A "$work/output")
+    [ $status != 0 ] && [ $status != 124 ] && [ $seconds -le 30 ] && [ -z "$left" ] && continue
+    echo "FAILED: rank $victim killed: exit status $status after $seconds s, left: $left"
     sed 's/^/    /' "$work/stderr"
     failed=$((failed + 1))
 done

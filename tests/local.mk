@@ -37,6 +37,11 @@ UNIT_TESTS = \
     %D%/test_encode \
     %D%/test_decode \
     %D%/test_losses \
+    %D%/test_profile \
+    %D%/test_timing \
+    %D%/test_cost \
+    %D%/test_allocate \
+    %D%/test_plan \
     %D%/test_config \
     %D%/test_norm \
     %D%/test_rope \
@@ -49,6 +54,7 @@ MPI_TESTS = \
     %D%/test_agree \
     %D%/test_trace \
     %D%/test_bind \
+    %D%/test_measure \
     %D%/test_layer \
     %D%/test_exchange \
     %D%/test_decoder
@@ -71,6 +77,9 @@ check-local:
 	@echo 'note: cmocka was missing at configure, so only scripts are tested (apt-get install libcmocka-dev)'
 endif
 
+# Beside the tests: writes what reference_mixtral.py compares with another implementation.
+check_PROGRAMS += %D%/write_mixtral
+
 # Tests see every internal symbol.
 LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 
@@ -78,21 +87,21 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 %C%_test_options_SOURCES = %D%/test_options.c src/cli/options.c
 
 # What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode,
-# product.h those of the products.
+# plan_fixture.h those of planning, product.h those of the products, layer_reference.h that of the layer.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
-%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h %D%/model.h %D%/product.h %D%/routing.h
+%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h %D%/layer_reference.h %D%/model.h %D%/plan_fixture.h %D%/product.h %D%/routing.h
 
 # A library to preload; -rpath makes libtool build it shared though it is never installed.
 if SANITIZERS
-check_LTLIBRARIES += %D%/keep_loaded.la
+check_LTLIBRARIES += %D%/leak_owners.la
 endif
-%C%_keep_loaded_la_SOURCES = %D%/keep_loaded.c
-%C%_keep_loaded_la_CFLAGS = -std=gnu11
-%C%_keep_loaded_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+%C%_leak_owners_la_SOURCES = %D%/leak_owners.c
+%C%_leak_owners_la_CFLAGS = -std=gnu11 -fno-omit-frame-pointer -fno-optimize-sibling-calls
+%C%_leak_owners_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp
+EXTRA_DIST += %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp
 
 TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \

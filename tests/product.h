@@ -100,14 +100,15 @@ struct row_problem {
     struct motley__ref_rows ref;
 };
 
-static inline struct row_problem make_rows(struct motley__device *device, uint64_t seed, uint64_t stream, int P, int width,
-                                           int split)
+static inline struct row_problem make_rows(struct motley__device *device, uint64_t seed, uint64_t stream, int P,
+                                           int width, int split)
 {
     const int own_rows = split ? P / 3 + 1 : P, received_rows = split ? P - P / 3 + 1 : 0;
     const size_t own = (size_t)own_rows * width, received = (size_t)received_rows * width;
     struct row_problem problem = {.own = random_floats(seed, stream, own)};
     problem.ref = (struct motley__ref_rows){.own = problem.own, .own_rows = own_rows};
-    problem.rows = (struct motley__rows){.own = to_device(device, problem.own, own * sizeof(float)), .own_rows = own_rows};
+    problem.rows = (struct motley__rows){.own = to_device(device, problem.own, own * sizeof(float)),
+                                         .own_rows = own_rows};
     if (split) {
         problem.received = random_floats(seed, stream + 1, received);
         problem.index = ARRAY(int, P);

@@ -248,7 +248,7 @@ def check(args):
     wanted, closest = layer(t, args.top_k, args.activation, args.normalize, forced, args.backward)
     wrong = []
     if args.activation == "relu" and args.backward and closest < 5e-6:
-        wrong.append(f"a routed pre-activation is {closest:.1g} from 0, where relu has no derivative: choose another input")
+        wrong.append(f"a routed pre-activation is {closest:.1g} from 0, where relu has no derivative: change the input")
     if sorted(found) != sorted(wanted):
         wrong.append(f"expected tensors {sorted(wanted)}, found {sorted(found)}")
     for name in sorted(set(wanted) & set(found)):

@@ -76,7 +76,8 @@ static void check_backward(struct motley__device *device, uint64_t seed, int P, 
     struct motley__activation_backward a = {
         .P = P, .F = F, .activation = activation, .weight = to_device(device, weight, sizeof(float) * (size_t)P),
         .pre = to_device(device, pre, bytes), .pre3 = swiglu ? to_device(device, pre3, bytes) : NULL,
-        .u = to_device(device, u, bytes), .h = unwritten(device, bytes), .dw = unwritten(device, sizeof(float) * (size_t)P),
+        .u = to_device(device, u, bytes), .h = unwritten(device, bytes),
+        .dw = unwritten(device, sizeof(float) * (size_t)P),
     };
     SUCCEED(motley__activation_backward(device, &a, &error));
     motley__ref_activation_backward(P, F, activation, weight, pre, pre3, u, h, dw);
@@ -114,7 +115,8 @@ static void backward_on(struct motley__device *device)
 static void dot_bias_on(struct motley__device *device)
 {
     static const struct { int E, P, D; enum shape shape; } cases[] = {
-        {1, 9, 5, SPREAD}, {6, 100, 77, SPREAD}, {5, 40, 1024, ALTERNATELY_EMPTY}, {3, 20, 31, ALL_ON_ONE}, {2, 0, 4, SPREAD},
+        {1, 9, 5, SPREAD}, {6, 100, 77, SPREAD}, {5, 40, 1024, ALTERNATELY_EMPTY}, {3, 20, 31, ALL_ON_ONE},
+        {2, 0, 4, SPREAD},
     };
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

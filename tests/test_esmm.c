@@ -120,7 +120,8 @@ static void activations_on(struct motley__device *device)
     const uint64_t seed = test_seed();
     for (int activation = MOTLEY__ACT_RELU; activation <= MOTLEY__ACT_NONE; activation++)
         for (int keep = 0; keep < 2; keep++) {
-            const struct esmm_case c = {3, 170, 75, 41, SPREAD, 1, activation, activation != MOTLEY__ACT_SWIGLU, keep, 0};
+            const int bias = activation != MOTLEY__ACT_SWIGLU;
+            const struct esmm_case c = {3, 170, 75, 41, SPREAD, 1, activation, bias, keep, 0};
             check_forward(device, seed, &c);
         }
 }

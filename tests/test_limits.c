@@ -100,15 +100,18 @@ static void this_machine_has_a_node(void **state)
 {
     (void)state;
     struct motley__node node;
-    struct motley__cpus cpus;
+    struct motley__cpus cpus, wider;
     struct motley_error error = {0};
     int given = 0;
     assert_int_equal(motley__node_create(NULL, 0, &node, &error), 0);
     assert_true(node.cores > 0 && node.memory_bytes > 1 << 20);
-    assert_int_equal(motley__cpus_given(&cpus, &error), 0);
+    assert_int_equal(motley__cpus_given(&cpus, &wider, &error), 0);
     for (int i = 0; i < node.cores; i++)
-        for (int k = 0; k < node.core[i].count; k++)
-            given += motley__cpus_has(&cpus, node.core[i].cpus[k]);
+        for (int k = 0; k < node.core[i].count; k++) {
+            int cpu = node.core[i].cpus[k];
+            given += motley__cpus_has(&cpus, cpu);
+            assert_true(motley__cpus_has(&wider, cpu) >= motley__cpus_has(&cpus, cpu));
+        }
     assert_true(given > 0);
     motley__node_destroy(&node);
 }

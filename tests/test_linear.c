@@ -52,7 +52,9 @@ static void check_linear(struct motley__device *device, enum motley__dense path,
         free(arrays[i]);
 }
 
-static const struct linear_case CASES[] = {{1, 1, 1, 0}, {37, 50, 29, 0}, {130, 33, 300, 1}, {0, 8, 9, 0}, {0, 8, 9, 1}};
+static const struct linear_case CASES[] = {
+    {1, 1, 1, 0}, {37, 50, 29, 0}, {130, 33, 300, 1}, {0, 8, 9, 0}, {0, 8, 9, 1},
+};
 
 static void esmm_on(struct motley__device *device)
 {

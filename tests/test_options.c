@@ -63,8 +63,8 @@ static void assert_mistake(struct parsed p, const char *words)
 static void test_every_kind(void **state)
 {
     (void)state;
-    struct parsed p = PARSE("--flag", "--top-k", "7", "--lr", "1e-3", "--expert-memory", "2G", "--gate", "forced", "--input=a=b",
-                            "--any=-5");
+    struct parsed p = PARSE("--flag", "--top-k", "7", "--lr", "1e-3", "--expert-memory", "2G", "--gate", "forced",
+                            "--input=a=b", "--any=-5");
     assert_int_equal(p.status, 0);
     assert_int_equal(p.values.flag, 1);
     assert_int_equal(p.values.integer, -5);
@@ -123,8 +123,8 @@ static void test_paths_end_at_an_option(void **state)
 static void test_globals(void **state)
 {
     (void)state;
-    struct parsed p = PARSE("--devices", "gpu", "--share-gpus", "--threads", "3", "--memory-limit", "1G", "--profile", "p",
-                            "--time-limit", "2.5", "--json");
+    struct parsed p = PARSE("--devices", "gpu", "--share-gpus", "--threads", "3", "--memory-limit", "1G", "--profile",
+                            "p", "--time-limit", "2.5", "--json");
     assert_int_equal(p.status, 0);
     assert_string_equal(p.globals.context.devices, "gpu");
     assert_int_equal(p.globals.context.share_gpus, 1);
@@ -190,8 +190,13 @@ static void test_usage_lists_everything(void **state)
     assert_non_null(stream);
     motley__options_usage(stream, "test", "--input IN", options);
     fclose(stream);
-    static const char *const wanted[] = {"usage: motley test --input IN", "--gate softmax|sigmoid|cosine|forced", "--top-k N ",
-                                         "experts per token", "--time-limit X", "--memory-limit BYTES", "--help"};
+    static const char *const wanted[] = {"usage: motley test --input IN",
+                                         "--gate softmax|sigmoid|cosine|forced",
+                                         "--top-k N ",
+                                         "experts per token",
+                                         "--time-limit s",
+                                         "--memory-limit BYTES",
+                                         "--help"};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         if (!strstr(text, wanted[i]))
             fail_msg("expected \"%s\" in: %s", wanted[i], text);
@@ -201,11 +206,16 @@ static void test_usage_lists_everything(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind),   cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_ranges),       cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_paths_end_at_an_option), cmocka_unit_test(test_globals),
-        cmocka_unit_test(test_mistakes),     cmocka_unit_test(test_required),
-        cmocka_unit_test(test_help),         cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_every_kind),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_paths_end_at_an_option),
+        cmocka_unit_test(test_globals),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_required),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_repeated),
         cmocka_unit_test(test_usage_lists_everything),
     };
     return cmocka_run_group_tests_name("options", tests, NULL, NULL);

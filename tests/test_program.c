@@ -99,7 +99,8 @@ static void includes_are_found(void **state)
     cl_kernel kernel;
     put("tile.h", "#ifndef TILE\n#define TILE 5\n#endif\n");
     put("more.h", "  #  include \"tile.h\"\n#define MORE (TILE + 1)");
-    put("cpu/a.cl", "#include \"tile.h\"\n#include \"more.h\"\nkernel void f(global int *x) { *x = 10 * TILE + MORE; }\n");
+    put("cpu/a.cl", "#include \"tile.h\"\n#include \"more.h\"\n"
+                   "kernel void f(global int *x) { *x = 10 * TILE + MORE; }\n");
     assert_int_equal(motley__kernel(device, "cpu/a.cl", "", "f", &kernel, &error), 0);
     assert_int_equal(result_of(kernel), 56);
 }

@@ -109,10 +109,12 @@ static void test_round_trip(void **state)
     assert_int_equal(motley__safetensors_read(file, info, 5, 1, y, &error), 0);
     assert_memory_equal(x + 5, y, sizeof(float));
     int64_t integers[4];
-    assert_int_equal(motley__safetensors_read_integers(file, motley__safetensors_find(file, "indices"), 0, 4, integers, &error), 0);
+    assert_int_equal(
+        motley__safetensors_read_integers(file, motley__safetensors_find(file, "indices"), 0, 4, integers, &error), 0);
     for (int i = 0; i < 4; i++)
         assert_int_equal(integers[i], indices[i]);
-    assert_int_equal(motley__safetensors_read_integers(file, motley__safetensors_find(file, "wide"), 0, 2, integers, &error), 0);
+    assert_int_equal(
+        motley__safetensors_read_integers(file, motley__safetensors_find(file, "wide"), 0, 2, integers, &error), 0);
     assert_memory_equal(integers, wide, sizeof wide);
     assert_int_equal(motley__tensor_elements(motley__safetensors_find(file, "empty")), 0);
     assert_null(motley__safetensors_find(file, "absent"));
@@ -127,8 +129,10 @@ static void test_half_types(void **state)
     struct motley__safetensors *file;
     struct motley_error error = {0};
     float values[7];
-    write_header(folder, "{\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,6]},"
-                         "\"h\":{\"dtype\":\"F16\",\"shape\":[7],\"data_offsets\":[6,20]}}", data, sizeof data);
+    write_header(folder,
+                 "{\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,6]},"
+                 "\"h\":{\"dtype\":\"F16\",\"shape\":[7],\"data_offsets\":[6,20]}}",
+                 data, sizeof data);
     assert_int_equal(motley__safetensors_open(folder->file, &file, &error), 0);
     assert_int_equal(motley__safetensors_read(file, motley__safetensors_find(file, "b"), 0, 3, values, &error), 0);
     assert_memory_equal(values, wanted, 3 * sizeof(float));
@@ -151,7 +155,8 @@ static void test_half_in_pieces(void **state)
     assert_non_null(values);
     for (int i = 0; i < COUNT; i++)
         data[i] = (uint16_t)(0x3f80 + i % 100);
-    write_header(folder, "{\"b\":{\"dtype\":\"BF16\",\"shape\":[40001],\"data_offsets\":[0,80002]}}", data, COUNT * sizeof *data);
+    write_header(folder, "{\"b\":{\"dtype\":\"BF16\",\"shape\":[40001],\"data_offsets\":[0,80002]}}", data,
+                 COUNT * sizeof *data);
     assert_int_equal(motley__safetensors_open(folder->file, &file, &error), 0);
     assert_int_equal(motley__safetensors_read(file, motley__safetensors_at(file, 0), 1, COUNT - 1, values, &error), 0);
     for (int i = 1; i < COUNT; i++)
@@ -182,7 +187,8 @@ static void test_odd_offsets(void **state)
         int64_t m;
         assert_int_equal(motley__safetensors_open(folder->file, &file, &error), 0);
         assert_int_equal(motley__safetensors_read(file, motley__safetensors_find(file, "x"), 0, 2, y, &error), 0);
-        assert_int_equal(motley__safetensors_read_integers(file, motley__safetensors_find(file, "n"), 0, 1, &m, &error), 0);
+        assert_int_equal(motley__safetensors_read_integers(file, motley__safetensors_find(file, "n"), 0, 1, &m, &error),
+                         0);
         assert_memory_equal(x, y, 8);
         assert_int_equal(m, n);
         motley__safetensors_close(file);
@@ -221,9 +227,11 @@ static void test_lying_headers(void **state)
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,0]}}", "2^63"},
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[4611686018427387906],\"data_offsets\":[0,8]}}", "the header lies"},
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-         "\"y\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", "tensors x and y overlap"},
+         "\"y\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
+         "tensors x and y overlap"},
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-         "\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}", "not JSON (duplicate"},
+         "\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
+         "not JSON (duplicate"},
     };
     const char data[16] = "";
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
@@ -284,8 +292,9 @@ static void test_cut_while_open(void **state)
 static void test_random_damage(void **state)
 {
     const struct folder *folder = *state;
-    const char *good = "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
-                       "\"b\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[16,32]}}";
+    const char *good =
+        "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
+        "\"b\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[16,32]}}";
     const char data[32] = "", letters[] = "0123456789-{}[],:\"\\eE.\x80\x01 ";
     const uint64_t seed = 20240607;
     int opened = 0;
@@ -320,8 +329,10 @@ static void test_require_says_what_is_wrong(void **state)
     const struct motley__tensor_info *info;
     const int64_t shape[2] = {-1, 3};
     struct motley_error error = {0};
-    write_header(folder, "{\"x\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,16]},"
-                         "\"i\":{\"dtype\":\"I32\",\"shape\":[0,3],\"data_offsets\":[16,16]}}", "0123456789abcdef", 16);
+    write_header(folder,
+                 "{\"x\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,16]},"
+                 "\"i\":{\"dtype\":\"I32\",\"shape\":[0,3],\"data_offsets\":[16,16]}}",
+                 "0123456789abcdef", 16);
     assert_int_equal(motley__safetensors_open(folder->file, &file, &error), 0);
     assert_int_equal(motley__safetensors_require(file, "w", 1, 2, shape, &info, &error), MOTLEY_E_FORMAT);
     assert_non_null(strstr(error.text, "t.safetensors: tensor w is missing"));

@@ -60,7 +60,8 @@ static void two_platforms_one_device(void **state)
     assert_string_equal(list[1].locality, "0000:18:00.0");
 }
 
-/* Without places the k-th of a name is the k-th of that name elsewhere; equal names on one platform are many devices. */
+/* Without places the k-th of a name is the k-th of that name elsewhere; equal names on one platform are several
+ * devices. */
 static void places_unknown(void **state)
 {
     (void)state;

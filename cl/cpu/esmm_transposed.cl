@@ -14,21 +14,24 @@
 #include "cpu/tile.h"
 #include "cpu/rows.h"
 
-#define TURN_LOAD(i) square[i] = LOAD(0, panel + (size_t)min(i0 + side * LANES + i, I - 1) * PANEL);
-#define TURN_STORE(i) block[2 * (o + i) + side] = square[i];
+#define TURN_LOAD(i) square[i] = LOAD(half_panel, panel + (size_t)min(first + i, I - 1) * PANEL);
+#define TURN_STORE(i) block[2 * (o + half_panel * LANES + i) + side] = square[i];
 
-/* block[o - from][i - i0] = W[o,i] for outputs from .. from+depth-1, rounded up to LANES, and PANEL inputs
- * from i0 on; inputs beyond I repeat the last one, what is computed from them is not stored. */
+/* block[o - from][i - i0] = W[o,i] for outputs from .. from+depth-1, rounded up to whole panels, and PANEL inputs
+ * from i0 on; inputs beyond I repeat the last one, what is computed from them is not stored.  Both halves of a panel
+ * come one after the other because they share pages and, for the prefetcher, neighbouring lines. */
 static inline void turn(__global const float *w, int I, int from, int depth, int i0, VECTOR *block)
 {
-    for (int o = 0; o < depth; o += LANES) {
-        __global const float *panel = w + (size_t)((from + o) / PANEL) * I * PANEL + (from + o) % PANEL;
-        for (int side = 0; side < 2; side++) {
-            VECTOR square[LANES];
-            EACH_LANE(TURN_LOAD)
-            vector_transpose(square);
-            EACH_LANE(TURN_STORE)
-        }
+    for (int o = 0; o < depth; o += PANEL) {
+        __global const float *panel = w + (size_t)((from + o) / PANEL) * I * PANEL;
+        for (int side = 0; side < 2; side++)
+            for (int half_panel = 0; half_panel < 2; half_panel++) {
+                int first = i0 + side * LANES;
+                VECTOR square[LANES];
+                EACH_LANE(TURN_LOAD)
+                vector_transpose(square);
+                EACH_LANE(TURN_STORE)
+            }
     }
 }
 

@@ -15,22 +15,24 @@
 #include "ragged.h"
 #include "cpu/tile.h"
 
-/* Columns from .. from+columns-1 of rows first .. first+depth-1 in chunks [chunk][k][columns of the chunk]. */
+/* Columns from .. from+columns-1 of rows first .. first+depth-1 in chunks [chunk][k][columns of the chunk].  Columns
+ * that only fill up the last chunk repeat the row's last one.  Where the row is long enough a whole vector is copied; what
+ * that writes beyond the chunk's height is overwritten by the next k or chunk, or lies in the slack of LANES. */
 static inline void pack_inputs(int first, int depth, __global const int *index, __global const float *own,
                                __global const float *received, int own_rows, int width, int from, int columns,
                                float *packed)
 {
-    for (int k = 0; k < depth; k++) {
-        __global const float *row = ragged_row(first + k, index, own, received, own_rows, width) + from;
-        for (int c = 0; c < columns; c += ROWS) {
-            int height = tile_height(columns - c);
-            float *to = packed + c * depth + k * height;
-            if (columns - c >= ROWS)
-                for (int i = 0; i < ROWS; i++)
-                    to[i] = row[c + i];
+    int whole = LANES >= ROWS ? LANES : INT_MAX;
+    for (int c = 0; c < columns; c += ROWS) {
+        int height = tile_height(columns - c), left = width - from - c;
+        float *to = packed + c * depth;
+        for (int k = 0; k < depth; k++, to += height) {
+            __global const float *row = ragged_row(first + k, index, own, received, own_rows, width) + from + c;
+            if (left >= whole)
+                *(ANYWHERE *)to = LOAD(0, row);
             else
                 for (int i = 0; i < height; i++)
-                    to[i] = row[min(c + i, columns - 1)];
+                    to[i] = row[min(i, left - 1)];
         }
     }
 }
@@ -51,7 +53,7 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
                     __global const int *index_b, __global const float *own_b, __global const float *received_b,
                     __global float *dw)
 {
-    float packed[BLOCK_ROWS * DEPTH];
+    float packed[BLOCK_ROWS * DEPTH + LANES];
     VECTOR block[2 * DEPTH], sums[2 * MAX_PANELS * BLOCK_ROWS];
     int blocks = (args.I + BLOCK_ROWS - 1) / BLOCK_ROWS, panels = (args.O + PANEL - 1) / PANEL;
     int expert = get_group_id(0) / blocks, input = get_group_id(0) % blocks * BLOCK_ROWS;

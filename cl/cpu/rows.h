@@ -12,8 +12,8 @@
 #define ROWS_LOAD(i) square[i] = LOAD(0, row[i] + k);
 #define ROWS_STORE(i) *(ANYWHERE *)(chunk + (k + i) * height) = square[i];
 
-/* One chunk of `height` rows, first .. last and then the last one again.  A square of LANES columns is turned at a time;
- * what a store of LANES numbers writes beyond its `height` is overwritten by the next, or lies in the slack. */
+/* One chunk of `height` rows, first .. last and then the last one again.  A square of LANES columns is turned at a
+ * time; what a store of LANES numbers writes beyond its `height` is overwritten by the next, or lies in the slack. */
 static inline void rows_pack_chunk(int first, int last, int height, __global const int *index,
                                    __global const float *own, __global const float *received, int own_rows, int width,
                                    int from, int depth, float *chunk)

@@ -30,7 +30,7 @@ struct motley__option {
     enum motley__option_kind kind;
     void *target;
     double low, high;   /* numbers: accepted range, inclusive (0,0: any) */
-    const char *choices;
+    const char *choices;    /* of a choice; else what stands for the value in the help, NULL: by its kind */
     const char *help;   /* one line */
     int required;
 };
@@ -48,18 +48,20 @@ struct motley__command {
 };
 extern const struct motley__command motley__commands[];  /* ends with a NULL name */
 
-/* Read global and own options: "--name value" or "--name=value", the last one counts.  *help is set to 1 when --help was
- * among them; the rest is then not read.  options ends with a NULL name.  Prints nothing, local.
+/* Read global and own options: "--name value" or "--name=value", the last one counts.  *help is set to 1 when --help
+ * was among them; the rest is then not read.  options ends with a NULL name.  Prints nothing, local.
  * Errors: MOTLEY_E_INVALID with the mend. */
 int motley__options_read(int argc, char **argv, const char *command, const struct motley__option *options,
                          struct motley__globals *globals, int *help, struct motley_error *error);
 
 /* What --help prints. */
-void motley__options_usage(FILE *stream, const char *command, const char *synopsis, const struct motley__option *options);
+void motley__options_usage(FILE *stream, const char *command, const char *synopsis,
+                           const struct motley__option *options);
 
 /* Parse global and own options; prints usage on --help (returns 1: leave with status 0), a one-line message with the
- * mend on error (returns 2: leave with status 2), else 0.  options ends with a NULL name.  When MPI is initialised it is collective:
- * the answer is the same on all ranks and one of them prints. */
+ * mend on error (returns 2: leave with status 2), else 0.  options ends with a NULL name.  When MPI is initialised it
+ * is collective: the answer is the same on all ranks and one of them prints.  A command parses before it calls MPI:
+ * for --help there may be none. */
 int motley__options_parse(int argc, char **argv, const char *command, const char *synopsis,
                           const struct motley__option *options, struct motley__globals *globals);
 

@@ -28,17 +28,17 @@ static void check_shared_memory(struct motley__findings *findings)
 void motley__doctor_machine(struct motley__findings *findings)
 {
     struct motley__node node;
-    struct motley__cpus cpus;
+    struct motley__cpus cpus, wider;
     struct motley_error error = {0};
     int given = 0;
-    if (motley__node_create(NULL, 0, &node, &error) || motley__cpus_given(&cpus, &error)) {
+    if (motley__node_create(NULL, 0, &node, &error) || motley__cpus_given(&cpus, &wider, &error)) {
         motley__find(findings, MOTLEY__BROKEN, "machine", "check that /sys is mounted", "%s", error.text);
         return;
     }
     for (int i = 0; i < node.cores; i++) {
         int has = 0;
         for (int k = 0; k < node.core[i].count; k++)
-            has |= motley__cpus_has(&cpus, node.core[i].cpus[k]);
+            has |= motley__cpus_has(&wider, node.core[i].cpus[k]);
         given += has;
     }
     motley__find(findings, given < node.cores ? MOTLEY__ADVICE : MOTLEY__FINE, "cores",

@@ -27,74 +27,91 @@ enum { DTYPE_F32 };
 enum { EXCHANGE_AUTO, EXCHANGE_LINEAR };
 enum { DEDUP_OFF };
 
-static int refuse(const char *option, const char *accepted, struct motley_error *error)
+/* A value of the option other than those that mean what is done now. */
+static int refuse(const char *option, const char *found, const char *accepted, struct motley_error *error)
 {
-    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%s: this version has not that; %s", option, accepted);
+    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%s: this version has not %s; give %s", option, found, accepted);
+}
+
+/* An option of which every value asks for something else. */
+static int refuse_option(const char *option, struct motley_error *error)
+{
+    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%s: this version has not that; leave it out", option);
+}
+
+static int is_one_of(const char *value, const char *first, const char *second)
+{
+    return strcmp(value, first) == 0 || strcmp(value, second) == 0;
 }
 
 static int refuse_later(const struct later *later, struct motley_error *error)
 {
-    const char *leave = "leave it out";
-    if (later->gate != GATE_SOFTMAX && later->gate != GATE_FORCED)
-        return refuse("--gate sigmoid and cosine", "choose softmax or forced", error);
-    if (strcmp(later->mode, "auto") != 0 && strcmp(later->mode, "expert") != 0)
-        return refuse("--mode other than expert", "choose auto or expert", error);
-    if (strcmp(later->pipeline, "auto") != 0 && strcmp(later->pipeline, "1") != 0)
-        return refuse("--pipeline other than 1", "choose auto or 1", error);
+    if (later->gate == GATE_SIGMOID || later->gate == GATE_COSINE)
+        return refuse("--gate", later->gate == GATE_SIGMOID ? "sigmoid" : "cosine", "softmax or forced", error);
+    if (!is_one_of(later->mode, "auto", "expert"))
+        return refuse("--mode", later->mode, "auto or expert", error);
+    if (!is_one_of(later->pipeline, "auto", "1"))
+        return refuse("--pipeline", later->pipeline, "auto or 1", error);
     if (later->dtype != DTYPE_F32)
-        return refuse("--dtype other than f32", "choose f32", error);
+        return refuse("--dtype", "bf16 and f16", "f32", error);
     if (later->exchange > EXCHANGE_LINEAR)
-        return refuse("--exchange hierarchical", "choose auto or linear", error);
+        return refuse("--exchange", "hierarchical", "auto or linear", error);
     if (later->dedup != DEDUP_OFF)
-        return refuse("--dedup on", "choose off", error);
+        return refuse("--dedup", "on", "off", error);
     if (later->capacity > 0)
-        return refuse("--capacity", leave, error);
+        return refuse_option("--capacity", error);
     if (later->bpr)
-        return refuse("--bpr", leave, error);
+        return refuse_option("--bpr", error);
     if (later->collaborators > 0)
-        return refuse("--collaborators", leave, error);
+        return refuse_option("--collaborators", error);
     if (later->coactivation)
-        return refuse("--coactivation", leave, error);
+        return refuse_option("--coactivation", error);
     if (later->record_coactivation)
-        return refuse("--record-coactivation", leave, error);
+        return refuse_option("--record-coactivation", error);
     if (later->expert_memory > 0)
-        return refuse("--expert-memory", leave, error);
+        return refuse_option("--expert-memory", error);
     return 0;
 }
 
 /* 0, or the outcome of motley__options_parse. */
-static int parse(int argc, char **argv, struct motley__globals *globals, struct motley__layer_job *job, struct later *later)
+static int parse(int argc, char **argv, struct motley__globals *globals, struct motley__layer_job *job,
+                 struct later *later)
 {
     struct motley__layer_request *request = &job->request;
     int activation = -1, shares = MOTLEY_SHARES_MEASURED;
     const struct motley__option options[] = {
-        {"--input", MOTLEY__TEXT, &job->input_path, 0, 0, NULL, "safetensors with x, gate, w1, w2 [w3 b1 b2 dy forced tokens_per_rank]", 1},
-        {"--output", MOTLEY__TEXT, &job->output_path, 0, 0, NULL, "safetensors to write: y, indices, weights [dx dgate dw1 ...]", 1},
-        {"--top-k", MOTLEY__INTEGER, &request->top_k, 1, INT_MAX, NULL, "experts per token (default 2, or the width of forced)", 0},
-        {"--activation", MOTLEY__CHOICE, &activation, 0, 0, "relu|gelu|silu|swiglu", "default: swiglu when the input has w3, else relu", 0},
-        {"--gate", MOTLEY__CHOICE, &later->gate, 0, 0, "softmax|sigmoid|cosine|forced", "how experts are chosen (softmax)", 0},
+        {"--input", MOTLEY__TEXT, &job->input_path, 0, 0, "IN.safetensors",
+         "x, gate, w1, w2 [w3 b1 b2 dy forced tokens_per_rank]", 1},
+        {"--output", MOTLEY__TEXT, &job->output_path, 0, 0, "OUT.safetensors",
+         "y, indices, weights [dx dgate dw1 dw2 dw3 db1 db2]", 1},
+        {"--top-k", MOTLEY__INTEGER, &request->top_k, 1, INT_MAX, NULL,
+         "experts per token (default 2, or the width of forced)", 0},
+        {"--activation", MOTLEY__CHOICE, &activation, 0, 0, "relu|gelu|silu|swiglu",
+         "default: swiglu when the input has w3, else relu", 0},
+        {"--gate", MOTLEY__CHOICE, &later->gate, 0, 0, "softmax|sigmoid|cosine|forced",
+         "how experts are chosen (softmax)", 0},
         {"--normalize", MOTLEY__FLAG, &request->normalize, 0, 0, NULL, "divide a token's weights by their sum", 0},
         {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "gradients of sum(y*dy) too", 0},
         {"--shares", MOTLEY__CHOICE, &shares, 0, 0, "measured|even", "how experts are shared out (measured)", 0},
         {"--repeat", MOTLEY__INTEGER, &request->repeat, 1, 1000000, NULL, "timed steps after one to warm up (1)", 0},
-        {"--stats", MOTLEY__TEXT, &job->stats_path, 0, 0, NULL, "write what every rank did, as JSON", 0},
+        {"--stats", MOTLEY__TEXT, &job->stats_path, 0, 0, "FILE.json", "write what every rank did, as JSON", 0},
         {"--dtype", MOTLEY__CHOICE, &later->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
-        {"--mode", MOTLEY__TEXT, &later->mode, 0, 0, NULL, "auto or expert", 0},
+        {"--mode", MOTLEY__TEXT, &later->mode, 0, 0, "auto|expert", "where tokens and weights meet (auto)", 0},
         {"--exchange", MOTLEY__CHOICE, &later->exchange, 0, 0, "auto|linear|hierarchical", "how rows travel (auto)", 0},
         {"--dedup", MOTLEY__CHOICE, &later->dedup, 0, 0, "off|on", "a row goes once to a rank (off)", 0},
-        {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, NULL, "auto or 1 chunk", 0},
+        {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, "auto|1", "chunks in flight (auto)", 0},
         {"--capacity", MOTLEY__NUMBER, &later->capacity, 1e-9, 1e9, NULL, "not in this version", 0},
         {"--bpr", MOTLEY__FLAG, &later->bpr, 0, 0, NULL, "not in this version", 0},
         {"--collaborators", MOTLEY__INTEGER, &later->collaborators, 1, INT_MAX, NULL, "not in this version", 0},
-        {"--coactivation", MOTLEY__TEXT, &later->coactivation, 0, 0, NULL, "not in this version", 0},
-        {"--record-coactivation", MOTLEY__TEXT, &later->record_coactivation, 0, 0, NULL, "not in this version", 0},
+        {"--coactivation", MOTLEY__TEXT, &later->coactivation, 0, 0, "FILE", "not in this version", 0},
+        {"--record-coactivation", MOTLEY__TEXT, &later->record_coactivation, 0, 0, "FILE", "not in this version", 0},
         {"--expert-memory", MOTLEY__BYTES, &later->expert_memory, 0, 0, NULL, "not in this version", 0},
         {0},
     };
     request->repeat = 1;
     later->mode = later->pipeline = "auto";
-    int outcome = motley__options_parse(argc, argv, "layer", "--input IN.safetensors --output OUT.safetensors [OPTIONS]", options,
-                                        globals);
+    int outcome = motley__options_parse(argc, argv, "layer",
+                                        "--input IN.safetensors --output OUT.safetensors [OPTIONS]", options, globals);
     request->activation = activation;
     request->shares = (enum motley_shares)shares;
     request->gate = later->gate == GATE_FORCED ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
@@ -110,7 +127,9 @@ static int compare_requests(const struct motley__layer_job *job, struct motley_e
     int same = own->top_k == first.top_k && own->repeat == first.repeat && own->activation == first.activation &&
                own->gate == first.gate && own->normalize == first.normalize && own->backward == first.backward &&
                own->shares == first.shares;
-    int status = same ? 0 : motley__fail(error, MOTLEY_E_MISMATCH, "expected the options of rank 0, found others; give every rank the same");
+    int status = same ? 0
+                      : motley__fail(error, MOTLEY_E_MISMATCH,
+                                     "expected the options of rank 0, found others; give every rank the same");
     return motley__agree(MPI_COMM_WORLD, status, error);
 }
 

@@ -43,8 +43,8 @@ static int check_size(const struct motley__layer_job *job, const char *tensor, c
 {
     if (value >= 1 && value <= INT_MAX)
         return 0;
-    return motley__fail(error, MOTLEY_E_FORMAT, "%s: tensor %s: expected %s from 1 to %d, found %" PRId64, job->input_path, tensor,
-                        size, INT_MAX, value);
+    return motley__fail(error, MOTLEY_E_FORMAT, "%s: tensor %s: expected %s from 1 to %d, found %" PRId64,
+                        job->input_path, tensor, size, INT_MAX, value);
 }
 
 /* x [T,D], gate [E,D], w1 [E,F,D], w2 [E,D,F]: what follows must agree with what came before. */
@@ -89,7 +89,8 @@ static int check_activation(struct motley__layer_job *job, struct motley_error *
     int swiglu = job->shape.activation == MOTLEY_SWIGLU, status = 0;
     if (swiglu && (has_b1 || has_b2))
         return motley__fail(error, MOTLEY_E_INVALID,
-                            "%s: tensor %s: expected no bias with --activation swiglu, found one; remove it, or choose relu, gelu or silu",
+                            "%s: tensor %s: expected no bias with --activation swiglu, found one; remove it, or choose "
+                            "relu, gelu or silu",
                             job->input_path, has_b1 ? "b1" : "b2");
     if (swiglu)
         status = motley__safetensors_require(file, "w3", 1, 3, (int64_t[]){E, F, D}, &info, error);
@@ -98,7 +99,8 @@ static int check_activation(struct motley__layer_job *job, struct motley_error *
     if (!status && has_b2)
         status = motley__safetensors_require(file, "b2", 1, 2, (int64_t[]){E, D}, &info, error);
     if (!swiglu && has_w3)
-        fprintf(stderr, "motley layer: %s: tensor w3 is not used: only --activation swiglu has a third matrix\n", job->input_path);
+        fprintf(stderr, "motley layer: %s: tensor w3 is not used: only --activation swiglu has a third matrix\n",
+                job->input_path);
     job->shape.bias = has_b1 || has_b2;
     job->present[MOTLEY_GATE] = job->present[MOTLEY_W1] = job->present[MOTLEY_W2] = 1;
     job->present[MOTLEY_W3] = swiglu;
@@ -113,7 +115,8 @@ static int check_top_k(struct motley__layer_job *job, struct motley_error *error
     const struct motley__tensor_info *forced;
     int64_t K = job->request.top_k;
     if (job->request.gate == MOTLEY_GATE_FORCED) {
-        int status = motley__safetensors_require(job->input, "forced", 0, 2, (int64_t[]){job->T, K > 0 ? K : -1}, &forced, error);
+        int status = motley__safetensors_require(job->input, "forced", 0, 2, (int64_t[]){job->T, K > 0 ? K : -1},
+                                                 &forced, error);
         if (!status)
             status = check_size(job, "forced", "a number of experts per token K", forced->shape[1], error);
         if (status)
@@ -123,10 +126,11 @@ static int check_top_k(struct motley__layer_job *job, struct motley_error *error
     if (K == 0)
         K = 2;
     if (K > job->shape.E)
-        return motley__fail(error, MOTLEY_E_INVALID,
-                            "--top-k: expected at most the number of experts, %d (rows of tensor gate in %s), found %" PRId64
-                            "; give a smaller --top-k",
-                            job->shape.E, job->input_path, K);
+        return motley__fail(
+            error, MOTLEY_E_INVALID,
+            "--top-k: expected at most the number of experts, %d (rows of tensor gate in %s), found %" PRId64
+            "; give a smaller --top-k",
+            job->shape.E, job->input_path, K);
     job->shape.K = (int)K;
     job->shape.gate = job->request.gate;
     job->shape.normalize = job->request.normalize;
@@ -173,16 +177,17 @@ static int split_tokens(struct motley__layer_job *job, struct motley_error *erro
         status = read_tokens_per_rank(job, tokens, error);
     for (int r = 0; r < job->R && !status; r++)
         if (tokens[r] > INT_MAX / job->shape.K)
-            status = motley__fail(error, MOTLEY_E_INVALID, "rank %d: expected at most %d tokens, found %" PRId64 "; run on more ranks",
-                                  r, INT_MAX / job->shape.K, tokens[r]);
+            status = motley__fail(error, MOTLEY_E_INVALID,
+                                  "rank %d: expected at most %d tokens, found %" PRId64 "; run on more ranks", r,
+                                  INT_MAX / job->shape.K, tokens[r]);
     for (int r = 0; r < job->R; r++)
         job->first[r + 1] += job->first[r];
     return status;
 }
 
 /* "w1[3,0,7]" for the element at `place`. */
-static int fail_element(const struct motley__layer_job *job, const struct motley__tensor_info *info, int64_t place, float value,
-                        struct motley_error *error)
+static int fail_element(const struct motley__layer_job *job, const struct motley__tensor_info *info, int64_t place,
+                        float value, struct motley_error *error)
 {
     char where[160] = "";
     int64_t index[MOTLEY__TENSOR_DIMS];
@@ -192,8 +197,9 @@ static int fail_element(const struct motley__layer_job *job, const struct motley
     }
     for (int d = 0, used = 0; d < info->dims; d++)
         used += snprintf(where + used, sizeof where - (size_t)used, "%s%" PRId64, d > 0 ? "," : "", index[d]);
-    return motley__fail(error, MOTLEY_E_NONFINITE, "%s: tensor %s: expected finite numbers, found %s at [%s]; mend the tensor",
-                        job->input_path, info->name, isnan(value) ? "NaN" : "infinity", where);
+    return motley__fail(error, MOTLEY_E_NONFINITE,
+                        "%s: tensor %s: expected finite numbers, found %s at [%s]; mend the tensor", job->input_path,
+                        info->name, isnan(value) ? "NaN" : "infinity", where);
 }
 
 static int check_finite(const struct motley__layer_job *job, const char *name, float *piece, struct motley_error *error)
@@ -224,8 +230,8 @@ static int check_forced(const struct motley__layer_job *job, struct motley_error
         for (int64_t i = 0; i < count; i++)
             if (piece[i] < 0 || piece[i] >= job->shape.E)
                 return motley__fail(error, MOTLEY_E_INVALID,
-                                    "%s: tensor forced: expected experts from 0 to %d, found %" PRId64 " at [%" PRId64 ",%" PRId64
-                                    "]; correct it",
+                                    "%s: tensor forced: expected experts from 0 to %d, found %" PRId64 " at [%" PRId64
+                                    ",%" PRId64 "]; correct it",
                                     job->input_path, job->shape.E - 1, piece[i], (first + i) / job->shape.K,
                                     (first + i) % job->shape.K);
     }
@@ -262,10 +268,11 @@ int motley__layer_input_check(struct motley__layer_job *job, struct motley_error
     if (!status)
         status = check_top_k(job, error);
     if (!status && job->R > job->shape.E)
-        status = motley__fail(error, MOTLEY_E_UNSUPPORTED,
-                              "expected at most one rank for each of the %d experts (rows of tensor gate in %s), found %d ranks; "
-                              "run mpirun -n %d",
-                              job->shape.E, job->input_path, job->R, job->shape.E);
+        status = motley__fail(
+            error, MOTLEY_E_UNSUPPORTED,
+            "expected at most one rank for each of the %d experts (rows of tensor gate in %s), found %d ranks; "
+            "run mpirun -n %d",
+            job->shape.E, job->input_path, job->R, job->shape.E);
     if (!status)
         status = split_tokens(job, error);
     if (!status)

@@ -26,9 +26,9 @@ enum { MOTLEY__WEIGHTS = MOTLEY_B2 + 1 };
 
 /* What the command line asks for; it must be the same on every rank. */
 struct motley__layer_request {
-    int64_t top_k;              /* 0: not given */
+    int64_t top_k; /* 0: not given */
     int64_t repeat;
-    int activation;             /* enum motley_activation, or -1: by the input */
+    int activation; /* enum motley_activation, or -1: by the input */
     enum motley_gate gate;
     int normalize, backward;
     enum motley_shares shares;
@@ -40,25 +40,25 @@ struct motley__layer_seconds {
 };
 
 struct motley__layer_job {
-    const char *input_path, *output_path, *stats_path;   /* borrowed; stats_path may be NULL */
+    const char *input_path, *output_path, *stats_path; /* borrowed; stats_path may be NULL */
     struct motley__layer_request request;
     int rank, R;
-    FILE *progress;                    /* where rank 0 shows progress, or NULL */
+    FILE *progress; /* where rank 0 shows progress, or NULL */
 
     /* Found in the input by rank 0, then known to all. */
     struct motley_layer_shape shape;
-    int present[MOTLEY__WEIGHTS];      /* by enum motley_weight: which tensors the input has */
-    int64_t T;                         /* tokens of all ranks */
-    int64_t *first;                    /* [R+1] rank r has tokens first[r] .. first[r+1]-1; owned */
+    int present[MOTLEY__WEIGHTS]; /* by enum motley_weight: which tensors the input has */
+    int64_t T;                    /* tokens of all ranks */
+    int64_t *first;               /* [R+1] rank r has tokens first[r] .. first[r+1]-1; owned */
 
     /* Owned, made in this order. */
     struct motley__safetensors *input; /* rank 0, else NULL */
     motley_context *context;
     motley_plan *plan;
-    int *owner;                        /* [E] rank of each expert */
-    motley_tensor *x, *y, *dy, *dx;    /* [T of this rank, D]; dy and dx with --backward */
-    int32_t *forced;                   /* [T of this rank, K] or NULL */
-    motley_layer *layer;               /* behind the tensors, so that its formula knows of them */
+    int *owner;                     /* [E] rank of each expert */
+    motley_tensor *x, *y, *dy, *dx; /* [T of this rank, D]; dy and dx with --backward */
+    int32_t *forced;                /* [T of this rank, K] or NULL */
+    motley_layer *layer;            /* behind the tensors, so that its formula knows of them */
     struct motley__layer_seconds seconds;
 };
 

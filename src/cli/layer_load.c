@@ -28,16 +28,16 @@ static void *allocate(int64_t count, size_t size, int *status, struct motley_err
     return memory;
 }
 
-static int read_floats(const struct motley__layer_job *job, const char *name, int64_t first, int64_t count, float *values,
-                       struct motley_error *error)
+static int read_floats(const struct motley__layer_job *job, const char *name, int64_t first, int64_t count,
+                       float *values, struct motley_error *error)
 {
     const struct motley__tensor_info *info = motley__safetensors_find(job->input, name);
     return motley__safetensors_read(job->input, info, first, count, values, error);
 }
 
 /* One weight of all experts through `matrix`, with room for one expert. */
-static int load_experts(struct motley__layer_job *job, enum motley_weight which, float *matrix, struct motley__progress *progress,
-                        int *done, struct motley_error *error)
+static int load_experts(struct motley__layer_job *job, enum motley_weight which, float *matrix,
+                        struct motley__progress *progress, int *done, struct motley_error *error)
 {
     int rows, columns, status = 0;
     motley__weight_size(&job->shape, which, &rows, &columns);

@@ -1,4 +1,4 @@
-/* From the ranks of `motley layer` to its output, tensor by tensor, so that rank 0 never holds more than the largest part.
+/* From the ranks of `motley layer` to its output, part by part: rank 0 never holds more than the largest.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -12,11 +12,11 @@ enum { TAG = 2 };
 
 struct output {
     struct motley__layer_job *job;
-    struct motley__safetensors_writer *writer;  /* rank 0; NULL once something failed there */
-    float *numbers;                             /* room for the largest part */
-    double *sums;                               /* rank 0, [E,D]: the gate's gradient */
-    int32_t *indices;                           /* room for the routing of one rank */
-    int status;                                 /* the first failure of this rank */
+    struct motley__safetensors_writer *writer; /* rank 0; NULL once something failed there */
+    float *numbers;                            /* room for the largest part */
+    double *sums;                              /* rank 0, [E,D]: the gate's gradient */
+    int32_t *indices;                          /* room for the routing of one rank */
+    int status;                                /* the first failure of this rank */
     struct motley_error *error;
 };
 
@@ -160,8 +160,8 @@ static void allocate(struct output *output)
     output->indices = malloc((size_t)(longest * shape->K) * sizeof *output->indices);
     output->sums = calloc(job->request.backward ? (size_t)gate : 1, sizeof *output->sums);
     if (!output->numbers || !output->indices || !output->sums)
-        output->status = motley__fail(output->error, MOTLEY_E_MEMORY, "out of host memory for %lld numbers of the output",
-                                      (long long)numbers);
+        output->status = motley__fail(output->error, MOTLEY_E_MEMORY,
+                                      "out of host memory for %lld numbers of the output", (long long)numbers);
 }
 
 static void gather_all(struct output *output)
@@ -184,7 +184,8 @@ int motley__layer_output_write(struct motley__layer_job *job, struct motley_erro
     struct motley__tensor_info infos[4 + MOTLEY__WEIGHTS];
     allocate(&output);
     if (!output.status && job->rank == 0)
-        output.status = motley__safetensors_create(job->output_path, infos, list_tensors(job, infos), &output.writer, error);
+        output.status = motley__safetensors_create(job->output_path, infos, list_tensors(job, infos), &output.writer,
+                                                   error);
     int status = motley__agree(MPI_COMM_WORLD, output.status, error);
     if (!status) {
         gather_all(&output);

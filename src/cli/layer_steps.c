@@ -34,7 +34,8 @@ static struct motley_layer_times medians(const struct motley_layer_times *times,
 int motley__layer_run_steps(struct motley__layer_job *job, struct motley_error *error)
 {
     int repeat = (int)job->request.repeat, status = 0;
-    struct motley_layer_times *forward = calloc((size_t)repeat, sizeof *forward), *backward = calloc((size_t)repeat, sizeof *backward);
+    struct motley_layer_times *forward = calloc((size_t)repeat, sizeof *forward),
+                              *backward = calloc((size_t)repeat, sizeof *backward);
     double *scratch = calloc((size_t)repeat, sizeof *scratch);
     if (!forward || !backward || !scratch)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the times of %d steps", repeat);

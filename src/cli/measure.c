@@ -134,7 +134,7 @@ static int print(const motley_context *context, int json, const struct motley__t
         return status;
     if (json) {
         json_t *root = json_pack("{s:s, s:O}", "profile", path, "curves", list);
-        text = json_dumps(root, JSON_INDENT(1));
+        text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
         json_decref(root);
         printf("%s\n", text ? text : "{}");
         free(text);

@@ -23,7 +23,8 @@ const struct motley__command motley__commands[] = {
 
 static void usage(FILE *stream)
 {
-    fprintf(stream, "usage: motley COMMAND [OPTIONS]        alone, or on many ranks: mpirun -n 4 motley COMMAND ...\n\n");
+    fprintf(stream,
+            "usage: motley COMMAND [OPTIONS]        alone, or on many ranks: mpirun -n 4 motley COMMAND ...\n\n");
     for (const struct motley__command *command = motley__commands; command->name; command++)
         fprintf(stream, "  %-10s %s\n", command->name, command->summary);
     fprintf(stream, "\n'motley COMMAND --help' lists its options.  'motley --version' says %s.\n", motley_version());

@@ -25,13 +25,16 @@ static void common_options(struct common *common, struct motley__globals *global
 {
     struct motley_context_options *context = &globals->context;
     const struct motley__option options[] = {
-        {"--devices", MOTLEY__TEXT, &context->devices, 0, 0, NULL, "drive only these: gpu, cpu, or a comma list of name parts", 0},
+        {"--devices", MOTLEY__TEXT, &context->devices, 0, 0, "LIST",
+         "drive only these: gpu, cpu, or a comma list of name parts", 0},
         {"--share-gpus", MOTLEY__FLAG, &context->share_gpus, 0, 0, NULL, "several ranks may drive one GPU", 0},
-        {"--threads", MOTLEY__INTEGER, &common->threads, 1, 65536, NULL, "compute threads of a rank that drives the CPU", 0},
-        {"--memory-limit", MOTLEY__BYTES, &context->memory_limit, 0, 0, NULL, "device memory each rank may use, as 512M or 2G", 0},
-        {"--profile", MOTLEY__TEXT, &context->profile, 0, 0, NULL, "the file that keeps measurements", 0},
-        {"--trace", MOTLEY__TEXT, &context->trace, 0, 0, NULL, "write a Chrome/Perfetto trace to this file", 0},
-        {"--time-limit", MOTLEY__NUMBER, &context->time_limit_seconds, 1e-3, 1e9, NULL,
+        {"--threads", MOTLEY__INTEGER, &common->threads, 1, 65536, "n", "compute threads of a rank that drives the CPU",
+         0},
+        {"--memory-limit", MOTLEY__BYTES, &context->memory_limit, 0, 0, NULL,
+         "device memory each rank may use, as 512M or 2G", 0},
+        {"--profile", MOTLEY__TEXT, &context->profile, 0, 0, "FILE", "the file that keeps measurements", 0},
+        {"--trace", MOTLEY__TEXT, &context->trace, 0, 0, "FILE", "write a Chrome/Perfetto trace to this file", 0},
+        {"--time-limit", MOTLEY__NUMBER, &context->time_limit_seconds, 1e-3, 1e9, "s",
          "seconds a peer may stay silent (default 600)", 0},
         {"--json", MOTLEY__FLAG, &globals->json, 0, 0, NULL, "results as JSON on standard output", 0},
         {"--quiet", MOTLEY__FLAG, &globals->quiet, 0, 0, NULL, "no progress and no notes", 0},
@@ -77,7 +80,8 @@ static int read_integer(const struct motley__option *option, const char *text, s
     long long value = strtoll(text, &end, 10);
     if (end == text || *end || errno || !within(option, (double)value)) {
         range_text(option, range, sizeof range);
-        return motley__fail(error, MOTLEY_E_INVALID, "%s: expected a whole number%s, found '%s'", option->name, range, text);
+        return motley__fail(error, MOTLEY_E_INVALID, "%s: expected a whole number%s, found '%s'", option->name, range,
+                            text);
     }
     *(int64_t *)option->target = value;
     return 0;
@@ -107,8 +111,8 @@ static int read_size(const struct motley__option *option, const char *text, stru
         end++;
     }
     if (end == text || *end || !(value >= 1) || value >= 0x1p63)
-        return motley__fail(error, MOTLEY_E_INVALID, "%s: expected a number of bytes such as 512M or 2G, found '%s'", option->name,
-                            text);
+        return motley__fail(error, MOTLEY_E_INVALID, "%s: expected a number of bytes such as 512M or 2G, found '%s'",
+                            option->name, text);
     *(uint64_t *)option->target = (uint64_t)value;
     return 0;
 }
@@ -125,7 +129,8 @@ static int read_choice(const struct motley__option *option, const char *text, st
         }
         choice = choice[choice_length] ? choice + choice_length + 1 : NULL;
     }
-    return motley__fail(error, MOTLEY_E_INVALID, "%s: expected one of %s, found '%s'", option->name, option->choices, text);
+    return motley__fail(error, MOTLEY_E_INVALID, "%s: expected one of %s, found '%s'", option->name, option->choices,
+                        text);
 }
 
 static int read_value(const struct motley__option *option, const char *text, struct motley_error *error)
@@ -146,7 +151,8 @@ static int read_value(const struct motley__option *option, const char *text, str
 }
 
 /* Take the words that follow argv[at], which names `option`; *used of them. */
-static int read_words(const struct motley__option *option, int argc, char **argv, int at, int *used, struct motley_error *error)
+static int read_words(const struct motley__option *option, int argc, char **argv, int at, int *used,
+                      struct motley_error *error)
 {
     const char *equals = strchr(argv[at], '=');
     *used = 0;
@@ -161,7 +167,8 @@ static int read_words(const struct motley__option *option, int argc, char **argv
         while (!equals && at + 1 + *used < argc && strncmp(argv[at + 1 + *used], "--", 2) != 0)
             ++*used;
         if (*used == 0)
-            return motley__fail(error, MOTLEY_E_INVALID, "%s: expected one or more paths behind it, as separate words", option->name);
+            return motley__fail(error, MOTLEY_E_INVALID, "%s: expected one or more paths behind it, as separate words",
+                                option->name);
         *paths = (struct motley__paths){(const char **)&argv[at + 1], *used};
         return 0;
     }
@@ -170,7 +177,8 @@ static int read_words(const struct motley__option *option, int argc, char **argv
     if (at + 1 >= argc)
         return motley__fail(error, MOTLEY_E_INVALID, "%s: expected a value behind it, found nothing", option->name);
     if (strncmp(argv[at + 1], "--", 2) == 0)
-        return motley__fail(error, MOTLEY_E_INVALID, "%s: expected a value behind it, found '%s' (if that is the value, write %s=%s)",
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "%s: expected a value behind it, found '%s' (if that is the value, write %s=%s)",
                             option->name, argv[at + 1], option->name, argv[at + 1]);
     *used = 1;
     return read_value(option, argv[at + 1], error);
@@ -181,7 +189,8 @@ static int check_required(const struct motley__option *options, const unsigned c
 {
     for (int i = 0; options[i].name; i++)
         if (options[i].required && !given[i])
-            return motley__fail(error, MOTLEY_E_INVALID, "%s is required; 'motley %s --help' shows how", options[i].name, command);
+            return motley__fail(error, MOTLEY_E_INVALID, "%s is required; 'motley %s --help' shows how",
+                                options[i].name, command);
     return 0;
 }
 
@@ -193,13 +202,14 @@ int motley__options_read(int argc, char **argv, const char *command, const struc
     common_options(&common, globals);
     *help = 0;
     for (int at = 0, used; at < argc; at += 1 + used) {
-        const struct motley__option *own = find(options, argv[at]), *option = own ? own : find(common.options, argv[at]);
+        const struct motley__option *own = find(options, argv[at]),
+                                    *option = own ? own : find(common.options, argv[at]);
         if (strncmp(argv[at], "--", 2) != 0)
-            return motley__fail(error, MOTLEY_E_INVALID, "unexpected word '%s'; 'motley %s --help' lists the options", argv[at],
-                                command);
+            return motley__fail(error, MOTLEY_E_INVALID, "unexpected word '%s'; 'motley %s --help' lists the options",
+                                argv[at], command);
         if (!option)
-            return motley__fail(error, MOTLEY_E_INVALID, "unknown option '%s'; 'motley %s --help' lists the options", argv[at],
-                                command);
+            return motley__fail(error, MOTLEY_E_INVALID, "unknown option '%s'; 'motley %s --help' lists the options",
+                                argv[at], command);
         if (!option->target) { /* --help alone has none */
             *help = 1;
             return 0;
@@ -222,7 +232,7 @@ static void print_option(FILE *stream, const struct motley__option *option)
 {
     static const char *const values[] = {"", " N", " X", " BYTES", " NAME", NULL, " PATH..."};
     char left[160];
-    if (option->kind == MOTLEY__CHOICE)
+    if (option->choices)
         snprintf(left, sizeof left, "%s %s", option->name, option->choices);
     else
         snprintf(left, sizeof left, "%s%s", option->name, values[option->kind]);
@@ -233,7 +243,8 @@ static void print_option(FILE *stream, const struct motley__option *option)
     fprintf(stream, "  %-24s  %s\n", left, option->help);
 }
 
-void motley__options_usage(FILE *stream, const char *command, const char *synopsis, const struct motley__option *options)
+void motley__options_usage(FILE *stream, const char *command, const char *synopsis,
+                           const struct motley__option *options)
 {
     struct motley__globals globals = {0};
     struct common common = {0};

@@ -109,6 +109,7 @@ struct display {
     struct motley__progress progress;
     struct motley_trainer_facts facts;
     struct motley_trainer_report last;
+    double tokens, seconds;                 /* of the steps since the last look at held-out text */
     char checkpoint[4096];                  /* the newest; "" before the first */
     double held_out_loss;                   /* the last one; NaN before the first */
 };
@@ -174,9 +175,9 @@ static void print_evaluation(struct display *display, const struct motley_traine
             "step %6" PRId64 "  train %.4f  held out %.4f nats = %.3f bits per byte (bigram %.3f, trigram %.3f)  "
             "%.0f tokens/s\n",
             report->step, report->loss, report->held_out_loss, bits(report->held_out_loss),
-            display->facts.bigram_bits, display->facts.trigram_bits,
-            (double)report->tokens / fmax(report->seconds, 1e-9));
+            display->facts.bigram_bits, display->facts.trigram_bits, display->tokens / display->seconds);
     fflush(display->stream);
+    display->tokens = display->seconds = 0;
 }
 
 static int watch(void *user, const struct motley_trainer_report *report)
@@ -188,9 +189,14 @@ static int watch(void *user, const struct motley_trainer_report *report)
     if (!isnan(report->held_out_loss))
         display->held_out_loss = report->held_out_loss;
     if (display->stream) {
+        const double tokens = (double)(display->facts.batch * display->facts.sequence);
+        display->tokens += tokens;
+        display->seconds += tokens / report->tokens_per_second;
         if (!isnan(report->held_out_loss))
             print_evaluation(display, report);
-        motley__progress_show(&display->progress, (double)(report->step - display->facts.step),
+        if (report->step == display->facts.step + 1) /* the first step also built kernels: it says nothing about the rest */
+            motley__progress_start(&display->progress, stderr, "training", (double)(report->steps - report->step));
+        motley__progress_show(&display->progress, (double)(report->step - display->facts.step - 1),
                               "step %" PRId64 "  loss %.3f  %.0f tokens/s", report->step, report->loss,
                               report->tokens_per_second);
     }
@@ -251,8 +257,6 @@ static int train(motley_context *context, const struct request *request, const s
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGUSR1, &action, NULL); /* mpirun passes this one on and leaves the time to save to us */
-    motley__progress_start(&display.progress, talks ? stderr : NULL, "training",
-                           (double)(display.facts.steps - display.facts.step));
     status = motley_trainer_run(trainer, watch, &display, error);
     if (!status)
         status = conclude(&display, context, globals->json, request->output, error);

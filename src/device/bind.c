@@ -26,7 +26,7 @@ struct seen {
 
 /* What every rank tells beside its devices. */
 struct told {
-    struct motley__cpus cpus;
+    struct motley__cpus cpus, wider;    /* motley__cpus_given */
     int devices, threads, share_gpus;
 };
 
@@ -168,6 +168,28 @@ static int share_node(struct table *t, struct motley_error *error)
     return status;
 }
 
+/* Cores of the node in a set of processors; marks them where `given` is not NULL. */
+static int count_cores(const struct motley__node *node, const struct motley__cpus *cpus, unsigned char *given)
+{
+    int count = 0;
+    for (int i = 0; i < node->cores; i++) {
+        int has = 0;
+        for (int k = 0; k < node->core[i].count; k++)
+            has |= motley__cpus_has(cpus, node->core[i].cpus[k]);
+        if (given)
+            given[i] = (unsigned char)has;
+        count += has;
+    }
+    return count;
+}
+
+/* The processors that a rank may be bound to: more than one core that nobody chose for it. */
+static const struct motley__cpus *given_to(const struct table *t, int rank)
+{
+    const struct told *told = &t->told[rank];
+    return count_cores(&t->node, &told->cpus, NULL) > 1 ? &told->cpus : &told->wider;
+}
+
 static int decide(struct table *t, struct motley_error *error)
 {
     size_t cores = (size_t)t->node.cores, ranks = (size_t)t->ranks;
@@ -178,9 +200,7 @@ static int decide(struct table *t, struct motley_error *error)
     if (!t->given || !t->masks || !t->claims || !t->bindings)
         return out_of_memory(error);
     for (size_t r = 0; r < ranks; r++) {
-        for (size_t i = 0; i < cores; i++)
-            for (int k = 0; k < t->node.core[i].count; k++)
-                t->given[r * cores + i] |= (unsigned char)motley__cpus_has(&t->told[r].cpus, t->node.core[i].cpus[k]);
+        count_cores(&t->node, given_to(t, (int)r), &t->given[r * cores]);
         t->claims[r] = (struct motley__claim){.accepts = &t->accepts[r * (size_t)t->total],
                                               .mask = &t->given[r * cores], .threads = t->told[r].threads,
                                               .share_gpus = t->told[r].share_gpus};
@@ -191,7 +211,7 @@ static int decide(struct table *t, struct motley_error *error)
 /* The mask on this process, the threads into the CPU runtime's environment. */
 static int apply(const struct table *t, struct motley_error *error)
 {
-    const struct motley__cpus *given = &t->told[t->rank].cpus;
+    const struct motley__cpus *given = given_to(t, t->rank);
     const unsigned char *mask = &t->masks[(size_t)t->rank * (size_t)t->node.cores];
     struct motley__cpus cpus = {{0}};
     int count = 0;
@@ -274,7 +294,7 @@ static int prepare(const struct table *t, const struct motley_context_options *o
 {
     told->threads = options ? options->threads : 0;
     told->share_gpus = options ? options->share_gpus : 0;
-    int status = motley__cpus_given(&told->cpus, error);
+    int status = motley__cpus_given(&told->cpus, &told->wider, error);
     if (!status && t->ranks == 1)
         status = prepare_alone(told, error);
     if (!status)

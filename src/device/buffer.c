@@ -86,9 +86,11 @@ void motley__buffer_destroy(struct motley__buffer *buffer)
     if (!buffer)
         return;
     if (buffer->mem) {
-        /* Kernels already enqueued may still use memory that is about to be freed. */
-        if (buffer->host && !buffer->parent)
+        /* What was enqueued before may still use memory that is about to be freed. */
+        if (buffer->host && !buffer->parent) {
             clFinish(buffer->device->compute);
+            clFinish(buffer->device->transfer);
+        }
         clReleaseMemObject(buffer->mem);
         if (!buffer->parent) {
             buffer->device->used_bytes -= buffer->bytes;

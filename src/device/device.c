@@ -137,6 +137,10 @@ int motley__device_open(const struct motley__found *found, const struct motley__
         motley__device_close(d);
         return status;
     }
+    if (found->is_cpu && binding->threads > 0 && binding->threads != d->compute_units)
+        motley__warn(&d->log, "%s runs %d threads where %d were meant: OpenCL was used before the rank was bound (a rank "
+                     "alone should set HWLOC_COMPONENTS=-opencl before MPI_Init)", found->name, d->compute_units,
+                     binding->threads);
     d->cache = cache_folder();
     *device = d;
     return 0;

@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "device/node.h"
 
 enum { WORD_BITS = 8 * sizeof(unsigned long) };
@@ -26,12 +28,30 @@ void motley__cpus_add(struct motley__cpus *cpus, int cpu)
         cpus->words[cpu / WORD_BITS] |= 1UL << (cpu % WORD_BITS);
 }
 
-/* Did Open MPI bind this rank although nobody said a word about mapping or binding?  Every such word on its command
- * line or in the environment becomes a variable of one of two prefixes. */
+/* Is the parent of this process Open MPI's launcher, not some script between? */
+static int launched_directly(void)
+{
+    char path[64], *name;
+    size_t bytes;
+    snprintf(path, sizeof path, "/proc/%ld/comm", (long)getppid());
+    if (motley__file_read(path, &name, &bytes, NULL))
+        return 0;
+    name[strcspn(name, "\n")] = 0;
+    static const char *const launchers[] = {"mpirun", "mpiexec", "orterun", "orted"};
+    int found = 0;
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++)
+        found |= !strcmp(name, launchers[i]);
+    free(name);
+    return found;
+}
+
+/* Did Open MPI bind this rank to a core although nobody said a word about mapping or binding?  It does so in jobs of
+ * one or two ranks.  Every such word on its command line or in the environment becomes a variable of one of two
+ * prefixes. */
 static int bound_by_default(void)
 {
-    const char *bound = getenv("OMPI_MCA_orte_bound_at_launch");
-    if (!bound || strcmp(bound, "1"))
+    const char *bound = getenv("OMPI_MCA_orte_bound_at_launch"), *size = getenv("OMPI_COMM_WORLD_SIZE");
+    if (!bound || strcmp(bound, "1") || !size || atoi(size) > 2 || !launched_directly())
         return 0;
     for (char **variable = environ; *variable; variable++)
         if (!strncmp(*variable, "OMPI_MCA_hwloc_base_", 20) || !strncmp(*variable, "OMPI_MCA_rmaps_", 15))
@@ -39,14 +59,15 @@ static int bound_by_default(void)
     return 1;
 }
 
-int motley__cpus_given(struct motley__cpus *cpus, struct motley_error *error)
+int motley__cpus_given(struct motley__cpus *cpus, struct motley__cpus *wider, struct motley_error *error)
 {
     memset(cpus, 0, sizeof *cpus);
-    if (bound_by_default() && sched_getaffinity(getppid(), sizeof *cpus, (cpu_set_t *)cpus) >= 0)
-        return 0;
+    memset(wider, 0, sizeof *wider);
     if (sched_getaffinity(0, sizeof *cpus, (cpu_set_t *)cpus) < 0)
         return motley__fail(error, MOTLEY_E_UNSUPPORTED, "this process's processors cannot be asked for: %s",
                             strerror(errno));
+    if (!bound_by_default() || sched_getaffinity(getppid(), sizeof *wider, (cpu_set_t *)wider) < 0)
+        *wider = *cpus;
     return 0;
 }
 

@@ -72,9 +72,9 @@ int motley__node_from_topology(hwloc_topology_t topology, const struct motley__f
                                struct motley__node *node, struct motley_error *error);
 void motley__node_destroy(struct motley__node *node);
 
-/* The processors this process was given.  A default of mpirun's that nobody asked for, one core per rank, does not
- * count: then those of mpirun itself. */
-int motley__cpus_given(struct motley__cpus *cpus, struct motley_error *error);
+/* The processors this process was given.  *wider: the same, but where mpirun bound a job of one or two ranks to a core
+ * each though nobody asked for it, those that mpirun itself was given. */
+int motley__cpus_given(struct motley__cpus *cpus, struct motley__cpus *wider, struct motley_error *error);
 int motley__cpus_has(const struct motley__cpus *cpus, int cpu);
 void motley__cpus_add(struct motley__cpus *cpus, int cpu);
 

@@ -95,8 +95,7 @@ int motley__linear_gradient(const struct motley__linear *linear, int T, const st
     assert(dw);
     /* CLBlast refuses an empty contraction; the ESTMM writes the zeros. */
     if (linear->path == MOTLEY__DENSE_CLBLAST && T == 0)
-        return accumulate ? 0 : motley__buffer_zero(dw->segment[0], 0,
-                                                    motley__linear_bytes(dw->device, linear->path, dw->O, dw->I), error);
+        return accumulate ? 0 : motley__buffer_zero(dw->segment[0], 0, sizeof(float) * dw->O * dw->I, error);
     if (linear->path == MOTLEY__DENSE_CLBLAST)
         return motley__gemm(dw->device,
                             &(struct motley__gemm){.M = dw->O, .N = dw->I, .K = T, .transpose_a = 1,
@@ -144,6 +143,7 @@ int motley__linear_choose(struct motley__device *device, int T, int O, int I, en
 {
     struct motley__linear *linear[2] = {NULL, NULL};
     struct motley__buffer *x = NULL, *y = NULL;
+    assert(T > 0);
     int paths = motley__gemm_available() ? 2 : 1;
     double best[2] = {0, 0};
     size_t x_bytes = sizeof(float) * T * I, y_bytes = sizeof(float) * T * O;

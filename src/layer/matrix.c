@@ -19,9 +19,10 @@ static int add_segments(struct motley__matrix *m, struct motley_error *error)
     size_t expert_bytes = motley__matrix_floats(m->O, m->I, m->panel) * sizeof(float);
     size_t fit = m->device->max_buffer_bytes / expert_bytes;
     if (fit == 0)
-        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "a matrix [%d,%d] needs %zu bytes but one buffer of %s holds at "
-                            "most %llu: use a smaller hidden width or another device", m->O, m->I, expert_bytes,
-                            m->device->info.name, (unsigned long long)m->device->max_buffer_bytes);
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED,
+                            "a matrix [%d,%d] needs %zu bytes but one buffer of %s holds at most %llu: use a smaller "
+                            "hidden width or another device", m->O, m->I, expert_bytes, m->device->info.name,
+                            (unsigned long long)m->device->max_buffer_bytes);
     m->per_segment = fit < (size_t)m->E ? (int)fit : m->E;
     int segments = (m->E + m->per_segment - 1) / m->per_segment;
     m->segment = calloc(segments, sizeof(*m->segment));

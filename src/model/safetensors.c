@@ -25,8 +25,8 @@
 struct motley__safetensors {
     char *path;
     int descriptor;
-    uint64_t data;                       /* where the data part begins in the file */
-    struct motley__tensor_info *table;   /* [count] by place in the file */
+    uint64_t data;                     /* where the data part begins in the file */
+    struct motley__tensor_info *table; /* [count] by place in the file */
     int count;
 };
 
@@ -41,8 +41,9 @@ static int read_bytes(const struct motley__safetensors *file, uint64_t offset, v
         if (got < 0)
             return motley__fail(error, MOTLEY_E_IO, "%s: cannot be read: %s", file->path, strerror(errno));
         if (got == 0)
-            return motley__fail(error, MOTLEY_E_IO, "%s: ends before byte %" PRIu64 ": it was cut while it was being read",
-                                file->path, offset + count);
+            return motley__fail(error, MOTLEY_E_IO,
+                                "%s: ends before byte %" PRIu64 ": it was cut while it was being read", file->path,
+                                offset + count);
         at += got;
         offset += (uint64_t)got;
         count -= (size_t)got;
@@ -57,7 +58,8 @@ static int read_header(struct motley__safetensors *file, uint64_t file_bytes, st
     uint64_t length = 0;
     if (file_bytes < sizeof prefix)
         return motley__fail(error, MOTLEY_E_FORMAT,
-                            "%s: expected a safetensors file, found only %" PRIu64 " bytes: it is truncated; write or copy it again",
+                            "%s: expected a safetensors file, found only %" PRIu64
+                            " bytes: it is truncated; write or copy it again",
                             file->path, file_bytes);
     int status = read_bytes(file, 0, prefix, sizeof prefix, error);
     if (status)
@@ -70,15 +72,17 @@ static int read_header(struct motley__safetensors *file, uint64_t file_bytes, st
                             " follow: not a safetensors file, or truncated; write or copy it again",
                             file->path, length, file_bytes - sizeof prefix);
     if (length > HEADER_LIMIT)
-        return motley__fail(error, MOTLEY_E_FORMAT, "%s: says its header has %" PRIu64 " bytes, the format allows %d", file->path,
-                            length, HEADER_LIMIT);
+        return motley__fail(error, MOTLEY_E_FORMAT, "%s: says its header has %" PRIu64 " bytes, the format allows %d",
+                            file->path, length, HEADER_LIMIT);
     char *text = malloc((size_t)length + 1);
     if (!text)
-        return motley__fail(error, MOTLEY_E_MEMORY, "%s: out of host memory for a header of %" PRIu64 " bytes", file->path, length);
+        return motley__fail(error, MOTLEY_E_MEMORY, "%s: out of host memory for a header of %" PRIu64 " bytes",
+                            file->path, length);
     file->data = sizeof prefix + length;
     status = read_bytes(file, sizeof prefix, text, (size_t)length, error);
     if (!status) {
-        status = motley__safetensors_table(text, (size_t)length, file_bytes - file->data, &file->table, &file->count, error);
+        status = motley__safetensors_table(text, (size_t)length, file_bytes - file->data, &file->table, &file->count,
+                                           error);
         if (status)
             motley__fail_in(error, status, "%s", file->path);
     }
@@ -173,7 +177,8 @@ static int fits(const struct motley__tensor_info *info, int floating, int dims, 
 }
 
 int motley__safetensors_require(const struct motley__safetensors *file, const char *name, int floating, int dims,
-                                const int64_t *shape, const struct motley__tensor_info **info, struct motley_error *error)
+                                const int64_t *shape, const struct motley__tensor_info **info,
+                                struct motley_error *error)
 {
     const struct motley__tensor_info *found = motley__safetensors_find(file, name);
     if (found && fits(found, floating, dims, shape)) {
@@ -184,12 +189,13 @@ int motley__safetensors_require(const struct motley__safetensors *file, const ch
     char wanted[256], is[256];
     write_shape(wanted, sizeof wanted, dims, shape);
     if (!found)
-        return motley__fail(error, MOTLEY_E_FORMAT, "%s: tensor %s is missing; add it, %s of shape %s", file->path, name, kind,
-                            wanted);
+        return motley__fail(error, MOTLEY_E_FORMAT, "%s: tensor %s is missing; add it, %s of shape %s", file->path,
+                            name, kind, wanted);
     write_shape(is, sizeof is, found->dims, found->shape);
-    return motley__fail(error, MOTLEY_E_FORMAT,
-                        "%s: tensor %s: expected %s of shape %s, found %s of shape %s; correct it, or what it must agree with",
-                        file->path, name, kind, wanted, motley__dtype_name(found->dtype), is);
+    return motley__fail(
+        error, MOTLEY_E_FORMAT,
+        "%s: tensor %s: expected %s of shape %s, found %s of shape %s; correct it, or what it must agree with",
+        file->path, name, kind, wanted, motley__dtype_name(found->dtype), is);
 }
 
 static float from_bits(uint32_t bits)
@@ -214,8 +220,8 @@ static float from_half(uint16_t half)
 /* Elements are converted through a piece of this many bytes. */
 enum { PIECE = 16384 };
 
-int motley__safetensors_read(const struct motley__safetensors *file, const struct motley__tensor_info *info, int64_t first,
-                             int64_t count, float *values, struct motley_error *error)
+int motley__safetensors_read(const struct motley__safetensors *file, const struct motley__tensor_info *info,
+                             int64_t first, int64_t count, float *values, struct motley_error *error)
 {
     assert(info->dtype == MOTLEY__F32 || info->dtype == MOTLEY__BF16 || info->dtype == MOTLEY__F16);
     assert(first >= 0 && count >= 0 && count <= motley__tensor_elements(info) - first);

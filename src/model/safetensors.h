@@ -17,18 +17,27 @@
 
 #include "base/error.h"
 
-enum motley__dtype { MOTLEY__F32, MOTLEY__BF16, MOTLEY__F16, MOTLEY__F64, MOTLEY__I32, MOTLEY__I64, MOTLEY__U8, MOTLEY__OTHER };
-const char *motley__dtype_name(enum motley__dtype dtype);   /* "F32"; never NULL */
-size_t motley__dtype_bytes(enum motley__dtype dtype);       /* of one element; 0 for MOTLEY__OTHER */
+enum motley__dtype {
+    MOTLEY__F32,
+    MOTLEY__BF16,
+    MOTLEY__F16,
+    MOTLEY__F64,
+    MOTLEY__I32,
+    MOTLEY__I64,
+    MOTLEY__U8,
+    MOTLEY__OTHER
+};
+const char *motley__dtype_name(enum motley__dtype dtype); /* "F32"; never NULL */
+size_t motley__dtype_bytes(enum motley__dtype dtype);     /* of one element; 0 for MOTLEY__OTHER */
 
 #define MOTLEY__TENSOR_DIMS 8
 
 struct motley__tensor_info {
-    const char *name;               /* borrowed from the file, or from the caller when writing */
+    const char *name; /* borrowed from the file, or from the caller when writing */
     enum motley__dtype dtype;
     int dims;
     int64_t shape[MOTLEY__TENSOR_DIMS];
-    uint64_t begin, bytes;          /* in the data part; filled by open and by create */
+    uint64_t begin, bytes; /* in the data part; filled by open and by create */
 };
 int64_t motley__tensor_elements(const struct motley__tensor_info *info);
 
@@ -42,14 +51,15 @@ int motley__safetensors_count(const struct motley__safetensors *file);
 const struct motley__tensor_info *motley__safetensors_at(const struct motley__safetensors *file, int i);
 /* NULL when there is none. */
 const struct motley__tensor_info *motley__safetensors_find(const struct motley__safetensors *file, const char *name);
-/* The same with a sentence that names file, tensor, and what shape and kind was expected; shape entries of -1 match any.
- * floating: 1 wants F32, BF16 or F16; 0 wants I32 or I64. */
+/* The same with a sentence that names file, tensor, and what shape and kind was expected; shape entries of -1 match
+ * any.  floating: 1 wants F32, BF16 or F16; 0 wants I32 or I64. */
 int motley__safetensors_require(const struct motley__safetensors *file, const char *name, int floating, int dims,
-                                const int64_t *shape, const struct motley__tensor_info **info, struct motley_error *error);
+                                const int64_t *shape, const struct motley__tensor_info **info,
+                                struct motley_error *error);
 
 /* Elements first .. first+count-1, converted to f32 (from F32, BF16, F16) or i64 (from I32, I64). */
-int motley__safetensors_read(const struct motley__safetensors *file, const struct motley__tensor_info *info, int64_t first,
-                             int64_t count, float *values, struct motley_error *error);
+int motley__safetensors_read(const struct motley__safetensors *file, const struct motley__tensor_info *info,
+                             int64_t first, int64_t count, float *values, struct motley_error *error);
 int motley__safetensors_read_integers(const struct motley__safetensors *file, const struct motley__tensor_info *info,
                                       int64_t first, int64_t count, int64_t *values, struct motley_error *error);
 

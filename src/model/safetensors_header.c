@@ -16,9 +16,9 @@ static const struct {
     enum motley__dtype dtype;
     unsigned bytes;
 } kinds[] = {
-    {"F32", MOTLEY__F32, 4},  {"BF16", MOTLEY__BF16, 2}, {"F16", MOTLEY__F16, 2},   {"F64", MOTLEY__F64, 8},
-    {"I32", MOTLEY__I32, 4},  {"I64", MOTLEY__I64, 8},   {"U8", MOTLEY__U8, 1},     {"I8", MOTLEY__OTHER, 1},
-    {"I16", MOTLEY__OTHER, 2}, {"U16", MOTLEY__OTHER, 2}, {"U32", MOTLEY__OTHER, 4}, {"U64", MOTLEY__OTHER, 8},
+    {"F32", MOTLEY__F32, 4},    {"BF16", MOTLEY__BF16, 2},     {"F16", MOTLEY__F16, 2},       {"F64", MOTLEY__F64, 8},
+    {"I32", MOTLEY__I32, 4},    {"I64", MOTLEY__I64, 8},       {"U8", MOTLEY__U8, 1},         {"I8", MOTLEY__OTHER, 1},
+    {"I16", MOTLEY__OTHER, 2},  {"U16", MOTLEY__OTHER, 2},     {"U32", MOTLEY__OTHER, 4},     {"U64", MOTLEY__OTHER, 8},
     {"BOOL", MOTLEY__OTHER, 1}, {"F8_E4M3", MOTLEY__OTHER, 1}, {"F8_E5M2", MOTLEY__OTHER, 1},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
@@ -48,11 +48,13 @@ int64_t motley__tensor_elements(const struct motley__tensor_info *info)
 }
 
 /* *bytes 0 for a type newer than this table: its size cannot be checked. */
-static int read_dtype(const json_t *entry, struct motley__tensor_info *info, unsigned *bytes, struct motley_error *error)
+static int read_dtype(const json_t *entry, struct motley__tensor_info *info, unsigned *bytes,
+                      struct motley_error *error)
 {
     const char *name = json_string_value(json_object_get(entry, "dtype"));
     if (!name)
-        return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: expected \"dtype\" with a string, found none", info->name);
+        return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: expected \"dtype\" with a string, found none",
+                            info->name);
     info->dtype = MOTLEY__OTHER;
     *bytes = 0;
     for (int i = 0; i < KINDS; i++) {
@@ -64,11 +66,13 @@ static int read_dtype(const json_t *entry, struct motley__tensor_info *info, uns
     return 0;
 }
 
-static int read_shape(const json_t *entry, struct motley__tensor_info *info, int64_t *elements, struct motley_error *error)
+static int read_shape(const json_t *entry, struct motley__tensor_info *info, int64_t *elements,
+                      struct motley_error *error)
 {
     const json_t *shape = json_object_get(entry, "shape");
     if (!json_is_array(shape))
-        return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: expected \"shape\" with a list, found none", info->name);
+        return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: expected \"shape\" with a list, found none",
+                            info->name);
     if (json_array_size(shape) > MOTLEY__TENSOR_DIMS)
         return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: expected at most %d dimensions, found %zu", info->name,
                             MOTLEY__TENSOR_DIMS, json_array_size(shape));
@@ -77,21 +81,24 @@ static int read_shape(const json_t *entry, struct motley__tensor_info *info, int
     for (int i = 0; i < info->dims; i++) {
         const json_t *size = json_array_get(shape, (size_t)i);
         if (!json_is_integer(size) || json_integer_value(size) < 0)
-            return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: shape[%d] is not a whole number >= 0", info->name, i);
+            return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: shape[%d] is not a whole number >= 0", info->name,
+                                i);
         info->shape[i] = json_integer_value(size);
         if (__builtin_mul_overflow(*elements, info->shape[i], elements))
-            return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: its shape counts more than 2^63 elements: the header lies",
-                                info->name);
+            return motley__fail(error, MOTLEY_E_FORMAT,
+                                "tensor %s: its shape counts more than 2^63 elements: the header lies", info->name);
     }
     return 0;
 }
 
-static int read_offsets(const json_t *entry, struct motley__tensor_info *info, uint64_t data_bytes, struct motley_error *error)
+static int read_offsets(const json_t *entry, struct motley__tensor_info *info, uint64_t data_bytes,
+                        struct motley_error *error)
 {
     const json_t *offsets = json_object_get(entry, "data_offsets");
     const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end))
-        return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: expected \"data_offsets\" with two whole numbers", info->name);
+        return motley__fail(error, MOTLEY_E_FORMAT, "tensor %s: expected \"data_offsets\" with two whole numbers",
+                            info->name);
     int64_t first = json_integer_value(begin), behind = json_integer_value(end);
     if (first < 0 || behind < first || (uint64_t)behind > data_bytes)
         return motley__fail(error, MOTLEY_E_FORMAT,
@@ -103,7 +110,8 @@ static int read_offsets(const json_t *entry, struct motley__tensor_info *info, u
     return 0;
 }
 
-static int read_entry(const json_t *entry, struct motley__tensor_info *info, uint64_t data_bytes, struct motley_error *error)
+static int read_entry(const json_t *entry, struct motley__tensor_info *info, uint64_t data_bytes,
+                      struct motley_error *error)
 {
     unsigned size = 0;
     int64_t elements = 0, bytes;
@@ -116,7 +124,8 @@ static int read_entry(const json_t *entry, struct motley__tensor_info *info, uin
         return status;
     if (__builtin_mul_overflow(elements, (int64_t)size, &bytes) || (uint64_t)bytes != info->bytes)
         return motley__fail(error, MOTLEY_E_FORMAT,
-                            "tensor %s: its shape asks for %" PRId64 " elements of %u bytes, but its data_offsets span %" PRIu64
+                            "tensor %s: its shape asks for %" PRId64
+                            " elements of %u bytes, but its data_offsets span %" PRIu64
                             " bytes: the header lies; write the file again",
                             info->name, elements, size, info->bytes);
     return 0;
@@ -135,8 +144,9 @@ static int check_overlaps(struct motley__tensor_info *table, int count, struct m
     qsort(table, (size_t)count, sizeof *table, by_place);
     for (int i = 1; i < count; i++)
         if (table[i - 1].begin + table[i - 1].bytes > table[i].begin)
-            return motley__fail(error, MOTLEY_E_FORMAT, "tensors %s and %s overlap: the header lies; write the file again",
-                                table[i - 1].name, table[i].name);
+            return motley__fail(error, MOTLEY_E_FORMAT,
+                                "tensors %s and %s overlap: the header lies; write the file again", table[i - 1].name,
+                                table[i].name);
     return 0;
 }
 
@@ -156,8 +166,9 @@ int motley__safetensors_table(const char *text, size_t length, uint64_t data_byt
     json_error_t reason;
     json_t *header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &reason);
     if (!header)
-        return motley__fail(error, MOTLEY_E_FORMAT, "its header is not JSON (%s, at byte %d): not a safetensors file, or damaged",
-                            reason.text, reason.position);
+        return motley__fail(error, MOTLEY_E_FORMAT,
+                            "its header is not JSON (%s, at byte %d): not a safetensors file, or damaged", reason.text,
+                            reason.position);
     int entries = 0, status = 0;
     struct motley__tensor_info *made = calloc(json_object_size(header) + 1, sizeof *made);
     const char *name;
@@ -165,7 +176,8 @@ int motley__safetensors_table(const char *text, size_t length, uint64_t data_byt
     if (!made)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu tensors", json_object_size(header));
     else if (!json_is_object(header) || json_object_size(header) > INT32_MAX)
-        status = motley__fail(error, MOTLEY_E_FORMAT, "its header is not a JSON object: not a safetensors file, or damaged");
+        status = motley__fail(error, MOTLEY_E_FORMAT,
+                              "its header is not a JSON object: not a safetensors file, or damaged");
     else
         json_object_foreach(header, name, entry) {
             if (strcmp(name, "__metadata__") == 0)

@@ -16,9 +16,9 @@
 
 struct motley__safetensors_writer {
     struct motley__new_file file;
-    uint64_t data;                       /* where the data part begins in the file */
-    struct motley__tensor_info *table;   /* [count], names owned */
-    uint64_t *written;                   /* [count] bytes so far */
+    uint64_t data;                     /* where the data part begins in the file */
+    struct motley__tensor_info *table; /* [count], names owned */
+    uint64_t *written;                 /* [count] bytes so far */
     int count;
 };
 
@@ -72,8 +72,8 @@ static char *header_text(const struct motley__tensor_info *table, int count)
         for (int d = 0; d < table[i].dims; d++)
             failed |= json_array_append_new(shape, json_integer(table[i].shape[d]));
         failed |= json_object_set_new(header, table[i].name,
-                                      json_pack("{s:s, s:o, s:[I, I]}", "dtype", motley__dtype_name(table[i].dtype), "shape",
-                                                shape, "data_offsets", (json_int_t)table[i].begin,
+                                      json_pack("{s:s, s:o, s:[I, I]}", "dtype", motley__dtype_name(table[i].dtype),
+                                                "shape", shape, "data_offsets", (json_int_t)table[i].begin,
                                                 (json_int_t)(table[i].begin + table[i].bytes)));
     }
     char *text = failed ? NULL : json_dumps(header, JSON_COMPACT);
@@ -143,8 +143,9 @@ int motley__safetensors_commit(struct motley__safetensors_writer *writer, struct
     int status = 0;
     for (int i = 0; i < writer->count && !status; i++)
         if (writer->written[i] != writer->table[i].bytes)
-            status = motley__fail(error, MOTLEY_E_INVALID, "%s: tensor %s has %" PRIu64 " bytes, %" PRIu64 " were written",
-                                  writer->file.path, writer->table[i].name, writer->table[i].bytes, writer->written[i]);
+            status = motley__fail(error, MOTLEY_E_INVALID,
+                                  "%s: tensor %s has %" PRIu64 " bytes, %" PRIu64 " were written", writer->file.path,
+                                  writer->table[i].name, writer->table[i].bytes, writer->written[i]);
     if (!status)
         status = motley__new_file_commit(&writer->file, error);
     motley__safetensors_discard(writer);

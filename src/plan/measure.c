@@ -15,16 +15,17 @@
 #include "plan/timing.h"
 #include "plan/trial.h"
 
-static const double BUDGET_SECONDS = 6;         /* for the curves of a shape */
+static const double BUDGET_SECONDS = 9;         /* for the curves of a shape */
+static const double FORWARD_PART = 0.4;         /* of it, when both directions are measured */
 static const double WINDOW_SECONDS = 0.08;      /* the shortest window: 24 periods of a rank with 1 ms slices at 30% */
+static const double LONG_SECONDS = 0.4;         /* a pass of that length is its own average: few are enough */
 static const double SAMPLE_SECONDS = 0.01;      /* the shortest sample: quick passes are timed in bundles */
 static const double NAP_SECONDS = 0.0002;       /* between looks at a barrier: waiting ranks leave the cores alone */
 static const double TOLERANCE = 0.10;           /* of a point timed again */
 
 enum {
     SAMPLES = 64,                               /* in one window, at most */
-    PASSES = 5,                                 /* of the slowest rank in one window, where time allows */
-    FEWEST_PASSES = 3,
+    PASSES = 5,                                 /* of the slowest rank in one window, where they are quick */
     TRIES = 3,                                  /* of a point timed again */
     DENSE_T = 256, DENSE_O = 512, DENSE_I = 512
 };
@@ -88,17 +89,28 @@ static int agree_bits(struct work *w, int *bits)
                             "MPI_Allreduce");
 }
 
-/* Repeat a pass that takes about pass_seconds here, for `length` seconds and at least `fewest` times, all ranks from
- * the same moment on; the point gets what came of it.  trial NULL: the others work.  Not agreed. */
-static int run_window(struct work *w, struct motley__trial *trial, int backward, double pass_seconds, double length,
-                      int fewest, struct motley__point *point)
+/* A window is long enough for several passes of the slowest rank, unless they are long themselves. */
+static double window_seconds(double pass_seconds)
+{
+    return fmax(WINDOW_SECONDS, fmin(PASSES * pass_seconds, LONG_SECONDS));
+}
+
+static int fewest_samples(double pass_seconds)
+{
+    return pass_seconds < LONG_SECONDS ? 3 : 1;
+}
+
+/* Repeat the pass for a window, all ranks from the same moment on; the point gets what came of it.  A pass takes about
+ * own_seconds here and slowest_seconds on the slowest rank.  trial NULL: the others work.  Not agreed. */
+static int run_window(struct work *w, struct motley__trial *trial, int backward, double own_seconds, double slowest_seconds,
+                      struct motley__point *point)
 {
     double seconds[SAMPLES];
-    const double bundle = ceil(SAMPLE_SECONDS / fmax(pass_seconds, 1e-6));
-    const int repeats = bundle > 1 ? (int)bundle : 1, least = (fewest + repeats - 1) / repeats;
+    const double bundle = ceil(SAMPLE_SECONDS / fmax(own_seconds, 1e-5)), length = window_seconds(slowest_seconds);
+    const int repeats = bundle > 1 ? (int)bundle : 1, fewest = fewest_samples(slowest_seconds);
     int status = meet(w), n = 0;
     double begin = motley__seconds();
-    while (!status && trial && (n < least || motley__seconds() - begin < length)) {
+    while (!status && trial && (n < fewest || motley__seconds() - begin < length)) {
         status = motley__trial_pass(trial, backward, repeats, &seconds[n % SAMPLES], w->error); /* the latest are kept */
         n++;
     }
@@ -127,24 +139,34 @@ static int warm_up(struct work *w, struct motley__trial *trial, int backward, in
     return agree(w, status, pass_seconds);
 }
 
-/* One point by all ranks within about *left seconds, which shrink by what it took; *pass_seconds as in warm_up.  The point
- * has no samples where this rank cannot hold the rows.  Agreed. */
-static int time_point(struct work *w, int backward, int rows, double foretold, double *left, struct motley__point *point,
-                      double *pass_seconds)
+/* One point by all ranks; *left shrinks by the seconds it took.  foretold as in warm_up.  The point has no samples where this
+ * rank cannot hold the rows.  Agreed. */
+static int time_point(struct work *w, int backward, int rows, double foretold, double *left, struct motley__point *point)
 {
     struct motley__trial *trial = w->E && fits(w, w->E, rows) ? w->trial : NULL;
-    double own;
-    int status = warm_up(w, trial, backward, rows, foretold, &own, pass_seconds);
+    double own, pass_seconds;
+    int status = warm_up(w, trial, backward, rows, foretold, &own, &pass_seconds);
     if (status)
         return status;
-    const int fewest = *pass_seconds * (1 + FEWEST_PASSES) <= *left ? FEWEST_PASSES : 1;
-    const double length = fmax(WINDOW_SECONDS, fmin(PASSES * *pass_seconds, *left - *pass_seconds));
     double begin = motley__seconds(), spent;
-    status = run_window(w, trial, backward, own, length, fewest, point);
+    status = run_window(w, trial, backward, own, pass_seconds, point);
     spent = motley__seconds() - begin;
     status = agree(w, status, &spent);
-    *left -= spent + *pass_seconds;
+    *left -= spent + pass_seconds;
     return status;
+}
+
+/* Seconds of one expert beyond what is measured.  Backward takes twice the operations of forward and something that
+ * depends little on the rows (the weights' gradients are written); known from fewer rows, that is the rest. */
+static double draw_on(const struct work *w, const struct motley__curve *curve, int rows)
+{
+    const struct motley__curve *forward = curve->backward ? motley__curve_find(w->entry, w->shape, 0) : NULL;
+    if (curve->points == 0)
+        return 0;
+    const struct motley__point *last = &curve->point[curve->points - 1];
+    if (!forward || last->rows >= rows)
+        return motley__cost_curve(curve, rows);
+    return last->seconds + 2 * (motley__cost_curve(forward, rows) - motley__cost_curve(forward, last->rows));
 }
 
 /* The points of one direction: `missing` bits are those that any rank lacks, `own` those that this rank lacks. */
@@ -153,21 +175,21 @@ static int measure_curve(struct work *w, int backward, int missing, int own, dou
     const struct motley__curve *known = motley__curve_find(w->entry, w->shape, backward);
     struct motley__curve curve = {.backward = backward, .D = w->shape->D, .F = w->shape->F,
                                   .activation = (int)w->shape->activation, .bias = w->shape->bias};
-    double pass_seconds = 0;
-    int status = 0, timed = 0; /* rows of the last point that was timed */
+    int status = 0, timed = 0;
     if (known)
         curve = *known;
     for (int i = 0; i < w->count && !status; i++) {
         if (!(missing & 1 << i))
             continue;
-        const double foretold = timed ? pass_seconds * w->grid[i] / timed : 0;
+        const double expected = draw_on(w, &curve, w->grid[i]);
         struct motley__point point = {.rows = w->grid[i]};
-        if (foretold * (1 + FEWEST_PASSES) <= seconds || !timed) {
-            status = time_point(w, backward, w->grid[i], foretold, &seconds, &point, &pass_seconds);
-            timed = w->grid[i];
-        }
-        if (point.samples == 0 && curve.points > 0)
-            point.seconds = motley__cost_curve(&curve, point.rows);
+        double foretold = w->E * expected;
+        status = agree(w, 0, &foretold);
+        if (!status && (!timed || foretold * (1 + fewest_samples(foretold)) <= seconds))
+            status = time_point(w, backward, w->grid[i], foretold, &seconds, &point);
+        timed = 1;
+        if (point.samples == 0)
+            point.seconds = motley__timing_round(expected);
         if (own & 1 << i && point.seconds > 0)
             motley__curve_set(&curve, &point);
         motley__progress_show(&w->progress, ++w->done, "%s, %d rows", backward ? "backward" : "forward", w->grid[i]);
@@ -230,7 +252,7 @@ static int check_curves(struct work *w)
     status = warm_up(w, trial, backward, rows, stored * w->E, &own, &pass_seconds);
     for (int i = 0; i < TRIES && off > 0 && !status; i++) {
         struct motley__point point = {0};
-        status = run_window(w, trial, backward, own, fmax(WINDOW_SECONDS, FEWEST_PASSES * pass_seconds), 1, &point);
+        status = run_window(w, trial, backward, own, pass_seconds, &point);
         if (mine && fabs(point.seconds - stored) <= TOLERANCE * stored)
             mine = 0;
         off = mine;
@@ -273,7 +295,7 @@ static int measure_dense(struct work *w)
     pass_seconds = own;
     status = agree(w, status, &pass_seconds);
     if (!status)
-        status = run_window(w, trial, 0, own, fmax(WINDOW_SECONDS, FEWEST_PASSES * pass_seconds), 1, &point);
+        status = run_window(w, trial, 0, own, pass_seconds, &point);
     motley__trial_destroy(trial);
     status = agree(w, status, &pass_seconds);
     if (status)
@@ -329,9 +351,9 @@ static int measure_missing(struct work *w, int *changed)
     const int show = w->context->rank == 0 && w->context->log.verbose > 0;
     motley__progress_start(&w->progress, show && bits ? stderr : NULL, "measuring", count_bits(bits));
     if (missing[0])
-        status = measure_curve(w, 0, missing[0], own[0], both ? seconds / 3 : seconds);
+        status = measure_curve(w, 0, missing[0], own[0], both ? FORWARD_PART * seconds : seconds);
     if (missing[1] && !status)
-        status = measure_curve(w, 1, missing[1], own[1], missing[0] ? seconds * 2 / 3 : seconds);
+        status = measure_curve(w, 1, missing[1], own[1], missing[0] ? (1 - FORWARD_PART) * seconds : seconds);
     motley__trial_destroy(w->trial);
     w->trial = NULL;
     if (bits >> 2 * MOTLEY__GRID && !status)

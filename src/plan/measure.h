@@ -18,7 +18,7 @@
 struct motley__measure {
     double rows;               /* planned rows of an expert */
     int backward;              /* 1: both directions */
-    double seconds;            /* to spend on the curves, kernel builds not counted; 0: 6 */
+    double seconds;            /* to spend on the curves, kernel builds not counted; 0: 9 */
     int anew;                  /* 1: forget what the profile has for this shape */
 };
 

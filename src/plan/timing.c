@@ -17,7 +17,7 @@ static double quantile(const double *sorted, int n, double part)
     return below + 1 < n ? sorted[below] + (at - below) * (sorted[below + 1] - sorted[below]) : sorted[n - 1];
 }
 
-static double five_digits(double value)
+double motley__timing_round(double value)
 {
     if (!(value > 0))
         return 0;
@@ -37,7 +37,7 @@ void motley__timing(double *seconds, int n, double *median, double *spread, int 
         last--;
     seconds += first;
     n = last - first;
-    *median = five_digits(motley__median(seconds, n));
-    *spread = five_digits(quantile(seconds, n, 0.75) - quantile(seconds, n, 0.25));
+    *median = motley__timing_round(motley__median(seconds, n));
+    *spread = motley__timing_round(quantile(seconds, n, 0.75) - quantile(seconds, n, 0.25));
     *kept = n;
 }

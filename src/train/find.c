@@ -104,6 +104,10 @@ int motley__checkpoint_newest(MPI_Comm comm, const char *output, struct motley__
     }
     status = share(comm, status, found, error);
     if (!status)
+        status = motley__fail_mpi(error, MPI_Bcast(&passed_over, 1, MPI_INT, 0, comm), "MPI_Bcast");
+    if (status)
+        motley__found_checkpoint_clear(found);
+    else
         *damaged = passed_over;
     return status;
 }

@@ -1,0 +1,256 @@
+/* A mixture-of-experts layer in double precision, one token after the other: what tests of the layer compare with.
+ *
+ * Every rank knows the whole problem, so every rank can check its own part of the answer.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_TESTS_LAYER_REFERENCE_H
+#define MOTLEY_TESTS_LAYER_REFERENCE_H
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <motley/layer.h>
+#include "base/random.h"
+
+enum { WEIGHTS = MOTLEY_B2 + 1 };
+
+/* How the gate's rows are drawn. */
+enum gate_kind {
+    GATE_SPREAD,    /* at random */
+    GATE_EQUAL,     /* all rows equal but one: ties everywhere */
+    GATE_ONE_EXPERT /* every token's first choice is the last expert: the others may go empty */
+};
+
+struct problem {
+    struct motley_layer_shape shape;
+    int T;
+    float *x, *dy;          /* [T,D] */
+    float *weight[WEIGHTS]; /* by enum motley_weight; NULL: not used */
+    int32_t *forced;        /* [T,K] or NULL */
+};
+
+struct answer {
+    double *y, *dx;   /* [T,D] */
+    double *weights;  /* [T,K] */
+    int32_t *indices; /* [T,K] */
+    double *gradient[WEIGHTS];
+    double closest; /* relu: the routed pre-activation nearest to 0, where there is no derivative */
+};
+
+/* Numbers in a weight; one expert's part is weight_size / E. */
+static inline size_t weight_size(const struct motley_layer_shape *s, int which)
+{
+    const size_t E = (size_t)s->E, D = (size_t)s->D, F = (size_t)s->F;
+    const size_t size[WEIGHTS] = {E * D, E * F * D, E * D * F, E * F * D, E * F, E * D};
+    return size[which];
+}
+
+static inline int weight_used(const struct motley_layer_shape *s, int which)
+{
+    return which == MOTLEY_W3 ? s->activation == MOTLEY_SWIGLU : which < MOTLEY_W3 || s->bias;
+}
+
+static inline void *zeros(size_t count, size_t size)
+{
+    void *memory = calloc(count ? count : 1, size);
+    assert(memory);
+    return memory;
+}
+
+static inline float *normals(size_t count, double scale, uint64_t seed, uint64_t stream)
+{
+    float *values = zeros(count, sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)(scale * motley__random_normal(seed, stream, i));
+    return values;
+}
+
+static inline struct problem problem_create(const struct motley_layer_shape *shape, int T, enum gate_kind kind,
+                                            uint64_t seed)
+{
+    struct problem p = {.shape = *shape, .T = T};
+    const int D = shape->D, F = shape->F, E = shape->E, K = shape->K;
+    const double scale[WEIGHTS] = {1 / sqrt(D), 1 / sqrt(D), 1 / sqrt(F), 1 / sqrt(D), 1, 1};
+    p.x = normals((size_t)T * (size_t)D, 1, seed, 100);
+    p.dy = normals((size_t)T * (size_t)D, 1, seed, 101);
+    for (int which = 0; which < WEIGHTS; which++)
+        if (weight_used(shape, which))
+            p.weight[which] = normals(weight_size(shape, which), scale[which], seed, (uint64_t)which);
+    float *gate = p.weight[MOTLEY_GATE];
+    for (int e = 1; kind == GATE_EQUAL && e < E; e++)
+        for (int d = 0; d < D; d++)
+            gate[e * D + d] = gate[d] * (e == E / 2 ? 1.5f : 1);
+    for (int t = 0; kind == GATE_ONE_EXPERT && t < T; t++)
+        p.x[t * D] = fabsf(p.x[t * D]) + 1;
+    if (kind == GATE_ONE_EXPERT)
+        gate[(E - 1) * D] = 50;
+    if (shape->gate == MOTLEY_GATE_FORCED) {
+        p.forced = zeros((size_t)T * (size_t)K, sizeof *p.forced);
+        for (int i = 0; i < T * K; i++) /* an expert may come twice */
+            p.forced[i] = (int32_t)(motley__random_bits(seed, 102, (uint64_t)i) % (uint64_t)E);
+    }
+    return p;
+}
+
+static inline void problem_destroy(struct problem *p)
+{
+    free(p->x);
+    free(p->dy);
+    free(p->forced);
+    for (int which = 0; which < WEIGHTS; which++)
+        free(p->weight[which]);
+}
+
+static inline void answer_destroy(struct answer *a)
+{
+    free(a->y);
+    free(a->dx);
+    free(a->weights);
+    free(a->indices);
+    for (int which = 0; which < WEIGHTS; which++)
+        free(a->gradient[which]);
+}
+
+/* The value at `a` and the slope there. */
+static inline double reference_activation(enum motley_activation activation, double a, double *slope)
+{
+    const double s = 1 / (1 + exp(-a)), normal = 0.5 * (1 + erf(a / sqrt(2)));
+    switch (activation) {
+    case MOTLEY_RELU: *slope = a > 0; return a > 0 ? a : 0;
+    case MOTLEY_GELU: *slope = normal + a * exp(-a * a / 2) / sqrt(2 * acos(-1)); return a * normal;
+    case MOTLEY_SILU:
+    case MOTLEY_SWIGLU: break;
+    }
+    *slope = s * (1 + a * (1 - s));
+    return a * s;
+}
+
+/* p [E] for one token; equal rows of the gate give equal numbers. */
+static inline void reference_softmax(const struct problem *q, const float *x, double *p)
+{
+    const int E = q->shape.E, D = q->shape.D;
+    double highest = -INFINITY, sum = 0;
+    for (int e = 0; e < E; e++) {
+        p[e] = 0;
+        for (int d = 0; d < D; d++)
+            p[e] += (double)x[d] * q->weight[MOTLEY_GATE][e * D + d];
+        highest = fmax(highest, p[e]);
+    }
+    for (int e = 0; e < E; e++)
+        sum += p[e] = exp(p[e] - highest);
+    for (int e = 0; e < E; e++)
+        p[e] /= sum;
+}
+
+static inline void reference_choose(const struct problem *q, int t, const double *p, int32_t *chosen)
+{
+    const int E = q->shape.E, K = q->shape.K;
+    for (int k = 0; k < K; k++) {
+        int best = -1;
+        for (int e = 0; e < E; e++) {
+            int taken = 0;
+            for (int j = 0; j < k; j++)
+                taken |= chosen[j] == e;
+            if (!taken && (best < 0 || p[e] > p[best]))
+                best = e;
+        }
+        chosen[k] = q->forced ? q->forced[t * K + k] : best;
+    }
+}
+
+/* One pair (token, expert) with weight g, forward and backward; returns <dy, o>, the gradient of g. */
+static inline double reference_pair(const struct problem *q, struct answer *a, int t, int e, double g)
+{
+    const struct motley_layer_shape *s = &q->shape;
+    const int D = s->D, F = s->F;
+    const float *x = q->x + t * D, *dy = q->dy + t * D;
+    const float *w1 = q->weight[MOTLEY_W1] + e * F * D, *w2 = q->weight[MOTLEY_W2] + e * D * F;
+    const float *w3 = s->activation == MOTLEY_SWIGLU ? q->weight[MOTLEY_W3] + e * F * D : NULL;
+    double dg = 0;
+    for (int d = 0; s->bias && d < D; d++) {
+        a->y[t * D + d] += g * q->weight[MOTLEY_B2][e * D + d];
+        dg += dy[d] * (double)q->weight[MOTLEY_B2][e * D + d];
+        a->gradient[MOTLEY_B2][e * D + d] += g * dy[d];
+    }
+    for (int f = 0; f < F; f++) {
+        double first = s->bias ? q->weight[MOTLEY_B1][e * F + f] : 0, third = 0, slope, u = 0;
+        for (int d = 0; d < D; d++) {
+            first += (double)x[d] * w1[f * D + d];
+            third += w3 ? (double)x[d] * w3[f * D + d] : 0;
+            u += (double)dy[d] * w2[d * F + f];
+        }
+        const double value = reference_activation(s->activation, first, &slope), h = w3 ? value * third : value;
+        const double d1 = g * u * slope * (w3 ? third : 1), d3 = g * u * value;
+        if (s->activation == MOTLEY_RELU)
+            a->closest = fmin(a->closest, fabs(first));
+        dg += u * h;
+        for (int d = 0; d < D; d++) {
+            a->y[t * D + d] += g * h * w2[d * F + f];
+            a->gradient[MOTLEY_W2][(e * D + d) * F + f] += g * dy[d] * h;
+            a->gradient[MOTLEY_W1][(e * F + f) * D + d] += d1 * x[d];
+            a->dx[t * D + d] += d1 * w1[f * D + d] + (w3 ? d3 * w3[f * D + d] : 0);
+            if (w3)
+                a->gradient[MOTLEY_W3][(e * F + f) * D + d] += d3 * x[d];
+        }
+        if (s->bias)
+            a->gradient[MOTLEY_B1][e * F + f] += d1;
+    }
+    return dg;
+}
+
+/* Through the softmax: dgate and the gate's part of dx, given the gradients dg [K] of the token's weights. */
+static inline void reference_gate_backward(const struct problem *q, struct answer *a, int t, const double *p,
+                                           const double *dg)
+{
+    const int E = q->shape.E, D = q->shape.D, K = q->shape.K;
+    const int32_t *chosen = a->indices + t * K;
+    double *dp = zeros((size_t)E, sizeof *dp), total = 0, mean = 0, inner = 0;
+    for (int k = 0; k < K; k++) {
+        total += p[chosen[k]];
+        mean += a->weights[t * K + k] * dg[k];
+    }
+    for (int k = 0; k < K; k++)
+        dp[chosen[k]] += q->shape.normalize ? (dg[k] - mean) / total : dg[k];
+    for (int e = 0; e < E; e++)
+        inner += p[e] * dp[e];
+    for (int e = 0; e < E; e++)
+        for (int d = 0; d < D; d++) {
+            a->gradient[MOTLEY_GATE][e * D + d] += p[e] * (dp[e] - inner) * q->x[t * D + d];
+            a->dx[t * D + d] += p[e] * (dp[e] - inner) * q->weight[MOTLEY_GATE][e * D + d];
+        }
+    free(dp);
+}
+
+static inline struct answer answer_create(const struct problem *q)
+{
+    const size_t T = (size_t)q->T, D = (size_t)q->shape.D, K = (size_t)q->shape.K;
+    struct answer a = {.closest = INFINITY};
+    a.y = zeros(T * D, sizeof *a.y);
+    a.dx = zeros(T * D, sizeof *a.dx);
+    a.weights = zeros(T * K, sizeof *a.weights);
+    a.indices = zeros(T * K, sizeof *a.indices);
+    for (int which = 0; which < WEIGHTS; which++)
+        if (q->weight[which])
+            a.gradient[which] = zeros(weight_size(&q->shape, which), sizeof(double));
+    double *p = zeros((size_t)q->shape.E, sizeof *p), *dg = zeros(K, sizeof *dg);
+    for (int t = 0; t < q->T; t++) {
+        int32_t *chosen = a.indices + (size_t)t * K;
+        double *g = a.weights + (size_t)t * K, total = 0;
+        reference_softmax(q, q->x + (size_t)t * D, p);
+        reference_choose(q, t, p, chosen);
+        for (size_t k = 0; k < K; k++)
+            total += g[k] = p[chosen[k]];
+        for (size_t k = 0; k < K; k++) {
+            g[k] /= q->shape.normalize ? total : 1;
+            dg[k] = reference_pair(q, &a, t, chosen[k], g[k]);
+        }
+        reference_gate_backward(q, &a, t, p, dg);
+    }
+    free(dg);
+    free(p);
+    return a;
+}
+
+#endif

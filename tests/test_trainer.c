@@ -1,0 +1,339 @@
+/* Training over several ranks: the same losses as one rank alone, going on bit for bit from a checkpoint, going on with
+ * other ranks, and refusing what is not finite or not the same text.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <math.h>
+#include <unistd.h>
+
+#include "routing.h"
+#include "base/file.h"
+#include "train/trainer.h"
+
+enum { STEPS = 20 };
+
+static motley_context *context; /* of the whole program: a process binds its device once */
+static char folder[] = "/tmp/motley-trainer-XXXXXX";
+static char text[64], output[64];
+
+/* The same device as if this rank were alone. */
+static motley_context alone(void)
+{
+    static int node;
+    motley_context solo = *context;
+    solo.comm = solo.node = MPI_COMM_SELF;
+    solo.rank = solo.node_rank = 0;
+    solo.size = solo.node_size = 1;
+    solo.node_of = &node;
+    solo.info = &context->info[context->rank];
+    return solo;
+}
+
+/* 5 sequences do not divide by 2, 3 or 4 ranks, neither do 5 experts. */
+static struct motley_trainer_options options_of(const char *where)
+{
+    static const char *paths[1];
+    paths[0] = text;
+    return (struct motley_trainer_options){
+        .text = paths, .texts = 1, .output = where, .width = 32, .layers = 2, .heads = 2, .hidden = 48, .experts = 5,
+        .top_k = 2, .sequence = 48, .steps = STEPS, .batch = 5, .learning_rate = 0.01, .seed = 3, .save_every = 5,
+        .evaluate_every = 10, .held_out = 480,
+    };
+}
+
+static motley_trainer *open_trainer(motley_context *where, const struct motley_trainer_options *options, int resume)
+{
+    motley_trainer *trainer = NULL;
+    if (resume)
+        SUCCEED(motley_trainer_resume(where, options, &trainer, &error));
+    else
+        SUCCEED(motley_trainer_create(where, options, &trainer, &error));
+    return trainer;
+}
+
+/* What a run says, step by step; it can be told to stop. */
+struct log {
+    double loss[STEPS + 1], held_out[STEPS + 1];
+    int64_t last, stop_behind;
+    int stopper; /* rank that asks; -1: none */
+};
+
+static int keep(void *user, const struct motley_trainer_report *report)
+{
+    struct log *log = user;
+    log->loss[report->step] = report->loss;
+    log->held_out[report->step] = report->held_out_loss;
+    log->last = report->step;
+    return log->stopper == context->rank && report->step == log->stop_behind;
+}
+
+static struct log run(motley_trainer *trainer, int stopper, int64_t stop_behind)
+{
+    struct log log = {.stopper = stopper, .stop_behind = stop_behind};
+    SUCCEED(motley_trainer_run(trainer, keep, &log, &error));
+    return log;
+}
+
+/* The text: words of a small vocabulary, so that there is something to learn. */
+static void write_text(const char *path, uint64_t seed)
+{
+    static const char *const words[] = {"int ", "char ", "return ", "(x);\n", "while ", "{ ", "}\n", "x = y + 1;\n"};
+    char bytes[12000];
+    size_t used = 0;
+    for (size_t i = 0; used + 16 < sizeof bytes; i++)
+        used += (size_t)sprintf(bytes + used, "%s", words[random_int(seed, 1, i, 8)]);
+    SUCCEED(motley__file_write(path, bytes, used, &error));
+}
+
+static void remove_output(void)
+{
+    char command[128];
+    MPI_Barrier(context->comm);
+    if (context->rank == 0) {
+        snprintf(command, sizeof command, "rm -rf %s %s-2", output, output);
+        assert_int_equal(system(command), 0);
+    }
+    MPI_Barrier(context->comm);
+}
+
+static void losses_do_not_depend_on_the_ranks(void **state)
+{
+    (void)state;
+    motley_context solo = alone();
+    struct motley_trainer_options options = options_of(NULL);
+    for (options.shares = MOTLEY_SHARES_MEASURED; options.shares <= MOTLEY_SHARES_EVEN; options.shares++) {
+        motley_trainer *together = open_trainer(context, &options, 0), *one = open_trainer(&solo, &options, 0);
+        int sequences = 0;
+        for (int r = 0; r < context->size; r++)
+            sequences += motley_trainer_sequences(together, r);
+        assert_int_equal(sequences, 5);
+        struct log all = run(together, -1, 0), single = run(one, -1, 0);
+        for (int step = 1; step <= STEPS; step++)
+            assert_float_equal(all.loss[step], single.loss[step], 1e-4);
+        assert_float_equal(all.held_out[STEPS], single.held_out[STEPS], 1e-4);
+        assert_float_equal(all.loss[1], log(256), 0.3);
+        assert_true(all.loss[STEPS] < 0.75 * all.loss[1]);
+        motley_trainer_destroy(together);
+        motley_trainer_destroy(one);
+    }
+}
+
+static void assert_same_file(const char *a, const char *b, const char *name)
+{
+    char path[2][160], *bytes[2];
+    size_t count[2];
+    snprintf(path[0], sizeof path[0], "%s/%s", a, name);
+    snprintf(path[1], sizeof path[1], "%s/%s", b, name);
+    for (int i = 0; i < 2; i++)
+        SUCCEED(motley__file_read(path[i], &bytes[i], &count[i], &error));
+    assert_int_equal(count[0], count[1]);
+    assert_memory_equal(bytes[0], bytes[1], count[0]);
+    free(bytes[0]);
+    free(bytes[1]);
+}
+
+/* Stopped by the last rank behind step 7, gone on: the losses and the last checkpoint are those of a run in one go. */
+static void a_resumed_run_goes_on_bit_for_bit(void **state)
+{
+    (void)state;
+    char second[80];
+    snprintf(second, sizeof second, "%s-2", output);
+    struct motley_trainer_options options = options_of(output), other = options_of(second);
+    const struct motley_trainer_options resumed = {.output = second};
+    motley_trainer *trainer = open_trainer(context, &options, 0);
+    char *plan, *plan_again;
+    struct log whole = run(trainer, -1, 0);
+    motley_trainer_destroy(trainer);
+
+    trainer = open_trainer(context, &other, 0);
+    SUCCEED(motley_plan_text(motley_trainer_plan(trainer), &plan, &error));
+    struct log first = run(trainer, context->size - 1, 7);
+    assert_int_equal(first.last, 7);
+    motley_trainer_destroy(trainer);
+    trainer = open_trainer(context, &resumed, 1);
+    assert_int_equal(motley_trainer_facts(trainer).step, 7);
+    assert_int_equal(motley_trainer_facts(trainer).planned_anew, 0);
+    SUCCEED(motley_plan_text(motley_trainer_plan(trainer), &plan_again, &error));
+    assert_string_equal(plan, plan_again);
+    struct log rest = run(trainer, -1, 0);
+    motley_trainer_destroy(trainer);
+    free(plan);
+    free(plan_again);
+
+    for (int step = 1; step <= STEPS; step++)
+        assert_true((step <= 7 ? first : rest).loss[step] == whole.loss[step]);
+    assert_true(rest.held_out[STEPS] == whole.held_out[STEPS]);
+    if (context->rank == 0) {
+        assert_same_file(output, second, "checkpoint-20/model.safetensors");
+        assert_same_file(output, second, "checkpoint-20/optimizer.safetensors");
+        assert_same_file(output, second, "checkpoint-20/config.json");
+    }
+    remove_output();
+}
+
+/* Rank 0 alone goes on with what all ranks began. */
+static void other_ranks_go_on_correctly(void **state)
+{
+    (void)state;
+    struct motley_trainer_options options = options_of(output);
+    motley_trainer *trainer = open_trainer(context, &options, 0);
+    struct log whole = run(trainer, -1, 0);
+    motley_trainer_destroy(trainer);
+    MPI_Barrier(context->comm);
+    if (context->rank == 0) {
+        char command[160];
+        motley_context solo = alone();
+        snprintf(command, sizeof command, "rm -rf %s/checkpoint-20", output);
+        assert_int_equal(system(command), 0);
+        trainer = open_trainer(&solo, &(struct motley_trainer_options){.output = output}, 1);
+        assert_int_equal(motley_trainer_facts(trainer).step, 15);
+        assert_int_equal(motley_trainer_facts(trainer).planned_anew, context->size > 1);
+        struct log rest = run(trainer, -1, 0);
+        for (int step = 16; step <= STEPS; step++)
+            assert_float_equal(rest.loss[step], whole.loss[step], 1e-4);
+        motley_trainer_destroy(trainer);
+    }
+    remove_output();
+}
+
+static void refuse(int resume, const struct motley_trainer_options *options, int code, const char *word)
+{
+    motley_trainer *trainer = NULL;
+    struct motley_error error = {0};
+    int status = resume ? motley_trainer_resume(context, options, &trainer, &error)
+                        : motley_trainer_create(context, options, &trainer, &error);
+    assert_int_equal(status, code);
+    assert_true(error.rank >= 0);
+    if (!strstr(error.text, word))
+        fail_msg("\"%s\" does not say \"%s\"", error.text, word);
+}
+
+static void runs_do_not_mix(void **state)
+{
+    (void)state;
+    char other[80];
+    struct motley_trainer_options options = options_of(output);
+    options.steps = 5;
+    motley_trainer *trainer = open_trainer(context, &options, 0);
+    run(trainer, -1, 0);
+    motley_trainer_destroy(trainer);
+    refuse(0, &options, MOTLEY_E_INVALID, "--resume");
+
+    snprintf(other, sizeof other, "%s.other", text);
+    if (context->rank == 0)
+        write_text(other, 99);
+    MPI_Barrier(context->comm);
+    const char *paths[] = {other};
+    options.text = paths;
+    refuse(1, &options, MOTLEY_E_MISMATCH, "not the one of the checkpoint");
+    options = options_of(output);
+    options.width = 64;
+    refuse(1, &options, MOTLEY_E_INVALID, "width");
+    remove_output();
+}
+
+static void ranks_with_different_options_are_refused(void **state)
+{
+    (void)state;
+    struct motley_trainer_options options = options_of(NULL);
+    if (context->size == 1)
+        skip();
+    options.learning_rate += 0.001 * context->rank;
+    refuse(0, &options, MOTLEY_E_MISMATCH, "different training options");
+}
+
+static void a_loss_that_is_not_finite_ends_the_run(void **state)
+{
+    (void)state;
+    struct motley_trainer_options options = options_of(output);
+    struct motley_error error = {0};
+    struct motley_trainer_report report;
+    float one = NAN, before, after;
+    options.save_every = 2;
+    motley_trainer *trainer = open_trainer(context, &options, 0);
+    struct log log = {.stopper = 0, .stop_behind = 2};
+    SUCCEED(motley_trainer_run(trainer, keep, &log, &error));
+    SUCCEED(motley__buffer_read(trainer->parameter[1].w->segment[0], 4, &before, 4, &error));
+    SUCCEED(motley__buffer_write(trainer->parameter[1].w->segment[0], 0, &one, 4, &error));
+    assert_int_equal(motley_trainer_step(trainer, &report, &error), MOTLEY_E_NONFINITE);
+    assert_non_null(strstr(error.text, "step 3"));
+    assert_non_null(strstr(error.text, output));
+    assert_true(error.rank >= 0);
+    SUCCEED(motley__buffer_read(trainer->parameter[1].w->segment[0], 4, &after, 4, &error));
+    assert_true(before == after); /* no update was made of it */
+    motley_trainer_destroy(trainer);
+
+    trainer = open_trainer(context, &(struct motley_trainer_options){.output = output}, 1);
+    assert_int_equal(motley_trainer_facts(trainer).step, 2);
+    struct log rest = run(trainer, 0, 4);
+    assert_true(isfinite(rest.loss[4]));
+    motley_trainer_destroy(trainer);
+    remove_output();
+}
+
+static void collect(void *user, const char *bytes, size_t count)
+{
+    char *at = user;
+    strncat(at, bytes, count);
+}
+
+static void text_is_the_same_for_a_seed(void **state)
+{
+    (void)state;
+    struct motley_trainer_options options = options_of(output);
+    char written[3][128] = {"", "", ""};
+    options.steps = 10;
+    motley_trainer *trainer = open_trainer(context, &options, 0);
+    run(trainer, -1, 0);
+    motley_trainer_destroy(trainer);
+    for (int i = 0; i < 3; i++) { /* longer than the model's sequence of 48 */
+        const struct motley_generate_options generate = {.tokens = 100, .seed = i < 2 ? 5 : 6};
+        SUCCEED(motley_generate(context, output, "int ", &generate, collect, written[i], &error));
+    }
+    if (context->rank == 0) {
+        assert_string_equal(written[0], written[1]);
+        assert_true(strlen(written[0]) > 0);
+        assert_string_not_equal(written[0], written[2]);
+    } else {
+        assert_string_equal(written[0], "");
+    }
+    struct motley_error error = {0};
+    assert_int_equal(motley_generate(context, output, "", NULL, NULL, NULL, &error), MOTLEY_E_INVALID);
+    remove_output();
+}
+
+int main(int argc, char **argv)
+{
+    struct motley_error error = {0};
+    MPI_Init(&argc, &argv);
+    int status = motley_context_create(MPI_COMM_WORLD, NULL, &context, &error);
+    if (status) {
+        fprintf(stderr, "%s\n", error.text);
+        MPI_Finalize();
+        return status == MOTLEY_E_NO_DEVICE ? 77 : 1;
+    }
+    if (context->rank == 0 && !mkdtemp(folder))
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, MPI_COMM_WORLD);
+    snprintf(text, sizeof text, "%s/text", folder);
+    snprintf(output, sizeof output, "%s/run", folder);
+    if (context->rank == 0)
+        write_text(text, test_seed());
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(losses_do_not_depend_on_the_ranks), cmocka_unit_test(a_resumed_run_goes_on_bit_for_bit),
+        cmocka_unit_test(other_ranks_go_on_correctly), cmocka_unit_test(runs_do_not_mix),
+        cmocka_unit_test(ranks_with_different_options_are_refused),
+        cmocka_unit_test(a_loss_that_is_not_finite_ends_the_run), cmocka_unit_test(text_is_the_same_for_a_seed),
+    };
+    status = cmocka_run_group_tests(tests, NULL, NULL);
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (context->rank == 0) {
+        char command[128];
+        snprintf(command, sizeof command, "rm -rf %s", folder);
+        status |= system(command) != 0;
+    }
+    motley_context_destroy(context);
+    MPI_Finalize();
+    return status;
+}
