@@ -79,6 +79,7 @@ endif
 
 # Beside the tests: writes what reference_mixtral.py compares with another implementation.
 check_PROGRAMS += %D%/write_mixtral
+%C%_write_mixtral_LDADD = libmotley_all.la
 
 # Tests see every internal symbol.
 LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)

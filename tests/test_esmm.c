@@ -99,6 +99,8 @@ static const struct esmm_case SIZES[] = {
     {5, 700, 40, 520, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
     {512, 600, 9, 5, SPREAD, 1, MOTLEY__ACT_NONE, 0, 0, 0},
     {4, 150, 300, 3, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 1},
+    {2, 40, 2816, 33, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
+    {2, 40, 33, 2816, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
 };
 
 static void forward_on(struct motley__device *device)

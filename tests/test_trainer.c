@@ -121,7 +121,7 @@ static void losses_do_not_depend_on_the_ranks(void **state)
 
 static void assert_same_file(const char *a, const char *b, const char *name)
 {
-    char path[2][160], *bytes[2];
+    char path[2][192], *bytes[2];
     size_t count[2];
     snprintf(path[0], sizeof path[0], "%s/%s", a, name);
     snprintf(path[1], sizeof path[1], "%s/%s", b, name);
@@ -247,7 +247,7 @@ static void a_loss_that_is_not_finite_ends_the_run(void **state)
 {
     (void)state;
     struct motley_trainer_options options = options_of(output);
-    struct motley_error error = {0};
+    struct motley_error reason = {0};
     struct motley_trainer_report report;
     float one = NAN, before, after;
     options.save_every = 2;
@@ -256,10 +256,10 @@ static void a_loss_that_is_not_finite_ends_the_run(void **state)
     SUCCEED(motley_trainer_run(trainer, keep, &log, &error));
     SUCCEED(motley__buffer_read(trainer->parameter[1].w->segment[0], 4, &before, 4, &error));
     SUCCEED(motley__buffer_write(trainer->parameter[1].w->segment[0], 0, &one, 4, &error));
-    assert_int_equal(motley_trainer_step(trainer, &report, &error), MOTLEY_E_NONFINITE);
-    assert_non_null(strstr(error.text, "step 3"));
-    assert_non_null(strstr(error.text, output));
-    assert_true(error.rank >= 0);
+    assert_int_equal(motley_trainer_step(trainer, &report, &reason), MOTLEY_E_NONFINITE);
+    assert_non_null(strstr(reason.text, "step 3"));
+    assert_non_null(strstr(reason.text, output));
+    assert_true(reason.rank >= 0);
     SUCCEED(motley__buffer_read(trainer->parameter[1].w->segment[0], 4, &after, 4, &error));
     assert_true(before == after); /* no update was made of it */
     motley_trainer_destroy(trainer);

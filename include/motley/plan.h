@@ -55,7 +55,8 @@ struct motley_plan_rank {
 /* Measure what is not yet in the profile, then allot.
  *
  * Collective.  All ranks get the same plan or the same error.
- * Errors: MOTLEY_E_INVALID (shape), MOTLEY_E_DEVICE_MEMORY (the experts fit nowhere). */
+ * Errors: MOTLEY_E_INVALID (shape), MOTLEY_E_UNSUPPORTED (more ranks than experts), MOTLEY_E_MISMATCH (ranks ask for
+ * different plans), MOTLEY_E_DEVICE_MEMORY (the experts do not fit the devices). */
 int motley_plan_create(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, motley_plan **plan,
                        struct motley_error *error);
@@ -65,7 +66,8 @@ const struct motley_layer_shape *motley_plan_shape(const motley_plan *plan);
 int motley_plan_ranks(const motley_plan *plan);
 struct motley_plan_rank motley_plan_rank(const motley_plan *plan, int rank);
 
-/* The table: rank, host, device, measured GFLOP/s, experts, predicted milliseconds.  Local. */
+/* The table: rank, host, device, measured GFLOP/s, experts, predicted milliseconds; "-" for what was never measured
+ * (even shares do not need it).  Local. */
 void motley_plan_print(const motley_plan *plan, FILE *stream);
 
 /* To and from text (JSON).  The text of a plan loaded from text is the same text.
