@@ -4,7 +4,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 noinst_PROGRAMS += \
     %D%/01_devices \
-    %D%/02_layer
+    %D%/02_layer \
+    %D%/03_train_text
 example_libraries = libmotley.la $(MPI_LIBS)
 %C%_01_devices_LDADD = $(example_libraries)
 %C%_02_layer_LDADD = $(example_libraries)
+%C%_03_train_text_LDADD = $(example_libraries) -lm

@@ -7,7 +7,8 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 motley=$BUILD_DIR/motley
 MOTLEY_TEST_SECONDS=30
-export MOTLEY_TEST_SECONDS
+OMPI_MCA_odls_base_sigkill_timeout=0 # Open MPI else waits a second whenever a rank ends non-zero
+export MOTLEY_TEST_SECONDS OMPI_MCA_odls_base_sigkill_timeout
 
 "$motley" --version >/dev/null || exit 1
 sh "$here/run-mpi" 1 true || exit $?
@@ -221,6 +222,7 @@ else
 fi
 
 # One rank killed in mid run.  mpirun says which.
+unset OMPI_MCA_odls_base_sigkill_timeout
 for victim in 0 1; do
     rm -rf "$work/output" "$work"/pid.*
     mkdir "$work/output"

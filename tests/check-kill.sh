@@ -10,7 +10,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 motley=$BUILD_DIR/motley
 kills=${MOTLEY_KILLS:-4}
 seed=${MOTLEY_KILL_SEED:-$(date +%s)}
-steps=100
+steps=40
+MOTLEY_TEST_SECONDS=${MOTLEY_TEST_SECONDS:-240}
+export MOTLEY_TEST_SECONDS
 echo "$kills kills, seed $seed"
 
 work=$(mktemp -d) || exit 1
@@ -54,7 +56,8 @@ lines() {
 
 # Sends SIGKILL to every process of a session; fails when there is none.
 kill_session() {
-    victims=$(awk -v session="$1" '{ pid = $1; sub(/^.*\) /, ""); if ($4 == session) print pid }' /proc/[0-9]*/stat 2>/dev/null)
+    victims=$(cat /proc/[0-9]*/stat 2>/dev/null |
+        awk -v session="$1" '{ pid = $1; sub(/^.*\) /, ""); if ($4 == session) print pid }')
     [ -n "$victims" ] && kill -KILL $victims 2>/dev/null
 }
 

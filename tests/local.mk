@@ -48,7 +48,12 @@ UNIT_TESTS = \
     %D%/test_embedding \
     %D%/test_attention \
     %D%/test_cross_entropy \
-    %D%/test_generate
+    %D%/test_generate \
+    %D%/test_corpus \
+    %D%/test_ngram \
+    %D%/test_history \
+    %D%/test_settings \
+    %D%/test_adamw
 
 MPI_TESTS = \
     %D%/test_agree \
@@ -57,7 +62,11 @@ MPI_TESTS = \
     %D%/test_measure \
     %D%/test_layer \
     %D%/test_exchange \
-    %D%/test_decoder
+    %D%/test_decoder \
+    %D%/test_data \
+    %D%/test_gradients \
+    %D%/test_checkpoint \
+    %D%/test_trainer
 
 SCRIPT_TESTS = \
     %D%/check-lists.sh \
@@ -66,6 +75,8 @@ SCRIPT_TESTS = \
     %D%/check-devices.sh \
     %D%/check-layer.sh \
     %D%/check-bad-input.sh \
+    %D%/check-train.sh \
+    %D%/check-kill.sh \
     %D%/check-install.sh
 
 if HAVE_CMOCKA
@@ -92,7 +103,7 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
-%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h %D%/layer_reference.h %D%/model.h %D%/plan_fixture.h %D%/product.h %D%/routing.h
+%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h %D%/layer_reference.h %D%/model.h %D%/parameters.h %D%/plan_fixture.h %D%/product.h %D%/routing.h
 
 # A library to preload; -rpath makes libtool build it shared though it is never installed.
 if SANITIZERS

@@ -1,5 +1,5 @@
-/* Attention on the device against its scalar twin: any sizes, shared key heads, a cache of keys, and twice the same bits;
- * the twin's gradient against finite differences.
+/* Attention on the device against its scalar twin: any sizes, shared key heads, a cache of keys, and twice the same
+ * bits; the twin's gradient against finite differences.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -19,11 +19,12 @@ struct work {
     struct motley__buffer *q, *k, *v, *dout;
 };
 
-static void open_work(struct motley__device *device, const struct sizes *n, const float *q, const float *k, const float *v,
-                      const float *dout, struct work *w)
+static void open_work(struct motley__device *device, const struct sizes *n, const float *q, const float *k,
+                      const float *v, const float *dout, struct work *w)
 {
     const int stride = motley__attention_stride(n->S);
-    const size_t rows = (size_t)(n->B * n->S), queries = rows * (size_t)(n->H * n->d) * 4, keys = rows * (size_t)(n->G * n->d) * 4;
+    const size_t rows = (size_t)(n->B * n->S), queries = rows * (size_t)(n->H * n->d) * 4,
+        keys = rows * (size_t)(n->G * n->d) * 4;
     const size_t line = (size_t)(n->B * n->H * stride) * 4, columns = (size_t)n->d;
     w->q = to_device(device, q, queries);
     w->k = to_device(device, k, keys);
@@ -42,7 +43,8 @@ static void open_work(struct motley__device *device, const struct sizes *n, cons
 
 static void close_work(struct work *w)
 {
-    struct motley__buffer *buffers[] = {w->q, w->k, w->v, w->dout, w->a.kt, w->a.lse, w->g.qt, w->g.doutt, w->g.vt, w->g.delta};
+    struct motley__buffer *buffers[] = {w->q, w->k, w->v, w->dout, w->a.kt, w->a.lse, w->g.qt, w->g.doutt, w->g.vt,
+                                        w->g.delta};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         motley__buffer_destroy(buffers[i]);
 }
@@ -52,8 +54,10 @@ static void compare(struct motley__device *device, struct sizes n, uint64_t seed
     const size_t queries = (size_t)(n.B * n.S * n.H * n.d), keys = (size_t)(n.B * n.S * n.G * n.d);
     float *q = random_floats(seed, 1, queries), *k = random_floats(seed, 2, keys), *v = random_floats(seed, 3, keys);
     float *dout = random_floats(seed, 4, queries);
-    double *qd = doubles_of(q, queries), *kd = doubles_of(k, keys), *vd = doubles_of(v, keys), *doutd = doubles_of(dout, queries);
-    double *outd = ARRAY(double, queries), *dqd = ARRAY(double, queries), *dkd = ARRAY(double, keys), *dvd = ARRAY(double, keys);
+    double *qd = doubles_of(q, queries), *kd = doubles_of(k, keys), *vd = doubles_of(v, keys),
+        *doutd = doubles_of(dout, queries);
+    double *outd = ARRAY(double, queries), *dqd = ARRAY(double, queries), *dkd = ARRAY(double, keys),
+        *dvd = ARRAY(double, keys);
     motley__ref_attention(n.B, n.S, 0, n.H, n.G, n.d, qd, kd, vd, outd, NULL);
     motley__ref_attention_backward(n.B, n.S, n.H, n.G, n.d, qd, kd, vd, doutd, dqd, dkd, dvd);
 
@@ -72,10 +76,12 @@ static void compare(struct motley__device *device, struct sizes n, uint64_t seed
         free(arrays[i]);
 }
 
+/* Two head dimensions: each is a program to build. */
 static void many_sizes(struct motley__device *device)
 {
     const struct sizes sizes[] = {
-        {1, 1, 1, 1, 2}, {2, 5, 2, 2, 6}, {1, 64, 1, 1, 16}, {3, 67, 4, 2, 16}, {2, 130, 3, 1, 24}, {1, 97, 2, 2, 32}, {0, 8, 2, 2, 16},
+        {1, 1, 1, 1, 6}, {2, 5, 2, 2, 6}, {2, 130, 3, 1, 6}, {1, 64, 1, 1, 32}, {3, 67, 4, 2, 32}, {1, 97, 2, 2, 32},
+        {0, 8, 2, 2, 32},
     };
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
@@ -91,11 +97,12 @@ static void test_against_twin(void **state)
 static void test_large_scores(void **state)
 {
     struct motley__device *device = *state;
-    enum { S = 70, D = 16 };
+    enum { S = 70, D = 32 };
     float *q = random_floats(1, 1, S * D), *k = random_floats(1, 2, S * D), *v = random_floats(1, 3, S * D);
     for (int i = 0; i < S * D; i++)
         q[i] *= 100;
-    double *qd = doubles_of(q, S * D), *kd = doubles_of(k, S * D), *vd = doubles_of(v, S * D), *outd = ARRAY(double, S * D);
+    double *qd = doubles_of(q, S * D), *kd = doubles_of(k, S * D), *vd = doubles_of(v, S * D),
+        *outd = ARRAY(double, S * D);
     motley__ref_attention(1, S, 0, 1, 1, D, qd, kd, vd, outd, NULL);
     struct work w;
     open_work(device, &(struct sizes){1, S, 1, 1, D}, q, k, v, q, &w);
@@ -114,20 +121,23 @@ static void test_large_scores(void **state)
 /* Rows in pieces against a cache, as inference does, give what all rows at once give. */
 static void pieces(struct motley__device *device)
 {
-    enum { S = 83, H = 4, G = 2, D = 16 };
+    enum { S = 83, H = 4, G = 2, D = 32 };
     const int piece[] = {1, 40, 1, 1, 7, 33}, stride = motley__attention_stride(S + 5);
     const uint64_t seed = test_seed();
-    float *q = random_floats(seed, 1, S * H * D), *k = random_floats(seed, 2, S * G * D), *v = random_floats(seed, 3, S * G * D);
+    float *q = random_floats(seed, 1, S * H * D), *k = random_floats(seed, 2, S * G * D),
+        *v = random_floats(seed, 3, S * G * D);
     double *qd = doubles_of(q, S * H * D), *kd = doubles_of(k, S * G * D), *vd = doubles_of(v, S * G * D);
     double *outd = ARRAY(double, S * H * D);
     float *out = ARRAY(float, S * H * D);
     motley__ref_attention(1, S, 0, H, G, D, qd, kd, vd, outd, NULL);
-    struct motley__buffer *kt = unwritten(device, (size_t)(G * D * stride) * 4), *lse = unwritten(device, (size_t)(H * stride) * 4);
+    struct motley__buffer *kt = unwritten(device, (size_t)(G * D * stride) * 4),
+        *lse = unwritten(device, (size_t)(H * stride) * 4);
     struct motley__buffer *values = to_device(device, v, S * G * D * 4);
     for (int i = 0, past = 0; i < 6; past += piece[i], i++) {
         const size_t n = (size_t)piece[i];
         struct motley__buffer *some_q = to_device(device, q + past * H * D, n * H * D * 4);
-        struct motley__buffer *some_k = to_device(device, k + past * G * D, n * G * D * 4), *some = unwritten(device, n * H * D * 4);
+        struct motley__buffer *some_k = to_device(device, k + past * G * D, n * G * D * 4),
+            *some = unwritten(device, n * H * D * 4);
         SUCCEED(motley__attention_forward(device, &(struct motley__attention){
             .B = 1, .S = piece[i], .past = past, .H = H, .G = G, .d = D, .stride = stride, .q = some_q, .k = some_k,
             .v = values, .kt = kt, .out = some, .lse = lse}, &error));
@@ -153,7 +163,7 @@ static void test_cache(void **state)
 static void test_repeats_bit_for_bit(void **state)
 {
     struct motley__device *device = *state;
-    const struct sizes n = {2, 75, 2, 1, 16};
+    const struct sizes n = {2, 75, 2, 1, 32};
     const size_t keys = (size_t)(n.B * n.S * n.G * n.d), queries = keys * 2;
     float *q = random_floats(7, 1, queries), *k = random_floats(7, 2, keys), *dk[2];
     for (int i = 0; i < 2; i++) {
@@ -176,7 +186,8 @@ static void test_repeats_bit_for_bit(void **state)
 
 enum { TB = 2, TS = 4, TH = 4, TG = 2, TD = 4 };
 struct problem {
-    double q[TB * TS * TH * TD], k[TB * TS * TG * TD], v[TB * TS * TG * TD], dout[TB * TS * TH * TD], out[TB * TS * TH * TD];
+    double q[TB * TS * TH * TD], k[TB * TS * TG * TD], v[TB * TS * TG * TD], dout[TB * TS * TH * TD],
+        out[TB * TS * TH * TD];
 };
 
 static double loss(void *self)

@@ -56,7 +56,8 @@ static void test_nonsense_is_refused(void **state)
 static void test_weights_are_counted(void **state)
 {
     (void)state;
-    struct motley__config c = {.vocabulary = 10, .D = 4, .layers = 2, .heads = 2, .kv_heads = 1, .F = 3, .E = 5, .K = 2};
+    struct motley__config c = {.vocabulary = 10, .D = 4, .layers = 2, .heads = 2, .kv_heads = 1, .F = 3, .E = 5,
+                               .K = 2};
     double active;
     /* embedding and head 40 each, norm 4; a block: q, o 16 each, k, v 8 each, norms 8, gate 20; an expert 36 */
     assert_true(motley__config_weights(&c, &active) == 84 + 2 * (76 + 5 * 36));

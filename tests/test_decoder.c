@@ -1,5 +1,5 @@
-/* The decoder over several ranks: its gradients against finite differences, the same numbers as one rank has alone, ranks
- * without a sequence, and inference with a cache against whole passes.
+/* The decoder over several ranks: its gradients against finite differences, the same numbers as one rank has alone,
+ * ranks without a sequence, and inference with a cache against whole passes.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -90,8 +90,8 @@ static void enlarge(struct motley__decoder *decoder)
     }
 }
 
-static struct motley__decoder *open_decoder(motley_context *where, const struct motley__config *c, struct hand_plan *plan,
-                                            int trained)
+static struct motley__decoder *open_decoder(motley_context *where, const struct motley__config *c,
+                                            struct hand_plan *plan, int trained)
 {
     struct motley__decoder *decoder = NULL;
     deal(plan, c, where->size);
@@ -107,7 +107,7 @@ static void write_sequence(const struct motley__config *c, int n, uint8_t *token
         tokens[t] = (uint8_t)random_int(5, (uint64_t)n, (size_t)t, c->vocabulary);
 }
 
-/* Sequences rank, rank + R, .. of the global batch, on rank 0 from the second on: so the last of four ranks has none. */
+/* Sequences rank, rank + R, .. of the global batch: the last of four ranks has none. */
 static int my_batch(const motley_context *where, const struct motley__config *c, uint8_t *tokens)
 {
     int B = 0;
@@ -146,7 +146,8 @@ static void test_same_as_alone(void **state)
     const struct motley__config c = small_model(2);
     struct hand_plan plan, solo_plan;
     motley_context solo = alone();
-    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1), *one = open_decoder(&solo, &c, &solo_plan, 1);
+    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1),
+        *one = open_decoder(&solo, &c, &solo_plan, 1);
     int count, solo_count;
     struct motley__parameter *p = motley__decoder_parameters(decoder, &count);
     struct motley__parameter *q = motley__decoder_parameters(one, &solo_count);

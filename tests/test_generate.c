@@ -84,7 +84,8 @@ static void test_seed_decides(void **state)
 static void test_nonsense_is_refused(void **state)
 {
     (void)state;
-    const struct motley__sampling bad[] = {{.temperature = -1}, {.temperature = NAN}, {.top_p = 1.5}, {.top_p = -0.1}, {.top_k = -1}};
+    const struct motley__sampling bad[] = {{.temperature = -1}, {.temperature = NAN}, {.top_p = 1.5}, {.top_p = -0.1},
+                                           {.top_k = -1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct motley_error error = {0};
         assert_int_equal(motley__sampling_check(&bad[i], &error), MOTLEY_E_INVALID);

@@ -142,7 +142,8 @@ static void test_plot_shows_all_four_and_no_nonsense(void **state)
     assert_int_equal(occurrences(text, "nan"), 0);
     assert_int_equal(occurrences(text, "inf"), 0);
     assert_int_equal(occurrences(text, "8 experts &lt; 9 &amp; so on"), 1);
-    const char *words[] = {"bits per byte</text>", ">step<", "bigram counts", "Witten-Bell trigram", ">training<", ">held out<"};
+    const char *words[] = {"bits per byte</text>", ">step<",     "bigram counts",
+                           "Witten-Bell trigram",  ">training<", ">held out<"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         assert_int_equal(occurrences(text, words[i]), 1);
     assert_true(strlen(text) < 60000); /* not a point per step */

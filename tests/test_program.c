@@ -45,6 +45,7 @@ static int set_up(void **state)
     snprintf(path, sizeof path, "%s/cache", folder);
     own_cache = device->cache;
     device->cache = strdup(path);
+    device->compiles_at_launch = 0; /* so that programs are cached here too */
     setenv("MOTLEY_CL_DIR", folder, 1);
     return motley__directory_make(path, NULL);
 }

@@ -30,7 +30,7 @@ static void compare(struct motley__device *device, int B, int S, int past, int h
 static void sizes(struct motley__device *device)
 {
     const uint64_t seed = test_seed();
-    compare(device, 0, 5, 0, 2, 8, 0, seed);
+    compare(device, 0, 5, 0, 2, 2, 0, seed);
     compare(device, 1, 1, 9, 1, 2, 0, seed);
     compare(device, 3, 7, 0, 2, 6, 0, seed);
     compare(device, 2, 33, 0, 3, 32, 1, seed);
@@ -81,7 +81,8 @@ static void test_depends_on_distance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_twin), cmocka_unit_test(test_back_undoes), cmocka_unit_test(test_depends_on_distance),
+        cmocka_unit_test(test_against_twin), cmocka_unit_test(test_back_undoes),
+        cmocka_unit_test(test_depends_on_distance),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -131,8 +131,13 @@ static void test_journal_comes_back_exactly(void **state)
     struct motley_trainer_options options = given();
     struct motley__settings settings, back;
     make(&options, NULL, &settings);
-    const struct motley__journal journal = {.step = 12345678901, .tokens = 1, .seconds = 1.0 / 3, .loss = 0.1 + 0.2,
-                                            .held_out_loss = NAN, .text_bytes = 99, .text_hash = UINT64_C(0xf000000000000001)};
+    const struct motley__journal journal = {.step = 12345678901,
+                                            .tokens = 1,
+                                            .seconds = 1.0 / 3,
+                                            .loss = 0.1 + 0.2,
+                                            .held_out_loss = NAN,
+                                            .text_bytes = 99,
+                                            .text_hash = UINT64_C(0xf000000000000001)};
     struct motley__journal read;
     char *text;
     json_t *saved;
@@ -164,7 +169,8 @@ static void test_config_comes_back(void **state)
     assert_non_null(strstr(text, "\"MixtralForCausalLM\""));
     assert_int_equal(motley__config_parse(text, &read, NULL), 0);
     assert_true(read.vocabulary == config.vocabulary && read.D == 96 && read.layers == config.layers);
-    assert_true(read.heads == 4 && read.kv_heads == 2 && read.F == config.F && read.E == config.E && read.K == config.K);
+    assert_true(read.heads == 4 && read.kv_heads == 2 && read.F == config.F && read.E == config.E &&
+                read.K == config.K);
     assert_true(read.positions == config.positions && read.rope_theta == 12345.5 && read.norm_eps == config.norm_eps);
     assert_true(read.balance_coefficient == config.balance_coefficient && read.z_coefficient == config.z_coefficient);
     free(text);
@@ -197,10 +203,13 @@ static void test_other_models_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_zero_means_default), cmocka_unit_test(test_nonsense_is_refused_by_name),
+        cmocka_unit_test(test_zero_means_default),
+        cmocka_unit_test(test_nonsense_is_refused_by_name),
         cmocka_unit_test(test_resumed_run_takes_what_was_saved),
-        cmocka_unit_test(test_different_options_have_different_hashes), cmocka_unit_test(test_journal_comes_back_exactly),
-        cmocka_unit_test(test_config_comes_back), cmocka_unit_test(test_other_models_are_refused),
+        cmocka_unit_test(test_different_options_have_different_hashes),
+        cmocka_unit_test(test_journal_comes_back_exactly),
+        cmocka_unit_test(test_config_comes_back),
+        cmocka_unit_test(test_other_models_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,8 @@ static int draw(struct motley__parameter *p, int count, struct motley_error *err
     return status;
 }
 
-static int write_expected(const char *path, const int *tokens, const float *logits, float loss, struct motley_error *error)
+static int write_expected(const char *path, const int *tokens, const float *logits, float loss,
+                          struct motley_error *error)
 {
     const struct motley__tensor_info info[] = {
         {.name = "tokens", .dtype = MOTLEY__I32, .dims = 2, .shape = {B, S + 1}},
@@ -123,7 +124,8 @@ static int write_all(motley_context *context, const char *directory, struct motl
     if (!status)
         status = motley__file_write(path[0], text, strlen(text), error);
     if (!status)
-        status = motley__tensors_save(MPI_COMM_WORLD, path[1], p, count, &(struct motley__tensor_set){.suffix = ""}, 1, error);
+        status = motley__tensors_save(MPI_COMM_WORLD, path[1], p, count, &(struct motley__tensor_set){.suffix = ""},
+                                      1, error);
     if (!status)
         status = write_numbers(decoder, path[2], error);
     for (int i = 0; i < count && i < 64; i++)

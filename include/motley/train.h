@@ -50,7 +50,8 @@ struct motley_trainer_options {
     uint64_t seed;                  /* of weights and of the order of the text; 0 is a seed like any other */
 
     int64_t save_every;             /* steps between checkpoints: a 10th of steps; negative: only at the end */
-    int64_t evaluate_every;         /* steps between looks at held-out text: a 20th of steps; negative: only at the end */
+    int64_t evaluate_every;         /* steps between looks at held-out text: a 20th of steps; negative: only at
+                                       the end */
     int64_t held_out;               /* bytes of it to predict at each look, at most: 65536 */
     enum motley_shares shares;
 };
@@ -125,8 +126,8 @@ struct motley_generate_options {
     uint64_t seed;
 };
 
-/* Continue `prompt` with the model in a directory: a checkpoint, a trainer's output (its newest checkpoint), or a Hugging
- * Face model of bytes.  emit is called on rank 0 with each piece of new text.
+/* Continue `prompt` with the model in a directory: a checkpoint, a trainer's output (its newest checkpoint), or a
+ * Hugging Face model of bytes.  emit is called on rank 0 with each piece of new text.
  * The same seed gives the same text under the same plan.  Text longer than the model sees at once goes on from its
  * last half.
  *

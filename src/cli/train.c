@@ -144,20 +144,22 @@ static void introduce(struct display *display, const motley_trainer *trainer, mo
     print_ranks(trainer, context, stream);
     fputc('\n', stream);
     motley_plan_print(motley_trainer_plan(trainer), stream);
-    fprintf(stream, "\ntext     %.2f MB of %d files: %.2f MB to learn from, %.2f MB held out (judged on %.1f kB of it)\n",
+    fprintf(stream,
+            "\ntext     %.2f MB of %d files: %.2f MB to learn from, %.2f MB held out (judged on %.1f kB of it)\n",
             megabytes(facts->text_bytes), facts->files, megabytes(facts->train_bytes), megabytes(facts->held_out_bytes),
             (double)facts->evaluated_bytes / 1e3);
     if (facts->skipped)
         fprintf(stream, "         %d binary files were passed over\n", facts->skipped);
-    fprintf(stream, "counting bigrams predicts it in %.3f bits per byte, a Witten-Bell trigram in %.3f\n", facts->bigram_bits,
-            facts->trigram_bits);
+    fprintf(stream, "counting bigrams predicts it in %.3f bits per byte, a Witten-Bell trigram in %.3f\n",
+            facts->bigram_bits, facts->trigram_bits);
     fprintf(stream, "model    %.2f M weights, %.2f M of them used for a byte\n", facts->weights / 1e6,
             facts->active_weights / 1e6);
     fprintf(stream, "steps    %" PRId64 " of %" PRId64 " sequences of %" PRId64 " bytes, into %s\n\n", facts->steps,
             facts->batch, facts->sequence, output);
     if (facts->step > 0)
         fprintf(stream, "going on behind step %" PRId64 "%s\n", facts->step,
-                facts->planned_anew ? ", planned anew: these are not the ranks that wrote it" : " with the plan it has");
+                facts->planned_anew ? ", planned anew: these are not the ranks that wrote it"
+                                    : " with the plan it has");
     fflush(stream);
 }
 
@@ -194,7 +196,8 @@ static int watch(void *user, const struct motley_trainer_report *report)
         display->seconds += tokens / report->tokens_per_second;
         if (!isnan(report->held_out_loss))
             print_evaluation(display, report);
-        if (report->step == display->facts.step + 1) /* the first step also built kernels: it says nothing about the rest */
+        if (report->step ==
+            display->facts.step + 1) /* the first step also built kernels: it says nothing about the rest */
             motley__progress_start(&display->progress, stderr, "training", (double)(report->steps - report->step));
         motley__progress_show(&display->progress, (double)(report->step - display->facts.step - 1),
                               "step %" PRId64 "  loss %.3f  %.0f tokens/s", report->step, report->loss,
@@ -228,9 +231,11 @@ static int conclude(struct display *display, motley_context *context, int json, 
     motley__progress_end(&display->progress);
     if (display->stream) {
         if (step < steps)
-            fprintf(display->stream, "stopped on request behind step %" PRId64 "; it is saved, go on with --resume\n", step);
+            fprintf(display->stream, "stopped on request behind step %" PRId64 "; it is saved, go on with --resume\n",
+                    step);
         else if (display->checkpoint[0])
-            fprintf(display->stream, "done: %s; the losses are in %s/loss.svg and loss.csv\n", display->checkpoint, output);
+            fprintf(display->stream, "done: %s; the losses are in %s/loss.svg and loss.csv\n", display->checkpoint,
+                    output);
         else
             fprintf(display->stream, "nothing is left to do: all %" PRId64 " steps are in %s\n", steps, output);
     }

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "device/device.h"
 #include "device/program.h"
+#include "device/queue.h"
 
 /* Of a GPU's memory the driver, its code and its own buffers need a part. */
 static const double GPU_MEMORY_PART = 0.9;
@@ -112,6 +113,12 @@ static char *cache_folder(void)
     return status ? NULL : folder;
 }
 
+/* PoCL compiles a kernel at its first launch, for that local size, and keeps the result in a cache of its own. */
+static int compiles_at_launch(const struct motley__device *device)
+{
+    return strcmp(device->info.platform, "Portable Computing Language") == 0;
+}
+
 int motley__device_open(const struct motley__found *found, const struct motley__binding *binding,
                         const struct motley_context_options *options, const struct motley__log *log,
                         struct motley__device **device, struct motley_error *error)
@@ -142,6 +149,7 @@ int motley__device_open(const struct motley__found *found, const struct motley__
                      "alone should set HWLOC_COMPONENTS=-opencl before MPI_Init)", found->name, d->compute_units,
                      binding->threads);
     d->cache = cache_folder();
+    d->compiles_at_launch = compiles_at_launch(d);
     *device = d;
     return 0;
 }
@@ -155,6 +163,7 @@ void motley__device_close(struct motley__device *device)
     if (device->transfer)
         clFinish(device->transfer);
     motley__programs_release(device);
+    motley__launched_release(device);
     if (device->transfer)
         clReleaseCommandQueue(device->transfer);
     if (device->compute)

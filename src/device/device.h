@@ -33,6 +33,7 @@
 #include "base/log.h"
 
 struct motley__program;
+struct motley__launched;
 
 struct motley__device {
     struct motley_device_info info;     /* family and why are filled by motley__admit (layer/admit.h) */
@@ -61,6 +62,8 @@ struct motley__device {
 
     struct motley__program *programs;   /* owned list (program.c) */
     char *cache;                        /* owned: directory of built programs; NULL: no disk cache */
+    int compiles_at_launch;             /* 1: compiling is put off until a launch; the runtime caches what it made */
+    struct motley__launched *launched;  /* owned list (first.c) */
 };
 
 /* A device some platform shows.  Values; `id` stays valid for the process. */

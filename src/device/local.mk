@@ -11,6 +11,7 @@ libmotley_all_la_SOURCES += \
     %D%/device.c \
     %D%/device.h \
     %D%/discover.c \
+    %D%/first.c \
     %D%/gemm.c \
     %D%/gemm.h \
     %D%/limits.c \

@@ -62,7 +62,7 @@ static cl_program from_cache(struct motley__device *device, const char *key, con
 {
     unsigned char *binary;
     size_t bytes;
-    if (motley__cache_load(device, key, &binary, &bytes))
+    if (device->compiles_at_launch || motley__cache_load(device, key, &binary, &bytes))
         return NULL;
     cl_int code, accepted = CL_SUCCESS;
     cl_program program = clCreateProgramWithBinary(device->context, 1, &device->id, &bytes,
@@ -79,7 +79,8 @@ static cl_program from_cache(struct motley__device *device, const char *key, con
 static void to_cache(struct motley__device *device, const char *key, cl_program program)
 {
     size_t bytes = 0;
-    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS || bytes == 0)
+    if (device->compiles_at_launch || /* it would compile every kernel once more, for any local size */
+        clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS || bytes == 0)
         return;
     unsigned char *binary = malloc(bytes);
     if (binary && clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)

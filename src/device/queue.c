@@ -6,6 +6,7 @@
 #include <sched.h>
 
 #include "base/clock.h"
+#include "device/program.h"
 #include "device/queue.h"
 
 /* A short wait yields, a long one naps. */

@@ -1,5 +1,6 @@
 /* Launching kernels on the compute queue.  The queue is in order: an operator sees what the operators
- * before it wrote.  Nothing here waits, except motley__queue_wait.
+ * before it wrote.  Nothing here waits, except motley__queue_wait
+ * and first launches (first.c).
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_DEVICE_QUEUE_H
@@ -30,6 +31,11 @@ struct motley__range {
                         (int)(sizeof((const struct motley__arg[]){__VA_ARGS__}) / sizeof(struct motley__arg)))
 int motley__launch_args(struct motley__device *device, cl_kernel kernel, struct motley__range range,
                         struct motley_error *error, const struct motley__arg *args, int count);
+
+/* first.c: 1 when this would be the first launch of the kernel with this local size on a runtime that compiles then;
+ * *lock is to be let go by motley__cache_unlock when the launch has ended (-1: none could be had). */
+int motley__first_launch(struct motley__device *device, cl_kernel kernel, const size_t *local, int *lock);
+void motley__launched_release(struct motley__device *device);
 
 /* All that was enqueued on the compute queue is done.  Naps in a way that leaves a shared core to others. */
 int motley__queue_wait(struct motley__device *device, struct motley_error *error);

@@ -36,7 +36,8 @@ static struct tile tile_of(const struct motley__device *device, int d)
 /* A work-item for `rows` rows of each head of each sequence. */
 static struct motley__range range_of(const struct tile *tile, int S, int rows, int heads, int B)
 {
-    return (struct motley__range){{(size_t)((S + rows - 1) / rows), (size_t)heads, (size_t)B}, {(size_t)tile->group, 1, 1}};
+    return (struct motley__range){{(size_t)((S + rows - 1) / rows), (size_t)heads, (size_t)B},
+                                  {(size_t)tile->group, 1, 1}};
 }
 
 int motley__attention_stride(int rows)
@@ -66,7 +67,8 @@ static struct motley__attention_args args_of(const struct motley__attention *a)
     };
 }
 
-int motley__attention_forward(struct motley__device *device, const struct motley__attention *a, struct motley_error *error)
+int motley__attention_forward(struct motley__device *device, const struct motley__attention *a,
+                              struct motley_error *error)
 {
     const struct motley__attention_args args = args_of(a);
     const struct tile tile = tile_of(device, a->d);
@@ -109,14 +111,15 @@ int motley__attention_backward(struct motley__device *device, const struct motle
     if (!status)
         status = motley__kernel(device, "attention.cl", tile.options, "attention_backward_keys", &keys, error);
     if (!status)
-        status = motley__launch(device, queries, range_of(&tile, a->S, tile.rows, a->H, a->B), error, MOTLEY__VALUE(args),
-                                MOTLEY__BUFFER(a->q), MOTLEY__BUFFER(a->k), MOTLEY__BUFFER(a->kt), MOTLEY__BUFFER(g->vt),
-                                MOTLEY__BUFFER(a->out), MOTLEY__BUFFER(g->dout), MOTLEY__BUFFER(a->lse),
-                                MOTLEY__BUFFER(g->delta), MOTLEY__BUFFER(g->dq));
+        status = motley__launch(device, queries, range_of(&tile, a->S, tile.rows, a->H, a->B), error,
+                                MOTLEY__VALUE(args), MOTLEY__BUFFER(a->q), MOTLEY__BUFFER(a->k), MOTLEY__BUFFER(a->kt),
+                                MOTLEY__BUFFER(g->vt), MOTLEY__BUFFER(a->out), MOTLEY__BUFFER(g->dout),
+                                MOTLEY__BUFFER(a->lse), MOTLEY__BUFFER(g->delta), MOTLEY__BUFFER(g->dq));
     if (!status)
         status = motley__launch(device, keys, range_of(&tile, a->S, tile.rows, a->G, a->B), error, MOTLEY__VALUE(args),
-                                MOTLEY__BUFFER(a->k), MOTLEY__BUFFER(a->v), MOTLEY__BUFFER(a->q), MOTLEY__BUFFER(g->dout),
-                                MOTLEY__BUFFER(g->qt), MOTLEY__BUFFER(g->doutt), MOTLEY__BUFFER(a->lse),
-                                MOTLEY__BUFFER(g->delta), MOTLEY__BUFFER(g->dk), MOTLEY__BUFFER(g->dv));
+                                MOTLEY__BUFFER(a->k), MOTLEY__BUFFER(a->v), MOTLEY__BUFFER(a->q),
+                                MOTLEY__BUFFER(g->dout), MOTLEY__BUFFER(g->qt), MOTLEY__BUFFER(g->doutt),
+                                MOTLEY__BUFFER(a->lse), MOTLEY__BUFFER(g->delta), MOTLEY__BUFFER(g->dk),
+                                MOTLEY__BUFFER(g->dv));
     return status;
 }

@@ -20,7 +20,7 @@ struct motley__attention {
     const struct motley__buffer *q;     /* [B*S, H*d] turned by rope, as k */
     const struct motley__buffer *k;     /* [B*S, G*d] */
     const struct motley__buffer *v;     /* [B*(past+S), G*d] */
-    struct motley__buffer *kt;          /* [B, G, d, stride] columns past .. past+S-1 are written from k, those before used */
+    struct motley__buffer *kt;          /* [B, G, d, stride] columns from `past` on are written, those before used */
     struct motley__buffer *out;         /* [B*S, H*d] written */
     struct motley__buffer *lse;         /* [B, H, stride] written: log sum exp of the scores */
 };
@@ -39,7 +39,8 @@ struct motley__attention_gradient {
 int motley__attention_stride(int rows);
 
 /* Enqueued.  B = 0 or S = 0 does nothing. */
-int motley__attention_forward(struct motley__device *device, const struct motley__attention *a, struct motley_error *error);
+int motley__attention_forward(struct motley__device *device, const struct motley__attention *a,
+                              struct motley_error *error);
 int motley__attention_backward(struct motley__device *device, const struct motley__attention *a,
                                const struct motley__attention_gradient *g, struct motley_error *error);
 

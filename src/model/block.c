@@ -78,7 +78,8 @@ void motley__activations_release(struct motley__activations *s)
 
 void motley__workspace_release(struct motley__workspace *w)
 {
-    struct motley__buffer *buffers[] = {w->kt, w->vt, w->qt, w->doutt, w->delta, w->dn, w->da, w->dq, w->dk, w->dv, w->partial};
+    struct motley__buffer *buffers[] = {w->kt, w->vt, w->qt, w->doutt, w->delta, w->dn, w->da, w->dq, w->dk, w->dv,
+                                        w->partial};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         motley__buffer_destroy(buffers[i]);
     memset(w, 0, sizeof *w);
@@ -92,8 +93,8 @@ static int norm_forward(const struct motley__block *block, int T, enum motley__b
                                 block->weight[which].storage, y, r, error);
 }
 
-static int product(const struct motley__block *block, enum motley__block_weight which, int T, const struct motley__buffer *x,
-                   int accumulate, struct motley__buffer *y, struct motley_error *error)
+static int product(const struct motley__block *block, enum motley__block_weight which, int T,
+                   const struct motley__buffer *x, int accumulate, struct motley__buffer *y, struct motley_error *error)
 {
     return motley__linear_forward(block->weight[which].linear, T, x, accumulate, y, error);
 }
@@ -113,15 +114,16 @@ static struct motley__attention attention_of(const struct motley__block *block, 
 {
     const struct motley__config *c = block->config;
     return (struct motley__attention){
-        .B = e->B, .S = e->S, .past = e->past, .H = c->heads, .G = c->kv_heads, .d = c->D / c->heads, .stride = e->stride,
+        .B = e->B, .S = e->S, .past = e->past, .H = c->heads, .G = c->kv_heads, .d = c->D / c->heads,
+        .stride = e->stride,
         .q = s->q, .k = s->k, .v = e->cache ? e->cache->v : s->v, .kt = e->cache ? e->cache->kt : w->kt, .out = s->a,
         .lse = s->lse,
     };
 }
 
 /* s->y = s->x + attention; T > 0. */
-static int attend(const struct motley__block *block, const struct motley__extent *e, const struct motley__activations *s,
-                  const struct motley__workspace *w, struct motley_error *error)
+static int attend(const struct motley__block *block, const struct motley__extent *e,
+                  const struct motley__activations *s, const struct motley__workspace *w, struct motley_error *error)
 {
     const struct motley__config *c = block->config;
     const int T = e->B * e->S;
@@ -137,7 +139,8 @@ static int attend(const struct motley__block *block, const struct motley__extent
     if (!status)
         status = turn(block, e, 0, s->q, s->k, error);
     if (!status && e->cache)
-        status = motley__buffer_copy(s->v, 0, e->cache->v, floats((size_t)e->past * keys), floats((size_t)T * keys), error);
+        status = motley__buffer_copy(s->v, 0, e->cache->v, floats((size_t)e->past * keys), floats((size_t)T * keys),
+                                     error);
     if (!status)
         status = motley__attention_forward(block->device, &attention, error);
     if (!status)
@@ -163,8 +166,8 @@ int motley__block_forward(const struct motley__block *block, const struct motley
 
 /* dx += the norm's gradient of dn. */
 static int norm_backward(const struct motley__block *block, int T, enum motley__block_weight which,
-                         const struct motley__buffer *x, const struct motley__buffer *r, const struct motley__workspace *w,
-                         struct motley__buffer *dx, struct motley_error *error)
+                         const struct motley__buffer *x, const struct motley__buffer *r,
+                         const struct motley__workspace *w, struct motley__buffer *dx, struct motley_error *error)
 {
     return motley__norm_backward(block->device, T, block->config->D, x, block->weight[which].storage, r, w->dn, 1, dx,
                                  w->partial, block->weight[which].gradient, error);
@@ -186,7 +189,8 @@ static int attend_backward(const struct motley__block *block, const struct motle
     const int T = e->B * e->S;
     const struct motley__attention attention = attention_of(block, e, s, w);
     const struct motley__attention_gradient gradient = {
-        .dout = w->da, .qt = w->qt, .doutt = w->doutt, .vt = w->vt, .delta = w->delta, .dq = w->dq, .dk = w->dk, .dv = w->dv,
+        .dout = w->da, .qt = w->qt, .doutt = w->doutt, .vt = w->vt, .delta = w->delta, .dq = w->dq, .dk = w->dk,
+        .dv = w->dv,
     };
     int status = product_backward(block, MOTLEY__O, T, s->a, dx, 0, w->da, error);
     if (!status)

@@ -9,8 +9,8 @@
 #include "model/cross_entropy.h"
 #include "model/lanes.h"
 
-int motley__cross_entropy(struct motley__device *device, int T, int C, const struct motley__buffer *target, double scale,
-                          int backward, struct motley__buffer *logits, struct motley__buffer *loss,
+int motley__cross_entropy(struct motley__device *device, int T, int C, const struct motley__buffer *target,
+                          double scale, int backward, struct motley__buffer *logits, struct motley__buffer *loss,
                           struct motley_error *error)
 {
     const struct motley__cross_entropy_args args = {.T = T, .C = C, .scale = (float)scale, .backward = backward};

@@ -8,8 +8,8 @@
 
 /* target [T] int; logits [T,C]; loss [T] written, nats.  backward 1: logits become scale (softmax - one-hot of the
  * target).  Enqueued. */
-int motley__cross_entropy(struct motley__device *device, int T, int C, const struct motley__buffer *target, double scale,
-                          int backward, struct motley__buffer *logits, struct motley__buffer *loss,
+int motley__cross_entropy(struct motley__device *device, int T, int C, const struct motley__buffer *target,
+                          double scale, int backward, struct motley__buffer *logits, struct motley__buffer *loss,
                           struct motley_error *error);
 
 #endif

@@ -31,8 +31,8 @@ static int check_plan(const struct motley__config *c, const motley_plan *plan, s
         s->gate == MOTLEY_GATE_SOFTMAX && s->normalize)
         return 0;
     return motley__fail(error, MOTLEY_E_INVALID,
-                        "the plan is for D=%d F=%d E=%d K=%d%s%s, but the model needs D=%d F=%d E=%d K=%d, swiglu and a "
-                        "normalised softmax gate: plan anew",
+                        "the plan is for D=%d F=%d E=%d K=%d%s%s, but the model needs D=%d F=%d E=%d K=%d, swiglu "
+                        "and a normalised softmax gate: plan anew",
                         s->D, s->F, s->E, s->K, s->activation == MOTLEY_SWIGLU ? "" : ", not swiglu",
                         s->normalize ? "" : ", not normalised", c->D, c->F, c->E, c->K);
 }
@@ -70,7 +70,8 @@ static int draw_experts(struct motley__decoder *d, uint64_t seed, struct motley_
                 snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.experts.%d.%s.weight", i, mine->expert[e],
                          expert_matrix[m].name);
                 status = motley__weights_draw_matrix(w[m], e, name,
-                                                     motley__weights_deviation(expert_matrix[m].residual, d->config.layers),
+                                                     motley__weights_deviation(expert_matrix[m].residual,
+                                                                               d->config.layers),
                                                      seed, error);
             }
     }
@@ -131,13 +132,13 @@ static int create_local(struct motley__decoder *d, struct motley_error *error)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model of %d layers", c->layers);
     status = motley__rope_table(d->device, c->positions, c->D / c->heads, c->rope_theta, &d->rope, error);
     if (!status)
-        status = motley__weights_create(d->device, c, (enum motley__dense)d->plan->rank[d->context->rank].dense, d->trained,
-                                        &d->weights, error);
+        status = motley__weights_create(d->device, c, (enum motley__dense)d->plan->rank[d->context->rank].dense,
+                                        d->trained, &d->weights, error);
     return status;
 }
 
-int motley__decoder_create(motley_context *context, const struct motley__config *config, const motley_plan *plan, int trained,
-                           uint64_t seed, struct motley__decoder **decoder, struct motley_error *error)
+int motley__decoder_create(motley_context *context, const struct motley__config *config, const motley_plan *plan,
+                           int trained, uint64_t seed, struct motley__decoder **decoder, struct motley_error *error)
 {
     struct motley__decoder *d = calloc(1, sizeof *d);
     int status = d ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model");
@@ -172,8 +173,8 @@ void motley__decoder_destroy(struct motley__decoder *decoder)
         motley__buffer_destroy(d->cache[i].kt);
         motley__buffer_destroy(d->cache[i].v);
     }
-    struct motley__buffer *buffers[] = {d->token, d->target, d->order, d->offsets, d->x, d->r, d->n, d->logits, d->loss, d->dx,
-                                        d->rope};
+    struct motley__buffer *buffers[] = {d->token, d->target, d->order, d->offsets, d->x, d->r, d->n, d->logits,
+                                        d->loss, d->dx, d->rope};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         motley__buffer_destroy(buffers[i]);
     motley__workspace_release(&d->workspace);

@@ -17,10 +17,10 @@
 
 struct motley__decoder; /* opaque */
 
-/* Weights drawn from (seed, tensor name, position): the same whatever the ranks.  plan is borrowed until destroy, config
- * is copied.  trained 0: no gradients, nothing kept for backward.  Collective. */
-int motley__decoder_create(motley_context *context, const struct motley__config *config, const motley_plan *plan, int trained,
-                           uint64_t seed, struct motley__decoder **decoder, struct motley_error *error);
+/* Weights drawn from (seed, tensor name, position): the same whatever the ranks.  plan is borrowed until destroy,
+ * config is copied.  trained 0: no gradients, nothing kept for backward.  Collective. */
+int motley__decoder_create(motley_context *context, const struct motley__config *config, const motley_plan *plan,
+                           int trained, uint64_t seed, struct motley__decoder **decoder, struct motley_error *error);
 void motley__decoder_destroy(struct motley__decoder *decoder); /* accepts NULL */
 
 /* [*count] weights in the order of a checkpoint; borrowed. */
@@ -43,8 +43,8 @@ struct motley__pass {
  * total: predicted tokens of all ranks in this step; gradients are those of (sum of losses)/total
  * + balance_coefficient*balance + z_coefficient*z, this rank's part of replicated weights (to be added over ranks),
  * all of its experts'.  backward 0: loss only.  Collective. */
-int motley__decoder_pass(struct motley__decoder *decoder, const uint8_t *tokens, int B, int S, double total, int backward,
-                         struct motley__pass *pass, struct motley_error *error);
+int motley__decoder_pass(struct motley__decoder *decoder, const uint8_t *tokens, int B, int S, double total,
+                         int backward, struct motley__pass *pass, struct motley_error *error);
 
 /* logits [B*S, vocabulary] host, written, of tokens [B,S].  B may be 0.  Collective. */
 int motley__decoder_logits(struct motley__decoder *decoder, const uint8_t *tokens, int B, int S, float *logits,

@@ -47,6 +47,6 @@ int motley__embedding_backward(struct motley__device *device, int vocabulary, in
     int status = motley__kernel(device, "embedding.cl", lanes.options, "embedding_backward", &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(order), MOTLEY__BUFFER(offsets),
-                          MOTLEY__BUFFER(dx), MOTLEY__BUFFER(dw));
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(order),
+                          MOTLEY__BUFFER(offsets), MOTLEY__BUFFER(dx), MOTLEY__BUFFER(dw));
 }

@@ -36,8 +36,8 @@ static int prepare(struct motley__decoder *d, const struct motley__extent *exten
 {
     const int count = extent->S;
     if (count < 0 || count > d->config.positions - d->cached)
-        return motley__fail(error, MOTLEY_E_INVALID, "%d tokens behind %d are more than the model's %d positions", count,
-                            d->cached, d->config.positions);
+        return motley__fail(error, MOTLEY_E_INVALID, "%d tokens behind %d are more than the model's %d positions",
+                            count, d->cached, d->config.positions);
     int status = motley__decoder_reserve(d, extent, 0, error);
     if (!status && count > 0)
         status = reserve_cache(d, extent->stride, error);

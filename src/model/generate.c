@@ -86,8 +86,8 @@ static void append(struct motley__decoder *d, struct window *w, uint8_t byte)
 }
 
 int motley__generate(struct motley__decoder *d, const struct motley__sampling *sampling, const uint8_t *prompt,
-                     int64_t prompt_bytes, int64_t count, uint8_t *text, void (*emit)(void *self, uint8_t byte), void *self,
-                     struct motley_error *error)
+                     int64_t prompt_bytes, int64_t count, uint8_t *text, void (*emit)(void *self, uint8_t byte),
+                     void *self, struct motley_error *error)
 {
     const int first = d->context->rank == 0, positions = d->config.positions;
     struct window w = {0};
@@ -104,7 +104,8 @@ int motley__generate(struct motley__decoder *d, const struct motley__sampling *s
     }
     motley__decoder_reset(d);
     for (int64_t i = 0; i < count && !status; i++) {
-        status = motley__decoder_extend(d, first ? w.seen + w.count - w.fresh : NULL, first ? w.fresh : 0, logits, error);
+        status = motley__decoder_extend(d, first ? w.seen + w.count - w.fresh : NULL, first ? w.fresh : 0, logits,
+                                        error);
         if (status || !first)
             continue;
         text[i] = (uint8_t)motley__sample(sampling, d->config.vocabulary, logits, (uint64_t)i);

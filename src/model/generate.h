@@ -29,7 +29,7 @@ int motley__sample(const struct motley__sampling *sampling, int vocabulary, cons
  * ignored.  At the model's last position the window moves on: the later half of what it saw is kept.
  * emit: called on rank 0 with each new byte, or NULL.  Collective; sampling and count are the same on every rank. */
 int motley__generate(struct motley__decoder *decoder, const struct motley__sampling *sampling, const uint8_t *prompt,
-                     int64_t prompt_bytes, int64_t count, uint8_t *text, void (*emit)(void *self, uint8_t byte), void *self,
-                     struct motley_error *error);
+                     int64_t prompt_bytes, int64_t count, uint8_t *text, void (*emit)(void *self, uint8_t byte),
+                     void *self, struct motley_error *error);
 
 #endif

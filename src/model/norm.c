@@ -55,8 +55,8 @@ static int gradient(struct motley__device *device, int T, int D, const struct mo
         status = motley__kernel(device, "norm.cl", lanes.options, "norm_gradient_sum", &sum, error);
     if (!status)
         status = motley__launch(device, partial,
-                                ((struct motley__range){{columns, (size_t)args.chunks}, {(size_t)lanes.items, 1}}), error,
-                                MOTLEY__VALUE(args), MOTLEY__BUFFER(x), MOTLEY__BUFFER(r), MOTLEY__BUFFER(dy),
+                                ((struct motley__range){{columns, (size_t)args.chunks}, {(size_t)lanes.items, 1}}),
+                                error, MOTLEY__VALUE(args), MOTLEY__BUFFER(x), MOTLEY__BUFFER(r), MOTLEY__BUFFER(dy),
                                 MOTLEY__BUFFER(scratch));
     if (!status)
         status = motley__launch(device, sum, ((struct motley__range){{columns}, {(size_t)lanes.items}}), error,

@@ -51,12 +51,13 @@ int motley__decoder_reserve(struct motley__decoder *d, const struct motley__exte
                   : motley__workspace_reserve(d->device, &d->config, extent, backward, &d->workspace, error);
 }
 
-int motley__decoder_take(struct motley__decoder *d, const uint8_t *tokens, int count, int *taken, struct motley_error *error)
+int motley__decoder_take(struct motley__decoder *d, const uint8_t *tokens, int count, int *taken,
+                         struct motley_error *error)
 {
     for (int t = 0; t < count; t++) {
         if (tokens[t] >= d->config.vocabulary)
-            return motley__fail(error, MOTLEY_E_INVALID, "token %d at position %d is outside the vocabulary of %d", tokens[t], t,
-                                d->config.vocabulary);
+            return motley__fail(error, MOTLEY_E_INVALID, "token %d at position %d is outside the vocabulary of %d",
+                                tokens[t], t, d->config.vocabulary);
         taken[t] = tokens[t];
     }
     return 0;
@@ -77,10 +78,12 @@ int motley__decoder_forward(struct motley__decoder *d, const struct motley__exte
     return status;
 }
 
-int motley__decoder_head(struct motley__decoder *d, int rows, const struct motley__buffer *x, struct motley_error *error)
+int motley__decoder_head(struct motley__decoder *d, int rows, const struct motley__buffer *x,
+                         struct motley_error *error)
 {
     const struct motley__dense_weight *norm = motley__weights_norm(d->weights);
-    int status = motley__norm_forward(d->device, rows, d->config.D, d->config.norm_eps, x, norm->storage, d->n, d->r, error);
+    int status = motley__norm_forward(d->device, rows, d->config.D, d->config.norm_eps, x, norm->storage, d->n, d->r,
+                                      error);
     return status ? status
                   : motley__linear_forward(motley__weights_head(d->weights)->linear, rows, d->n, 0, d->logits, error);
 }
@@ -95,8 +98,8 @@ static int head_backward(struct motley__decoder *d, int T, struct motley_error *
     if (!status)
         status = motley__linear_backward(head, T, d->logits, 0, w->dn, error);
     return status ? status
-                  : motley__norm_backward(d->device, T, d->config.D, d->x, norm->storage, d->r, w->dn, 0, d->dx, w->partial,
-                                          norm->gradient, error);
+                  : motley__norm_backward(d->device, T, d->config.D, d->x, norm->storage, d->r, w->dn, 0, d->dx,
+                                          w->partial, norm->gradient, error);
 }
 
 static int backward_all(struct motley__decoder *d, const struct motley__extent *extent, struct motley_error *error)
@@ -134,7 +137,8 @@ static int write_tokens(struct motley__decoder *d, const uint8_t *tokens, int B,
     if (!status)
         status = motley__buffer_write(d->order, 0, order, bytes, error);
     if (!status)
-        status = motley__buffer_write(d->offsets, 0, d->host_offsets, ((size_t)d->config.vocabulary + 1) * sizeof(int), error);
+        status = motley__buffer_write(d->offsets, 0, d->host_offsets,
+                                      ((size_t)d->config.vocabulary + 1) * sizeof(int), error);
     return status;
 }
 
@@ -178,8 +182,8 @@ int motley__decoder_pass(struct motley__decoder *d, const uint8_t *tokens, int B
     if (!status && B > 0)
         status = motley__decoder_head(d, B * S, d->x, error);
     if (!status && B > 0)
-        status = motley__cross_entropy(d->device, B * S, d->config.vocabulary, d->target, 1 / total, backward, d->logits,
-                                       d->loss, error);
+        status = motley__cross_entropy(d->device, B * S, d->config.vocabulary, d->target, 1 / total, backward,
+                                       d->logits, d->loss, error);
     if (!status && backward)
         status = backward_all(d, &extent, error);
     return status ? status : read_losses(d, B * S, pass, error);
@@ -201,6 +205,6 @@ int motley__decoder_logits(struct motley__decoder *d, const uint8_t *tokens, int
     if (!status && B > 0)
         status = motley__decoder_head(d, B * S, d->x, error);
     return status ? status
-                  : motley__buffer_read(d->logits, 0, logits, (size_t)(B * S) * (size_t)d->config.vocabulary * sizeof(float),
-                                        error);
+                  : motley__buffer_read(d->logits, 0, logits,
+                                        (size_t)(B * S) * (size_t)d->config.vocabulary * sizeof(float), error);
 }

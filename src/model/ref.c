@@ -70,8 +70,8 @@ static double log_sum(int visible, int stride, int d, const double *query, const
     return most + log(sum);
 }
 
-void motley__ref_attention(int B, int S, int past, int H, int G, int d, const double *q, const double *k, const double *v,
-                           double *out, double *lse)
+void motley__ref_attention(int B, int S, int past, int H, int G, int d, const double *q, const double *k,
+                           const double *v, double *out, double *lse)
 {
     for (int b = 0; b < B; b++)
         for (int i = 0; i < S; i++)
@@ -96,7 +96,8 @@ static void attention_row(int visible, int stride, int d, const double *q, const
     const double total = log_sum(visible, stride, d, q, k);
     double delta = 0; /* sum_j p_j dp_j */
     for (int j = 0; j < visible; j++)
-        delta += exp(dot(d, q, k + (size_t)j * (size_t)stride) / sqrt(d) - total) * dot(d, dout, v + (size_t)j * (size_t)stride);
+        delta += exp(dot(d, q, k + (size_t)j * (size_t)stride) / sqrt(d) - total) *
+                 dot(d, dout, v + (size_t)j * (size_t)stride);
     for (int j = 0; j < visible; j++) {
         const size_t row = (size_t)j * (size_t)stride;
         const double p = exp(dot(d, q, k + row) / sqrt(d) - total), ds = p * (dot(d, dout, v + row) - delta) / sqrt(d);
@@ -106,8 +107,8 @@ static void attention_row(int visible, int stride, int d, const double *q, const
     }
 }
 
-void motley__ref_attention_backward(int B, int S, int H, int G, int d, const double *q, const double *k, const double *v,
-                                    const double *dout, double *dq, double *dk, double *dv)
+void motley__ref_attention_backward(int B, int S, int H, int G, int d, const double *q, const double *k,
+                                    const double *v, const double *dout, double *dq, double *dk, double *dv)
 {
     memset(dq, 0, sizeof(double) * (size_t)B * (size_t)S * (size_t)(H * d));
     memset(dk, 0, sizeof(double) * (size_t)B * (size_t)S * (size_t)(G * d));
@@ -117,7 +118,8 @@ void motley__ref_attention_backward(int B, int S, int H, int G, int d, const dou
             for (int h = 0; h < H; h++) {
                 const size_t query = (((size_t)b * (size_t)S + (size_t)i) * (size_t)H + (size_t)h) * (size_t)d;
                 const size_t key = ((size_t)b * (size_t)S * (size_t)G + (size_t)(h / (H / G))) * (size_t)d;
-                attention_row(i + 1, G * d, d, q + query, k + key, v + key, dout + query, dq + query, dk + key, dv + key);
+                attention_row(i + 1, G * d, d, q + query, k + key, v + key, dout + query, dq + query, dk + key,
+                              dv + key);
             }
 }
 

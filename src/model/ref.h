@@ -9,14 +9,15 @@ void motley__ref_norm(int T, int D, double eps, const double *x, const double *w
 void motley__ref_norm_backward(int T, int D, double eps, const double *x, const double *w, const double *dy, double *dx,
                                double *dw);
 
-/* Rotary positions, x [T,heads,d] in place; row t is at position past + t % S; back 1 is the inverse, and the gradient. */
+/* Rotary positions, x [T,heads,d] in place; row t is at position past + t % S; back 1: its inverse, the gradient. */
 void motley__ref_rope(int T, int S, int past, int heads, int d, double theta, int back, double *x);
 
-/* Causal attention, q, out, dout, dq [B*S,H,d]; k, v, dk, dv [B*(past+S),G,d] (backward: past = 0).  lse [B,H,S] or NULL. */
-void motley__ref_attention(int B, int S, int past, int H, int G, int d, const double *q, const double *k, const double *v,
-                           double *out, double *lse);
-void motley__ref_attention_backward(int B, int S, int H, int G, int d, const double *q, const double *k, const double *v,
-                                    const double *dout, double *dq, double *dk, double *dv);
+/* Causal attention, q, out, dout, dq [B*S,H,d]; k, v, dk, dv [B*(past+S),G,d] (backward: past = 0).
+ * lse [B,H,S] or NULL. */
+void motley__ref_attention(int B, int S, int past, int H, int G, int d, const double *q, const double *k,
+                           const double *v, double *out, double *lse);
+void motley__ref_attention_backward(int B, int S, int H, int G, int d, const double *q, const double *k,
+                                    const double *v, const double *dout, double *dq, double *dk, double *dv);
 
 /* x [T,D] = w[token]; dw [vocabulary,D] written. */
 void motley__ref_embedding(int T, int D, const int *token, const double *w, double *x);

@@ -41,8 +41,8 @@ int motley__rope_table(struct motley__device *device, int positions, int d, doub
     return status;
 }
 
-int motley__rope(struct motley__device *device, const struct motley__buffer *table, int T, int S, int past, int heads, int d,
-                 int back, struct motley__buffer *x, struct motley_error *error)
+int motley__rope(struct motley__device *device, const struct motley__buffer *table, int T, int S, int past, int heads,
+                 int d, int back, struct motley__buffer *x, struct motley_error *error)
 {
     const struct motley__rope_args args = {
         .T = T, .S = S, .past = past, .heads = heads, .pairs = d / 2, .sign = back ? -1.0f : 1.0f,
@@ -54,6 +54,7 @@ int motley__rope(struct motley__device *device, const struct motley__buffer *tab
     int status = motley__kernel(device, "rope.cl", lanes.options, "rope", &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, ((struct motley__range){{(size_t)heads, (size_t)T}, {(size_t)lanes.items, 1}}),
+    return motley__launch(device, kernel,
+                          ((struct motley__range){{(size_t)heads, (size_t)T}, {(size_t)lanes.items, 1}}),
                           error, MOTLEY__VALUE(args), MOTLEY__BUFFER(table), MOTLEY__BUFFER(x));
 }

@@ -11,8 +11,8 @@
 int motley__rope_table(struct motley__device *device, int positions, int d, double theta, struct motley__buffer **table,
                        struct motley_error *error);
 
-/* Turn x [T, heads, d] in place, row t by position past + t % S; back 1: the other way round (the gradient).  Enqueued. */
-int motley__rope(struct motley__device *device, const struct motley__buffer *table, int T, int S, int past, int heads, int d,
-                 int back, struct motley__buffer *x, struct motley_error *error);
+/* Turn x [T, heads, d] in place, row t by position past + t % S; back 1: the inverse, its gradient.  Enqueued. */
+int motley__rope(struct motley__device *device, const struct motley__buffer *table, int T, int S, int past, int heads,
+                 int d, int back, struct motley__buffer *x, struct motley_error *error);
 
 #endif

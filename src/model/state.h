@@ -56,7 +56,8 @@ int motley__decoder_reserve(struct motley__decoder *decoder, const struct motley
                             struct motley_error *error);
 
 /* x [T,D] = all blocks of the tokens; `token` holds them already.  Collective. */
-int motley__decoder_forward(struct motley__decoder *decoder, const struct motley__extent *extent, struct motley_error *error);
+int motley__decoder_forward(struct motley__decoder *decoder, const struct motley__extent *extent,
+                            struct motley_error *error);
 
 /* logits of `rows` rows of x. */
 int motley__decoder_head(struct motley__decoder *decoder, int rows, const struct motley__buffer *x,

@@ -48,7 +48,7 @@ int motley__weights_create(struct motley__device *device, const struct motley__c
 void motley__weights_destroy(struct motley__weights *weights); /* accepts NULL */
 
 struct motley__dense_weight *motley__weights_embedding(struct motley__weights *weights);
-struct motley__dense_weight *motley__weights_block(struct motley__weights *weights, int block); /* [MOTLEY__BLOCK_WEIGHTS] */
+struct motley__dense_weight *motley__weights_block(struct motley__weights *weights, int block); /* its first one */
 struct motley__dense_weight *motley__weights_norm(struct motley__weights *weights);
 struct motley__dense_weight *motley__weights_head(struct motley__weights *weights);
 

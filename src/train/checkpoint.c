@@ -96,8 +96,8 @@ static int save_tensors(MPI_Comm comm, const char *temporary, const struct motle
     return status;
 }
 
-int motley__checkpoint_save(MPI_Comm comm, const char *output, int64_t step, const struct motley__checkpoint *checkpoint,
-                            char **path, struct motley_error *error)
+int motley__checkpoint_save(MPI_Comm comm, const char *output, int64_t step,
+                            const struct motley__checkpoint *checkpoint, char **path, struct motley_error *error)
 {
     char *final = NULL, *temporary = NULL;
     int rank, status;

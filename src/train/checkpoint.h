@@ -1,6 +1,7 @@
 /* Checkpoints on disk: whole or not there.
  *
- *   OUTPUT/checkpoint-STEP/      a whole one: config.json model.safetensors optimizer.safetensors trainer.json plan.json
+ *   OUTPUT/checkpoint-STEP/      a whole one: config.json, model.safetensors, optimizer.safetensors, trainer.json,
+ *                                plan.json
  *   OUTPUT/checkpoint-STEP.tmp/  one being written, or removed; what a killed run left is removed by the next
  *
  * A directory is filled under its temporary name, synced, and renamed; then all but the newest two are renamed away
@@ -23,8 +24,8 @@ struct motley__checkpoint {
 
 /* Write OUTPUT/checkpoint-STEP.  *path (may be NULL) owned by the caller.
  * Collective: all ranks succeed, or all fail and the checkpoints before are untouched. */
-int motley__checkpoint_save(MPI_Comm comm, const char *output, int64_t step, const struct motley__checkpoint *checkpoint,
-                            char **path, struct motley_error *error);
+int motley__checkpoint_save(MPI_Comm comm, const char *output, int64_t step,
+                            const struct motley__checkpoint *checkpoint, char **path, struct motley_error *error);
 
 /* Make the directory, and remove what a killed run left half-written.  Rank 0 works.  Collective. */
 int motley__checkpoint_prepare(MPI_Comm comm, const char *output, struct motley_error *error);
@@ -35,8 +36,8 @@ struct motley__found_checkpoint {
     char *config, *trainer, *plan;              /* NULL: there is none */
 };
 
-/* The newest whole checkpoint in a directory, each judged by opening all its files; found->path stays NULL when there is
- * none.  *damaged: checkpoints passed over because they are not whole.  Collective. */
+/* The newest whole checkpoint in a directory, each judged by opening all its files; found->path stays NULL when
+ * there is none.  *damaged: checkpoints passed over because they are not whole.  Collective. */
 int motley__checkpoint_newest(MPI_Comm comm, const char *output, struct motley__found_checkpoint *found, int *damaged,
                               struct motley_error *error);
 

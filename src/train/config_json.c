@@ -14,14 +14,14 @@ static const double MIXTRAL_THETA = 1e6; /* when a file does not say */
 int motley__config_text(const struct motley__config *config, char **text, struct motley_error *error)
 {
     const struct motley__config *c = config;
-    json_t *json = json_pack("{s:[s], s:s, s:s, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:n, s:n}",
-                             "architectures", "MixtralForCausalLM", "model_type", "mixtral", "hidden_act", "silu",
-                             "tie_word_embeddings", 0, "vocab_size", c->vocabulary, "hidden_size", c->D,
-                             "intermediate_size", c->F, "num_hidden_layers", c->layers, "num_attention_heads", c->heads,
-                             "num_key_value_heads", c->kv_heads, "num_local_experts", c->E, "num_experts_per_tok", c->K,
-                             "max_position_embeddings", c->positions, "rope_theta", c->rope_theta, "rms_norm_eps",
-                             c->norm_eps, "router_aux_loss_coef", c->balance_coefficient, "motley_router_z_loss_coef",
-                             c->z_coefficient, "bos_token_id", "eos_token_id");
+    json_t *json = json_pack(
+        "{s:[s], s:s, s:s, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:n, s:n}",
+        "architectures", "MixtralForCausalLM", "model_type", "mixtral", "hidden_act", "silu", "tie_word_embeddings", 0,
+        "vocab_size", c->vocabulary, "hidden_size", c->D, "intermediate_size", c->F, "num_hidden_layers", c->layers,
+        "num_attention_heads", c->heads, "num_key_value_heads", c->kv_heads, "num_local_experts", c->E,
+        "num_experts_per_tok", c->K, "max_position_embeddings", c->positions, "rope_theta", c->rope_theta,
+        "rms_norm_eps", c->norm_eps, "router_aux_loss_coef", c->balance_coefficient, "motley_router_z_loss_coef",
+        c->z_coefficient, "bos_token_id", "eos_token_id");
     if (json)
         json_object_set_new(json, "torch_dtype", json_string("float32"));
     char *made = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
@@ -59,8 +59,8 @@ static int check_features(const json_t *json, struct motley_error *error)
 {
     const char *type = json_string_value(json_object_get(json, "model_type"));
     if (!type || strcmp(type, "mixtral"))
-        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "config.json: \"model_type\" must be \"mixtral\", but it is %s",
-                            type ? type : "missing");
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED,
+                            "config.json: \"model_type\" must be \"mixtral\", but it is %s", type ? type : "missing");
     const char *activation = json_string_value(json_object_get(json, "hidden_act"));
     if (activation && strcmp(activation, "silu"))
         return motley__fail(error, MOTLEY_E_UNSUPPORTED, "config.json: \"hidden_act\" must be \"silu\", but it is %s",
@@ -103,7 +103,8 @@ int motley__config_parse(const char *text, struct motley__config *config, struct
     c.rope_theta = MIXTRAL_THETA;
     const json_t *rope = json_object_get(json, "rope_parameters"); /* where newer versions keep it */
     if (!status)
-        status = read_number(json_object_get(json, "rope_theta") || !rope ? json : rope, "rope_theta", &c.rope_theta, error);
+        status =
+            read_number(json_object_get(json, "rope_theta") || !rope ? json : rope, "rope_theta", &c.rope_theta, error);
     if (!status)
         status = read_number(json, "rms_norm_eps", &c.norm_eps, error);
     if (!status)

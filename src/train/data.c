@@ -22,8 +22,8 @@ int motley__data_split(struct motley__corpus *corpus, struct motley__data *data,
     corpus->bytes = NULL;
     if (block == 0) {
         free(bytes);
-        return motley__fail(error, MOTLEY_E_INVALID, "the text holds %zu bytes, too few to hold any out; give more --text",
-                            size);
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "the text holds %zu bytes, too few to hold any out; give more --text", size);
     }
     size_t held_out = (size / (block * HELD_OUT_EVERY)) * block;
     uint8_t *aside = malloc(held_out);
@@ -74,8 +74,9 @@ static int share(MPI_Comm comm, int rank, struct motley__corpus *corpus, struct 
         corpus->skipped = (int)facts[2];
         corpus->bytes = malloc(corpus->size);
         if (!corpus->bytes)
-            status = motley__fail(error, MOTLEY_E_MEMORY,
-                                  "out of host memory for %zu bytes of text; --text-limit takes less of it", corpus->size);
+            status =
+                motley__fail(error, MOTLEY_E_MEMORY,
+                             "out of host memory for %zu bytes of text; --text-limit takes less of it", corpus->size);
     }
     status = motley__agree(comm, status, error);
     if (!status)

@@ -50,7 +50,8 @@ static int broadcast_text(MPI_Comm comm, int rank, char **text, struct motley_er
         return status;
     if (rank != 0)
         *text = malloc((size_t)bytes);
-    status = motley__agree(comm, *text ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a text"), error);
+    status =
+        motley__agree(comm, *text ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a text"), error);
     return status ? status : motley__fail_mpi(error, MPI_Bcast(*text, bytes, MPI_CHAR, 0, comm), "MPI_Bcast");
 }
 
@@ -127,8 +128,10 @@ static int search_model(const char *directory, char **path, struct motley_error 
         return motley__fail(error, MOTLEY_E_IO, "%s: there is no such directory", directory);
     status = search(directory, path, &damaged, error);
     if (!status && !*path)
-        status = motley__fail(error, MOTLEY_E_FORMAT, "%s: neither a model (no config.json) nor a directory with a whole "
-                              "checkpoint in it (%d damaged ones)", directory, damaged);
+        status = motley__fail(error, MOTLEY_E_FORMAT,
+                              "%s: neither a model (no config.json) nor a directory with a whole "
+                              "checkpoint in it (%d damaged ones)",
+                              directory, damaged);
     return status;
 }
 

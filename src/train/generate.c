@@ -36,13 +36,16 @@ static int check(const struct motley_generate_options *o, const char *prompt, co
                  struct motley_error *error)
 {
     if (o->tokens < 1 || o->tokens > 1 << 30)
-        return motley__fail(error, MOTLEY_E_INVALID, "the number of bytes to write must be between 1 and 2^30, but it is %lld",
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "the number of bytes to write must be between 1 and 2^30, but it is %lld",
                             (long long)o->tokens);
     if (!prompt[0])
-        return motley__fail(error, MOTLEY_E_INVALID, "the prompt is empty; give at least one character to continue from");
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "the prompt is empty; give at least one character to continue from");
     for (const unsigned char *c = (const unsigned char *)prompt; *c; c++)
         if (*c >= config->vocabulary)
-            return motley__fail(error, MOTLEY_E_INVALID, "byte %zu of the prompt is %d, but the model knows only %d tokens",
+            return motley__fail(error, MOTLEY_E_INVALID,
+                                "byte %zu of the prompt is %d, but the model knows only %d tokens",
                                 (size_t)(c - (const unsigned char *)prompt), *c, config->vocabulary);
     return 0;
 }
@@ -111,8 +114,8 @@ int motley_generate(motley_context *context, const char *directory, const char *
     if (!status) {
         const struct motley__sampling sampling = {.temperature = g.o.temperature < 0 ? 0 : g.o.temperature,
                                                   .top_p = g.o.top_p, .top_k = g.o.top_k, .seed = g.o.seed};
-        status = motley__generate(g.decoder, &sampling, (const uint8_t *)prompt, (int64_t)strlen(prompt), g.o.tokens, text,
-                                  emit, &g, error);
+        status = motley__generate(g.decoder, &sampling, (const uint8_t *)prompt, (int64_t)strlen(prompt), g.o.tokens,
+                                  text, emit, &g, error);
     }
     free(text);
     motley__decoder_destroy(g.decoder);

@@ -121,7 +121,8 @@ static int canonical(struct motley__gradients *gradients, int store, struct motl
         const struct motley__parameter *parameter = &gradients->parameter[i];
         if (parameter->sharded)
             continue;
-        status = store ? motley__matrix_set(parameter->dw, 0, at, error) : motley__matrix_get(parameter->dw, 0, at, error);
+        status =
+            store ? motley__matrix_set(parameter->dw, 0, at, error) : motley__matrix_get(parameter->dw, 0, at, error);
         at += canonical_floats(parameter);
     }
     return status;
@@ -201,7 +202,8 @@ int motley__gradients_norm(struct motley__gradients *gradients, double *norm, st
     if (status)
         return status;
     experts += replicated;
-    status = motley__fail_mpi(error, MPI_Reduce(&experts, &sum, 1, MPI_DOUBLE, MPI_SUM, 0, gradients->comm), "MPI_Reduce");
+    status =
+        motley__fail_mpi(error, MPI_Reduce(&experts, &sum, 1, MPI_DOUBLE, MPI_SUM, 0, gradients->comm), "MPI_Reduce");
     if (!status)
         status = motley__fail_mpi(error, MPI_Bcast(&sum, 1, MPI_DOUBLE, 0, gradients->comm), "MPI_Bcast");
     if (!status)

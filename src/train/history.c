@@ -142,7 +142,8 @@ void motley__history_close(struct motley__history *history)
     memset(history, 0, sizeof *history);
 }
 
-int motley__history_add(struct motley__history *history, const struct motley__record *record, struct motley_error *error)
+int motley__history_add(struct motley__history *history, const struct motley__record *record,
+                        struct motley_error *error)
 {
     int status = remember(history, record, error);
     if (!status && (write_line(history, record) < 0 || fflush(history->stream)))

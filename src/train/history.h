@@ -36,6 +36,7 @@ int motley__history_open(const char *path, int64_t last, double bigram_bits, dou
 void motley__history_close(struct motley__history *history); /* accepts a zeroed one */
 
 /* Add a line; it has left this process when the call returns. */
-int motley__history_add(struct motley__history *history, const struct motley__record *record, struct motley_error *error);
+int motley__history_add(struct motley__history *history, const struct motley__record *record,
+                        struct motley_error *error);
 
 #endif

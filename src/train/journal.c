@@ -44,9 +44,10 @@ int motley__journal_parse(const char *text, struct motley__journal *journal, jso
     json_t *loss, *held_out, *saved;
     json_t *json = json_loads(text, 0, &reason);
     struct motley__journal made = {.loss = NAN, .held_out_loss = NAN};
-    if (!json || json_unpack_ex(json, &reason, 0, "{s:I, s:I, s:F, s:o, s:o, s:{s:I, s:s}, s:o}", "step", &step, "tokens",
-                                &tokens, "seconds", &made.seconds, "loss", &loss, "held_out_loss", &held_out, "text",
-                                "bytes", &bytes, "hash", &hash, "options", &saved) ||
+    if (!json ||
+        json_unpack_ex(json, &reason, 0, "{s:I, s:I, s:F, s:o, s:o, s:{s:I, s:s}, s:o}", "step", &step, "tokens",
+                       &tokens, "seconds", &made.seconds, "loss", &loss, "held_out_loss", &held_out, "text", "bytes",
+                       &bytes, "hash", &hash, "options", &saved) ||
         !json_is_object(saved) || step < 0) {
         json_decref(json);
         return motley__fail(error, MOTLEY_E_FORMAT, "trainer.json: line %d: %s", reason.line, reason.text);

@@ -80,9 +80,10 @@ static void write_frame(FILE *stream, const struct axes *axes, const char *capti
                 LEFT, y_of(axes, bits), WIDTH - RIGHT, LEFT - 8, y_of(axes, bits) + 4.5, round(bits * 1e6) / 1e6);
     step = fmax(1, tick(axes->steps, 10));
     for (double at = 0; at <= axes->steps * 1.0001; at += step)
-        fprintf(stream,
-                "<path d=\"M%.1f %dv5\" stroke=\"#444444\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n",
-                x_of(axes, at), HEIGHT - BOTTOM, x_of(axes, at), HEIGHT - BOTTOM + 20, at);
+        fprintf(
+            stream,
+            "<path d=\"M%.1f %dv5\" stroke=\"#444444\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n",
+            x_of(axes, at), HEIGHT - BOTTOM, x_of(axes, at), HEIGHT - BOTTOM + 20, at);
     fprintf(stream,
             "<path d=\"M%d %dV%dH%d\" fill=\"none\" stroke=\"#444444\"/>\n"
             "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">step</text>\n"

@@ -40,7 +40,8 @@ int motley_trainer_save(motley_trainer *trainer, struct motley_error *error)
         const struct motley__checkpoint checkpoint = {.parameter = trainer->parameter, .count = trainer->count,
                                                       .adamw = trainer->adamw, .config = config, .trainer = journal,
                                                       .plan = plan};
-        status = motley__checkpoint_save(comm, trainer->settings.output, trainer->journal.step, &checkpoint, &path, error);
+        status =
+            motley__checkpoint_save(comm, trainer->settings.output, trainer->journal.step, &checkpoint, &path, error);
     }
     if (!status) {
         free(trainer->saved_path);

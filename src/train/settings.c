@@ -85,7 +85,8 @@ static int from_saved(const json_t *saved, const struct field *field, struct mot
 {
     const json_t *member = json_object_get(saved, field->name);
     if (!json_is_number(member))
-        return motley__fail(error, MOTLEY_E_FORMAT, "trainer.json: option \"%s\" is missing or not a number", field->name);
+        return motley__fail(error, MOTLEY_E_FORMAT, "trainer.json: option \"%s\" is missing or not a number",
+                            field->name);
     struct motley_trainer_options theirs = {0};
     if (whole(&theirs, field))
         *whole(&theirs, field) = (uint64_t)json_integer_value(member);
@@ -93,8 +94,10 @@ static int from_saved(const json_t *saved, const struct field *field, struct mot
         set(&theirs, field, json_number_value(member));
     double mine = get(options, field), value = get(&theirs, field);
     if (field->fixed && mine != 0 && mine != value)
-        return motley__fail(error, MOTLEY_E_INVALID, "%s is %.10g in the checkpoint and cannot be changed to %.10g; leave "
-                            "it out, or start anew in another directory", field->name, value, mine);
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "%s is %.10g in the checkpoint and cannot be changed to %.10g; leave "
+                            "it out, or start anew in another directory",
+                            field->name, value, mine);
     if (mine != 0)
         return 0;
     if (whole(options, field))
@@ -154,7 +157,8 @@ int motley__settings_make(const struct motley_trainer_options *options, const js
             set(&made.o, &fields[i], fields[i].standard);
     }
     if (!status && made.o.texts == 0)
-        status = motley__fail(error, MOTLEY_E_INVALID, "there is no text to train on; give --text files or directories");
+        status =
+            motley__fail(error, MOTLEY_E_INVALID, "there is no text to train on; give --text files or directories");
     if (!status)
         status = check(&made.o, error);
     if (!status && !(made.o.learning_rate > 0))

@@ -94,7 +94,8 @@ static int tidy_files(const char *output, struct motley_error *error)
     int status = 0;
     DIR *folder = opendir(output);
     if (!folder)
-        return errno == ENOENT ? 0 : motley__fail(error, MOTLEY_E_IO, "%s: cannot be read: %s", output, strerror(errno));
+        return errno == ENOENT ? 0
+                               : motley__fail(error, MOTLEY_E_IO, "%s: cannot be read: %s", output, strerror(errno));
     for (struct dirent *entry; !status && (entry = readdir(folder));)
         if (is_torn(entry->d_name) && unlinkat(dirfd(folder), entry->d_name, 0))
             status = motley__fail(error, MOTLEY_E_IO, "%s/%s: cannot be removed: %s", output, entry->d_name,

@@ -33,10 +33,11 @@ static int refuse_nonfinite(const struct motley_trainer *trainer, const char *wh
 {
     if (isfinite(value))
         return 0;
-    int status = motley__fail(error, MOTLEY_E_NONFINITE, "step %" PRId64 ": the %s is %g; a lower --learning-rate may help%s%s",
-                              trainer->journal.step + 1, what, value,
-                              trainer->saved_step >= 0 ? "; the last good checkpoint is kept in " : "",
-                              trainer->saved_step >= 0 ? trainer->settings.output : "");
+    int status =
+        motley__fail(error, MOTLEY_E_NONFINITE, "step %" PRId64 ": the %s is %g; a lower --learning-rate may help%s%s",
+                     trainer->journal.step + 1, what, value,
+                     trainer->saved_step >= 0 ? "; the last good checkpoint is kept in " : "",
+                     trainer->saved_step >= 0 ? trainer->settings.output : "");
     return motley__agree(trainer->context->comm, status, error);
 }
 

@@ -25,8 +25,8 @@ struct pass {
     int local;                                      /* first failure of this rank, 0: none */
 };
 
-static struct motley__matrix *matrix_of(const struct motley__tensor_set *set, const struct motley__parameter *parameters,
-                                        int i)
+static struct motley__matrix *matrix_of(const struct motley__tensor_set *set,
+                                        const struct motley__parameter *parameters, int i)
 {
     return set->matrix ? set->matrix[i] : parameters[i].w;
 }

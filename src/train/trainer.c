@@ -52,8 +52,9 @@ static int compare_settings(motley_context *context, const struct motley__settin
     int status = motley__fail_mpi(error, MPI_Allreduce(mine, least, 2, MPI_UINT64_T, MPI_MIN, context->comm),
                                   "MPI_Allreduce");
     if (!status && least[0] != ~least[1])
-        status = motley__fail(error, MOTLEY_E_MISMATCH, "the ranks were given different training options; give all ranks "
-                                                        "the same command line");
+        status = motley__fail(error, MOTLEY_E_MISMATCH,
+                              "the ranks were given different training options; give all ranks "
+                              "the same command line");
     return motley__agree(context->comm, status, error);
 }
 
@@ -90,14 +91,15 @@ static int read_data(struct motley_trainer *trainer, struct motley_error *error)
 {
     const struct motley_trainer_options *o = &trainer->settings.o;
     const struct motley__journal *journal = &trainer->journal;
-    int status = motley__data_create(trainer->context->comm, o->text, o->texts, o->text_limit, o->sequence, &trainer->data,
-                                     error);
+    int status = motley__data_create(trainer->context->comm, o->text, o->texts, o->text_limit, o->sequence,
+                                     &trainer->data, error);
     if (status)
         return status;
     uint64_t bytes = trainer->data.train_bytes + trainer->data.held_out_bytes;
     if (journal->step > 0 && (journal->text_bytes != bytes || journal->text_hash != trainer->data.hash))
-        status = motley__fail(error, MOTLEY_E_MISMATCH, "the text is not the one of the checkpoint: it had %" PRIu64
-                              " bytes, this has %" PRIu64 "%s; give the same --text, or start anew in another directory",
+        status = motley__fail(error, MOTLEY_E_MISMATCH,
+                              "the text is not the one of the checkpoint: it had %" PRIu64 " bytes, this has %" PRIu64
+                              "%s; give the same --text, or start anew in another directory",
                               journal->text_bytes, bytes, journal->text_bytes == bytes ? " others" : "");
     status = motley__agree(trainer->context->comm, status, error);
     trainer->journal.text_bytes = bytes;
@@ -214,8 +216,10 @@ static int refuse_others(motley_context *context, const char *output, struct mot
     if (context->rank == 0)
         status = motley__shelf_steps(output, &steps, &count, error);
     if (count > 0)
-        status = motley__fail(error, MOTLEY_E_INVALID, "%s holds checkpoints already (checkpoint-%" PRId64 " is the newest); "
-                              "go on from it with --resume, or give another --output", output, steps[0]);
+        status = motley__fail(error, MOTLEY_E_INVALID,
+                              "%s holds checkpoints already (checkpoint-%" PRId64 " is the newest); "
+                              "go on from it with --resume, or give another --output",
+                              output, steps[0]);
     free(steps);
     return motley__agree(context->comm, status, error);
 }
@@ -265,8 +269,11 @@ int motley_trainer_resume(motley_context *context, const struct motley_trainer_o
     struct motley__found_checkpoint found = {0};
     int status, damaged = 0;
     if (!options->output)
-        return motley__agree(context->comm, motley__fail(error, MOTLEY_E_INVALID, "to resume, give the --output directory "
-                                                         "of the run to go on with"), error);
+        return motley__agree(context->comm,
+                             motley__fail(error, MOTLEY_E_INVALID,
+                                          "to resume, give the --output directory "
+                                          "of the run to go on with"),
+                             error);
     status = motley__checkpoint_prepare(context->comm, options->output, error);
     if (!status)
         status = motley__checkpoint_newest(context->comm, options->output, &found, &damaged, error);
