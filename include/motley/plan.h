@@ -38,6 +38,8 @@ struct motley_plan_options {
     int64_t tokens;                     /* tokens of all ranks per step: sets the rows per expert to plan for */
     int backward;                       /* 1: plan for forward and backward, 0: forward only */
     enum motley_shares shares;
+    int layers;                         /* such layers in the model, for memory; 0: one */
+    int moments;                        /* numbers an optimizer keeps beside each weight, for memory: 2 for AdamW */
 };
 
 typedef struct motley_plan motley_plan;

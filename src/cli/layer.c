@@ -172,7 +172,8 @@ static int open_input(struct motley__layer_job *job, struct motley_error *error)
 
 static int make_plan(struct motley__layer_job *job, struct motley_error *error)
 {
-    const struct motley_plan_options options = {job->T, job->request.backward, job->request.shares};
+    const struct motley_plan_options options = {.tokens = job->T, .backward = job->request.backward,
+                                                .shares = job->request.shares};
     int status = motley_plan_create(job->context, &job->shape, &options, &job->plan, error);
     if (status)
         return status;

@@ -72,10 +72,13 @@ static uint64_t scratch_words(const struct motley__layer_memory *m)
 
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
 {
-    const uint64_t experts = m->E_local ? motley__experts_bytes(&m->shape, m->E_local, m->panel, m->trained) : 0;
+    const uint64_t copies = 1 + (uint64_t)(m->trained ? 1 : 0) + (uint64_t)m->moments; /* weights, gradients, moments */
+    const uint64_t layers = m->layers > 1 ? (uint64_t)m->layers : 1;
+    const uint64_t weights = motley__experts_bytes(&m->shape, m->E_local, m->panel, 0) + m->gate_bytes;
+    const uint64_t slots = (uint64_t)m->shape.E * 4;
 
-    return experts + m->gate_bytes * (m->trained ? 2 : 1) + (uint64_t)m->shape.E * 4 /* slot */ +
-           (saved_words(m) + scratch_words(m)) * 4 + m->gate_scratch + m->route_scratch;
+    return layers * (weights * copies + slots + saved_words(m) * 4) + scratch_words(m) * 4 + m->gate_scratch +
+           m->route_scratch;
 }
 
 static struct motley__layer_memory memory_of(const motley_layer *layer)

@@ -153,6 +153,7 @@ int motley__layer_has_losses(const motley_layer *layer);
 struct motley__layer_memory {
     struct motley_layer_shape shape;
     int E_local, ranks, panel, trained, backward, losses;
+    int layers, moments;             /* layers 0: one; moments: numbers an optimizer keeps beside each weight */
     size_t gate_scratch, route_scratch, gate_bytes; /* what those operators say they need */
     struct motley__row_numbers rows;
 };

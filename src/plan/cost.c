@@ -78,7 +78,7 @@ uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct
     const struct motley__row_numbers rows = even_rows(shape, options, R, experts);
     return motley__layer_memory_bytes(&(struct motley__layer_memory){
         .shape = *shape, .E_local = experts, .ranks = R, .panel = panel, .trained = options->backward,
-        .backward = options->backward, .losses = options->backward,
+        .backward = options->backward, .losses = options->backward, .layers = options->layers, .moments = options->moments,
         .gate_scratch = motley__gate_scratch_bytes(NULL, rows.T, shape->E),
         .route_scratch = motley__route_scratch_bytes(rows.T, shape->K, shape->E),
         .gate_bytes = sizeof(float) * motley__matrix_floats(shape->E, shape->D, panel), .rows = rows,

@@ -14,16 +14,17 @@
 #include "plan/plan.h"
 #include "plan/record.h"
 
-enum { NUMBERS = 11 };
+enum { NUMBERS = 13 };
 
 /* Shape and options must be the same everywhere: the lowest and the highest of every number. */
 static int check_alike(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, struct motley_error *error)
 {
     static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize", "tokens per step",
-                                               "backward", "shares"};
+                                               "backward", "shares", "layers", "moments"};
     const int64_t own[NUMBERS] = {shape->D, shape->F, shape->E, shape->K, shape->activation, shape->bias != 0, shape->gate,
-                                  shape->normalize != 0, options->tokens, options->backward != 0, options->shares};
+                                  shape->normalize != 0, options->tokens, options->backward != 0, options->shares,
+                                  options->layers, options->moments};
     int64_t bounds[2 * NUMBERS];
     for (int i = 0; i < NUMBERS; i++) {
         bounds[i] = own[i];

@@ -44,6 +44,9 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
                               (long long)options->tokens);
     if (!status && ((int)options->shares < MOTLEY_SHARES_MEASURED || options->shares > MOTLEY_SHARES_EVEN))
         status = motley__fail(error, MOTLEY_E_INVALID, "shares is %d, expected measured (0) or even (1)", (int)options->shares);
+    if (!status && (options->layers < 0 || options->moments < 0))
+        status = motley__fail(error, MOTLEY_E_INVALID, "layers is %d and moments is %d, expected 0 or more", options->layers,
+                              options->moments);
     return status;
 }
 

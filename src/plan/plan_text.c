@@ -44,11 +44,12 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
             json_decref(ranks);
             return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
         }
-    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b}, s:{s:I, s:b, s:s}, s:o}",
+    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b}, s:{s:I, s:b, s:s, s:i, s:i}, s:o}",
         "motley_plan", TEXT_VERSION,
         "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation", ACTIVATIONS[shape->activation],
         "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
         "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares", SHARES[options->shares],
+        "layers", options->layers, "moments", options->moments,
         "ranks", ranks);
     char *written = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
@@ -137,6 +138,8 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     status = status ? status : get_integer(chosen, "tokens", 0, INT64_MAX, &options->tokens, error);
     status = status ? status : get_flag(chosen, "backward", &options->backward, error);
     status = status ? status : get_word(chosen, "shares", SHARES, &shares, error);
+    status = status ? status : get_int(chosen, "layers", &options->layers, error);
+    status = status ? status : get_int(chosen, "moments", &options->moments, error);
     shape->activation = (enum motley_activation)activation;
     shape->gate = (enum motley_gate)gate;
     options->shares = (enum motley_shares)shares;

@@ -134,7 +134,7 @@ static int make_plan(struct motley_trainer *trainer, const char *text, struct mo
     const struct motley_layer_shape shape = {.D = o->width, .F = o->hidden, .E = o->experts, .K = o->top_k,
                                              .activation = MOTLEY_SWIGLU, .gate = MOTLEY_GATE_SOFTMAX, .normalize = 1};
     const struct motley_plan_options options = {.tokens = (int64_t)o->batch * o->sequence, .backward = 1,
-                                                .shares = o->shares};
+                                                .shares = o->shares, .layers = o->layers, .moments = 2};
     if (text) {
         int status = motley_plan_parse(text, &trainer->plan, error);
         if (status)
