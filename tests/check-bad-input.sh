@@ -167,9 +167,11 @@ refused "1 2" "input: tensor b1: expected no bias with --activation swiglu" --ac
 write_input "$input" $tensors forced:I64:6,2:96:"0 1 2 4"
 refused 2 "input: tensor forced: expected experts from 0 to 3, found 4 at \[1,1\]" --gate forced
 write_input "$input" $tensors "tokens_per_rank:I64:2:16:3 4"
-refused 2 "input: tensor tokens_per_rank: expected numbers >= 0 that sum to the 6 rows of x"
+refused 2 "input: tensor tokens_per_rank: expected a sum of 6, the rows of x, found 7"
 write_input "$input" $tensors "tokens_per_rank:I64:2:16:7 -1"
-refused 2 "input: tensor tokens_per_rank: expected numbers >= 0"
+refused 2 "input: tensor tokens_per_rank: expected numbers >= 0, found -1 for rank 1"
+write_input "$input" $tensors "tokens_per_rank:I64:2:16:9223372036854775807 9223372036854775807"
+refused 2 "input: tensor tokens_per_rank: expected a sum of 6"
 write_input "$input" $tensors "tokens_per_rank:I64:3:24:2 2 2"
 refused "1 2" "input: tensor tokens_per_rank: expected one number for each of the [12] ranks, found 3"
 write_input "$input" x:F32:6,8:192 gate:F32:1,8:32 w1:F32:1,8,8:256 w2:F32:1,8,8:256

@@ -91,7 +91,7 @@ for ranks in 1 2; do
     refused $ranks "cannot be read: No such file" train --text "$work/nowhere" --output "$work/x" $sizes
     refused $ranks "holds no text" train --text "$work/empty" --output "$work/x" $sizes
     refused $ranks "not a text file" train --text "$work/zeros" --output "$work/x" $sizes
-    refused $ranks "too few for a sequence" train --text "$work/small" --output "$work/x" --sequence 256
+    refused $ranks "too few for a sequence" train --text "$work/small" --output "$work/x"
     refused $ranks "go on from it with --resume" train --text "$work/text" --output "$work/a" $sizes
     refused $ranks "not the one of the checkpoint" train --text "$work/small" --output "$work/a" --resume
     refused $ranks "--text" train --output "$work/x"

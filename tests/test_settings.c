@@ -45,7 +45,7 @@ static void test_zero_means_default(void **state)
     options.steps = 400;
     options.clip = -1;
     make(&options, NULL, &settings);
-    assert_int_equal(settings.o.width, 192);
+    assert_int_equal(settings.o.width, 128);
     assert_int_equal(settings.o.top_k, 2);
     assert_int_equal(settings.o.warmup, 20);
     assert_int_equal(settings.o.save_every, 40);
@@ -66,7 +66,7 @@ static void test_nonsense_is_refused_by_name(void **state)
     options.learning_rate = NAN;
     refuse(&options, NULL, MOTLEY_E_INVALID, "learning_rate");
     options = given();
-    options.width = 100; /* with 6 heads */
+    options.width = 130; /* with 4 heads */
     refuse(&options, NULL, MOTLEY_E_INVALID, "heads");
     options = given();
     options.top_k = 9; /* of 8 */
@@ -100,7 +100,7 @@ static void test_resumed_run_takes_what_was_saved(void **state)
     assert_string_equal(second.o.text[0], "a.txt");
     motley__settings_clear(&second);
 
-    again.width = 128;
+    again.width = 160;
     refuse(&again, saved, MOTLEY_E_INVALID, "width");
     json_object_del(saved, "batch");
     again.width = 0;

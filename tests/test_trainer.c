@@ -88,7 +88,7 @@ static void write_text(const char *path, uint64_t seed)
 
 static void remove_output(void)
 {
-    char command[128];
+    char command[160];
     MPI_Barrier(context->comm);
     if (context->rank == 0) {
         snprintf(command, sizeof command, "rm -rf %s %s-2", output, output);

@@ -34,13 +34,13 @@ struct motley_trainer_options {
     uint64_t text_limit;            /* bytes of text to use; 0: all */
     const char *output;             /* directory for everything that is written; NULL: nothing is */
 
-    int width, layers, heads;       /* the model: 192, 4, 6 */
-    int hidden, experts, top_k;     /* an expert's hidden width, experts in a layer, experts per token: 384, 8, 2 */
-    int sequence;                   /* bytes the model sees at once: 256 */
+    int width, layers, heads;       /* the model: 128, 3, 4 */
+    int hidden, experts, top_k;     /* an expert's hidden width, experts in a layer, experts per token: 256, 8, 2 */
+    int sequence;                   /* bytes the model sees at once: 128 */
 
-    int64_t steps;                  /* 1000 */
+    int64_t steps;                  /* 1200 */
     int batch;                      /* sequences of all ranks in one step: 16 */
-    double learning_rate;           /* the highest: 0.003 */
+    double learning_rate;           /* the highest: 0.004 */
     int64_t warmup;                 /* steps until it is reached, then half a cosine down to a tenth; a 20th of steps;
                                        negative: none */
     double weight_decay;            /* of matrices: 0.1; negative: none */

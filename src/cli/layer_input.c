@@ -151,18 +151,19 @@ static int read_tokens_per_rank(struct motley__layer_job *job, int64_t *tokens, 
                             job->input_path, job->R, info->shape[0]);
     status = motley__safetensors_read_integers(job->input, info, 0, job->R, tokens, error);
     for (int r = 0; r < job->R && !status; r++) {
-        if (tokens[r] < 0 || tokens[r] > job->T - total)
-            total = -1;
-        if (total >= 0)
-            total += tokens[r];
-        if (total < 0)
-            break;
+        if (tokens[r] < 0)
+            status = motley__fail(error, MOTLEY_E_INVALID,
+                                  "%s: tensor tokens_per_rank: expected numbers >= 0, found %" PRId64
+                                  " for rank %d; correct it",
+                                  job->input_path, tokens[r], r);
+        else if (__builtin_add_overflow(total, tokens[r], &total))
+            total = INT64_MAX; /* no x has so many rows */
     }
     if (!status && total != job->T)
         status = motley__fail(error, MOTLEY_E_INVALID,
-                              "%s: tensor tokens_per_rank: expected numbers >= 0 that sum to the %" PRId64
-                              " rows of x, found others; correct it",
-                              job->input_path, job->T);
+                              "%s: tensor tokens_per_rank: expected a sum of %" PRId64
+                              ", the rows of x, found %" PRId64 "; correct it",
+                              job->input_path, job->T, total);
     return status;
 }
 
