@@ -196,10 +196,10 @@ refused 2 "unknown option '--topk'" --topk 2
 refused 2 "--mode: this version has not data; give auto or expert" --mode data
 refused 2 "--gate: this version has not sigmoid" --gate sigmoid
 refused 2 "--bpr: this version has not that; leave it out" --bpr
-refused "1 2" "/nonexistent/out: cannot be created: No such file" --output /nonexistent/out
+refused "1 2" "absent/out: cannot be created: No such file" --output "$work/absent/out"
 
 # Devices.
-environment=OCL_ICD_VENDORS=/nonexistent
+environment=OCL_ICD_VENDORS=$work/absent
 refused "1 2" "[Nn]o OpenCL"
 environment=
 refused 2 "nosuchdevice" --devices nosuchdevice

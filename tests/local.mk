@@ -75,6 +75,7 @@ SCRIPT_TESTS = \
     %D%/check-devices.sh \
     %D%/check-layer.sh \
     %D%/check-bad-input.sh \
+    %D%/check-uneven.sh \
     %D%/check-train.sh \
     %D%/check-kill.sh \
     %D%/check-install.sh
@@ -91,6 +92,10 @@ endif
 # Beside the tests: writes what reference_mixtral.py compares with another implementation.
 check_PROGRAMS += %D%/write_mixtral
 %C%_write_mixtral_LDADD = libmotley_all.la
+
+# Run by check-uneven.sh on unlike nodes.
+check_PROGRAMS += %D%/uneven
+%C%_uneven_LDADD = libmotley_all.la
 
 # Tests see every internal symbol.
 LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
@@ -113,7 +118,7 @@ endif
 %C%_leak_owners_la_CFLAGS = -std=gnu11 -fno-omit-frame-pointer -fno-optimize-sibling-calls
 %C%_leak_owners_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
-EXTRA_DIST += %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp
+EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp
 
 TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \

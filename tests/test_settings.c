@@ -118,7 +118,7 @@ static void test_different_options_have_different_hashes(void **state)
     make(&options, NULL, &two);
     assert_true(motley__settings_hash(&one) == motley__settings_hash(&two));
     motley__settings_clear(&two);
-    options.learning_rate = 0.0031;
+    options.learning_rate = 0.0026;
     make(&options, NULL, &two);
     assert_false(motley__settings_hash(&one) == motley__settings_hash(&two));
     motley__settings_clear(&two);

@@ -40,7 +40,7 @@ struct motley_trainer_options {
 
     int64_t steps;                  /* 1200 */
     int batch;                      /* sequences of all ranks in one step: 16 */
-    double learning_rate;           /* the highest: 0.004 */
+    double learning_rate;           /* the highest: 0.0025 */
     int64_t warmup;                 /* steps until it is reached, then half a cosine down to a tenth; a 20th of steps;
                                        negative: none */
     double weight_decay;            /* of matrices: 0.1; negative: none */

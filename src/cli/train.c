@@ -60,7 +60,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--hidden", MOTLEY__INTEGER, &r->hidden, 1, 1 << 20, NULL, "width inside an expert (256)", 0},
         {"--experts", MOTLEY__INTEGER, &r->experts, 1, 1 << 16, NULL, "in every layer (8)", 0},
         {"--top-k", MOTLEY__INTEGER, &r->top_k, 1, 1 << 16, NULL, "experts for each byte (2)", 0},
-        {"--learning-rate", MOTLEY__NUMBER, &r->learning_rate, 1e-12, 1e3, NULL, "the highest (0.004)", 0},
+        {"--learning-rate", MOTLEY__NUMBER, &r->learning_rate, 1e-12, 1e3, NULL, "the highest (0.0025)", 0},
         {"--warmup", MOTLEY__INTEGER, &r->warmup, 0, most, NULL, "steps up to it (a 20th of all)", 0},
         {"--weight-decay", MOTLEY__NUMBER, &r->weight_decay, 0, 1e3, NULL, "of matrices (0.1)", 0},
         {"--beta1", MOTLEY__NUMBER, &r->beta1, 1e-6, 0.999999, NULL, "memory of the gradient (0.9)", 0},

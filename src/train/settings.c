@@ -35,7 +35,7 @@ static const struct field {
     FIELD(sequence, INT, 128, 1, 1 << 24, 1),
     FIELD(steps, INT64, 1200, 1, 0x1p53, 0),
     FIELD(batch, INT, 16, 1, 1 << 24, 0),
-    FIELD(learning_rate, DOUBLE, 0.004, 0, 1e3, 0),
+    FIELD(learning_rate, DOUBLE, 0.0025, 0, 1e3, 0),
     FIELD(warmup, INT64, 0, -0x1p53, 0x1p53, 0),
     FIELD(weight_decay, DOUBLE, 0.1, -1e9, 1e3, 0),
     FIELD(beta1, DOUBLE, 0.9, 0, 0.999999, 0),
