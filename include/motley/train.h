@@ -52,7 +52,7 @@ struct motley_trainer_options {
     int64_t save_every;             /* steps between checkpoints: a 10th of steps; negative: only at the end */
     int64_t evaluate_every;         /* steps between looks at held-out text: a 20th of steps; negative: only at
                                        the end */
-    int64_t held_out;               /* bytes of it to predict at each look, at most: 65536 */
+    int64_t held_out;               /* bytes of it to predict at each look, at most: 32768 */
     enum motley_shares shares;
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/wait.h"
 
 const char *motley_status_name(int code)
 {
@@ -97,17 +98,19 @@ int motley__fail_mpi(struct motley_error *error, int mpi_status, const char *cal
 }
 
 /* Every rank makes the same two calls whatever it brings, so that none is left waiting. */
-int motley__agree(MPI_Comm comm, int code, struct motley_error *error)
+int motley__agree_within(MPI_Comm comm, double limit, int code, struct motley_error *error)
 {
     int rank, size, lowest;
+    MPI_Request request;
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &size);
     int mine = code ? rank : size;
-    int status = MPI_Allreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, comm);
-    if (status != MPI_SUCCESS)
-        return motley__fail_mpi(error, status, "MPI_Allreduce");
-    if (lowest == size)
-        return 0;
+    int status = motley__fail_mpi(error, MPI_Iallreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, comm, &request),
+                                  "MPI_Iallreduce");
+    if (!status)
+        status = motley__wait(&request, limit, "agreeing on what failed", error);
+    if (status || lowest == size)
+        return status;
 
     struct motley_error agreed = {0};
     if (rank == lowest) {
@@ -118,10 +121,17 @@ int motley__agree(MPI_Comm comm, int code, struct motley_error *error)
         agreed.code = code;
         agreed.rank = rank;
     }
-    status = MPI_Bcast(&agreed, (int)sizeof agreed, MPI_BYTE, lowest, comm);
-    if (status != MPI_SUCCESS)
-        return motley__fail_mpi(error, status, "MPI_Bcast");
+    status = motley__fail_mpi(error, MPI_Ibcast(&agreed, (int)sizeof agreed, MPI_BYTE, lowest, comm, &request), "MPI_Ibcast");
+    if (!status)
+        status = motley__wait(&request, limit, "agreeing on what failed", error);
+    if (status)
+        return status;
     if (error)
         *error = agreed;
     return agreed.code;
+}
+
+int motley__agree(MPI_Comm comm, int code, struct motley_error *error)
+{
+    return motley__agree_within(comm, 0, code, error);
 }

@@ -34,36 +34,76 @@ int motley__format(char **text, struct motley_error *error, const char *format, 
     return 0;
 }
 
+/* The folder of a path, "." when it names none; owned by the caller. */
+static int parent_of(const char *path, char **folder, struct motley_error *error)
+{
+    int status = motley__format(folder, error, "%s", path);
+    if (status)
+        return status;
+    char *slash = strrchr(*folder, '/');
+    if (slash)
+        slash[slash == *folder ? 1 : 0] = 0;
+    else {
+        free(*folder);
+        status = motley__format(folder, error, ".");
+    }
+    return status;
+}
+
+/* A file without a name, where the filesystem has such: it vanishes with its process, however that ends. */
+static FILE *open_nameless(const char *folder)
+{
+    if (access("/proc/self/fd", X_OK)) /* where give_name finds it */
+        return NULL;
+    int descriptor = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    FILE *stream = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
+    if (!stream && descriptor >= 0)
+        close(descriptor);
+    return stream;
+}
+
 int motley__new_file_open(const char *path, struct motley__new_file *file, struct motley_error *error)
 {
+    char *folder = NULL;
     memset(file, 0, sizeof *file);
-    int status = motley__format(&file->path, error, "%s", path);
+    int status = parent_of(path, &folder, error);
+    if (!status)
+        status = motley__format(&file->path, error, "%s", path);
     if (!status)
         status = motley__format(&file->temporary, error, "%s.tmp.%ld", path, (long)getpid());
     if (!status) {
-        file->stream = fopen(file->temporary, "wb");
+        file->stream = open_nameless(folder);
+        file->nameless = file->stream != NULL;
+        if (!file->stream)
+            file->stream = fopen(file->temporary, "wb");
         if (!file->stream) {
             status = fail_path(error, path, "cannot be created");
             free(file->temporary); /* never opened, so never to be removed */
             file->temporary = NULL;
         }
     }
+    free(folder);
     if (status)
         motley__new_file_discard(file);
     return status;
 }
 
-/* The folder of a path, "." when it names none. */
+/* Give a nameless file its temporary name: linkat replaces nothing, so rename must still come. */
+static int give_name(struct motley__new_file *file)
+{
+    char descriptor[64];
+    snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", fileno(file->stream));
+    unlink(file->temporary); /* left by a process of the same number */
+    return linkat(AT_FDCWD, descriptor, AT_FDCWD, file->temporary, AT_SYMLINK_FOLLOW);
+}
+
 static int sync_parent(const char *path, struct motley_error *error)
 {
     char *folder;
-    int status = motley__format(&folder, error, "%s", path);
+    int status = parent_of(path, &folder, error);
     if (status)
         return status;
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder ? 1 : 0] = 0;
-    status = motley__directory_sync(slash ? folder : ".", error);
+    status = motley__directory_sync(folder, error);
     free(folder);
     return status;
 }
@@ -73,6 +113,8 @@ int motley__new_file_commit(struct motley__new_file *file, struct motley_error *
     int status = 0;
     if (fflush(file->stream) || ferror(file->stream) || fsync(fileno(file->stream)))
         status = fail_path(error, file->path, "cannot be written");
+    if (!status && file->nameless && give_name(file))
+        status = fail_path(error, file->path, "cannot be put in place");
     if (fclose(file->stream) && !status)
         status = fail_path(error, file->path, "cannot be written");
     file->stream = NULL;

@@ -9,10 +9,12 @@
 
 #include "base/error.h"
 
-/* A file under construction: written as "<path>.tmp.<pid>", then flushed, synced and renamed. */
+/* A file under construction: written without a name where the filesystem can (so that even SIGKILL leaves nothing),
+ * else as "<path>.tmp.<pid>"; then flushed, synced, named and renamed. */
 struct motley__new_file {
     FILE *stream;
     char *path, *temporary;      /* owned */
+    int nameless;                /* 1: the file has no name until it is committed */
 };
 int motley__new_file_open(const char *path, struct motley__new_file *file, struct motley_error *error);
 /* Every write error since open surfaces here (a full disk among them); on failure nothing is left. */

@@ -17,4 +17,6 @@ libmotley_all_la_SOURCES += \
     %D%/table.c \
     %D%/table.h \
     %D%/trace.c \
-    %D%/trace.h
+    %D%/trace.h \
+    %D%/wait.c \
+    %D%/wait.h

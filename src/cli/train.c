@@ -71,7 +71,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--seed", MOTLEY__INTEGER, &r->seed, 0, 9e18, NULL, "of weights and of the order of the text (0)", 0},
         {"--save-every", MOTLEY__INTEGER, &r->save_every, 0, most, NULL, "steps; 0: only at the end (a 10th of all)", 0},
         {"--eval-every", MOTLEY__INTEGER, &r->eval_every, 0, most, NULL, "steps; 0: only at the end (a 20th of all)", 0},
-        {"--held-out", MOTLEY__INTEGER, &r->held_out, 1, most, NULL, "held-out bytes to predict each time (65536)", 0},
+        {"--held-out", MOTLEY__INTEGER, &r->held_out, 1, most, NULL, "held-out bytes to predict each time (32768)", 0},
         {"--shares", MOTLEY__CHOICE, &r->shares, 0, 0, "measured|even", "how the work is shared out (measured)", 0},
         {0},
     };

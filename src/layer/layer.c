@@ -147,7 +147,7 @@ int motley_layer_forward(motley_layer *layer, const motley_tensor *x, const int3
     if (!status && !forced != (layer->shape.gate != MOTLEY_GATE_FORCED) && x->rows)
         status = motley__fail(error, MOTLEY_E_INVALID, "the gate is %s, but forced experts are %s",
                               forced ? "softmax" : "forced", forced ? "given" : "missing");
-    status = motley__agree(layer->context->comm, status, error);
+    status = motley__agree_within(layer->context->comm, layer->context->time_limit, status, error);
     if (!status)
         status = motley__layer_forward(layer, (int)x->rows, x->buffer, forced, 0, y->buffer, error);
     return status;
@@ -157,7 +157,7 @@ int motley_layer_backward(motley_layer *layer, const motley_tensor *dy, motley_t
 {
     int status = check_tensors(layer, dy, dx, error);
 
-    status = motley__agree(layer->context->comm, status, error);
+    status = motley__agree_within(layer->context->comm, layer->context->time_limit, status, error);
     if (!status)
         status = motley__layer_backward(layer, (int)dy->rows, dy->buffer, 0, dx->buffer, error);
     return status;

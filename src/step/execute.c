@@ -7,14 +7,11 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include <sched.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/wait.h"
 #include "step/step.h"
-
-/* Nothing moved for this long: a peer is late, so nap and leave it the core. */
-static const double PATIENCE_SECONDS = 0.02, NAP_SECONDS = 100e-6;
 
 static uint64_t bit(int i)
 {
@@ -126,10 +123,7 @@ static int wait_a_little(struct run *run, double since, struct motley_error *err
     }
     if (computing < 0 && waited > run->executor->time_limit)
         return silent_peer(run, communicating, waited, error);
-    if (waited > PATIENCE_SECONDS)
-        motley__sleep(NAP_SECONDS);
-    else
-        sched_yield();
+    motley__idle(waited);
     return 0;
 }
 

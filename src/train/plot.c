@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "train/plot.h"
 
-enum { WIDTH = 760, HEIGHT = 460, LEFT = 64, RIGHT = 24, TOP = 64, BOTTOM = 52, BINS = 320 };
+enum { WIDTH = 760, HEIGHT = 460, LEFT = 64, RIGHT = 24, TOP = 64, BOTTOM = 52, BINS = 320, RECENT = 20 };
 
 static const char TRAIN[] = "#8fa3b5", HELD_OUT[] = "#0b5cad", BIGRAM[] = "#b8620a", TRIGRAM[] = "#7b3294";
 
@@ -139,9 +139,11 @@ static void write_held_out(FILE *stream, const struct axes *axes, const struct m
 
 static void write_legend(FILE *stream, const struct motley__history *history)
 {
-    double train = NAN, held_out = NAN;
+    double train = 0, held_out = NAN;
+    const int64_t recent = history->count < RECENT ? history->count : RECENT;
     for (int64_t i = 0; i < history->count; i++) {
-        train = bits_of(history->record[i].train_loss);
+        if (i >= history->count - recent) /* one step's loss alone is noise */
+            train += bits_of(history->record[i].train_loss) / (double)recent;
         if (!isnan(history->record[i].held_out_loss))
             held_out = bits_of(history->record[i].held_out_loss);
     }
@@ -150,7 +152,7 @@ static void write_legend(FILE *stream, const struct motley__history *history)
         double bits;
     } line[] = {{"bigram counts", BIGRAM, "7 4", history->bigram_bits},
                 {"Witten-Bell trigram", TRIGRAM, "7 4", history->trigram_bits},
-                {"training", TRAIN, "none", train},
+                {"training", TRAIN, "none", recent ? train : NAN},
                 {"held out", HELD_OUT, "none", held_out}};
     const int x = WIDTH - RIGHT - 236, y = TOP + 6, count = (int)(sizeof line / sizeof line[0]);
     fprintf(stream, "<rect x=\"%d\" y=\"%d\" width=\"230\" height=\"%d\" fill=\"#ffffff\" fill-opacity=\"0.88\" "

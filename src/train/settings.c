@@ -47,7 +47,7 @@ static const struct field {
     FIELD(seed, UINT64, 0, 0, 0x1p64, 1),
     FIELD(save_every, INT64, 0, -0x1p53, 0x1p53, 0),
     FIELD(evaluate_every, INT64, 0, -0x1p53, 0x1p53, 0),
-    FIELD(held_out, INT64, 65536, 1, 0x1p53, 0),
+    FIELD(held_out, INT64, 32768, 1, 0x1p53, 0),
     FIELD(shares, INT, 0, MOTLEY_SHARES_MEASURED, MOTLEY_SHARES_EVEN, 0),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/wait.h"
 #include "device/queue.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
@@ -23,8 +24,11 @@ static void own_part(const struct motley_trainer *trainer, int64_t n, int64_t *b
 
 static int sum_over_ranks(const struct motley_trainer *trainer, double *value, struct motley_error *error)
 {
-    return motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, value, 1, MPI_DOUBLE, MPI_SUM, trainer->context->comm),
-                            "MPI_Allreduce");
+    const struct motley_context *context = trainer->context;
+    MPI_Request request;
+    int status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_DOUBLE, MPI_SUM, context->comm, &request),
+                                  "MPI_Iallreduce");
+    return status ? status : motley__wait(&request, context->time_limit, "the loss", error);
 }
 
 /* Every rank has the same number, so all refuse it together. */

@@ -1,0 +1,39 @@
+/* Waiting for other ranks.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <sched.h>
+
+#include "base/clock.h"
+#include "base/wait.h"
+
+/* After this long a peer is late. */
+static const double PATIENCE_SECONDS = 0.02, NAP_SECONDS = 100e-6;
+static const double LIMIT_SECONDS = 600;
+
+void motley__idle(double waited)
+{
+    if (waited > PATIENCE_SECONDS)
+        motley__sleep(NAP_SECONDS);
+    else
+        sched_yield();
+}
+
+int motley__wait(MPI_Request *request, double limit, const char *what, struct motley_error *error)
+{
+    const double since = motley__seconds();
+    int done = 0, status;
+
+    if (limit <= 0)
+        limit = LIMIT_SECONDS;
+    while (!(status = motley__fail_mpi(error, MPI_Test(request, &done, MPI_STATUS_IGNORE), "MPI_Test")) && !done) {
+        const double waited = motley__seconds() - since;
+
+        if (waited > limit)
+            return motley__fail(error, MOTLEY_E_COMM, "%s: nothing heard from the other ranks for %.0f seconds; one failed, "
+                                "or it is slower than --time-limit allows", what, waited);
+        motley__idle(waited);
+    }
+    return status;
+}
