@@ -36,3 +36,15 @@ int motley__test_device(struct motley__device **device)
     free(found);
     return status;
 }
+
+void motley__test_context(int *argc, char ***argv, motley_context **context)
+{
+    struct motley_error error = {0};
+    MPI_Init(argc, argv);
+    int status = motley_context_create(MPI_COMM_WORLD, NULL, context, &error);
+    if (!status)
+        return;
+    fprintf(stderr, "%s\n", error.text);
+    MPI_Finalize();
+    exit(status == MOTLEY_E_NO_DEVICE ? 77 : 1);
+}

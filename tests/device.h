@@ -11,4 +11,8 @@
  * after printing its sentence.  *device is closed with motley__device_close. */
 int motley__test_device(struct motley__device **device);
 
+/* For MPI tests: MPI_Init, and a context of all ranks.  Ends the process with 77 when the machine has no device, with 1
+ * after printing the sentence of any other failure. */
+void motley__test_context(int *argc, char ***argv, motley_context **context);
+
 #endif

@@ -14,6 +14,7 @@
 #include "context.h"
 #include "train/checkpoint.h"
 #include "train/shelf.h"
+#include "tests/device.h"
 
 static motley_context *context; /* of the whole program: a process binds its device once */
 static char folder[] = "/tmp/motley-checkpoint-XXXXXX";
@@ -323,14 +324,7 @@ static void a_model_is_found_in_its_directory_or_above(void **state)
 
 int main(int argc, char **argv)
 {
-    struct motley_error error = {0};
-    MPI_Init(&argc, &argv);
-    int status = motley_context_create(MPI_COMM_WORLD, NULL, &context, &error);
-    if (status) {
-        fprintf(stderr, "%s\n", error.text);
-        MPI_Finalize();
-        return status == MOTLEY_E_NO_DEVICE ? 77 : 1;
-    }
+    motley__test_context(&argc, &argv, &context);
     if (context->rank == 0 && !mkdtemp(folder))
         MPI_Abort(MPI_COMM_WORLD, 1);
     MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, MPI_COMM_WORLD);
@@ -342,7 +336,7 @@ int main(int argc, char **argv)
         TEST(a_full_disk_leaves_the_last_good_one), TEST(weights_that_are_not_finite_are_refused),
         TEST(another_models_tensors_are_refused), TEST(a_model_is_found_in_its_directory_or_above),
     };
-    status = cmocka_run_group_tests(tests, NULL, NULL);
+    int status = cmocka_run_group_tests(tests, NULL, NULL);
     MPI_Barrier(MPI_COMM_WORLD);
     if (context->rank == 0)
         delete_all(folder);

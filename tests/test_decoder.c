@@ -9,6 +9,7 @@
 #include "model/generate.h"
 #include "context.h"
 #include "layer/layer.h"
+#include "tests/device.h"
 
 enum { S = 13, SEQUENCES = 3, MOST_EXPERTS = 8 };
 
@@ -396,14 +397,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_no_sequences), cmocka_unit_test(test_cache), cmocka_unit_test(test_generate),
         cmocka_unit_test(test_too_long_is_refused), cmocka_unit_test(test_foreign_plan_is_refused),
     };
-    struct motley_error error = {0};
-    MPI_Init(&argc, &argv);
-    int status = motley_context_create(MPI_COMM_WORLD, NULL, &context, &error);
-    if (status) {
-        fprintf(stderr, "%s\n", error.text);
-        MPI_Finalize();
-        return error.code == MOTLEY_E_NO_DEVICE ? 77 : 1;
-    }
+    motley__test_context(&argc, &argv, &context);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     motley_context_destroy(context);
     MPI_Finalize();

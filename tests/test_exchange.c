@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "exchange/exchange.h"
+#include "tests/device.h"
 
 static motley_context *context;
 static const uint64_t SEED = 20260901;
@@ -199,16 +200,7 @@ static void the_missing_peer_is_named(void **state)
 
 int main(int argc, char **argv)
 {
-    struct motley_error error = {0};
-    int status;
-
-    MPI_Init(&argc, &argv);
-    status = motley_context_create(MPI_COMM_WORLD, NULL, &context, &error);
-    if (status) {
-        fprintf(stderr, "%s\n", error.text);
-        MPI_Finalize();
-        return status == MOTLEY_E_NO_DEVICE ? 77 : 1;
-    }
+    motley__test_context(&argc, &argv, &context);
     printf("seed %llu\n", (unsigned long long)SEED);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_arrive_where_they_belong),
@@ -217,7 +209,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_missing_peer_is_named),
     };
 
-    status = cmocka_run_group_tests(tests, NULL, NULL);
+    int status = cmocka_run_group_tests(tests, NULL, NULL);
     motley_context_destroy(context);
     MPI_Finalize();
     return status;

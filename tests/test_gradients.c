@@ -8,6 +8,7 @@
 #include "parameters.h"
 #include "context.h"
 #include "train/gradients.h"
+#include "tests/device.h"
 
 static motley_context *context; /* of the whole program: a process binds its device once */
 
@@ -104,14 +105,7 @@ static void norm_says_when_a_number_is_not_finite(void **state)
 
 int main(int argc, char **argv)
 {
-    struct motley_error error = {0};
-    MPI_Init(&argc, &argv);
-    int status = motley_context_create(MPI_COMM_WORLD, NULL, &context, &error);
-    if (status) {
-        fprintf(stderr, "%s\n", error.text);
-        MPI_Finalize();
-        return status == MOTLEY_E_NO_DEVICE ? 77 : 1;
-    }
+    motley__test_context(&argc, &argv, &context);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arenas_alike_are_summed_as_they_lie),
         cmocka_unit_test(matrices_of_their_own_pass_through_canonical_form),
@@ -119,7 +113,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(arenas_on_some_ranks_only_are_not_used), cmocka_unit_test(arenas_in_device_memory_are_staged),
         cmocka_unit_test(norm_says_when_a_number_is_not_finite),
     };
-    status = cmocka_run_group_tests(tests, NULL, NULL);
+    int status = cmocka_run_group_tests(tests, NULL, NULL);
     motley_context_destroy(context);
     MPI_Finalize();
     return status;

@@ -15,6 +15,7 @@
 #include <motley/motley.h>
 #include "base/error.h"
 #include "layer_reference.h"
+#include "tests/device.h"
 
 /* No tile divides these, nor 2, 3 or 4 ranks the experts. */
 enum { D = 27, F = 37, E = 7, T = 41 };
@@ -506,14 +507,7 @@ static void mistakes_are_agreed(void **state)
 
 int main(int argc, char **argv)
 {
-    struct motley_error error = {0};
-    MPI_Init(&argc, &argv);
-    int status = motley_context_create(MPI_COMM_WORLD, NULL, &context, &error);
-    if (status) {
-        fprintf(stderr, "%s\n", error.text);
-        MPI_Finalize();
-        return status == MOTLEY_E_NO_DEVICE ? 77 : 1;
-    }
+    motley__test_context(&argc, &argv, &context);
     printf("seed %llu\n", (unsigned long long)SEED);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_activation_and_K), cmocka_unit_test(biases),
@@ -523,7 +517,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tokens_come_and_go),     cmocka_unit_test(memory_is_what_was_planned),
         cmocka_unit_test(traffic_is_counted),     cmocka_unit_test(mistakes_are_agreed),
     };
-    status = cmocka_run_group_tests_name("layer", tests, NULL, NULL);
+    int status = cmocka_run_group_tests_name("layer", tests, NULL, NULL);
     motley_context_destroy(context);
     MPI_Finalize();
     return status;

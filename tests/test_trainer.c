@@ -10,6 +10,7 @@
 #include "routing.h"
 #include "base/file.h"
 #include "train/trainer.h"
+#include "tests/device.h"
 
 enum { STEPS = 20 };
 
@@ -305,14 +306,7 @@ static void text_is_the_same_for_a_seed(void **state)
 
 int main(int argc, char **argv)
 {
-    struct motley_error error = {0};
-    MPI_Init(&argc, &argv);
-    int status = motley_context_create(MPI_COMM_WORLD, NULL, &context, &error);
-    if (status) {
-        fprintf(stderr, "%s\n", error.text);
-        MPI_Finalize();
-        return status == MOTLEY_E_NO_DEVICE ? 77 : 1;
-    }
+    motley__test_context(&argc, &argv, &context);
     if (context->rank == 0 && !mkdtemp(folder))
         MPI_Abort(MPI_COMM_WORLD, 1);
     MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, MPI_COMM_WORLD);
@@ -326,7 +320,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(ranks_with_different_options_are_refused),
         cmocka_unit_test(a_loss_that_is_not_finite_ends_the_run), cmocka_unit_test(text_is_the_same_for_a_seed),
     };
-    status = cmocka_run_group_tests(tests, NULL, NULL);
+    int status = cmocka_run_group_tests(tests, NULL, NULL);
     MPI_Barrier(MPI_COMM_WORLD);
     if (context->rank == 0) {
         char command[128];
