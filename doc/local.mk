@@ -5,4 +5,5 @@ dist_man_MANS += \
     %D%/motley.1
 
 dist_doc_DATA += \
-    %D%/math.md
+    %D%/math.md \
+    %D%/performance.md
