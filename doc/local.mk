@@ -7,3 +7,6 @@ dist_man_MANS += \
 dist_doc_DATA += \
     %D%/math.md \
     %D%/performance.md
+
+# Shown by the README.
+EXTRA_DIST += %D%/loss.svg
