@@ -48,3 +48,15 @@ void motley__test_context(int *argc, char ***argv, motley_context **context)
     MPI_Finalize();
     exit(status == MOTLEY_E_NO_DEVICE ? 77 : 1);
 }
+
+motley_context motley__test_alone(const motley_context *context)
+{
+    static int node; /* number 0, never written */
+    motley_context solo = *context;
+    solo.comm = solo.node = MPI_COMM_SELF;
+    solo.rank = solo.node_rank = 0;
+    solo.size = solo.node_size = 1;
+    solo.node_of = &node;
+    solo.info = &context->info[context->rank];
+    return solo;
+}

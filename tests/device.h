@@ -4,6 +4,7 @@
 #ifndef MOTLEY_TESTS_DEVICE_H
 #define MOTLEY_TESTS_DEVICE_H
 
+#include "context.h"
 #include "device/device.h"
 
 /* Open the CPU device, or the first one where there is none; MOTLEY_TEST_DEVICE=gpu asks for the first GPU.  No
@@ -14,5 +15,8 @@ int motley__test_device(struct motley__device **device);
 /* For MPI tests: MPI_Init, and a context of all ranks.  Ends the process with 77 when the machine has no device, with 1
  * after printing the sentence of any other failure. */
 void motley__test_context(int *argc, char ***argv, motley_context **context);
+
+/* The same device as if this rank were alone; borrows from the context. */
+motley_context motley__test_alone(const motley_context *context);
 
 #endif

@@ -61,19 +61,6 @@ static void deal(struct hand_plan *h, const struct motley__config *c, int R)
     }
 }
 
-/* The same device as if this rank were alone. */
-static motley_context alone(void)
-{
-    static int node;
-    motley_context solo = *context;
-    solo.comm = solo.node = MPI_COMM_SELF;
-    solo.rank = solo.node_rank = 0;
-    solo.size = solo.node_size = 1;
-    solo.node_of = &node;
-    solo.info = &context->info[context->rank];
-    return solo;
-}
-
 /* Weights large enough that attention and gate have opinions. */
 static void enlarge(struct motley__decoder *decoder)
 {
@@ -146,7 +133,7 @@ static void test_same_as_alone(void **state)
     (void)state;
     const struct motley__config c = small_model(2);
     struct hand_plan plan, solo_plan;
-    motley_context solo = alone();
+    motley_context solo = motley__test_alone(context);
     struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1),
         *one = open_decoder(&solo, &c, &solo_plan, 1);
     int count, solo_count;

@@ -18,19 +18,6 @@ static motley_context *context; /* of the whole program: a process binds its dev
 static char folder[] = "/tmp/motley-trainer-XXXXXX";
 static char text[64], output[64];
 
-/* The same device as if this rank were alone. */
-static motley_context alone(void)
-{
-    static int node;
-    motley_context solo = *context;
-    solo.comm = solo.node = MPI_COMM_SELF;
-    solo.rank = solo.node_rank = 0;
-    solo.size = solo.node_size = 1;
-    solo.node_of = &node;
-    solo.info = &context->info[context->rank];
-    return solo;
-}
-
 /* 5 sequences do not divide by 2, 3 or 4 ranks, neither do 5 experts. */
 static struct motley_trainer_options options_of(const char *where)
 {
@@ -101,7 +88,7 @@ static void remove_output(void)
 static void losses_do_not_depend_on_the_ranks(void **state)
 {
     (void)state;
-    motley_context solo = alone();
+    motley_context solo = motley__test_alone(context);
     struct motley_trainer_options options = options_of(NULL);
     for (options.shares = MOTLEY_SHARES_MEASURED; options.shares <= MOTLEY_SHARES_EVEN; options.shares++) {
         motley_trainer *together = open_trainer(context, &options, 0), *one = open_trainer(&solo, &options, 0);
@@ -184,7 +171,7 @@ static void other_ranks_go_on_correctly(void **state)
     MPI_Barrier(context->comm);
     if (context->rank == 0) {
         char command[160];
-        motley_context solo = alone();
+        motley_context solo = motley__test_alone(context);
         snprintf(command, sizeof command, "rm -rf %s/checkpoint-20", output);
         assert_int_equal(system(command), 0);
         trainer = open_trainer(&solo, &(struct motley_trainer_options){.output = output}, 1);

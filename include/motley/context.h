@@ -1,7 +1,7 @@
 /* One rank, one device.
  *
  * A context binds the calling rank to one OpenCL device of its node, chosen by the rule of
- * doc/devices in README ("GPUs first, in hwloc order, the remaining ranks share the CPU"), builds
+ * the README ("on each node ranks take GPUs first; all remaining ranks share the CPU"), builds
  * the kernel family that the device admits and duplicates the communicator.  Every other object of
  * the library lives inside a context: context > tensors > plan > layer.
  *
@@ -54,7 +54,8 @@ struct motley_device_info {
  *
  * Collective.  All ranks succeed or all fail with the same error.
  * Must come before any other OpenCL call of the process when the rank is to drive a CPU device:
- * the CPU runtime takes its thread count from the environment at its first use.
+ * the CPU runtime takes its thread count from the environment at its first use.  Started without mpirun, Open MPI's
+ * MPI_Init may make such a call through hwloc: set HWLOC_COMPONENTS=-opencl before it, as the motley command does.
  * Errors: MOTLEY_E_NO_DEVICE, MOTLEY_E_DEVICE, MOTLEY_E_BUILD, MOTLEY_E_MISMATCH, MOTLEY_E_COMM. */
 int motley_context_create(MPI_Comm comm, const struct motley_context_options *options,
                           motley_context **context, struct motley_error *error);
