@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 motley=$BUILD_DIR/motley
 kills=${MOTLEY_KILLS:-4}
 seed=${MOTLEY_KILL_SEED:-$(date +%s)}
-steps=40
+steps=200
 MOTLEY_TEST_SECONDS=${MOTLEY_TEST_SECONDS:-240}
 export MOTLEY_TEST_SECONDS
 echo "$kills kills, seed $seed"
@@ -21,7 +21,7 @@ sh "$here/run-mpi" 1 true || exit $?
 command -v setsid >/dev/null 2>&1 || { echo "skipped: no setsid here; on Debian or Ubuntu: apt-get install util-linux"; exit 77; }
 
 cat "$here"/*.sh "$here"/run* >"$work/text"
-options="--quiet --text $work/text --warmup 5 --save-every 1 --eval-every 10 --width 16 --layers 1 --heads 2
+options="--quiet --text $work/text --warmup 5 --save-every 1 --eval-every 50 --width 16 --layers 1 --heads 2
     --hidden 16 --experts 3 --sequence 32 --batch 3 --held-out 320"
 
 fail() {

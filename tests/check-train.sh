@@ -61,9 +61,11 @@ while [ "$(cat "$work/term/loss.csv" 2>/dev/null | wc -l)" -lt 3 ]; do
     kill -0 $group 2>/dev/null || fail "the run ended before it was told to"
     sleep 0.1
 done
+# A rank, not what a rank is just starting (the CPU runtime's linker, say, before its exec).
 victim=$(cat /proc/[0-9]*/stat 2>/dev/null |
-    awk -v session=$group '{ pid = $1; rank = /\(motley\)/; sub(/^.*\) /, ""); if (rank && $4 == session) last = pid }
-        END { print last }')
+    awk -v session=$group '{ pid = $1; named = /\(motley\)/; sub(/^.*\) /, "") }
+        named && $4 == session { parent[pid] = $2 }
+        END { for (pid in parent) if (!(parent[pid] in parent)) last = pid; print last }')
 kill -TERM "$victim" || fail "no rank to send SIGTERM to"
 wait $group || fail "exit status after SIGTERM"
 step=$(($(wc -l <"$work/term/loss.csv") - 1))
