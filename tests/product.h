@@ -136,7 +136,7 @@ static inline void free_rows(struct row_problem *problem)
 static inline struct motley__matrix *matrix_there(struct motley__device *device, int E, int O, int I, const float *w)
 {
     struct motley__matrix *matrix;
-    SUCCEED(motley__matrix_create(device, E, O, I, motley__esmm_panel(device), NULL, &matrix, &error));
+    SUCCEED(motley__matrix_create(device, E, O, I, motley__esmm_panel(device, MOTLEY_F32), NULL, &matrix, &error));
     for (int e = 0; e < E; e++)
         SUCCEED(motley__matrix_set(matrix, e, w + (size_t)e * O * I, &error));
     return matrix;

@@ -126,7 +126,7 @@ static void dot_bias_on(struct motley__device *device)
         float *b2 = random_floats(seed, 1, (size_t)E * D), *dw = random_floats(seed, 2, (size_t)P);
         struct motley__buffer *b2_there = to_device(device, b2, sizeof(float) * E * D);
         struct motley__buffer *dw_there = to_device(device, dw, sizeof(float) * (size_t)P);
-        SUCCEED(motley__dot_bias(device, &ragged.ragged, &dy.rows, D, b2_there, dw_there, &error));
+        SUCCEED(motley__dot_bias(device, &(struct motley__dot_bias){ragged.ragged, dy.rows, D, b2_there, dw_there}, &error));
         motley__ref_dot_bias(E, P, D, ragged.offsets, &dy.ref, b2, dw);
         float *got = take_back(dw_there);
         assert_near("dw", got, dw, (size_t)P, LIMIT);

@@ -24,6 +24,19 @@ static void environment_restricts(void **state)
     unsetenv("MOTLEY_FAMILY");
 }
 
+static void environment_names_one_variant(void **state)
+{
+    struct motley__device *device = *state;
+    struct motley_error error = {0};
+    setenv("MOTLEY_FAMILY", "generic/tiles", 1);
+    const int status = motley__admit(device, &error);
+    setenv("MOTLEY_FAMILY", "generic/til", 1);
+    const int refused = motley__admit(device, &error);
+    unsetenv("MOTLEY_FAMILY");
+    assert_int_equal(status, 0);
+    assert_int_equal(refused, MOTLEY_E_BUILD);
+}
+
 static void unknown_family_is_an_error(void **state)
 {
     struct motley_error error = {0};
@@ -93,7 +106,7 @@ static void kernel_that_does_not_build_is_passed_over(void **state)
     spoil(folder, "cpu/tile.h", "int depth, const float *a", "int spoilt, const float *a");
     assert_int_equal(admit_from(folder, &info, &error), 0);
     assert_string_equal(info.family, "generic");
-    assert_non_null(strstr(info.why, "because cpu: "));
+    assert_non_null(strstr(info.why, "because cpu/registers: "));
 }
 
 static void imprecise_kernel_is_passed_over(void **state)
@@ -119,13 +132,14 @@ static void no_family_is_an_error_with_each_reason(void **state)
     assert_non_null(mkdtemp(folder));
     spoil(folder, "ragged.h", "struct ragged_tile {", "struct ragged_tile { no such type;");
     assert_int_equal(admit_from(folder, &info, &error), MOTLEY_E_BUILD);
-    assert_non_null(strstr(error.text, "generic: "));
+    assert_non_null(strstr(error.text, "generic/tiles: "));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prefers_the_devices_family),   cmocka_unit_test(environment_restricts),
+        cmocka_unit_test(environment_names_one_variant),
         cmocka_unit_test(unknown_family_is_an_error),   cmocka_unit_test(frees_what_it_used),
         cmocka_unit_test(kernel_that_does_not_build_is_passed_over),  cmocka_unit_test(imprecise_kernel_is_passed_over),
         cmocka_unit_test(no_family_is_an_error_with_each_reason),

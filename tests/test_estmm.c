@@ -84,7 +84,7 @@ static void segments_on(struct motley__device *device)
 {
     const uint64_t seed = test_seed(), limit = device->max_buffer_bytes;
     const struct estmm_case c = {5, 120, 115, 90, ALTERNATELY_EMPTY, 1, 0};
-    device->max_buffer_bytes = 2 * motley__matrix_floats(c.O, c.I, motley__esmm_panel(device)) * sizeof(float);
+    device->max_buffer_bytes = 2 * motley__matrix_floats(c.O, c.I, motley__esmm_panel(device, MOTLEY_F32)) * sizeof(float);
     check_estmm(device, seed, &c);
     device->max_buffer_bytes = limit;
 }
@@ -101,7 +101,7 @@ static void vectors_on(struct motley__device *device)
 static void padding_on(struct motley__device *device)
 {
     enum { P = 50, O = 37, I = 6 };
-    const int panel = motley__esmm_panel(device);
+    const int panel = motley__esmm_panel(device, MOTLEY_F32);
     struct ragged_problem ragged = make_ragged(device, 1, 1, P, SPREAD);
     struct row_problem a = make_rows(device, 1, 10, P, O, 0), b = make_rows(device, 1, 20, P, I, 0);
     struct motley__matrix *dw;

@@ -10,6 +10,9 @@
 extern "C" {
 #endif
 
+/* How numbers are stored.  Whatever the storage, sums are taken in f32. */
+enum motley_dtype { MOTLEY_F32, MOTLEY_BF16, MOTLEY_F16 };
+
 typedef struct motley_tensor motley_tensor;
 
 /* A tensor [rows, width], contents undefined.  rows may be 0.  Local.

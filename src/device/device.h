@@ -32,6 +32,9 @@
 #include "base/error.h"
 #include "base/log.h"
 
+enum { MOTLEY__DTYPES = 3 };              /* of enum motley_dtype */
+
+struct motley__variant;
 struct motley__program;
 struct motley__launched;
 
@@ -59,6 +62,9 @@ struct motley__device {
     /* Account of buffers (buffer.c). */
     uint64_t memory_bytes;              /* what this rank may use; == info.memory_bytes */
     uint64_t used_bytes, peak_bytes;
+
+    /* Kernel variant of each storage type (layer/variant.h); NULL until motley__admit. */
+    const struct motley__variant *variant[MOTLEY__DTYPES];
 
     struct motley__program *programs;   /* owned list (program.c) */
     char *cache;                        /* owned: directory of built programs; NULL: no disk cache */

@@ -29,7 +29,13 @@ int motley__activation_backward(struct motley__device *device, const struct motl
                                 struct motley_error *error);
 
 /* dw[p] += <dy[row p,:], b2[e(p),:]>:  the part of the gate's gradient that the bias of W2 carries. */
-int motley__dot_bias(struct motley__device *device, const struct motley__ragged *ragged, const struct motley__rows *dy,
-                     int D, const struct motley__buffer *b2, struct motley__buffer *dw, struct motley_error *error);
+struct motley__dot_bias {
+    struct motley__ragged ragged;
+    struct motley__rows dy;                 /* width D */
+    int D;
+    const struct motley__buffer *b2;        /* [E,D] */
+    struct motley__buffer *dw;              /* [P] added to */
+};
+int motley__dot_bias(struct motley__device *device, const struct motley__dot_bias *dot, struct motley_error *error);
 
 #endif

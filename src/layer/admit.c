@@ -1,4 +1,4 @@
-/* Which kernel family a device runs: the first whose products agree with the scalar twin.
+/* Which kernel variant a device runs: the first whose products agree with the scalar twin.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -10,10 +10,8 @@
 
 #include "base/random.h"
 #include "layer/admit.h"
-#include "layer/esmm.h"
-#include "layer/estmm.h"
-#include "layer/product.h"
 #include "layer/ref.h"
+#include "layer/variant.h"
 
 /* Sizes that no tile divides, several tiles in each direction, more than one contraction block, an empty expert. */
 enum { E = 3, P = 163, O = 69, I = 261 };
@@ -48,7 +46,7 @@ static int upload(struct motley__device *device, const void *host, size_t bytes,
 static int upload_matrix(struct motley__device *device, const float *w, struct motley__matrix **matrix,
                          struct motley_error *error)
 {
-    int status = motley__matrix_create(device, E, O, I, motley__esmm_panel(device), NULL, matrix, error);
+    int status = motley__matrix_create(device, E, O, I, motley__esmm_panel(device, MOTLEY_F32), NULL, matrix, error);
     for (int e = 0; e < E && !status; e++)
         status = motley__matrix_set(*matrix, e, w + (size_t)e * O * I, error);
     return status;
@@ -163,8 +161,8 @@ static int try_estmm(struct trial *t, struct motley_error *error)
     return compare(t, "estmm", (size_t)E * O * I, error);
 }
 
-/* Build and check the device's present family. */
-static int try_family(struct motley__device *device, double *found, struct motley_error *error)
+/* Build and check the device's present variant. */
+static int try_variant(struct motley__device *device, double *found, struct motley_error *error)
 {
     struct trial trial = {.device = device};
     int status = open_trial(&trial, error);
@@ -181,41 +179,56 @@ static int try_family(struct motley__device *device, double *found, struct motle
     return status;
 }
 
-static void say_why(struct motley__device *device, const char *rejected, double found)
+static void say_why(struct motley__device *device, const struct motley__variant *variant, const char *rejected,
+                    double found)
 {
     struct motley_device_info *info = &device->info;
     char what[64];
-    if (motley__product_cpu(device))
-        snprintf(what, sizeof what, "%d-wide register tiles", motley__product_lanes(device));
-    else
-        snprintf(what, sizeof what, "%dx%d tiles in local memory",
-                 motley__product_group(device) * MOTLEY__GENERIC_ITEM,
-                 motley__product_group(device) * MOTLEY__GENERIC_ITEM);
-    snprintf(info->why, sizeof info->why, "%s: %s, checked to %.0e%s%.120s", info->family, what, found,
-             rejected[0] ? ", because " : "", rejected);
+    variant->describe(device, what, sizeof what);
+    snprintf(info->family, sizeof info->family, "%s", variant->family);
+    snprintf(info->why, sizeof info->why, "%s/%s: %s, checked to %.0e%s%.120s", variant->family, variant->name, what,
+             found, rejected[0] ? ", because " : "", rejected);
+}
+
+/* Every candidate's name, for people who asked for another: "cpu/registers, generic/tiles". */
+static void list_candidates(const struct motley__device *device, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int v = 0; v < motley__variants_count && used < size; v++) {
+        const struct motley__variant *variant = motley__variants[v];
+        if (variant->suits(device))
+            used += (size_t)snprintf(text + used, size - used, "%s%s/%s", used ? ", " : "the candidates are ",
+                                     variant->family, variant->name);
+    }
 }
 
 int motley__admit(struct motley__device *device, struct motley_error *error)
 {
-    static const char *const FAMILIES[] = {"cpu", "generic"};
     const char *only = getenv("MOTLEY_FAMILY");
     char rejected[1024] = "";
 
-    for (size_t f = 0; f < sizeof FAMILIES / sizeof *FAMILIES; f++) {
+    for (int v = 0; v < motley__variants_count; v++) {
+        const struct motley__variant *variant = motley__variants[v];
         struct motley_error reason = {0};
         double found;
-        if ((only && strcmp(only, FAMILIES[f])) || (!strcmp(FAMILIES[f], "cpu") && !device->is_cpu))
+        if (!(variant->dtypes & MOTLEY__DTYPE_BIT(MOTLEY_F32)) || !motley__variant_matches(variant, only) ||
+            !variant->suits(device))
             continue;
-        snprintf(device->info.family, sizeof device->info.family, "%s", FAMILIES[f]);
-        if (!try_family(device, &found, &reason)) {
-            say_why(device, rejected, found);
+        device->variant[MOTLEY_F32] = variant;
+        if (!try_variant(device, &found, &reason)) {
+            say_why(device, variant, rejected, found);
             return 0;
         }
         size_t used = strlen(rejected);
-        snprintf(rejected + used, sizeof rejected - used, "%s%s: %.400s", used ? "; " : "", FAMILIES[f], reason.text);
+        if (used < sizeof rejected)
+            snprintf(rejected + used, sizeof rejected - used, "%s%s/%s: %.400s", used ? "; " : "", variant->family,
+                     variant->name, reason.text);
     }
+    device->variant[MOTLEY_F32] = NULL;
     device->info.family[0] = '\0';
+    if (!rejected[0])
+        list_candidates(device, rejected, sizeof rejected);
     return motley__fail(error, MOTLEY_E_BUILD, "no kernel family runs on %s%s%s: %s", device->info.name,
-                        only ? " with MOTLEY_FAMILY=" : "", only ? only : "",
-                        rejected[0] ? rejected : "the candidates are cpu (on CPU devices only) and generic");
+                        only ? " with MOTLEY_FAMILY=" : "", only ? only : "", rejected);
 }

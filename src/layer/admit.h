@@ -1,8 +1,8 @@
-/* Which kernel family a device runs.
+/* Which kernel variant a device runs.
  *
- * Candidates in order of preference ("cpu" on CPU devices, then "generic"); a family is admitted by building
- * its kernels and checking small odd-sized products against the scalar twin.  The first that passes is used;
- * info.family and info.why say which and why not the ones before it.
+ * Candidates are the variants of the table (variant.h) that suit the device, in its order; one is admitted by building
+ * its kernels and checking small odd-sized products against the scalar twin.  The first that passes is
+ * device->variant; info.family and info.why say which and why not the ones before it.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_ADMIT_H
@@ -10,8 +10,8 @@
 
 #include "device/device.h"
 
-/* Errors: MOTLEY_E_BUILD when no family passes, with each one's reason.  MOTLEY_FAMILY in the
- * environment restricts the candidates to one. */
+/* Errors: MOTLEY_E_BUILD when no variant passes, with each one's reason.  MOTLEY_FAMILY in the environment, "family"
+ * or "family/name", restricts the candidates. */
 int motley__admit(struct motley__device *device, struct motley_error *error);
 
 #endif

@@ -5,12 +5,13 @@
  *   transposed   y[p,:] = g[row p,:] . W[e(p)]                           g [*,O], y [P,I]
  *
  * One ragged launch per weight segment over all local experts; both directions read the same copy of
- * the weights.  Families: cl/esmm.cl (generic), cl/cpu/esmm.cl.
+ * the weights.  Families: variant.h.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_ESMM_H
 #define MOTLEY_LAYER_ESMM_H
 
+#include <motley/tensor.h>
 #include "cl/types.h"
 #include "layer/matrix.h"
 #include "layer/rows.h"
@@ -32,7 +33,7 @@ struct motley__esmm {
 int motley__esmm(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error);
 int motley__esmm_transposed(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error);
 
-/* The panel width of the device's family, for motley__matrix_create. */
-int motley__esmm_panel(const struct motley__device *device);
+/* The panel width of the device's variant for a storage type, for motley__matrix_create. */
+int motley__esmm_panel(const struct motley__device *device, enum motley_dtype dtype);
 
 #endif

@@ -36,7 +36,7 @@ static int create_pair(struct motley__device *device, int E, int O, int I, int p
 int motley__experts_create(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
                            struct motley__experts **experts, struct motley_error *error)
 {
-    const int D = shape->D, F = shape->F, panel = motley__esmm_panel(device);
+    const int D = shape->D, F = shape->F, panel = motley__esmm_panel(device, MOTLEY_F32);
     struct motley__experts *x = calloc(1, sizeof *x);
     int status = 0;
 
@@ -125,8 +125,8 @@ static int backward_hidden(const struct motley__experts *experts, const struct m
             .F = experts->shape.F, .activation = act_code(experts->shape.activation), .weight = step->weight,
             .pre = step->pre, .pre3 = step->pre3, .u = step->u, .h = step->h, .dw = step->dw}, error);
     if (!status && experts->b2)
-        status = motley__dot_bias(device, &step->ragged, &step->dy, experts->shape.D, bias_of(experts->b2), step->dw,
-                                  error);
+        status = motley__dot_bias(device, &(struct motley__dot_bias){step->ragged, step->dy, experts->shape.D,
+            bias_of(experts->b2), step->dw}, error);
     return status;
 }
 

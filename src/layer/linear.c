@@ -16,7 +16,7 @@
 
 static int panel_of(const struct motley__device *device, enum motley__dense path)
 {
-    return path == MOTLEY__DENSE_CLBLAST ? 1 : motley__esmm_panel(device);
+    return path == MOTLEY__DENSE_CLBLAST ? 1 : motley__esmm_panel(device, MOTLEY_F32);
 }
 
 size_t motley__linear_bytes(const struct motley__device *device, enum motley__dense path, int O, int I)

@@ -7,6 +7,7 @@ libmotley_all_la_SOURCES += \
     %D%/admit.c \
     %D%/admit.h \
     %D%/backward.c \
+    %D%/cpu.c \
     %D%/decode.c \
     %D%/decode.h \
     %D%/encode.c \
@@ -20,6 +21,7 @@ libmotley_all_la_SOURCES += \
     %D%/forward.c \
     %D%/gate.c \
     %D%/gate.h \
+    %D%/generic.c \
     %D%/layer.c \
     %D%/layer.h \
     %D%/linear.c \
@@ -43,4 +45,6 @@ libmotley_all_la_SOURCES += \
     %D%/route.h \
     %D%/rows.h \
     %D%/state.c \
-    %D%/state.h
+    %D%/state.h \
+    %D%/variant.c \
+    %D%/variant.h

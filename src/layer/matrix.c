@@ -14,6 +14,12 @@ size_t motley__matrix_floats(int O, int I, int panel)
     return panels * panel * I;
 }
 
+int motley__matrix_experts(const struct motley__matrix *matrix, int segment)
+{
+    int left = matrix->E - segment * matrix->per_segment;
+    return left < matrix->per_segment ? left : matrix->per_segment;
+}
+
 static int add_segments(struct motley__matrix *m, struct motley_error *error)
 {
     size_t expert_bytes = motley__matrix_floats(m->O, m->I, m->panel) * sizeof(float);
@@ -29,8 +35,7 @@ static int add_segments(struct motley__matrix *m, struct motley_error *error)
     if (!m->segment)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a list of %d buffers", segments);
     for (; m->segments < segments; m->segments++) {
-        int left = m->E - m->segments * m->per_segment, experts = left < m->per_segment ? left : m->per_segment;
-        size_t bytes = experts * expert_bytes;
+        size_t bytes = (size_t)motley__matrix_experts(m, m->segments) * expert_bytes;
         int status = motley__buffer_create(m->device, bytes, &m->segment[m->segments], error);
         if (status)
             return status;

@@ -28,6 +28,9 @@ struct motley__matrix {
 /* Floats of one expert, padding included. */
 size_t motley__matrix_floats(int O, int I, int panel);
 
+/* Experts of a segment. */
+int motley__matrix_experts(const struct motley__matrix *matrix, int segment);
+
 /* Zero-filled.  E may be 0.  storage: NULL, or a buffer (or view) with room for all E experts, borrowed.
  * Errors: MOTLEY_E_DEVICE_MEMORY, MOTLEY_E_UNSUPPORTED (one expert exceeds the largest buffer). */
 int motley__matrix_create(struct motley__device *device, int E, int O, int I, int panel,

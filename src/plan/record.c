@@ -96,7 +96,7 @@ int motley__record_load(motley_context *context, struct motley__profile *profile
     if (!status && !(own = motley__profile_add(profile, &key)))
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
     if (own)
-        own->panel = motley__esmm_panel(context->device);
+        own->panel = motley__esmm_panel(context->device, MOTLEY_F32);
     status = motley__agree(context->comm, status, error);
     if (!status)
         *entry = own;

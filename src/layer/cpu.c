@@ -1,0 +1,171 @@
+/* The family "cpu": explicit vector register tiles, one work-item a group; kernels in cl/cpu/.
+ *
+ *   weights    panels of 2 LANES outputs
+ *   row tile   BLOCK_ROWS rows, up to MAX_PANELS panels of outputs
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdio.h>
+
+#include "device/program.h"
+#include "device/queue.h"
+#include "layer/product.h"
+#include "layer/variant.h"
+
+enum {
+    BLOCK_ROWS = 144,               /* of cl/cpu/tile.h */
+    MAX_PANELS = 8
+};
+
+static int suits(const struct motley__device *device)
+{
+    return device->is_cpu;
+}
+
+/* Floats of a vector. */
+static int lanes(const struct motley__device *device)
+{
+    return device->native_float >= 16 ? 16 : device->native_float >= 8 ? 8 : 4;
+}
+
+static int panel(const struct motley__device *device)
+{
+    return 2 * lanes(device);
+}
+
+static void describe(const struct motley__device *device, char *text, size_t size)
+{
+    snprintf(text, size, "%d-wide register tiles", lanes(device));
+}
+
+static int get_kernel(struct motley__device *device, const char *source, const char *name, cl_kernel *kernel,
+                      struct motley_error *error)
+{
+    char options[32];
+    snprintf(options, sizeof options, "-DLANES=%d", lanes(device));
+    return motley__kernel(device, source, options, name, kernel, error);
+}
+
+/* Panels of one work-group.  Many panels share one packing of the rows, but there must be some groups for each
+ * thread to even them out. */
+static int block_panels(const struct motley__device *device, size_t tiles, int panels, int products)
+{
+    size_t wanted = 12 * (size_t)device->compute_units;
+    size_t runs = (wanted + tiles - 1) / tiles; /* runs of panels each row tile should be divided into */
+    size_t panels_each = ((size_t)panels + runs - 1) / runs;
+    size_t limit = MAX_PANELS / products;
+    return panels_each > limit ? (int)limit : (int)panels_each;
+}
+
+/* Tiles of rows (or inputs) by runs of panels of the columns (outputs; transposed: inputs).  products is 2 for swiglu.
+ * Sets args->block_panels. */
+static struct motley__range range_of(const struct motley__device *device, struct motley__product_args *args,
+                                     size_t tiles, int columns, int products)
+{
+    int width = panel(device), panels = (columns + width - 1) / width;
+    args->block_panels = tiles > 0 ? block_panels(device, tiles, panels, products) : 1;
+    size_t runs = ((size_t)panels + args->block_panels - 1) / args->block_panels;
+    return (struct motley__range){{tiles, runs}, {1, 1}};
+}
+
+static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
+{
+    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
+    struct motley__product_args args = motley__esmm_args(e, segment);
+    struct motley__range range = range_of(device, &args, motley__product_tiles(args.rows, args.experts, BLOCK_ROWS),
+                                          args.O, w3 ? 2 : 1);
+    cl_kernel kernel;
+    int status = get_kernel(device, "cpu/esmm.cl", "esmm", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
+                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3), MOTLEY__BUFFER(e->bias),
+                          MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3), MOTLEY__BUFFER(e->y));
+}
+
+static int esmm_transposed(struct motley__device *device, const struct motley__esmm *e, int segment,
+                           struct motley_error *error)
+{
+    struct motley__product_args args = motley__esmm_args(e, segment);
+    struct motley__range range = range_of(device, &args, motley__product_tiles(args.rows, args.experts, BLOCK_ROWS),
+                                          args.I, 1);
+    cl_kernel kernel;
+    int status = get_kernel(device, "cpu/esmm_transposed.cl", "esmm_transposed", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
+                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(e->y));
+}
+
+static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
+{
+    struct motley__product_args args = motley__estmm_args(e, segment);
+    size_t blocks = ((size_t)args.I + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    struct motley__range range = range_of(device, &args, blocks * (size_t)args.experts, args.O, 1);
+    cl_kernel kernel;
+    int status = get_kernel(device, "cpu/estmm.cl", "estmm", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
+                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
+                          MOTLEY__BUFFER(e->dw->segment[segment]));
+}
+
+static int ess(struct motley__device *device, const struct motley__ess *e, struct motley_error *error)
+{
+    struct motley__product_args args = motley__ess_args(e);
+    size_t columns = 4 * (size_t)lanes(device);
+    struct motley__range range = {{(size_t)args.experts, ((size_t)args.O + columns - 1) / columns}, {1, 1}};
+    cl_kernel kernel;
+    int status = get_kernel(device, "cpu/ess.cl", "ess", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
+                          MOTLEY__BUFFER(e->scale), MOTLEY__BUFFER(e->db));
+}
+
+static int activation_backward(struct motley__device *device, const struct motley__activation_backward *a,
+                               struct motley_error *error)
+{
+    struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
+    cl_kernel kernel;
+    int status = get_kernel(device, "cpu/activation.cl", "activation_backward", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, ((struct motley__range){{(size_t)a->P}, {1}}), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre), MOTLEY__BUFFER(a->pre3),
+                          MOTLEY__BUFFER(a->u), MOTLEY__BUFFER(a->h), MOTLEY__BUFFER(a->dw));
+}
+
+static int dot_bias(struct motley__device *device, const struct motley__dot_bias *d, struct motley_error *error)
+{
+    struct motley__product_args args = motley__dot_bias_args(d);
+    cl_kernel kernel;
+    int status = get_kernel(device, "cpu/activation.cl", "dot_bias", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, ((struct motley__range){{(size_t)args.rows}, {1}}), error,
+                          MOTLEY__VALUE(args), MOTLEY__BUFFER(d->ragged.offsets), MOTLEY__BUFFER(d->dy.index),
+                          MOTLEY__BUFFER(d->dy.own), MOTLEY__BUFFER(d->dy.received), MOTLEY__BUFFER(d->b2),
+                          MOTLEY__BUFFER(d->dw));
+}
+
+const struct motley__variant motley__variant_cpu = {
+    .family = "cpu",
+    .name = "registers",
+    .dtypes = MOTLEY__DTYPE_BIT(MOTLEY_F32),
+    .suits = suits,
+    .panel = panel,
+    .describe = describe,
+    .esmm = esmm,
+    .esmm_transposed = esmm_transposed,
+    .estmm = estmm,
+    .ess = ess,
+    .activation_backward = activation_backward,
+    .dot_bias = dot_bias,
+};

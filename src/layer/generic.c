@@ -1,0 +1,182 @@
+/* The family "generic": tiles in local memory, on any OpenCL 1.2 device; kernels in cl/.
+ *
+ *   weights    canonical (panel 1)
+ *   row tile   GROUP*ITEM rows by GROUP*ITEM columns, GROUP x GROUP work-items
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdio.h>
+
+#include "device/program.h"
+#include "device/queue.h"
+#include "layer/product.h"
+#include "layer/variant.h"
+
+enum { ITEM = 4 };                  /* of cl/tile.h */
+
+static int suits(const struct motley__device *device)
+{
+    (void)device;
+    return 1;
+}
+
+static int panel(const struct motley__device *device)
+{
+    (void)device;
+    return 1;
+}
+
+/* Side of a work-group: 16, or less where the device holds no 256 items. */
+static int group(const struct motley__device *device)
+{
+    int side = 16;
+    while (side > 1 && (size_t)(side * side) > device->max_group)
+        side /= 2;
+    return side;
+}
+
+static int tile(const struct motley__device *device)
+{
+    return group(device) * ITEM;
+}
+
+static void describe(const struct motley__device *device, char *text, size_t size)
+{
+    snprintf(text, size, "%dx%d tiles in local memory", tile(device), tile(device));
+}
+
+static int get_kernel(struct motley__device *device, const char *source, const char *name, cl_kernel *kernel,
+                      struct motley_error *error)
+{
+    char options[48];
+    snprintf(options, sizeof options, "-DGROUP=%d -DITEM=%d", group(device), ITEM);
+    return motley__kernel(device, source, options, name, kernel, error);
+}
+
+/* Tiles of the output's columns by `tiles` of its rows. */
+static struct motley__range range_of(const struct motley__device *device, size_t tiles, int columns)
+{
+    size_t side = (size_t)group(device), width = (size_t)tile(device);
+    return (struct motley__range){{((size_t)columns + width - 1) / width * side, tiles * side}, {side, side}};
+}
+
+/* swiglu has a kernel of its own, since it holds twice the registers. */
+static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
+{
+    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
+    const struct motley__product_args args = motley__esmm_args(e, segment);
+    size_t tiles = motley__product_tiles(args.rows, args.experts, tile(device));
+    struct motley__range range = range_of(device, tiles, args.O);
+    cl_kernel kernel;
+    int status = get_kernel(device, "esmm.cl", w3 ? "esmm_swiglu" : "esmm", &kernel, error);
+    if (status)
+        return status;
+    if (w3)
+        return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
+                              MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
+                              MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3), MOTLEY__BUFFER(e->pre),
+                              MOTLEY__BUFFER(e->pre3), MOTLEY__BUFFER(e->y));
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
+                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(e->bias), MOTLEY__BUFFER(e->pre),
+                          MOTLEY__BUFFER(e->y));
+}
+
+static int esmm_transposed(struct motley__device *device, const struct motley__esmm *e, int segment,
+                           struct motley_error *error)
+{
+    const struct motley__product_args args = motley__esmm_args(e, segment);
+    size_t tiles = motley__product_tiles(args.rows, args.experts, tile(device));
+    cl_kernel kernel;
+    int status = get_kernel(device, "esmm.cl", "esmm_transposed", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, range_of(device, tiles, args.I), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(e->ragged.offsets), MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own),
+                          MOTLEY__BUFFER(e->x.received), MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(e->y));
+}
+
+static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
+{
+    const struct motley__product_args args = motley__estmm_args(e, segment);
+    size_t width = (size_t)tile(device);
+    struct motley__range range = range_of(device, ((size_t)args.O + width - 1) / width, args.I);
+    cl_kernel kernel;
+    range.global[2] = (size_t)args.experts;
+    range.local[2] = 1;
+    int status = get_kernel(device, "estmm.cl", "estmm", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
+                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
+                          MOTLEY__BUFFER(e->dw->segment[segment]));
+}
+
+static int ess(struct motley__device *device, const struct motley__ess *e, struct motley_error *error)
+{
+    const struct motley__product_args args = motley__ess_args(e);
+    struct motley__range range = {{((size_t)args.O + 63) / 64 * 64, (size_t)args.experts},
+                                  {device->max_group < 64 ? 1 : 64, 1}};
+    cl_kernel kernel;
+    int status = get_kernel(device, "ess.cl", "ess", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
+                          MOTLEY__BUFFER(e->scale), MOTLEY__BUFFER(e->db));
+}
+
+/* Work-items of a row's group: a power of two. */
+static size_t row_items(const struct motley__device *device)
+{
+    size_t items = 256;
+    while (items > device->max_group)
+        items /= 2;
+    return items;
+}
+
+static int activation_backward(struct motley__device *device, const struct motley__activation_backward *a,
+                               struct motley_error *error)
+{
+    const struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
+    size_t items = row_items(device);
+    cl_kernel kernel;
+    int status = get_kernel(device, "activation.cl", "activation_backward", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, ((struct motley__range){{(size_t)a->P * items}, {items}}), error,
+                          MOTLEY__VALUE(args), MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre),
+                          MOTLEY__BUFFER(a->pre3), MOTLEY__BUFFER(a->u), MOTLEY__BUFFER(a->h), MOTLEY__BUFFER(a->dw),
+                          MOTLEY__LOCAL(items * sizeof(float)));
+}
+
+static int dot_bias(struct motley__device *device, const struct motley__dot_bias *d, struct motley_error *error)
+{
+    const struct motley__product_args args = motley__dot_bias_args(d);
+    size_t items = row_items(device);
+    cl_kernel kernel;
+    int status = get_kernel(device, "activation.cl", "dot_bias", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, ((struct motley__range){{(size_t)args.rows * items}, {items}}), error,
+                          MOTLEY__VALUE(args), MOTLEY__BUFFER(d->ragged.offsets), MOTLEY__BUFFER(d->dy.index),
+                          MOTLEY__BUFFER(d->dy.own), MOTLEY__BUFFER(d->dy.received), MOTLEY__BUFFER(d->b2),
+                          MOTLEY__BUFFER(d->dw), MOTLEY__LOCAL(items * sizeof(float)));
+}
+
+const struct motley__variant motley__variant_generic = {
+    .family = "generic",
+    .name = "tiles",
+    .dtypes = MOTLEY__DTYPE_BIT(MOTLEY_F32),
+    .suits = suits,
+    .panel = panel,
+    .describe = describe,
+    .esmm = esmm,
+    .esmm_transposed = esmm_transposed,
+    .estmm = estmm,
+    .ess = ess,
+    .activation_backward = activation_backward,
+    .dot_bias = dot_bias,
+};

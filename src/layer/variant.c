@@ -1,0 +1,30 @@
+/* The table of kernel variants.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <string.h>
+
+#include "layer/variant.h"
+
+const struct motley__variant *const motley__variants[] = {
+    &motley__variant_cpu,
+    &motley__variant_generic,
+};
+const int motley__variants_count = sizeof motley__variants / sizeof *motley__variants;
+
+const struct motley__variant *motley__variant(const struct motley__device *device, enum motley_dtype dtype)
+{
+    const struct motley__variant *admitted = device->variant[dtype];
+    return admitted ? admitted : &motley__variant_generic;
+}
+
+int motley__variant_matches(const struct motley__variant *variant, const char *wanted)
+{
+    if (!wanted)
+        return 1;
+    size_t family = strlen(variant->family);
+    if (strncmp(wanted, variant->family, family))
+        return 0;
+    return !wanted[family] || (wanted[family] == '/' && !strcmp(wanted + family + 1, variant->name));
+}

@@ -1,0 +1,59 @@
+/* Kernel variants: one way to compute the products of experts on some devices.
+ *
+ * A family is a kind of device ("cpu", "nvidia", ...), with its launchers in one file of this folder and its kernels in
+ * cl/<family>/; a variant is one set of its kernels.  `generic` has everything for any OpenCL 1.2 device and every
+ * storage type; the others replace what they do better.  For each storage type a device runs the first variant of the
+ * table that suits it, builds and agrees with the scalar twin (admit.h).
+ *
+ * A launcher enqueues one kernel for one weight segment; it may rely on what esmm.c, estmm.c and activation.c check.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_LAYER_VARIANT_H
+#define MOTLEY_LAYER_VARIANT_H
+
+#include <motley/tensor.h>
+#include "layer/activation.h"
+#include "layer/esmm.h"
+#include "layer/estmm.h"
+
+struct motley__variant {
+    const char *family;                     /* info.family, and the folder of its kernels under cl/ */
+    const char *name;                       /* one word: MOTLEY_FAMILY=family/name asks for it, plans name it */
+    unsigned dtypes;                        /* MOTLEY__DTYPE_BIT of each storage type it can be built for */
+
+    /* 1: worth a try on this device, by its kind, vendor, extensions.  Cheap, builds nothing. */
+    int (*suits)(const struct motley__device *device);
+    /* The layout of its matrices (layer/matrix.h). */
+    int (*panel)(const struct motley__device *device);
+    /* What it does, in a few words with its tile sizes on this device. */
+    void (*describe)(const struct motley__device *device, char *text, size_t size);
+
+    /* The kernels.  NULL: generic's is used; esmm_transposed and estmm only where panel is 1. */
+    int (*esmm)(struct motley__device *device, const struct motley__esmm *esmm, int segment,
+                struct motley_error *error);
+    int (*esmm_transposed)(struct motley__device *device, const struct motley__esmm *esmm, int segment,
+                           struct motley_error *error);
+    int (*estmm)(struct motley__device *device, const struct motley__estmm *estmm, int segment,
+                 struct motley_error *error);
+    int (*ess)(struct motley__device *device, const struct motley__ess *ess, struct motley_error *error);
+    int (*activation_backward)(struct motley__device *device, const struct motley__activation_backward *a,
+                               struct motley_error *error);
+    int (*dot_bias)(struct motley__device *device, const struct motley__dot_bias *dot, struct motley_error *error);
+};
+
+#define MOTLEY__DTYPE_BIT(dtype) (1u << (dtype))
+
+extern const struct motley__variant motley__variant_cpu;
+extern const struct motley__variant motley__variant_generic;
+
+/* All variants, the preferred first; the last is generic and has no NULL. */
+extern const struct motley__variant *const motley__variants[];
+extern const int motley__variants_count;
+
+/* The variant that the device runs for a storage type: the admitted one, or generic before any was admitted. */
+const struct motley__variant *motley__variant(const struct motley__device *device, enum motley_dtype dtype);
+
+/* 1: `wanted` ("family" or "family/name"; NULL: anything) allows the variant. */
+int motley__variant_matches(const struct motley__variant *variant, const char *wanted);
+
+#endif
