@@ -30,6 +30,7 @@ KERNELS = \
     %D%/model.h \
     %D%/nonlinear.h \
     %D%/norm.cl \
+    %D%/peak.cl \
     %D%/place.cl \
     %D%/ragged.h \
     %D%/real.h \

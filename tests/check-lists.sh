@@ -16,7 +16,7 @@ unlisted() {
     done
 }
 
-for list in include/motley/local.mk src/local.mk src/*/local.mk examples/local.mk tests/local.mk; do
+for list in include/motley/local.mk src/local.mk src/*/local.mk bench/local.mk examples/local.mk tests/local.mk; do
     unlisted "${list%/local.mk}" '*.c *.h *.sh'
 done
 unlisted cl '*.h *.cl */*.h */*.cl'

@@ -70,6 +70,7 @@ int motley__options_parse(int argc, char **argv, const char *command, const char
  * prints and MPI_Abort()s, so that no rank is left waiting. */
 int motley__command_failed(const char *command, const struct motley_error *error);
 
+int motley__command_bench(int argc, char **argv, struct motley__globals *globals);
 int motley__command_devices(int argc, char **argv, struct motley__globals *globals);
 int motley__command_doctor(int argc, char **argv, struct motley__globals *globals);
 int motley__command_measure(int argc, char **argv, struct motley__globals *globals);

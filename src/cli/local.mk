@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 bin_PROGRAMS += motley
 motley_SOURCES = \
+    %D%/bench.c \
     %D%/cli.h \
     %D%/devices.c \
     %D%/doctor.c \

@@ -16,6 +16,7 @@ const struct motley__command motley__commands[] = {
     {"measure", "measure every device and keep it in the profile", motley__command_measure},
     {"plan", "who would compute what, and how long it would take", motley__command_plan},
     {"layer", "run one mixture-of-experts layer on tensors of your own", motley__command_layer},
+    {"bench", "time the operators or whole layers against the device's limits and other libraries", motley__command_bench},
     {"train", "train a language model of mixture-of-experts layers on text", motley__command_train},
     {"generate", "write text with a trained model", motley__command_generate},
     {NULL, NULL, NULL},

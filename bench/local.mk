@@ -1,0 +1,31 @@
+# bench: `motley bench`, what it measures and what it measures against.
+#
+# SPDX-License-Identifier: BSD-3-Clause
+motley_SOURCES += \
+    %D%/alternate.c \
+    %D%/alternate.h \
+    %D%/bench.h \
+    %D%/blas.c \
+    %D%/blas.h \
+    %D%/compare.c \
+    %D%/compare.h \
+    %D%/host.c \
+    %D%/host.h \
+    %D%/openblas.c \
+    %D%/operator.h \
+    %D%/operators.c \
+    %D%/peak.c \
+    %D%/peak.h \
+    %D%/peer.h \
+    %D%/problem.c \
+    %D%/problem.h \
+    %D%/report.c \
+    %D%/report.h \
+    %D%/routing.c \
+    %D%/routing.h \
+    %D%/run.c \
+    %D%/select.c \
+    %D%/team.c \
+    %D%/team.h \
+    %D%/wide.c \
+    %D%/wide.h

@@ -1,0 +1,159 @@
+/* Peak multiply-adds and peak reads of a device.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "bench/alternate.h"
+#include "bench/peak.h"
+#include "device/program.h"
+
+enum {
+    CHAINS = 12,                /* of cl/peak.cl */
+    UNROLLED = 8,               /* reads of one turn of peak_read */
+    GPU_GROUP = 256,
+    TRIES = 12
+};
+static const double TRY_SECONDS = 0.02;
+static const size_t READ_BYTES = (size_t)1 << 28, FLUSH_BYTES = (size_t)1 << 26;
+
+/* One of the two kernels and how it is launched. */
+struct trial {
+    const struct motley__peak *peak;
+    cl_kernel kernel;
+    struct motley__range range;
+    int loops;                  /* peak_fma */
+    cl_ulong vectors;           /* peak_read */
+};
+
+static int lanes_of(const struct motley__device *device)
+{
+    const int native = device->native_float;
+    return device->info.is_gpu ? 1 : native >= 16 ? 16 : native >= 8 ? 8 : 4;
+}
+
+/* Enough work-items to fill the device: a CPU's are one group each. */
+static struct motley__range full_range(const struct motley__device *device)
+{
+    const size_t units = (size_t)device->compute_units;
+    if (device->info.is_gpu)
+        return (struct motley__range){{units * 8 * GPU_GROUP}, {GPU_GROUP}};
+    return (struct motley__range){{units * 4}, {1}};
+}
+
+static int kernel_of(struct motley__device *device, const char *name, cl_kernel *kernel, struct motley_error *error)
+{
+    char options[64];
+    snprintf(options, sizeof options, "-DLANES=%d%s", device->info.is_gpu ? (name[5] == 'r' ? 4 : 1) : lanes_of(device),
+             device->info.is_gpu ? " -DSTRIDED" : "");
+    return motley__kernel(device, "peak.cl", options, name, kernel, error);
+}
+
+static int run_fma(void *self, struct motley_error *error)
+{
+    const struct trial *t = self;
+    const float factor = 0.999f, term = 0.5f;
+    return motley__launch(t->peak->device, t->kernel, t->range, error, MOTLEY__VALUE(t->loops), MOTLEY__VALUE(factor),
+                          MOTLEY__VALUE(term), MOTLEY__BUFFER(t->peak->out));
+}
+
+static int run_read(void *self, struct motley_error *error)
+{
+    const struct trial *t = self;
+    return motley__launch(t->peak->device, t->kernel, t->range, error, MOTLEY__VALUE(t->vectors),
+                          MOTLEY__BUFFER(t->peak->data), MOTLEY__BUFFER(t->peak->out));
+}
+
+/* The shortest of some runs. */
+static int best_of(struct trial *t, int (*run)(void *, struct motley_error *), double *seconds, struct motley_error *error)
+{
+    const struct motley__side side = {.self = t, .run = run, .device = t->peak->device};
+    double one;
+    int status = motley__side_time(&side, &one, error); /* builds */
+    *seconds = 1e30;
+    for (int i = 0; i < TRIES && !status; i++) {
+        status = motley__side_time(&side, &one, error);
+        if (!status && one < *seconds)
+            *seconds = one;
+    }
+    return status;
+}
+
+static int measure_fma(struct motley__peak *peak, struct motley_error *error)
+{
+    struct motley__device *device = peak->device;
+    struct trial t = {.peak = peak, .range = full_range(device), .loops = 1 << 12};
+    double seconds = 0;
+    int status = kernel_of(device, "peak_fma", &t.kernel, error);
+    if (!status)
+        status = best_of(&t, run_fma, &seconds, error);
+    if (!status) {
+        const double loops = t.loops * TRY_SECONDS / seconds;
+        t.loops = (int)(loops < 1 << 28 ? loops : 1 << 28) / 4 * 4 + 4;
+        status = best_of(&t, run_fma, &seconds, error);
+    }
+    if (!status)
+        peak->flops = 2.0 * CHAINS * lanes_of(device) * t.loops * (double)t.range.global[0] / seconds;
+    return status;
+}
+
+/* The trial that reads at most `bytes` of the data. */
+static int read_trial(const struct motley__peak *peak, size_t bytes, struct trial *t, struct motley_error *error)
+{
+    struct motley__device *device = peak->device;
+    const size_t vector = sizeof(float) * (device->info.is_gpu ? 4 : (size_t)lanes_of(device));
+    *t = (struct trial){.peak = peak, .range = full_range(device)};
+    const size_t grain = UNROLLED * t->range.global[0];
+    t->vectors = bytes / vector / grain * grain;
+    return kernel_of(device, "peak_read", &t->kernel, error);
+}
+
+static int measure_read(struct motley__peak *peak, struct motley_error *error)
+{
+    const size_t vector = sizeof(float) * (peak->device->info.is_gpu ? 4 : (size_t)lanes_of(peak->device));
+    struct trial t;
+    double seconds = 0;
+    int status = read_trial(peak, peak->data->bytes, &t, error);
+    if (!status)
+        status = best_of(&t, run_read, &seconds, error);
+    if (!status)
+        peak->bytes = (double)t.vectors * (double)vector / seconds;
+    return status;
+}
+
+int motley__peak_measure(struct motley__device *device, struct motley__peak *peak, struct motley_error *error)
+{
+    cl_ulong cache = 0;
+    clGetDeviceInfo(device->id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof cache, &cache, NULL);
+    size_t bytes = READ_BYTES;
+    while (bytes < 4 * (size_t)cache)
+        bytes *= 2;
+    peak->device = device;
+    peak->flush_bytes = FLUSH_BYTES > 2 * (size_t)cache ? FLUSH_BYTES : 2 * (size_t)cache;
+    int status = motley__buffer_create(device, bytes, &peak->data, error);
+    if (!status)
+        status = motley__buffer_create(device, full_range(device).global[0] * sizeof(float), &peak->out, error);
+    if (!status)
+        status = motley__buffer_zero(peak->data, 0, bytes, error);
+    if (!status)
+        status = measure_fma(peak, error);
+    if (!status)
+        status = measure_read(peak, error);
+    return status;
+}
+
+int motley__peak_flush(const struct motley__peak *peak, struct motley_error *error)
+{
+    struct trial t;
+    int status = read_trial(peak, peak->flush_bytes, &t, error);
+    return status ? status : run_read(&t, error);
+}
+
+void motley__peak_release(struct motley__peak *peak)
+{
+    motley__buffer_destroy(peak->out);
+    motley__buffer_destroy(peak->data);
+    peak->out = peak->data = NULL;
+}

@@ -1,0 +1,26 @@
+/* What this device does at most, measured: multiply-adds per second in registers, bytes per second from memory.
+ *
+ * Both are the best of many short runs: a limit is what was reached once, not what is usual.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_BENCH_PEAK_H
+#define MOTLEY_BENCH_PEAK_H
+
+#include "device/queue.h"
+
+struct motley__peak {
+    double flops, bytes;                /* per second, f32 */
+    /* For emptying the caches. */
+    struct motley__device *device;      /* borrowed */
+    struct motley__buffer *data, *out;  /* owned: far more than the caches hold; what the kernels write */
+    size_t flush_bytes;                 /* more than the caches hold */
+};
+
+/* Blocking, some seconds.  peak: zero before; released by the caller, also after a failure. */
+int motley__peak_measure(struct motley__device *device, struct motley__peak *peak, struct motley_error *error);
+void motley__peak_release(struct motley__peak *peak);
+
+/* Read other data until the caches hold nothing of what comes next.  Enqueued. */
+int motley__peak_flush(const struct motley__peak *peak, struct motley_error *error);
+
+#endif

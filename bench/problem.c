@@ -1,0 +1,251 @@
+/* The tensors of a benchmark.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "bench/problem.h"
+#include "layer/esmm.h"
+
+enum { SEED = 7, STEP = 65537 };                    /* a tensor's or expert's numbers begin so far behind the last one's */
+static const size_t NOISE = (size_t)1 << 22;        /* numbers in the table */
+static const size_t CHUNK = (size_t)1 << 20;        /* numbers written to the device at once */
+
+/* The table, read on from `at` and round its end. */
+static void read_noise(const float *noise, size_t at, size_t count, float *host)
+{
+    for (at %= NOISE; count > 0; at = 0) {
+        const size_t n = count < NOISE - at ? count : NOISE - at;
+        memcpy(host, noise + at, n * sizeof *host);
+        host += n;
+        count -= n;
+    }
+}
+
+int motley__bench_weights_create(struct motley__device *device, const struct motley__bench_shape *shape,
+                           struct motley__bench_weights **weights, struct motley_error *error)
+{
+    struct motley__bench_weights *made = calloc(1, sizeof *made);
+    if (made) {
+        made->noise = malloc(NOISE * sizeof *made->noise);
+        made->small = malloc(NOISE * sizeof *made->small);
+    }
+    if (!made || !made->noise || !made->small) {
+        motley__bench_weights_destroy(made);
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a table of %zu numbers", NOISE);
+    }
+    made->device = device;
+    made->shape = *shape;
+    const float scale = (float)sqrt(3.0 / shape->D); /* products of rows and weights then have a variance of about 1/3 */
+    for (size_t i = 0; i < NOISE; i++) {
+        made->noise[i] = (float)(2 * motley__random_uniform(SEED, 0, i) - 1);
+        made->small[i] = scale * made->noise[i];
+    }
+    *weights = made;
+    return 0;
+}
+
+void motley__bench_weights_destroy(struct motley__bench_weights *weights)
+{
+    if (!weights)
+        return;
+    for (int i = 0; i < MOTLEY__WEIGHTS; i++)
+        motley__matrix_destroy(weights->matrix[i]);
+    free(weights->noise);
+    free(weights->small);
+    free(weights);
+}
+
+void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert, size_t first,
+                             size_t count, float *host)
+{
+    const size_t number = (size_t)which * (size_t)weights->shape.E + (size_t)expert;
+    read_noise(weights->small, STEP * (number + MOTLEY__TENSORS) + first, count, host);
+}
+
+static int fill_matrix(const struct motley__bench_weights *weights, enum motley__bench_weight which, struct motley__matrix *matrix,
+                       struct motley_error *error)
+{
+    const size_t each = (size_t)matrix->O * (size_t)matrix->I;
+    float *host = malloc(each * sizeof *host);
+    if (!host)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a matrix of %zu numbers", each);
+    int status = 0;
+    for (int e = 0; e < matrix->E && !status; e++) {
+        motley__bench_weights_numbers(weights, which, e, 0, each, host);
+        status = motley__matrix_set(matrix, e, host, error);
+    }
+    free(host);
+    return status;
+}
+
+int motley__bench_weights_there(struct motley__bench_weights *weights, enum motley__bench_weight which, struct motley__matrix **matrix,
+                          struct motley_error *error)
+{
+    const struct motley__bench_shape *shape = &weights->shape;
+    const int O = which == MOTLEY__W2 ? shape->D : shape->F, I = which == MOTLEY__W2 ? shape->F : shape->D;
+    if (!weights->matrix[which]) {
+        struct motley__matrix *made;
+        int status = motley__matrix_create(weights->device, shape->E, O, I, motley__esmm_panel(weights->device, MOTLEY_F32), NULL, &made,
+                                           error);
+        if (!status && which != MOTLEY__DW && (status = fill_matrix(weights, which, made, error)))
+            motley__matrix_destroy(made);
+        if (status)
+            return status;
+        weights->matrix[which] = made;
+    }
+    *matrix = weights->matrix[which];
+    return 0;
+}
+
+int motley__problem_rows(const struct motley__problem *problem, enum motley__tensor which)
+{
+    return which == MOTLEY__X || which == MOTLEY__Y ? problem->T : problem->P;
+}
+
+int motley__problem_width(const struct motley__problem *problem, enum motley__tensor which)
+{
+    return which == MOTLEY__G || which == MOTLEY__H ? problem->shape.F : problem->shape.D;
+}
+
+int motley__problem_written(enum motley__tensor which)
+{
+    return which == MOTLEY__Y || which == MOTLEY__H || which == MOTLEY__DX;
+}
+
+void motley__problem_numbers(const struct motley__problem *problem, enum motley__tensor which, size_t first, size_t count,
+                             float *host)
+{
+    assert(!motley__problem_written(which));
+    read_noise(problem->weights->noise, STEP * (size_t)which + first, count, host);
+}
+
+static int fill_rows(const struct motley__problem *problem, enum motley__tensor which, struct motley__buffer *buffer,
+                     struct motley_error *error)
+{
+    const size_t count = buffer->bytes / sizeof(float);
+    float *host = malloc(CHUNK * sizeof *host);
+    if (!host)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu numbers", CHUNK);
+    int status = 0;
+    for (size_t first = 0; first < count && !status; first += CHUNK) {
+        const size_t n = count - first < CHUNK ? count - first : CHUNK;
+        motley__problem_numbers(problem, which, first, n, host);
+        status = motley__buffer_write(buffer, first * sizeof *host, host, n * sizeof *host, error);
+    }
+    free(host);
+    return status;
+}
+
+int motley__problem_there(struct motley__problem *problem, enum motley__tensor which, struct motley__buffer **buffer,
+                          struct motley_error *error)
+{
+    if (!problem->tensor[which]) {
+        const size_t count = (size_t)motley__problem_rows(problem, which) * (size_t)motley__problem_width(problem, which);
+        struct motley__buffer *made;
+        int status = motley__buffer_create(problem->device, count * sizeof(float), &made, error);
+        if (status)
+            return status;
+        status = motley__problem_written(which) ? motley__buffer_zero(made, 0, made->bytes, error)
+                                   : fill_rows(problem, which, made, error);
+        if (status) {
+            motley__buffer_destroy(made);
+            return status;
+        }
+        problem->tensor[which] = made;
+    }
+    *buffer = problem->tensor[which];
+    return 0;
+}
+
+/* Counting sort of the pairs by expert. */
+static void sort_pairs(struct motley__problem *p)
+{
+    const int E = p->shape.E, K = p->shape.K;
+    for (int n = 0; n < p->P; n++)
+        p->offsets[p->indices[n] + 1]++;
+    for (int e = 0; e < E; e++) {
+        p->hottest = p->offsets[e + 1] > p->hottest ? p->offsets[e + 1] : p->hottest;
+        p->offsets[e + 1] += p->offsets[e];
+    }
+    for (int n = 0; n < p->P; n++) {
+        const int at = p->offsets[p->indices[n]]++;
+        p->order[at] = n;
+        p->where[n] = at;
+        p->token[at] = n / K;
+    }
+    for (int e = E; e > 0; e--)                  /* each had moved on to the next one's beginning */
+        p->offsets[e] = p->offsets[e - 1];
+    p->offsets[0] = 0;
+}
+
+static int make_host_side(struct motley__problem *p, struct motley_error *error)
+{
+    const size_t P = (size_t)p->P;
+    p->indices = malloc(P * sizeof(int));
+    p->order = malloc(P * sizeof(int));
+    p->where = malloc(P * sizeof(int));
+    p->token = malloc(P * sizeof(int));
+    p->offsets = calloc((size_t)p->shape.E + 1, sizeof(int));
+    if (!p->indices || !p->order || !p->where || !p->token || !p->offsets)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d routed rows", p->P);
+    return 0;
+}
+
+static int upload(struct motley__device *device, const int *host, size_t count, struct motley__buffer **buffer,
+                  struct motley_error *error)
+{
+    int status = motley__buffer_create(device, count * sizeof *host, buffer, error);
+    return status ? status : motley__buffer_write(*buffer, 0, host, count * sizeof *host, error);
+}
+
+int motley__problem_create(struct motley__bench_weights *weights, int T, enum motley__routing routing, uint64_t seed,
+                           struct motley__problem **problem, struct motley_error *error)
+{
+    struct motley__problem *p = calloc(1, sizeof *p);
+    if (!p)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a benchmark");
+    *p = (struct motley__problem){.device = weights->device, .weights = weights, .shape = weights->shape, .T = T,
+                                  .P = T * weights->shape.K, .routing = routing};
+    int status = make_host_side(p, error);
+    if (!status)
+        status = motley__routing_draw(routing, seed, T, p->shape.K, p->shape.E, p->indices, error);
+    if (!status) {
+        sort_pairs(p);
+        status = upload(p->device, p->token, (size_t)p->P, &p->token_there, error);
+    }
+    if (!status)
+        status = upload(p->device, p->offsets, (size_t)p->shape.E + 1, &p->offsets_there, error);
+    if (status) {
+        motley__problem_destroy(p);
+        return status;
+    }
+    *problem = p;
+    return 0;
+}
+
+void motley__problem_destroy(struct motley__problem *problem)
+{
+    if (!problem)
+        return;
+    for (int i = 0; i < MOTLEY__TENSORS; i++)
+        motley__buffer_destroy(problem->tensor[i]);
+    motley__buffer_destroy(problem->offsets_there);
+    motley__buffer_destroy(problem->token_there);
+    free(problem->offsets);
+    free(problem->token);
+    free(problem->where);
+    free(problem->order);
+    free(problem->indices);
+    free(problem);
+}
+
+struct motley__ragged motley__problem_ragged(const struct motley__problem *problem)
+{
+    return (struct motley__ragged){problem->shape.E, problem->P, problem->offsets_there};
+}

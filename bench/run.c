@@ -1,0 +1,260 @@
+/* The loop over cells: shape by shape, so that weights are made once; every result is compared before it is timed.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "bench/alternate.h"
+#include "bench/bench.h"
+#include "bench/compare.h"
+#include "bench/peak.h"
+#include "bench/peer.h"
+#include "layer/variant.h"
+
+static const double LIMIT_F32 = 2e-5;           /* of a normalised error */
+static const double CELL_SECONDS = 0.8;         /* for the rounds of one cell and peer, when not said otherwise */
+enum { LEAST_ROUNDS = 5, MOST_ROUNDS = 51 };
+
+struct run {
+    motley_context *context;                    /* borrowed */
+    const struct motley__bench_request *request;
+    struct motley__device *device;              /* borrowed */
+    struct motley__selection selection;
+    struct motley__rounds rounds;
+    struct motley__peak peak;
+    struct motley__blas blas;
+    struct motley__team *team;
+    struct motley__openblas openblas;
+    struct motley__report report;
+    struct motley__progress progress;
+    double done;                                /* of the progress */
+    struct motley__bench_weights *weights;            /* of the present shape */
+    struct motley__problem *problem;            /* of the present rows */
+    struct motley_error *error;
+};
+
+/* One cell against one peer. */
+struct cell {
+    struct run *run;
+    const struct motley__operator *op;
+    enum motley__peer_kind peer;
+};
+
+static void label_of(const struct run *run, const struct motley__operator *op, const struct motley__bench_shape *s, int T,
+                     enum motley__routing routing, char *label, size_t room)
+{
+    (void)run;
+    snprintf(label, room, "%s %s E%d K%d T%d D%d F%d %s", op->name, op->backward ? "backward" : "forward", s->E, s->K, T, s->D,
+             s->F, motley__routing_name(routing));
+}
+
+static int run_ours(void *self, struct motley_error *error)
+{
+    const struct cell *cell = self;
+    return cell->op->run(cell->run->problem, error);
+}
+
+static int run_flush(void *self, struct motley_error *error)
+{
+    return motley__peak_flush(self, error);
+}
+
+/* Ours and the peer's once each; do they agree? */
+static int check(struct cell *cell, const struct motley__side *ours, const struct motley__side *peer)
+{
+    struct run *run = cell->run;
+    struct motley__result result[MOTLEY__RESULTS];
+    double unused, difference = 0;
+    int status = motley__side_time(ours, &unused, run->error);
+    if (!status && peer)
+        status = motley__side_time(peer, &unused, run->error);
+    const int results = !status && peer ? cell->op->results(run->problem, result) : 0;
+    for (int j = 0; j < results && !status; j++) {
+        status = motley__compare(&result[j], motley__openblas_result(&run->openblas, j), &difference, run->error);
+        if (!status && !(difference <= LIMIT_F32))
+            status = motley__fail(run->error, MOTLEY_E_BUILD, "%s differs from %s by %.1e of its size, at most %.0e is right:"
+                                  " what is wrong is not timed", cell->op->name, motley__peer_name(cell->peer), difference,
+                                  LIMIT_F32);
+    }
+    return status;
+}
+
+static int time_cell(struct cell *cell, int has_peer)
+{
+    struct run *run = cell->run;
+    struct motley__problem *problem = run->problem;
+    const struct motley__side ours = {.self = cell, .run = run_ours, .device = run->device};
+    const struct motley__side theirs = {.self = &run->openblas, .run = motley__openblas_run};
+    const struct motley__side flush = {.self = &run->peak, .run = run_flush, .device = run->device};
+    const struct motley__side *peer = has_peer ? &theirs : NULL;
+    const struct motley__work work = motley__operator_work(cell->op, problem);
+    const struct motley__variant *variant = motley__variant(run->device, MOTLEY_F32);
+    struct motley__row row = {
+        .operator = cell->op->name, .family = variant->family, .variant = variant->name, .dtype = "f32",
+        .peer = motley__peer_name(has_peer ? cell->peer : MOTLEY__PEER_NONE), .shape = problem->shape, .T = problem->T,
+        .backward = cell->op->backward, .routing = problem->routing, .flops = work.flops, .bytes = work.bytes,
+        .peak_flops = run->peak.flops, .peak_bytes = run->peak.bytes,
+        .limit_seconds = motley__operator_limit(cell->op, problem, run->peak.flops, run->peak.bytes),
+    };
+    int status = check(cell, &ours, peer);
+    if (!status)
+        status = motley__alternate(&ours, peer, &flush, &run->rounds, &row.seconds, &row.peer_seconds, run->error);
+    if (!status)
+        status = motley__report_row(&run->report, &row, run->error);
+    return status;
+}
+
+/* A cell that the memory does not hold is left out, with a word. */
+static int measure_cell(struct run *run, const struct motley__operator *op, enum motley__peer_kind kind, const char *label)
+{
+    struct cell cell = {run, op, kind};
+    struct motley_error why = {0};
+    int has_peer = 0, status = op->open(run->problem, &why);
+    if (!status && kind == MOTLEY__PEER_OPENBLAS)
+        status = motley__openblas_open(&run->openblas, run->problem, op, &has_peer, &why);
+    if (status == MOTLEY_E_DEVICE_MEMORY || status == MOTLEY_E_MEMORY) {
+        motley__progress_end(&run->progress);
+        fprintf(stderr, "%s is left out: %s\n", label, why.text);
+        return 0;
+    }
+    if (status)
+        return motley__fail(run->error, status, "%s", why.text);
+    status = time_cell(&cell, has_peer);
+    return status ? motley__fail_in(run->error, status, "%s", label) : 0;
+}
+
+static int wanted(const struct run *run, const char *label)
+{
+    return !run->request->cases || strstr(label, run->request->cases) != NULL;
+}
+
+/* About how long a cell takes, from peaks. */
+static double foretell(const struct run *run, const struct motley__operator *op)
+{
+    const double limit = motley__operator_limit(op, run->problem, run->peak.flops, run->peak.bytes);
+    const double rounds = LEAST_ROUNDS * 2.5 * limit;
+    return 0.3 + (rounds > run->rounds.seconds ? rounds : run->rounds.seconds);
+}
+
+/* All cells of one number of rows and one routing. */
+static int measure_rows(struct run *run, const struct motley__bench_shape *shape, int T, enum motley__routing routing)
+{
+    const struct motley__selection *s = &run->selection;
+    int status = 0;
+    for (int o = 0; o < s->operators && !status; o++) {
+        char label[160];
+        label_of(run, s->operator[o], shape, T, routing, label, sizeof label);
+        if (!wanted(run, label))
+            continue;
+        if (!run->weights)
+            status = motley__bench_weights_create(run->device, shape, &run->weights, run->error);
+        if (!status && !run->problem)
+            status = motley__problem_create(run->weights, T, routing, (uint64_t)run->request->seed, &run->problem, run->error);
+        for (int p = 0; p < s->peers && !status; p++) {
+            motley__progress_show(&run->progress, run->done, "%s", label);
+            status = measure_cell(run, s->operator[o], (enum motley__peer_kind)s->peer[p], label);
+            run->done += status ? 0 : foretell(run, s->operator[o]);
+        }
+    }
+    motley__openblas_close(&run->openblas);
+    motley__problem_destroy(run->problem);
+    run->problem = NULL;
+    return status;
+}
+
+/* The same walk without measuring: how long all cells should take. */
+static int foretell_all(struct run *run, double *seconds)
+{
+    const struct motley__selection *s = &run->selection;
+    int status = 0;
+    *seconds = 0;
+    for (int i = 0; i < s->shapes && !status; i++)
+        for (int t = 0; t < s->tokens && !status; t++)
+            for (int r = 0; r < s->routings && !status; r++)
+                for (int o = 0; o < s->operators && !status; o++) {
+                    char label[160];
+                    label_of(run, s->operator[o], &s->shape[i], s->T[t], s->routing[r], label, sizeof label);
+                    if (!wanted(run, label))
+                        continue;
+                    if (!run->weights)
+                        status = motley__bench_weights_create(run->device, &s->shape[i], &run->weights, run->error);
+                    if (!status)
+                        status = motley__problem_create(run->weights, s->T[t], s->routing[r], (uint64_t)run->request->seed,
+                                                        &run->problem, run->error);
+                    if (!status)
+                        *seconds += s->peers * foretell(run, s->operator[o]);
+                    motley__problem_destroy(run->problem);
+                    run->problem = NULL;
+                }
+    motley__bench_weights_destroy(run->weights);
+    run->weights = NULL;
+    return status;
+}
+
+static int measure_all(struct run *run)
+{
+    const struct motley__selection *s = &run->selection;
+    double seconds = 0;
+    int status = foretell_all(run, &seconds);
+    if (status)
+        return status;
+    motley__progress_start(&run->progress, run->request->quiet ? NULL : stderr, "bench", seconds);
+    for (int i = 0; i < s->shapes && !status; i++) {
+        for (int t = 0; t < s->tokens && !status; t++)
+            for (int r = 0; r < s->routings && !status; r++)
+                status = measure_rows(run, &s->shape[i], s->T[t], s->routing[r]);
+        motley__openblas_release(&run->openblas);
+        motley__bench_weights_destroy(run->weights);
+        run->weights = NULL;
+    }
+    motley__progress_end(&run->progress);
+    return status;
+}
+
+static void say_peers(const struct run *run)
+{
+    if (run->request->quiet)
+        return;
+    fprintf(stderr, "%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s of reads, at most\n", run->device->info.name,
+            1e-9 * run->peak.flops, 1e-9 * run->peak.bytes);
+    for (int p = 0; p < run->selection.peers; p++)
+        if (run->selection.peer[p] == MOTLEY__PEER_OPENBLAS && run->blas.library)
+            fprintf(stderr, "openblas: %s, %d threads\n", run->blas.version, run->blas.threads);
+        else if (run->selection.peer[p] == MOTLEY__PEER_OPENBLAS)
+            fprintf(stderr, "openblas: %s; rows go without a peer\n", run->blas.version);
+}
+
+int motley__bench(motley_context *context, const struct motley__bench_request *request, struct motley_error *error)
+{
+    struct run run = {.context = context, .request = request, .device = context->device, .error = error};
+    const int threads = run.device->is_cpu ? run.device->info.cores : 0;
+    run.rounds = (struct motley__rounds){
+        .seconds = request->seconds > 0 ? request->seconds : CELL_SECONDS,
+        .least = request->rounds ? (int)request->rounds : LEAST_ROUNDS,
+        .most = request->rounds ? (int)request->rounds : MOST_ROUNDS,
+    };
+    int status = motley__select(request, run.device->info.is_gpu, &run.selection, error);
+    if (!status)
+        status = motley__peak_measure(run.device, &run.peak, error);
+    motley__blas_open(&run.blas, threads);
+    if (!status)
+        status = motley__team_create(run.blas.threads > 0 ? run.blas.threads : 1, &run.team, error);
+    run.openblas.blas = &run.blas;
+    run.openblas.team = run.team;
+    if (!status) {
+        say_peers(&run);
+        motley__report_begin(&run.report, stdout, request->format);
+        status = measure_all(&run);
+        motley__report_end(&run.report);
+    }
+    motley__openblas_release(&run.openblas);
+    motley__problem_destroy(run.problem);
+    motley__bench_weights_destroy(run.weights);
+    motley__team_destroy(run.team);
+    motley__blas_close(&run.blas);
+    motley__peak_release(&run.peak);
+    return status;
+}
