@@ -53,9 +53,15 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
     for (int k = 0; k < args.I; k += DEPTH) {
         int depth = min(DEPTH, args.I - k);
         rows_pack(tile, index, own, received, args.own_rows, args.I, k, depth, packed);
+        __global const float *from = w + begin + (size_t)k * PANEL;
         for (int j = 0; j < matrices * count; j++) {
-            __global const float *from = (j < count ? w : w3) + begin + ((size_t)(j % count) * args.I + k) * PANEL;
-            tile_multiply(tile.rows, depth, packed, from, k > 0, sums + 2 * j * BLOCK_ROWS);
+            int after = (j + 1) % (matrices * count);
+            __global const float *next = (after < count ? w : w3) + begin +
+                                         ((size_t)(after % count) * args.I + k + (after == 0 ? depth : 0)) * PANEL;
+            if (k + depth == args.I && after == 0)
+                next = from;
+            tile_multiply(tile.rows, depth, packed, from, k > 0, next, PANEL * PANEL, sums + 2 * j * BLOCK_ROWS);
+            from = next;
         }
     }
     for (int j = 0; j < 2 * count; j++) {

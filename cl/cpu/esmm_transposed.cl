@@ -52,8 +52,11 @@ __kernel void esmm_transposed(struct motley__product_args args, __global const i
         int depth = min(DEPTH, args.O - k);
         rows_pack(tile, index, own, received, args.own_rows, args.O, k, depth, packed);
         for (int j = 0; j < count; j++) {
+            int after = (j + 1) % count, from = after == 0 && k + depth < args.O ? k + depth : k;
+            __global const float *next = w + ((size_t)(from / PANEL) * args.I + (first + after) * PANEL) * PANEL;
             turn(w, args.I, k, depth, (first + j) * PANEL, block);
-            tile_multiply(tile.rows, depth, packed, (const float *)block, k > 0, sums + 2 * j * BLOCK_ROWS);
+            tile_multiply(tile.rows, depth, packed, (const float *)block, k > 0, next, (size_t)args.I * PANEL,
+                          sums + 2 * j * BLOCK_ROWS);
         }
     }
     for (int j = 0; j < 2 * count; j++) {

@@ -66,7 +66,7 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
         pack_inputs(rows.first + k, depth, index_b, own_b, received_b, args.own_rows_b, args.I, input, columns, packed);
         for (int j = 0; j < count; j++) {
             pack_panel(rows.first + k, depth, index, own, received, args.own_rows, args.O, (first + j) * PANEL, block);
-            tile_multiply(columns, depth, packed, (const float *)block, k > 0, sums + 2 * j * BLOCK_ROWS);
+            tile_multiply(columns, depth, packed, (const float *)block, k > 0, dw, 0, sums + 2 * j * BLOCK_ROWS);
         }
     }
     if (rows.rows == 0 && args.accumulate)

@@ -40,17 +40,30 @@
 #define TILE_STEP(r) s##r##_0 += (VECTOR)(a[r]) * b0; s##r##_1 += (VECTOR)(a[r]) * b1;
 #define TILE_KEEP(r) sums[2 * r] = s##r##_0, sums[2 * r + 1] = s##r##_1;
 
+/* What the next block of b will be made of, fetched while this one is multiplied: pieces of PANEL * PANEL neighbouring
+ * floats, `stride` floats apart.  Each k fetches two lines, the same one twice where the chunks of rows share the work. */
+struct ahead {
+    __global const float *at;
+    size_t stride;
+    int line[2];
+};
+
 /* PANEL_SPACE: the address space of b, __global or __private. */
 #define TILE(height)                                                                                               \
-    static inline void tile_##height(int depth, const float *a, PANEL_SPACE const float *b, int add, VECTOR *sums) \
+    static inline void tile_##height(int depth, const float *a, PANEL_SPACE const float *b, int add,               \
+                                     struct ahead ahead, VECTOR *sums)                                             \
     {                                                                                                              \
         EACH_##height(TILE_ZERO)                                                                                   \
         if (add) {                                                                                                 \
             EACH_##height(TILE_AGAIN)                                                                              \
         }                                                                                                          \
-        for (int k = 0; k < depth; k++, a += height, b += PANEL) {                                                 \
-            VECTOR b0 = LOAD(0, b), b1 = LOAD(1, b);                                                               \
-            EACH_##height(TILE_STEP)                                                                               \
+        for (int left = depth; left > 0; left -= PANEL, ahead.at += ahead.stride) {                                \
+            for (int k = 0; k < min(left, PANEL); k++, a += height, b += PANEL) {                                  \
+                FETCH(ahead.at + k * PANEL + ahead.line[0]);                                                       \
+                FETCH(ahead.at + k * PANEL + ahead.line[1]);                                                       \
+                VECTOR b0 = LOAD(0, b), b1 = LOAD(1, b);                                                           \
+                EACH_##height(TILE_STEP)                                                                           \
+            }                                                                                                      \
         }                                                                                                          \
         EACH_##height(TILE_KEEP)                                                                                   \
     }
@@ -78,18 +91,21 @@ static inline int tile_height(int left)
     return left > ROWS * 2 / 3 ? ROWS : left > ROWS / 3 ? ROWS * 2 / 3 : ROWS / 3;
 }
 
-/* sums [rows][PANEL] (+)= packed a [rows][depth] times b [depth][PANEL]. */
+/* sums [rows][PANEL] (+)= packed a [rows][depth] times b [depth][PANEL].  The first chunk of rows fetches the first lines
+ * of the next block, the second the second; all the others find it fetched. */
 static inline void tile_multiply(int rows, int depth, const float *a, PANEL_SPACE const float *b, int add,
-                                 VECTOR *sums)
+                                 __global const float *next, size_t stride, VECTOR *sums)
 {
+    struct ahead ahead = {next, stride, {0, rows > ROWS ? 0 : LANES}};
     for (int r = 0; r < rows; r += ROWS) {
         int height = tile_height(rows - r);
         if (height == ROWS)
-            TILE_FULL(depth, a + r * depth, b, add, sums + 2 * r);
+            TILE_FULL(depth, a + r * depth, b, add, ahead, sums + 2 * r);
         else if (height > ROWS / 3)
-            TILE_MEDIUM(depth, a + r * depth, b, add, sums + 2 * r);
+            TILE_MEDIUM(depth, a + r * depth, b, add, ahead, sums + 2 * r);
         else
-            TILE_SMALL(depth, a + r * depth, b, add, sums + 2 * r);
+            TILE_SMALL(depth, a + r * depth, b, add, ahead, sums + 2 * r);
+        ahead.line[0] = ahead.line[1] = LANES;
     }
 }
 

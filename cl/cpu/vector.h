@@ -17,6 +17,16 @@
 /* A vector at any address. */
 typedef VECTOR ANYWHERE __attribute__((aligned(4)));
 
+/* Ask for the cache line at an address, of any space, to be brought near: the second cache keeps it until it is used. */
+#ifdef __has_builtin
+#if __has_builtin(__builtin_prefetch)
+#define FETCH(address) __builtin_prefetch((const void *)(size_t)(address), 0, 2)
+#endif
+#endif
+#ifndef FETCH
+#define FETCH(address)
+#endif
+
 /* M(0) M(1) .. : an array indexed by these constants alone stays in registers. */
 #define EACH_2(M) M(0) M(1)
 #define EACH_4(M) EACH_2(M) M(2) M(3)

@@ -6,11 +6,14 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "device/buffer.h"
 #include "device/queue.h"
 
-enum { PAGE_BYTES = 4096 }; /* host memory that OpenCL is given starts on a page */
+/* Host memory that OpenCL is given starts on a page: large buffers on a large one, since weights that are read once
+ * and in pieces otherwise miss the address cache at every piece. */
+enum { PAGE_BYTES = 4096, LARGE_PAGE_BYTES = 2 << 20 };
 
 static double mib(uint64_t bytes)
 {
@@ -33,6 +36,21 @@ static int check_account(const struct motley__device *device, size_t bytes, stru
     return 0;
 }
 
+static void *host_pages(size_t bytes)
+{
+    size_t page = bytes >= LARGE_PAGE_BYTES ? LARGE_PAGE_BYTES : PAGE_BYTES;
+    void *host;
+
+    bytes = (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    if (posix_memalign(&host, page, bytes))
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    if (page == LARGE_PAGE_BYTES)
+        madvise(host, bytes, MADV_HUGEPAGE); /* a wish: a system without large pages works too */
+#endif
+    return host;
+}
+
 static int allocate(struct motley__buffer *buffer, struct motley_error *error)
 {
     struct motley__device *device = buffer->device;
@@ -43,11 +61,10 @@ static int allocate(struct motley__buffer *buffer, struct motley_error *error)
         return status;
     if (device->zero_copy) {
         flags |= CL_MEM_USE_HOST_PTR;
-        if (posix_memalign(&buffer->host, PAGE_BYTES, (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES)) {
-            buffer->host = NULL;
+        buffer->host = host_pages(bytes);
+        if (!buffer->host)
             return motley__fail(error, MOTLEY_E_DEVICE_MEMORY, "%s: out of memory for a buffer of %.1f MiB",
                                 device->info.name, mib(bytes));
-        }
     }
     cl_int code;
     buffer->mem = clCreateBuffer(device->context, flags, bytes, buffer->host, &code);
