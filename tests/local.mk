@@ -74,6 +74,7 @@ SCRIPT_TESTS = \
     %D%/check-headers.sh \
     %D%/check-devices.sh \
     %D%/check-layer.sh \
+    %D%/check-vendors.sh \
     %D%/check-bad-input.sh \
     %D%/check-uneven.sh \
     %D%/check-train.sh \
