@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-/* Nothing happened for `waited` seconds: yield the core, or nap when a peer is late. */
+/* Nothing happened for `waited` seconds: yield the core, now and then and when a peer is late nap. */
 void motley__idle(double waited);
 
 /* Until the request is complete.  what: for the message, "gradients"; limit: seconds, 0 for ten minutes.

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/random.h"
+#include "base/wait.h"
 #include "device/program.h"
 #include "device/queue.h"
 #include "train/gradients.h"
@@ -133,8 +134,11 @@ static int allreduce(MPI_Comm comm, float *values, size_t floats, struct motley_
     int status = 0;
     for (size_t at = 0; at < floats && !status; at += MESSAGE) {
         int count = floats - at < MESSAGE ? (int)(floats - at) : MESSAGE;
-        status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, values + at, count, MPI_FLOAT, MPI_SUM, comm),
-                                  "MPI_Allreduce");
+        MPI_Request request;
+        status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, values + at, count, MPI_FLOAT, MPI_SUM, comm,
+                                                        &request), "MPI_Iallreduce");
+        if (!status)
+            status = motley__wait(&request, 0, "gradients", error);
     }
     return status;
 }
@@ -202,10 +206,15 @@ int motley__gradients_norm(struct motley__gradients *gradients, double *norm, st
     if (status)
         return status;
     experts += replicated;
-    status =
-        motley__fail_mpi(error, MPI_Reduce(&experts, &sum, 1, MPI_DOUBLE, MPI_SUM, 0, gradients->comm), "MPI_Reduce");
+    MPI_Request request;
+    status = motley__fail_mpi(error, MPI_Ireduce(&experts, &sum, 1, MPI_DOUBLE, MPI_SUM, 0, gradients->comm, &request),
+                              "MPI_Ireduce");
     if (!status)
-        status = motley__fail_mpi(error, MPI_Bcast(&sum, 1, MPI_DOUBLE, 0, gradients->comm), "MPI_Bcast");
+        status = motley__wait(&request, 0, "the gradients' norm", error);
+    if (!status)
+        status = motley__fail_mpi(error, MPI_Ibcast(&sum, 1, MPI_DOUBLE, 0, gradients->comm, &request), "MPI_Ibcast");
+    if (!status)
+        status = motley__wait(&request, 0, "the gradients' norm", error);
     if (!status)
         *norm = sqrt(sum);
     return status;

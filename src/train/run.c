@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/wait.h"
 #include "train/config_json.h"
 #include "train/plot.h"
 #include "train/trainer.h"
@@ -96,8 +97,11 @@ static int is_due(int64_t step, int64_t every, int64_t steps)
 static int agree(struct motley_trainer *trainer, int status, int *stop, struct motley_error *error)
 {
     int flags[2] = {*stop, status != 0};
-    int mpi = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, flags, 2, MPI_INT, MPI_MAX, trainer->context->comm),
-                               "MPI_Allreduce");
+    MPI_Request request;
+    int mpi = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, flags, 2, MPI_INT, MPI_MAX, trainer->context->comm,
+                                                     &request), "MPI_Iallreduce");
+    if (!mpi)
+        mpi = motley__wait(&request, trainer->context->time_limit, "the end of a step", error);
     *stop = flags[0];
     if (mpi)
         return mpi;
