@@ -1,7 +1,8 @@
 /* The benchmark: which cells there are, and one row for each cell and peer.
  *
  *   routing.c     who goes where                     problem.c     tensors, on the device and for peers
- *   operators.c   what is measured                   openblas.c    what it is measured against (blas.c, team.c, host.c, wide.c)
+ *   operators.c   what is measured                   openblas.c    what it is measured against, with openblas_*.c
+ *   layer.c       the same of a whole layer          blas.c team.c host.c wide.c    what that is made of
  *   peak.c        what the device does at most       alternate.c   the clock
  *   compare.c     the results agree                  report.c      rows and summary
  *   select.c      which cells were asked for         run.c         the loop
@@ -22,6 +23,7 @@ struct motley__bench_request {
     double seconds;                     /* for the rounds of one cell and peer */
     int64_t rounds, seed;               /* rounds 0: as many as the seconds allow */
     int layer;                          /* whole layers instead of operators */
+    int activation;                     /* of whole layers: 0 swiglu, 1 relu */
     enum motley__format format;
     int quiet;
 };

@@ -40,23 +40,73 @@ void motley__host_gather(struct motley__team *team, int P, int D, const int *ind
     motley__team_run(team, gather_part, &g, P, 8.0 * P * D);
 }
 
-struct swiglu {
+struct combine {
+    int K, D;
+    const int *where;
+    const float *weight, *o;
+    float *y;
+};
+
+static void combine_part(void *self, int first, int last)
+{
+    const struct combine *c = self;
+    const size_t D = (size_t)c->D;
+    for (int t = first; t < last; t++) {
+        const size_t n = (size_t)t * (size_t)c->K;
+        memset(c->y + (size_t)t * D, 0, D * sizeof(float));
+        for (size_t k = n; k < n + (size_t)c->K; k++)
+            motley__wide_add(D, c->weight ? c->weight[k] : 1, c->o + (size_t)c->where[k] * D, c->y + (size_t)t * D);
+    }
+}
+
+void motley__host_combine(struct motley__team *team, int T, int K, int D, const int *where, const float *weight, const float *o,
+                          float *y)
+{
+    struct combine c = {K, D, where, weight, o, y};
+    motley__team_run(team, combine_part, &c, T, 4.0 * T * (K + 1) * D);
+}
+
+struct activate {
     int F;
     const float *pre, *pre3;
     float *h;
 };
 
-static void swiglu_part(void *self, int first, int last)
+static void activate_part(void *self, int first, int last)
 {
-    const struct swiglu *s = self;
-    const size_t at = (size_t)first * (size_t)s->F, count = (size_t)(last - first) * (size_t)s->F;
-    motley__wide_swiglu(count, s->pre + at, s->pre3 + at, s->h + at);
+    const struct activate *a = self;
+    const size_t at = (size_t)first * (size_t)a->F, count = (size_t)(last - first) * (size_t)a->F;
+    if (a->pre3)
+        motley__wide_swiglu(count, a->pre + at, a->pre3 + at, a->h + at);
+    else
+        motley__wide_relu(count, a->pre + at, a->h + at);
 }
 
-void motley__host_swiglu(struct motley__team *team, int P, int F, const float *pre, const float *pre3, float *h)
+void motley__host_activate(struct motley__team *team, int P, int F, const float *pre, const float *pre3, float *h)
 {
-    struct swiglu s = {F, pre, pre3, h};
-    motley__team_run(team, swiglu_part, &s, P, 12.0 * P * F);
+    struct activate a = {F, pre, pre3, h};
+    motley__team_run(team, activate_part, &a, P, 12.0 * P * F);
+}
+
+static void backward_part(void *self, int first, int last)
+{
+    const struct motley__host_backward *b = self;
+    const size_t F = (size_t)b->F;
+    for (int p = first; p < last; p++) {
+        const size_t at = (size_t)p * F;
+        const float weight = b->weight[b->pair[p]];
+        if (b->pre3)
+            b->dweight[p] = motley__wide_swiglu_backward(F, weight, b->pre + at, b->pre3 + at, b->u + at, b->dpre3 + at,
+                                                         b->h + at);
+        else
+            b->dweight[p] = motley__wide_relu_backward(F, weight, b->pre + at, b->u + at, b->h + at);
+    }
+}
+
+void motley__host_activate_backward(struct motley__team *team, const struct motley__host_backward *b)
+{
+    struct motley__host_backward backward = *b;
+    motley__team_run(team, backward_part, &backward, b->P, 24.0 * b->P * b->F);
 }
 
 struct zero {

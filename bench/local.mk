@@ -11,7 +11,11 @@ motley_SOURCES += \
     %D%/compare.h \
     %D%/host.c \
     %D%/host.h \
+    %D%/layer.c \
+    %D%/layer.h \
     %D%/openblas.c \
+    %D%/openblas_layer.c \
+    %D%/openblas_operators.c \
     %D%/operator.h \
     %D%/operators.c \
     %D%/peak.c \

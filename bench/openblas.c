@@ -1,4 +1,4 @@
-/* OpenBLAS as the peer of the operators.
+/* OpenBLAS as the peer: its memory, and its products.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -9,89 +9,55 @@
 #include "bench/host.h"
 #include "bench/peer.h"
 
-/* One way to compute an operator: what it needs, what it does, where the results are. */
-struct method {
-    const char *name;                   /* of the operator */
-    unsigned weights, tensors;          /* bits */
-    int gathers, activates;             /* 1: `gathered`; 1: `pre` and `pre3` */
-    void (*run)(struct motley__openblas *peer);
-    enum motley__tensor result;         /* of rows; TENSORS: the gradient DW */
-};
-
 static int rows_of(const struct motley__problem *p, int e)
 {
     return p->offsets[e + 1] - p->offsets[e];
 }
 
-/* y [P,F] = gathered W^T, an expert at a time */
-static void forward_products(const struct motley__openblas *peer, enum motley__bench_weight which, float *y)
+/* Outputs and inputs of a weight. */
+static void sizes_of(const struct motley__problem *p, enum motley__bench_weight which, int *O, int *I)
+{
+    const int second = which == MOTLEY__W2 || which == MOTLEY__DW2;
+    *O = second ? p->shape.D : p->shape.F;
+    *I = second ? p->shape.F : p->shape.D;
+}
+
+void motley__openblas_products(const struct motley__openblas *peer, int transposed, enum motley__bench_weight which,
+                               const float *x, float beta, float *y)
 {
     const struct motley__problem *p = peer->problem;
-    const size_t D = (size_t)p->shape.D, F = (size_t)p->shape.F;
+    int O, I;
+    sizes_of(p, which, &O, &I);
+    const int from = transposed ? O : I, to = transposed ? I : O;
     for (int e = 0; e < p->shape.E; e++)
-        motley__blas_product(peer->blas, 0, 1, rows_of(p, e), p->shape.F, p->shape.D, peer->gathered + p->offsets[e] * D,
-                             peer->weight[which] + (size_t)e * D * F, 0, y + p->offsets[e] * F);
+        motley__blas_product(peer->blas, 0, !transposed, rows_of(p, e), to, from, x + (size_t)p->offsets[e] * (size_t)from,
+                             peer->weight[which] + (size_t)e * (size_t)O * (size_t)I, beta,
+                             y + (size_t)p->offsets[e] * (size_t)to);
 }
 
-static void gather(const struct motley__openblas *peer)
+void motley__openblas_gradients(const struct motley__openblas *peer, enum motley__bench_weight which, const float *a,
+                                const float *b)
 {
     const struct motley__problem *p = peer->problem;
-    motley__host_gather(peer->team, p->P, p->shape.D, p->token, peer->tensor[MOTLEY__X], peer->gathered);
-}
-
-static void run_esmm(struct motley__openblas *peer)
-{
-    gather(peer);
-    forward_products(peer, MOTLEY__W1, peer->tensor[MOTLEY__H]);
-}
-
-static void run_swiglu(struct motley__openblas *peer)
-{
-    const struct motley__problem *p = peer->problem;
-    gather(peer);
-    forward_products(peer, MOTLEY__W1, peer->pre);
-    forward_products(peer, MOTLEY__W3, peer->pre3);
-    motley__host_swiglu(peer->team, p->P, p->shape.F, peer->pre, peer->pre3, peer->tensor[MOTLEY__H]);
-}
-
-static void run_transposed(struct motley__openblas *peer)
-{
-    const struct motley__problem *p = peer->problem;
-    const size_t D = (size_t)p->shape.D, F = (size_t)p->shape.F;
-    for (int e = 0; e < p->shape.E; e++)
-        motley__blas_product(peer->blas, 0, 0, rows_of(p, e), p->shape.D, p->shape.F,
-                             peer->tensor[MOTLEY__G] + p->offsets[e] * F, peer->weight[MOTLEY__W1] + (size_t)e * D * F, 0,
-                             peer->tensor[MOTLEY__DX] + p->offsets[e] * D);
-}
-
-static void run_estmm(struct motley__openblas *peer)
-{
-    const struct motley__problem *p = peer->problem;
-    const size_t D = (size_t)p->shape.D, F = (size_t)p->shape.F;
-    gather(peer);
+    int O, I;
+    sizes_of(p, which, &O, &I);
     for (int e = 0; e < p->shape.E; e++) {
-        float *dw = peer->weight[MOTLEY__DW] + (size_t)e * D * F;
+        float *dw = peer->weight[which] + (size_t)e * (size_t)O * (size_t)I;
         if (rows_of(p, e) == 0)
-            motley__host_zero(peer->team, D * F, dw);
+            motley__host_zero(peer->team, (size_t)O * (size_t)I, dw);
         else
-            motley__blas_product(peer->blas, 1, 0, p->shape.F, p->shape.D, rows_of(p, e),
-                                 peer->tensor[MOTLEY__G] + p->offsets[e] * F, peer->gathered + p->offsets[e] * D, 0, dw);
+            motley__blas_product(peer->blas, 1, 0, O, I, rows_of(p, e), a + (size_t)p->offsets[e] * (size_t)O,
+                                 b + (size_t)p->offsets[e] * (size_t)I, 0, dw);
     }
 }
 
-#define BIT(i) (1u << (i))
-static const struct method METHODS[] = {
-    {"esmm", BIT(MOTLEY__W1), BIT(MOTLEY__X) | BIT(MOTLEY__H), 1, 0, run_esmm, MOTLEY__H},
-    {"esmm_swiglu", BIT(MOTLEY__W1) | BIT(MOTLEY__W3), BIT(MOTLEY__X) | BIT(MOTLEY__H), 1, 1, run_swiglu, MOTLEY__H},
-    {"esmm_transposed", BIT(MOTLEY__W1), BIT(MOTLEY__G) | BIT(MOTLEY__DX), 0, 0, run_transposed, MOTLEY__DX},
-    {"estmm", BIT(MOTLEY__DW), BIT(MOTLEY__X) | BIT(MOTLEY__G), 1, 0, run_estmm, MOTLEY__TENSORS},
-};
-
-static const struct method *find(const struct motley__operator *op)
+static const struct motley__method *find(const struct motley__operator *op)
 {
-    for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++)
-        if (!strcmp(METHODS[i].name, op->name))
-            return &METHODS[i];
+    const struct motley__method *const tables[] = {motley__openblas_operators, motley__openblas_layers};
+    for (int t = 0; t < 2; t++)
+        for (const struct motley__method *m = tables[t]; m->name; m++)
+            if (!strcmp(m->name, op->name) && m->backward == op->backward)
+                return m;
     return NULL;
 }
 
@@ -103,7 +69,7 @@ static int copy_weight(struct motley__openblas *peer, enum motley__bench_weight 
     if (peer->weight[which])
         return 0;
     int status = motley__host_floats((size_t)shape->E * each, &peer->weight[which], error);
-    for (int e = 0; e < shape->E && !status && which != MOTLEY__DW; e++)
+    for (int e = 0; e < shape->E && !status && which < MOTLEY__DW1; e++)
         motley__bench_weights_numbers(peer->weights, which, e, 0, each, peer->weight[which] + (size_t)e * each);
     return status;
 }
@@ -120,12 +86,62 @@ static int copy_tensor(struct motley__openblas *peer, enum motley__tensor which,
     return status;
 }
 
+static int make_scratch(struct motley__openblas *peer, enum motley__scratch_rows which, struct motley_error *error)
+{
+    const struct motley__problem *p = peer->problem;
+    const size_t width = (size_t)(which >= MOTLEY__PRE ? p->shape.F : p->shape.D);
+    return peer->scratch[which] ? 0 : motley__host_floats((size_t)p->P * width, &peer->scratch[which], error);
+}
+
+/* A layer of two matrices has no third. */
+static unsigned weights_of(const struct motley__openblas *peer)
+{
+    const unsigned third = MOTLEY__BIT(MOTLEY__W3) | MOTLEY__BIT(MOTLEY__DW3);
+    const int lacks = peer->method->weights & MOTLEY__BIT(MOTLEY__W2) && peer->problem->shape.activation != MOTLEY_SWIGLU;
+    return lacks ? peer->method->weights & ~third : peer->method->weights;
+}
+
+/* What this method needs and does not have yet, in bytes. */
+static uint64_t bytes_of(const struct motley__openblas *peer)
+{
+    const struct motley__problem *p = peer->problem;
+    const uint64_t D = (uint64_t)p->shape.D, F = (uint64_t)p->shape.F;
+    uint64_t floats = 0;
+    for (int i = 0; i < MOTLEY__WEIGHTS; i++)
+        if (weights_of(peer) & MOTLEY__BIT(i) && !peer->weight[i])
+            floats += (uint64_t)p->shape.E * D * F;
+    for (int i = 0; i < MOTLEY__TENSORS; i++)
+        if (peer->method->tensors & MOTLEY__BIT(i) && !peer->tensor[i])
+            floats += (uint64_t)motley__problem_rows(p, (enum motley__tensor)i) *
+                      (uint64_t)motley__problem_width(p, (enum motley__tensor)i);
+    for (int i = 0; i < MOTLEY__SCRATCHES; i++)
+        if (peer->method->scratches & MOTLEY__BIT(i) && !peer->scratch[i])
+            floats += (uint64_t)p->P * (i >= MOTLEY__PRE ? F : D);
+    return floats * sizeof(float);
+}
+
+static int make_all(struct motley__openblas *peer, struct motley_error *error)
+{
+    const struct motley__method *m = peer->method;
+    int status = 0;
+    for (int i = 0; i < MOTLEY__WEIGHTS && !status; i++)
+        if (weights_of(peer) & MOTLEY__BIT(i))
+            status = copy_weight(peer, (enum motley__bench_weight)i, error);
+    for (int i = 0; i < MOTLEY__TENSORS && !status; i++)
+        if (m->tensors & MOTLEY__BIT(i))
+            status = copy_tensor(peer, (enum motley__tensor)i, error);
+    for (int i = 0; i < MOTLEY__SCRATCHES && !status; i++)
+        if (m->scratches & MOTLEY__BIT(i))
+            status = make_scratch(peer, (enum motley__scratch_rows)i, error);
+    if (!status && !peer->dweight)
+        status = motley__host_floats((size_t)peer->problem->P, &peer->dweight, error);
+    return status;
+}
+
 int motley__openblas_open(struct motley__openblas *peer, struct motley__problem *problem, const struct motley__operator *op,
                           int *known, struct motley_error *error)
 {
-    const struct method *method = find(op);
-    const size_t P = (size_t)problem->P, D = (size_t)problem->shape.D, F = (size_t)problem->shape.F;
-    int status = 0;
+    const struct motley__method *method = find(op);
     *known = method && peer->blas->library;
     if (!*known)
         return 0;
@@ -135,19 +151,13 @@ int motley__openblas_open(struct motley__openblas *peer, struct motley__problem 
         motley__openblas_close(peer);
     peer->problem = problem;
     peer->weights = problem->weights;
-    peer->op = op;
-    for (int i = 0; i < MOTLEY__WEIGHTS && !status; i++)
-        if (method->weights & BIT(i))
-            status = copy_weight(peer, (enum motley__bench_weight)i, error);
-    for (int i = 0; i < MOTLEY__TENSORS && !status; i++)
-        if (method->tensors & BIT(i))
-            status = copy_tensor(peer, (enum motley__tensor)i, error);
-    if (!status && method->gathers && !peer->gathered)
-        status = motley__host_floats(P * D, &peer->gathered, error);
-    if (!status && method->activates && !peer->pre)
-        status = motley__host_floats(P * F, &peer->pre, error);
-    if (!status && method->activates && !peer->pre3)
-        status = motley__host_floats(P * F, &peer->pre3, error);
+    peer->method = method;
+    if (bytes_of(peer) > peer->most_bytes)
+        return motley__fail(error, MOTLEY_E_MEMORY, "the peer needs %.1f GiB more of host memory and %.1f are free",
+                            0x1p-30 * (double)bytes_of(peer), 0x1p-30 * (double)peer->most_bytes);
+    int status = make_all(peer, error);
+    if (!status && method->prepare)
+        method->prepare(peer);
     return status;
 }
 
@@ -155,36 +165,34 @@ int motley__openblas_run(void *self, struct motley_error *error)
 {
     struct motley__openblas *peer = self;
     (void)error;
-    find(peer->op)->run(peer);
+    peer->method->run(peer);
     return 0;
 }
 
 const float *motley__openblas_result(const struct motley__openblas *peer, int j)
 {
-    const struct method *method = find(peer->op);
-    (void)j;
-    return method->result == MOTLEY__TENSORS ? peer->weight[MOTLEY__DW] : peer->tensor[method->result];
+    return peer->method->result(peer, j);
+}
+
+static void drop(float **array, int count)
+{
+    for (int i = 0; i < count; i++) {
+        free(array[i]);
+        array[i] = NULL;
+    }
 }
 
 void motley__openblas_close(struct motley__openblas *peer)
 {
-    for (int i = 0; i < MOTLEY__TENSORS; i++) {
-        free(peer->tensor[i]);
-        peer->tensor[i] = NULL;
-    }
-    free(peer->gathered);
-    free(peer->pre);
-    free(peer->pre3);
-    peer->gathered = peer->pre = peer->pre3 = NULL;
+    drop(peer->tensor, MOTLEY__TENSORS);
+    drop(peer->scratch, MOTLEY__SCRATCHES);
+    drop(&peer->dweight, 1);
     peer->problem = NULL;
 }
 
 void motley__openblas_release(struct motley__openblas *peer)
 {
     motley__openblas_close(peer);
-    for (int i = 0; i < MOTLEY__WEIGHTS; i++) {
-        free(peer->weight[i]);
-        peer->weight[i] = NULL;
-    }
+    drop(peer->weight, MOTLEY__WEIGHTS);
     peer->weights = NULL;
 }

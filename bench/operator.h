@@ -27,6 +27,8 @@ struct motley__operator {
     int backward;
     /* Make the tensors it needs, on the device. */
     int (*open)(struct motley__problem *problem, struct motley_error *error);
+    /* What comes before each run and is not timed; may be NULL. */
+    int (*prepare)(struct motley__problem *problem, struct motley_error *error);
     /* Enqueue it. */
     int (*run)(struct motley__problem *problem, struct motley_error *error);
     /* Returns how many results there are. */

@@ -136,7 +136,7 @@ static struct motley__work work_transposed(const struct motley__problem *p, int 
 static int open_estmm(struct motley__problem *p, struct motley_error *error)
 {
     static const enum motley__tensor tensors[] = {MOTLEY__G, MOTLEY__X};
-    static const enum motley__bench_weight weights[] = {MOTLEY__DW};
+    static const enum motley__bench_weight weights[] = {MOTLEY__DW1};
     int status = need(p, tensors, COUNT(tensors), error);
     return status ? status : need_weights(p, weights, COUNT(weights), error);
 }
@@ -144,12 +144,12 @@ static int open_estmm(struct motley__problem *p, struct motley_error *error)
 static int run_estmm(struct motley__problem *p, struct motley_error *error)
 {
     return motley__estmm(p->device, &(struct motley__estmm){motley__problem_ragged(p), by_pair(p, MOTLEY__G),
-        by_token(p, MOTLEY__X), 0, p->weights->matrix[MOTLEY__DW]}, error);
+        by_token(p, MOTLEY__X), 0, p->weights->matrix[MOTLEY__DW1]}, error);
 }
 
 static int results_estmm(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
 {
-    result[0] = (struct motley__result){.matrix = p->weights->matrix[MOTLEY__DW], .count = p->shape.E,
+    result[0] = (struct motley__result){.matrix = p->weights->matrix[MOTLEY__DW1], .count = p->shape.E,
                                         .width = (size_t)p->shape.D * (size_t)p->shape.F};
     return 1;
 }
@@ -162,10 +162,10 @@ static struct motley__work work_estmm(const struct motley__problem *p, int e)
 }
 
 const struct motley__operator motley__operators[] = {
-    {"esmm", 0, open_esmm, run_esmm, results_hidden, work_esmm},
-    {"esmm_swiglu", 0, open_swiglu, run_swiglu, results_hidden, work_swiglu},
-    {"esmm_transposed", 1, open_transposed, run_transposed, results_transposed, work_transposed},
-    {"estmm", 1, open_estmm, run_estmm, results_estmm, work_estmm},
+    {"esmm", 0, open_esmm, NULL, run_esmm, results_hidden, work_esmm},
+    {"esmm_swiglu", 0, open_swiglu, NULL, run_swiglu, results_hidden, work_swiglu},
+    {"esmm_transposed", 1, open_transposed, NULL, run_transposed, results_transposed, work_transposed},
+    {"estmm", 1, open_estmm, NULL, run_estmm, results_estmm, work_estmm},
     {0},
 };
 

@@ -1,6 +1,8 @@
-/* What Motley is measured against: others' ways to the same results.
+/* What Motley is measured against: OpenBLAS, one product for each expert with all of its threads.
  *
- * A peer has its own copies of weights and rows, so that neither finds its data in a cache because of the other.
+ * Rows are gathered, activated, weighed and added by a team of as many threads in the widest vectors, for all experts at
+ * once, so that the comparison is with a peer made well.  It has its own copies of weights and rows, so that neither side
+ * finds its data in a cache because of the other.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_PEER_H
@@ -10,18 +12,46 @@
 #include "bench/operator.h"
 #include "bench/team.h"
 
-/* OpenBLAS: rows gathered by a team of threads, one product for each expert with all of its own threads, the activation by the
- * team. */
+/* Rows by pair that a method works in. */
+enum motley__scratch_rows {
+    MOTLEY__GATHERED, MOTLEY__GATHERED_DY, MOTLEY__OUT,                     /* [P,D] */
+    MOTLEY__PRE, MOTLEY__PRE3, MOTLEY__U, MOTLEY__DPRE3, MOTLEY__HIDDEN,    /* [P,F] */
+    MOTLEY__SCRATCHES
+};
+
 struct motley__openblas {
     const struct motley__blas *blas;            /* borrowed */
     struct motley__team *team;                  /* borrowed */
+    uint64_t most_bytes;                        /* of host memory that it may still take at the next open */
+    const struct motley__method *method;        /* of the last open */
     const struct motley__problem *problem;      /* borrowed, of the last open */
-    const struct motley__operator *op;
-    struct motley__bench_weights *weights;            /* borrowed: those that `weight` was copied from */
+    const struct motley__bench_weights *weights;/* borrowed: those that `weight` was copied from */
     float *weight[MOTLEY__WEIGHTS];             /* [E,..] canonical; owned, kept while the weights stay */
     float *tensor[MOTLEY__TENSORS];             /* owned, of this problem */
-    float *gathered, *pre, *pre3;               /* [P,D] [P,F] [P,F]; owned, of this problem */
+    float *scratch[MOTLEY__SCRATCHES];          /* owned, of this problem */
+    float *dweight;                             /* [P] owned, of this problem: gradients of the routing weights */
 };
+
+/* One way to compute an operator: what it needs, what it does, where the results are. */
+struct motley__method {
+    const char *name;                           /* of the operator */
+    int backward;
+    unsigned weights, tensors, scratches;       /* MOTLEY__BIT of each that it needs */
+    void (*prepare)(struct motley__openblas *peer);         /* once, after opening; may be NULL */
+    void (*run)(struct motley__openblas *peer);
+    const float *(*result)(const struct motley__openblas *peer, int j);
+};
+#define MOTLEY__BIT(i) (1u << (i))
+
+/* Tables that end with a NULL name. */
+extern const struct motley__method motley__openblas_operators[], motley__openblas_layers[];
+
+/* y rows [n,O] of every expert = x rows [n,I] W^T (W [O,I]), or x rows [n,O] W when transposed; y += ... when beta is 1. */
+void motley__openblas_products(const struct motley__openblas *peer, int transposed, enum motley__bench_weight which,
+                               const float *x, float beta, float *y);
+/* dW = a^T b of every expert's rows; zero where it has none. */
+void motley__openblas_gradients(const struct motley__openblas *peer, enum motley__bench_weight which, const float *a,
+                                const float *b);
 
 /* Ready to run an operator.  *known = 0: this peer does not have it.  Errors: MOTLEY_E_MEMORY. */
 int motley__openblas_open(struct motley__openblas *peer, struct motley__problem *problem, const struct motley__operator *op,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "bench/layer.h"
 #include "bench/problem.h"
 #include "layer/esmm.h"
 
@@ -27,8 +28,8 @@ static void read_noise(const float *noise, size_t at, size_t count, float *host)
     }
 }
 
-int motley__bench_weights_create(struct motley__device *device, const struct motley__bench_shape *shape,
-                           struct motley__bench_weights **weights, struct motley_error *error)
+int motley__bench_weights_create(motley_context *context, const struct motley__bench_shape *shape,
+                                 struct motley__bench_weights **weights, struct motley_error *error)
 {
     struct motley__bench_weights *made = calloc(1, sizeof *made);
     if (made) {
@@ -39,7 +40,8 @@ int motley__bench_weights_create(struct motley__device *device, const struct mot
         motley__bench_weights_destroy(made);
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a table of %zu numbers", NOISE);
     }
-    made->device = device;
+    made->context = context;
+    made->device = context->device;
     made->shape = *shape;
     const float scale = (float)sqrt(3.0 / shape->D); /* products of rows and weights then have a variance of about 1/3 */
     for (size_t i = 0; i < NOISE; i++) {
@@ -54,6 +56,7 @@ void motley__bench_weights_destroy(struct motley__bench_weights *weights)
 {
     if (!weights)
         return;
+    motley__bench_layer_destroy(weights->layer);
     for (int i = 0; i < MOTLEY__WEIGHTS; i++)
         motley__matrix_destroy(weights->matrix[i]);
     free(weights->noise);
@@ -61,8 +64,8 @@ void motley__bench_weights_destroy(struct motley__bench_weights *weights)
     free(weights);
 }
 
-void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert, size_t first,
-                             size_t count, float *host)
+void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert,
+                                   size_t first, size_t count, float *host)
 {
     const size_t number = (size_t)which * (size_t)weights->shape.E + (size_t)expert;
     read_noise(weights->small, STEP * (number + MOTLEY__TENSORS) + first, count, host);
@@ -84,16 +87,17 @@ static int fill_matrix(const struct motley__bench_weights *weights, enum motley_
     return status;
 }
 
-int motley__bench_weights_there(struct motley__bench_weights *weights, enum motley__bench_weight which, struct motley__matrix **matrix,
-                          struct motley_error *error)
+int motley__bench_weights_there(struct motley__bench_weights *weights, enum motley__bench_weight which,
+                                struct motley__matrix **matrix, struct motley_error *error)
 {
     const struct motley__bench_shape *shape = &weights->shape;
-    const int O = which == MOTLEY__W2 ? shape->D : shape->F, I = which == MOTLEY__W2 ? shape->F : shape->D;
+    const int second = which == MOTLEY__W2 || which == MOTLEY__DW2;
+    const int O = second ? shape->D : shape->F, I = second ? shape->F : shape->D;
     if (!weights->matrix[which]) {
         struct motley__matrix *made;
         int status = motley__matrix_create(weights->device, shape->E, O, I, motley__esmm_panel(weights->device, MOTLEY_F32), NULL, &made,
                                            error);
-        if (!status && which != MOTLEY__DW && (status = fill_matrix(weights, which, made, error)))
+        if (!status && which < MOTLEY__DW1 && (status = fill_matrix(weights, which, made, error)))
             motley__matrix_destroy(made);
         if (status)
             return status;
@@ -105,7 +109,7 @@ int motley__bench_weights_there(struct motley__bench_weights *weights, enum motl
 
 int motley__problem_rows(const struct motley__problem *problem, enum motley__tensor which)
 {
-    return which == MOTLEY__X || which == MOTLEY__Y ? problem->T : problem->P;
+    return which <= MOTLEY__Y ? problem->T : problem->P;
 }
 
 int motley__problem_width(const struct motley__problem *problem, enum motley__tensor which)
@@ -192,8 +196,11 @@ static int make_host_side(struct motley__problem *p, struct motley_error *error)
     p->where = malloc(P * sizeof(int));
     p->token = malloc(P * sizeof(int));
     p->offsets = calloc((size_t)p->shape.E + 1, sizeof(int));
-    if (!p->indices || !p->order || !p->where || !p->token || !p->offsets)
+    p->weight = malloc(P * sizeof(float));
+    if (!p->weight || !p->indices || !p->order || !p->where || !p->token || !p->offsets)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d routed rows", p->P);
+    for (size_t i = 0; i < P; i++)
+        p->weight[i] = (float)(0.1 + 0.9 * motley__random_uniform(SEED, 1, i));
     return 0;
 }
 
@@ -237,6 +244,7 @@ void motley__problem_destroy(struct motley__problem *problem)
         motley__buffer_destroy(problem->tensor[i]);
     motley__buffer_destroy(problem->offsets_there);
     motley__buffer_destroy(problem->token_there);
+    free(problem->weight);
     free(problem->offsets);
     free(problem->token);
     free(problem->where);

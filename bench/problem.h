@@ -9,33 +9,43 @@
 #define MOTLEY_BENCH_PROBLEM_H
 
 #include "bench/routing.h"
+#include "context.h"
+#include <motley/plan.h>
 #include "layer/matrix.h"
 #include "layer/rows.h"
 
-/* What stays while the rows change. */
+/* What stays while the rows change.  Gradients hold no numbers but what operators write. */
 struct motley__bench_shape {
     int E, K, D, F;
+    enum motley_activation activation;          /* of a whole layer: swiglu or relu */
 };
-enum motley__bench_weight { MOTLEY__W1, MOTLEY__W3, MOTLEY__W2, MOTLEY__DW, MOTLEY__WEIGHTS };
+enum motley__bench_weight {
+    MOTLEY__W1, MOTLEY__W3, MOTLEY__W2,         /* [E,F,D] [E,F,D] [E,D,F] */
+    MOTLEY__DW1, MOTLEY__DW3, MOTLEY__DW2,
+    MOTLEY__WEIGHTS
+};
 struct motley__bench_weights {
-    struct motley__device *device;              /* borrowed */
+    motley_context *context;                    /* borrowed, and so is its device */
+    struct motley__device *device;
     struct motley__bench_shape shape;
-    struct motley__matrix *matrix[MOTLEY__WEIGHTS]; /* owned; W1 W3 DW [E,F,D], W2 [E,D,F]; NULL until asked for */
+    struct motley__matrix *matrix[MOTLEY__WEIGHTS]; /* owned; NULL until asked for */
+    struct motley__bench_layer *layer;          /* owned; NULL until asked for (layer.h) */
     float *noise, *small;                       /* owned: rows' numbers, uniform in -1 .. 1; weights', scaled down */
 };
-int motley__bench_weights_create(struct motley__device *device, const struct motley__bench_shape *shape,
-                           struct motley__bench_weights **weights, struct motley_error *error);
+int motley__bench_weights_create(motley_context *context, const struct motley__bench_shape *shape,
+                                 struct motley__bench_weights **weights, struct motley_error *error);
 void motley__bench_weights_destroy(struct motley__bench_weights *weights); /* accepts NULL */
-/* In the layout of the device's family; DW is zero. */
-int motley__bench_weights_there(struct motley__bench_weights *weights, enum motley__bench_weight which, struct motley__matrix **matrix,
-                          struct motley_error *error);
+/* In the layout of the device's family. */
+int motley__bench_weights_there(struct motley__bench_weights *weights, enum motley__bench_weight which,
+                                struct motley__matrix **matrix, struct motley_error *error);
 /* `count` numbers from element `first` of an expert's canonical matrix on. */
-void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert, size_t first,
-                             size_t count, float *host);
+void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert,
+                                   size_t first, size_t count, float *host);
 
 /* Tensors of a problem; those written by operators hold no numbers. */
 enum motley__tensor {
     MOTLEY__X,          /* [T,D] */
+    MOTLEY__DY,         /* [T,D] */
     MOTLEY__Y,          /* [T,D] written */
     MOTLEY__G,          /* [P,F] gradients of hidden rows */
     MOTLEY__H,          /* [P,F] written */
@@ -55,6 +65,7 @@ struct motley__problem {
     int *order, *where;                         /* [P] pair t K + k at a sorted position; and back */
     int *token;                                 /* [P] token at a sorted position */
     int *offsets;                               /* [E+1] */
+    float *weight;                              /* [T,K] routing weights */
     int hottest;                                /* rows of the expert that has most */
     /* Device; owned. */
     struct motley__buffer *token_there, *offsets_there;

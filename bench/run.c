@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/progress.h"
 #include "bench/alternate.h"
@@ -30,7 +31,7 @@ struct run {
     struct motley__openblas openblas;
     struct motley__report report;
     struct motley__progress progress;
-    double done;                                /* of the progress */
+    double expected, done;                      /* of the progress: seconds */
     struct motley__bench_weights *weights;            /* of the present shape */
     struct motley__problem *problem;            /* of the present rows */
     struct motley_error *error;
@@ -43,10 +44,9 @@ struct cell {
     enum motley__peer_kind peer;
 };
 
-static void label_of(const struct run *run, const struct motley__operator *op, const struct motley__bench_shape *s, int T,
+static void label_of(const struct motley__operator *op, const struct motley__bench_shape *s, int T,
                      enum motley__routing routing, char *label, size_t room)
 {
-    (void)run;
     snprintf(label, room, "%s %s E%d K%d T%d D%d F%d %s", op->name, op->backward ? "backward" : "forward", s->E, s->K, T, s->D,
              s->F, motley__routing_name(routing));
 }
@@ -55,6 +55,12 @@ static int run_ours(void *self, struct motley_error *error)
 {
     const struct cell *cell = self;
     return cell->op->run(cell->run->problem, error);
+}
+
+static int prepare_ours(void *self, struct motley_error *error)
+{
+    const struct cell *cell = self;
+    return cell->op->prepare ? cell->op->prepare(cell->run->problem, error) : 0;
 }
 
 static int run_flush(void *self, struct motley_error *error)
@@ -86,7 +92,7 @@ static int time_cell(struct cell *cell, int has_peer)
 {
     struct run *run = cell->run;
     struct motley__problem *problem = run->problem;
-    const struct motley__side ours = {.self = cell, .run = run_ours, .device = run->device};
+    const struct motley__side ours = {.self = cell, .prepare = prepare_ours, .run = run_ours, .device = run->device};
     const struct motley__side theirs = {.self = &run->openblas, .run = motley__openblas_run};
     const struct motley__side flush = {.self = &run->peak, .run = run_flush, .device = run->device};
     const struct motley__side *peer = has_peer ? &theirs : NULL;
@@ -107,12 +113,26 @@ static int time_cell(struct cell *cell, int has_peer)
     return status;
 }
 
+/* What a peer may take of the host's memory now, caches that can be dropped included; less than all of it. */
+static uint64_t host_bytes(void)
+{
+    char line[128];
+    unsigned long long kib = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file && !kib && fgets(line, sizeof line, file))
+        sscanf(line, "MemAvailable: %llu", &kib);
+    if (file)
+        fclose(file);
+    return kib ? kib * 1024 / 20 * 19 : (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 /* A cell that the memory does not hold is left out, with a word. */
 static int measure_cell(struct run *run, const struct motley__operator *op, enum motley__peer_kind kind, const char *label)
 {
     struct cell cell = {run, op, kind};
     struct motley_error why = {0};
     int has_peer = 0, status = op->open(run->problem, &why);
+    run->openblas.most_bytes = host_bytes();
     if (!status && kind == MOTLEY__PEER_OPENBLAS)
         status = motley__openblas_open(&run->openblas, run->problem, op, &has_peer, &why);
     if (status == MOTLEY_E_DEVICE_MEMORY || status == MOTLEY_E_MEMORY) {
@@ -139,77 +159,70 @@ static double foretell(const struct run *run, const struct motley__operator *op)
     return 0.3 + (rounds > run->rounds.seconds ? rounds : run->rounds.seconds);
 }
 
-/* All cells of one number of rows and one routing. */
-static int measure_rows(struct run *run, const struct motley__bench_shape *shape, int T, enum motley__routing routing)
+/* One operator on one number of rows and one routing, if it was asked for. */
+static int visit_rows(struct run *run, const struct motley__operator *op, const struct motley__bench_shape *shape, int T,
+                      enum motley__routing routing,
+                      int (*visit)(struct run *run, const struct motley__operator *op, const char *label))
 {
-    const struct motley__selection *s = &run->selection;
+    char label[160];
     int status = 0;
-    for (int o = 0; o < s->operators && !status; o++) {
-        char label[160];
-        label_of(run, s->operator[o], shape, T, routing, label, sizeof label);
-        if (!wanted(run, label))
-            continue;
-        if (!run->weights)
-            status = motley__bench_weights_create(run->device, shape, &run->weights, run->error);
-        if (!status && !run->problem)
-            status = motley__problem_create(run->weights, T, routing, (uint64_t)run->request->seed, &run->problem, run->error);
-        for (int p = 0; p < s->peers && !status; p++) {
-            motley__progress_show(&run->progress, run->done, "%s", label);
-            status = measure_cell(run, s->operator[o], (enum motley__peer_kind)s->peer[p], label);
-            run->done += status ? 0 : foretell(run, s->operator[o]);
-        }
-    }
+    label_of(op, shape, T, routing, label, sizeof label);
+    if (!wanted(run, label))
+        return 0;
+    if (!run->weights)
+        status = motley__bench_weights_create(run->context, shape, &run->weights, run->error);
+    if (!status)
+        status = motley__problem_create(run->weights, T, routing, (uint64_t)run->request->seed, &run->problem, run->error);
+    if (!status)
+        status = visit(run, op, label);
     motley__openblas_close(&run->openblas);
     motley__problem_destroy(run->problem);
     run->problem = NULL;
     return status;
 }
 
-/* The same walk without measuring: how long all cells should take. */
-static int foretell_all(struct run *run, double *seconds)
+/* A walk over all cells: shape by shape, so that weights are made once, then by operator, as the rows are read. */
+static int walk(struct run *run, int (*visit)(struct run *run, const struct motley__operator *op, const char *label))
 {
     const struct motley__selection *s = &run->selection;
     int status = 0;
-    *seconds = 0;
-    for (int i = 0; i < s->shapes && !status; i++)
-        for (int t = 0; t < s->tokens && !status; t++)
-            for (int r = 0; r < s->routings && !status; r++)
-                for (int o = 0; o < s->operators && !status; o++) {
-                    char label[160];
-                    label_of(run, s->operator[o], &s->shape[i], s->T[t], s->routing[r], label, sizeof label);
-                    if (!wanted(run, label))
-                        continue;
-                    if (!run->weights)
-                        status = motley__bench_weights_create(run->device, &s->shape[i], &run->weights, run->error);
-                    if (!status)
-                        status = motley__problem_create(run->weights, s->T[t], s->routing[r], (uint64_t)run->request->seed,
-                                                        &run->problem, run->error);
-                    if (!status)
-                        *seconds += s->peers * foretell(run, s->operator[o]);
-                    motley__problem_destroy(run->problem);
-                    run->problem = NULL;
-                }
-    motley__bench_weights_destroy(run->weights);
-    run->weights = NULL;
+    for (int i = 0; i < s->shapes && !status; i++) {
+        for (int o = 0; o < s->operators && !status; o++)
+            for (int t = 0; t < s->tokens && !status; t++)
+                for (int r = 0; r < s->routings && !status; r++)
+                    status = visit_rows(run, s->operator[o], &s->shape[i], s->T[t], s->routing[r], visit);
+        motley__openblas_release(&run->openblas);
+        motley__bench_weights_destroy(run->weights);
+        run->weights = NULL;
+    }
+    return status;
+}
+
+static int foretell_cell(struct run *run, const struct motley__operator *op, const char *label)
+{
+    (void)label;
+    run->expected += run->selection.peers * foretell(run, op);
+    return 0;
+}
+
+static int measure_peers(struct run *run, const struct motley__operator *op, const char *label)
+{
+    int status = 0;
+    for (int p = 0; p < run->selection.peers && !status; p++) {
+        motley__progress_show(&run->progress, run->done, "%s", label);
+        status = measure_cell(run, op, (enum motley__peer_kind)run->selection.peer[p], label);
+        run->done += status ? 0 : foretell(run, op);
+    }
     return status;
 }
 
 static int measure_all(struct run *run)
 {
-    const struct motley__selection *s = &run->selection;
-    double seconds = 0;
-    int status = foretell_all(run, &seconds);
+    int status = walk(run, foretell_cell);
     if (status)
         return status;
-    motley__progress_start(&run->progress, run->request->quiet ? NULL : stderr, "bench", seconds);
-    for (int i = 0; i < s->shapes && !status; i++) {
-        for (int t = 0; t < s->tokens && !status; t++)
-            for (int r = 0; r < s->routings && !status; r++)
-                status = measure_rows(run, &s->shape[i], s->T[t], s->routing[r]);
-        motley__openblas_release(&run->openblas);
-        motley__bench_weights_destroy(run->weights);
-        run->weights = NULL;
-    }
+    motley__progress_start(&run->progress, run->request->quiet ? NULL : stderr, "bench", run->expected);
+    status = walk(run, measure_peers);
     motley__progress_end(&run->progress);
     return status;
 }

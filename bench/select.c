@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bench/layer.h"
 
 static const struct motley__bench_shape SHAPES[] = {
-    {8, 2, 1024, 2816}, {64, 6, 2048, 1408}, {128, 8, 2048, 768}, {32, 1, 2048, 4096},
+    {.E = 8, .K = 2, .D = 1024, .F = 2816}, {.E = 64, .K = 6, .D = 2048, .F = 1408},
+    {.E = 128, .K = 8, .D = 2048, .F = 768}, {.E = 32, .K = 1, .D = 2048, .F = 4096},
 };
 static const int CPU_TOKENS[] = {1, 8, 64, 512, 2048}, GPU_TOKENS[] = {1, 8, 64, 512, 2048, 16384, 65536};
 enum { LARGEST = 1 << 20 };             /* of any one size */
@@ -109,7 +111,7 @@ static int read_peer(const char *word, struct motley__selection *selection, int 
 /* What is measured when nothing else is said. */
 static void choose_defaults(const struct motley__bench_request *request, int is_gpu, struct motley__selection *s)
 {
-    for (const struct motley__operator *op = motley__operators; op->name; op++)
+    for (const struct motley__operator *op = request->layer ? motley__layer_operators : motley__operators; op->name; op++)
         s->operator[s->operators++] = op;
     for (; s->shapes < COUNT(SHAPES); s->shapes++)
         s->shape[s->shapes] = SHAPES[s->shapes];
@@ -126,10 +128,14 @@ int motley__select(const struct motley__bench_request *request, int is_gpu, stru
     int status = 0;
     *selection = (struct motley__selection){0};
     choose_defaults(request, is_gpu, selection);
+    if (request->operators && request->layer)
+        status = motley__fail(error, MOTLEY_E_INVALID, "--operator: a whole layer is not divided; see 'motley bench operators'");
     if (!status && request->operators)
         status = read_list("--operator", request->operators, read_operator, selection, &selection->operators, error);
     if (!status && request->shapes)
         status = read_list("--shape", request->shapes, read_shape, selection, &selection->shapes, error);
+    for (int i = 0; i < selection->shapes; i++)
+        selection->shape[i].activation = request->activation ? MOTLEY_RELU : MOTLEY_SWIGLU;
     if (!status && request->tokens)
         status = read_list("--tokens", request->tokens, read_tokens, selection, &selection->tokens, error);
     if (!status && request->routings)

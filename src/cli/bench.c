@@ -31,6 +31,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--tokens", MOTLEY__TEXT, &bench->tokens, 0, 0, "LIST", "these numbers T alone, as 1,512", 0},
         {"--routing", MOTLEY__TEXT, &bench->routings, 0, 0, "LIST", "these alone: " MOTLEY__ROUTING_NAMES, 0},
         {"--peer", MOTLEY__TEXT, &bench->peers, 0, 0, "LIST", "these alone: openblas|none", 0},
+        {"--activation", MOTLEY__CHOICE, &bench->activation, 0, 0, "swiglu|relu", "of whole layers (swiglu)", 0},
         {"--cases", MOTLEY__TEXT, &bench->cases, 0, 0, "TEXT", "cells whose name has this, as 'estmm backward E8 K2 T512'", 0},
         {"--seconds", MOTLEY__NUMBER, &bench->seconds, 1e-3, 1e6, "s", "for the rounds of each row (0.8)", 0},
         {"--rounds", MOTLEY__INTEGER, &bench->rounds, 1, MOTLEY__ROUNDS, "n", "so many for each row, however long they take", 0},
