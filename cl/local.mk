@@ -13,6 +13,7 @@ KERNELS = \
     %D%/cpu/esmm_transposed.cl \
     %D%/cpu/ess.cl \
     %D%/cpu/estmm.cl \
+    %D%/cpu/few.h \
     %D%/cpu/rows.h \
     %D%/cpu/tile.h \
     %D%/cpu/vector.h \

@@ -57,7 +57,7 @@ static inline void assert_near(const char *what, const float *got, const float *
 }
 
 /* How the pairs of a problem fall on its experts. */
-enum shape { SPREAD, ALL_ON_ONE, ALTERNATELY_EMPTY };
+enum shape { SPREAD, ALL_ON_ONE, ALTERNATELY_EMPTY, RISING };
 
 struct ragged_problem {
     int E, P;
@@ -76,6 +76,9 @@ static inline struct ragged_problem make_ragged(struct motley__device *device, u
             e = E / 2;
         else if (shape == ALTERNATELY_EMPTY)
             e = e / 2 * 2;
+        else if (shape == RISING) /* expert e has e rows, the last one what is left */
+            for (e = 1; e < E - 1 && p >= e * (e + 1) / 2;)
+                e++;
         counts[e]++;
     }
     for (int e = 0; e < E; e++)

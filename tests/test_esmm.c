@@ -97,6 +97,8 @@ static const struct esmm_case SIZES[] = {
     {3, 97, 64, 64, ALL_ON_ONE, 1, MOTLEY__ACT_NONE, 0, 0, 0},
     {7, 211, 130, 259, ALTERNATELY_EMPTY, 1, MOTLEY__ACT_NONE, 0, 0, 0},
     {5, 700, 40, 520, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
+    {26, 325, 37, 83, RISING, 1, MOTLEY__ACT_NONE, 0, 0, 0},
+    {11, 55, 259, 130, RISING, 0, MOTLEY__ACT_NONE, 0, 0, 1},
     {512, 600, 9, 5, SPREAD, 1, MOTLEY__ACT_NONE, 0, 0, 0},
     {4, 150, 300, 3, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 1},
     {2, 40, 2816, 33, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
@@ -143,9 +145,12 @@ static void segments_on(struct motley__device *device)
 static void vectors_on(struct motley__device *device)
 {
     const struct esmm_case c = {5, 170, 75, 41, SPREAD, 1, MOTLEY__ACT_GELU, 1, 1, 0};
+    const struct esmm_case few = {20, 190, 75, 41, RISING, 1, MOTLEY__ACT_NONE, 0, 0, 1};
     const uint64_t seed = test_seed();
     check_forward(device, seed, &c);
     check_transposed(device, seed, &c);
+    check_forward(device, seed, &few);
+    check_transposed(device, seed, &few);
 }
 
 /* No pair: nothing is launched, nothing written. */
@@ -164,29 +169,40 @@ static void no_pairs_on(struct motley__device *device)
     free_ragged(&ragged);
 }
 
-/* NaN in one row shows in that row alone, through every activation. */
-static void propagates_nan_on(struct motley__device *device)
+/* NaN in one row shows in that row alone: both ways, through every activation, in tiles of few rows and of many. */
+static void nan_of_rows(struct motley__device *device, int P)
 {
-    enum { P = 30, O = 20, I = 8 };
-    float x[P * I], w[O * I];
+    enum { O = 20, I = O };
+    const int bad = P / 2;
+    float *x = ARRAY(float, (size_t)P * I), w[O * I];
     for (int i = 0; i < P * I; i++)
-        x[i] = i / I == 7 ? NAN : 0.5f;
+        x[i] = i / I == bad ? NAN : 0.5f;
     for (int i = 0; i < O * I; i++)
         w[i] = 0.25f;
-    struct motley__buffer *there = to_device(device, x, sizeof x);
+    struct motley__buffer *there = to_device(device, x, sizeof(float) * (size_t)P * I);
     struct motley__matrix *matrix = matrix_there(device, 1, O, I, w);
-    for (int activation = MOTLEY__ACT_RELU; activation <= MOTLEY__ACT_NONE; activation++) {
+    for (int activation = MOTLEY__ACT_RELU; activation <= MOTLEY__ACT_NONE + 1; activation++) {
+        const int transposed = activation > MOTLEY__ACT_NONE;
         struct motley__esmm esmm = {.w = matrix, .w3 = activation == MOTLEY__ACT_SWIGLU ? matrix : NULL,
                                     .ragged = {1, P, NULL}, .x = {.own = there, .own_rows = INT_MAX},
-                                    .activation = activation, .y = unwritten(device, sizeof(float) * P * O)};
-        SUCCEED(motley__esmm(device, &esmm, &error));
+                                    .activation = transposed ? MOTLEY__ACT_NONE : activation,
+                                    .y = unwritten(device, sizeof(float) * (size_t)P * O)};
+        SUCCEED(transposed ? motley__esmm_transposed(device, &esmm, &error) : motley__esmm(device, &esmm, &error));
         float *y = take_back(esmm.y);
         for (int i = 0; i < P * O; i++)
-            assert_int_equal(!isnan(y[i]), i / O != 7);
+            assert_int_equal(!isnan(y[i]), i / O != bad);
         free(y);
     }
     motley__matrix_destroy(matrix);
     motley__buffer_destroy(there);
+    free(x);
+}
+
+static void propagates_nan_on(struct motley__device *device)
+{
+    static const int ROWS[] = {2, 7, 30, 170};
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++)
+        nan_of_rows(device, ROWS[i]);
 }
 
 /* The same call twice gives the same bits. */

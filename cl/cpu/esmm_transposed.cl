@@ -3,7 +3,8 @@
  *   y[p,:] = g[row p,:] W[e]                                 g [*,O], W [E,O,I] in panels, y [P,I]
  *
  * The forward product (cpu/esmm.cl) with O and I exchanged, reading the same copy of the weights: a DEPTH x PANEL
- * block of W is turned around into private memory first, where BLOCK_ROWS rows share it.
+ * block of W is turned around into private memory first, where BLOCK_ROWS rows share it.  A tile of FEW_ROWS or less
+ * takes dot products with the weights as they lie instead (few.h).
  *
  * 2 P O I flops; weights are read and turned once per row tile, rows once per run of panels.
  *
@@ -13,6 +14,7 @@
 #include "ragged.h"
 #include "cpu/tile.h"
 #include "cpu/rows.h"
+#include "cpu/few.h"
 
 #define TURN_LOAD(i) square[i] = LOAD(half_panel, panel + (size_t)min(first + i, I - 1) * PANEL);
 #define TURN_STORE(i) block[2 * (o + half_panel * LANES + i) + side] = square[i];
@@ -35,6 +37,26 @@ static inline void turn(__global const float *w, int I, int from, int depth, int
     }
 }
 
+/* A tile of few rows, inputs from .. to-1; w is the expert's matrix. */
+static inline void multiply_few(struct motley__product_args args, struct ragged_tile tile, __global const int *index,
+                                __global const float *own, __global const float *received, int from, int to,
+                                __global const float *w, VECTOR *dots, __global float *y)
+{
+    __global const float *row[FEW_ROWS];
+    int block = max(FEW_DOTS / tile.rows, PANEL) / LANES * LANES;
+
+    for (int r = 0; r < tile.rows; r++)
+        row[r] = ragged_row(tile.first + r, index, own, received, args.own_rows, args.O);
+    for (int i = from; i < to; i += block) {
+        int inputs = min(block, to - i);
+        few_multiply(tile.rows, row, args.O, args.I, i, inputs, w, dots);
+        for (int r = 0; r < tile.rows; r += few_height(tile.rows - r))
+            for (int in = 0, height = few_height(tile.rows - r); in < height; in++)
+                few_store(inputs, height, dots + (size_t)r * inputs + in, args.accumulate,
+                          y + (size_t)(tile.first + r + in) * args.I + i);
+    }
+}
+
 __kernel void esmm_transposed(struct motley__product_args args, __global const int *offsets, __global const int *index,
                               __global const float *own, __global const float *received, __global const float *w,
                               __global float *y)
@@ -48,6 +70,10 @@ __kernel void esmm_transposed(struct motley__product_args args, __global const i
     if (tile.rows == 0)
         return;
     w += (size_t)(tile.expert - args.first) * padded * args.I;
+    if (tile.rows <= FEW_ROWS) {
+        multiply_few(args, tile, index, own, received, first * PANEL, min((first + count) * PANEL, args.I), w, sums, y);
+        return;
+    }
     for (int k = 0; k < args.O; k += DEPTH) {
         int depth = min(DEPTH, args.O - k);
         rows_pack(tile, index, own, received, args.own_rows, args.O, k, depth, packed);

@@ -45,6 +45,8 @@ static inline void pack_panel(int first, int depth, __global const int *index, _
         __global const float *row = ragged_row(first + k, index, own, received, own_rows, width) + from;
         block[2 * k] = vector_read(row, width - from);
         block[2 * k + 1] = vector_read(row + LANES, width - from - LANES);
+        FETCH(row + PANEL);
+        FETCH(row + PANEL + LANES);
     }
 }
 
@@ -74,11 +76,11 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
     for (int j = 0; j < count; j++) {
         __global float *to = dw + (((size_t)expert * panels + first + j) * args.I + input) * PANEL;
         const VECTOR *sum = sums + 2 * j * BLOCK_ROWS;
-        for (int i = 0; i < 2 * columns; i++) {
-            VECTOR result = rows.rows > 0 ? sum[i] : (VECTOR)0.0f;
-            if (args.accumulate)
-                result += LOAD(i, to);
-            STORE(result, i, to);
-        }
+        if (args.accumulate)
+            for (int i = 0; i < 2 * columns; i++)
+                STORE(sum[i] + LOAD(i, to), i, to);
+        else
+            for (int i = 0; i < 2 * columns; i++)
+                STREAM(rows.rows > 0 ? sum[i] : (VECTOR)0.0f, i, to);
     }
 }

@@ -25,9 +25,15 @@
 
 #include "cpu/vector.h"
 
+#ifndef DEPTH
 #define DEPTH 256
-#define BLOCK_ROWS 144 /* a multiple of both ROWS; MOTLEY__CPU_BLOCK of src/layer/product.h */
-#define MAX_PANELS 8   /* MOTLEY__CPU_MAX_PANELS */
+#endif
+#ifndef BLOCK_ROWS
+#define BLOCK_ROWS 144 /* a multiple of both ROWS; src/layer/cpu.c says the same */
+#endif
+#ifndef MAX_PANELS
+#define MAX_PANELS 8
+#endif
 #define PANEL (2 * LANES)
 #if LANES == 16
 #define ROWS 12

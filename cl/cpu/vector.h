@@ -27,7 +27,19 @@ typedef VECTOR ANYWHERE __attribute__((aligned(4)));
 #define FETCH(address)
 #endif
 
+/* Vector i from an aligned address on, written past the caches: for what is written once and read much later.  The line
+ * is then not read first. */
+#ifdef __has_builtin
+#if __has_builtin(__builtin_nontemporal_store)
+#define STREAM(value, i, address) __builtin_nontemporal_store((value), (__global VECTOR *)(address) + (i))
+#endif
+#endif
+#ifndef STREAM
+#define STREAM(value, i, address) STORE((value), (i), (address))
+#endif
+
 /* M(0) M(1) .. : an array indexed by these constants alone stays in registers. */
+#define EACH_1(M) M(0)
 #define EACH_2(M) M(0) M(1)
 #define EACH_4(M) EACH_2(M) M(2) M(3)
 #define EACH_6(M) EACH_4(M) M(4) M(5)
@@ -77,6 +89,25 @@ static inline void vector_transpose(VECTOR v[LANES])
 #elif LANES == 8
     EACH_LANE(VECTOR_COPY)
 #endif
+}
+
+#define VECTOR_FOLD_8(i) v[i] = DEAL_LOW(v[i], v[i + 8]) + DEAL_HIGH(v[i], v[i + 8]);
+#define VECTOR_FOLD_4(i) v[i] = DEAL_LOW(v[i], v[i + 4]) + DEAL_HIGH(v[i], v[i + 4]);
+#define VECTOR_FOLD_2(i) v[i] = DEAL_LOW(v[i], v[i + 2]) + DEAL_HIGH(v[i], v[i + 2]);
+#define VECTOR_FOLD_1(i) v[i] = DEAL_LOW(v[i], v[i + 1]) + DEAL_HIGH(v[i], v[i + 1]);
+
+/* Lane i of the result is the sum of v[i]'s lanes: the transposition above, half of it added to the other each round. */
+static inline VECTOR vector_sums(VECTOR v[LANES])
+{
+#if LANES == 16
+    EACH_8(VECTOR_FOLD_8)
+#endif
+#if LANES >= 8
+    EACH_4(VECTOR_FOLD_4)
+#endif
+    EACH_2(VECTOR_FOLD_2)
+    VECTOR_FOLD_1(0)
+    return v[0];
 }
 
 /* Up to LANES numbers; those beyond `count` come as zero and are not touched in memory. */
