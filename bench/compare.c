@@ -8,7 +8,7 @@
 
 #include "bench/compare.h"
 
-enum { MATRICES = 8 };
+enum { MATRICES = 8, PARTS = 6, ELEMENTS = 24 };      /* compared: experts with a peer; parts, numbers of each without */
 static const size_t CHUNK = (size_t)1 << 22;    /* numbers brought to the host at once, or one part if that is more */
 
 struct sums {
@@ -64,5 +64,51 @@ int motley__compare(const struct motley__result *result, const float *expected, 
     free(host);
     if (!status)
         *difference = sums.norm > 0 ? sqrt(sums.difference / sums.norm) : sqrt(sums.difference);
+    return status;
+}
+
+/* Part i of a result, whole, on the host. */
+static int read_part(const struct motley__result *result, int i, float *host, struct motley_error *error)
+{
+    if (result->matrix)
+        return motley__matrix_get(result->matrix, i, host, error);
+    return motley__buffer_read(result->rows, (size_t)i * result->width * sizeof *host, host, result->width * sizeof *host, error);
+}
+
+/* Parts from the first to the last, and of each numbers from its first to its last. */
+static int sample(const struct motley__operator *op, const struct motley__problem *problem, int j,
+                  const struct motley__result *result, struct sums *sums, struct motley_error *error)
+{
+    const int parts = result->count < PARTS ? result->count : PARTS;
+    const size_t elements = result->width < ELEMENTS ? result->width : ELEMENTS;
+    float *host = malloc(result->width * sizeof *host);
+    int status = host ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu numbers", result->width);
+    for (int i = 0; i < parts && !status; i++) {
+        const int part = parts > 1 ? (int)((long long)i * (result->count - 1) / (parts - 1)) : 0;
+        status = read_part(result, part, host, error);
+        for (size_t n = 0; n < elements && !status; n++) {
+            const size_t at = elements > 1 ? n * (result->width - 1) / (elements - 1) : 0;
+            const float expected = (float)op->twin(problem, j, part, at);
+            add(sums, &host[at], &expected, 1);
+        }
+    }
+    free(host);
+    return status;
+}
+
+int motley__compare_twin(const struct motley__operator *op, struct motley__problem *problem, double *difference,
+                         struct motley_error *error)
+{
+    struct motley__result result[MOTLEY__RESULTS];
+    const int results = op->twin ? op->results(problem, result) : 0;
+    int status = 0;
+    *difference = 0;
+    for (int j = 0; j < results && !status && !isnan(*difference); j++) {
+        struct sums sums = {0};
+        status = sample(op, problem, j, &result[j], &sums, error);
+        const double found = sums.norm > 0 ? sqrt(sums.difference / sums.norm) : sqrt(sums.difference);
+        if (!(found <= *difference))
+            *difference = found;
+    }
     return status;
 }

@@ -11,4 +11,8 @@
 int motley__compare(const struct motley__result *result, const float *expected, double *difference,
                     struct motley_error *error);
 
+/* The same for a sample of an operator's results against its twin in double, for want of a peer; 0 without a twin. */
+int motley__compare_twin(const struct motley__operator *op, struct motley__problem *problem, double *difference,
+                         struct motley_error *error);
+
 #endif

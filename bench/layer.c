@@ -189,8 +189,10 @@ static struct motley__work work_backward(const struct motley__problem *p, int e)
                                                                   (matrices - 1) * p->shape.F))};
 }
 
-const struct motley__operator motley__layer_operators[] = {
-    {"layer", 0, open_forward, NULL, run_forward, results_forward, work_forward},
-    {"layer", 1, open_backward, run_forward, run_backward, results_backward, work_backward},
-    {0},
+const struct motley__operator motley__operator_layer = {
+    .name = "layer", .open = open_forward, .run = run_forward, .results = results_forward, .work = work_forward,
+};
+const struct motley__operator motley__operator_layer_backward = {
+    .name = "layer", .backward = 1, .open = open_backward, .prepare = run_forward, .run = run_backward,
+    .results = results_backward, .work = work_backward,
 };

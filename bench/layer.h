@@ -14,6 +14,4 @@
 struct motley__bench_layer; /* opaque */
 void motley__bench_layer_destroy(struct motley__bench_layer *layer); /* accepts NULL */
 
-extern const struct motley__operator motley__layer_operators[];     /* both directions; ends with a NULL name */
-
 #endif

@@ -9,6 +9,8 @@ motley_SOURCES += \
     %D%/blas.h \
     %D%/compare.c \
     %D%/compare.h \
+    %D%/gate.c \
+    %D%/gate.h \
     %D%/host.c \
     %D%/host.h \
     %D%/layer.c \
@@ -23,10 +25,12 @@ motley_SOURCES += \
     %D%/peer.h \
     %D%/problem.c \
     %D%/problem.h \
+    %D%/products.c \
     %D%/report.c \
     %D%/report.h \
     %D%/routing.c \
     %D%/routing.h \
+    %D%/rowwise.c \
     %D%/run.c \
     %D%/select.c \
     %D%/team.c \

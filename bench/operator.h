@@ -1,6 +1,11 @@
 /* What is measured: the layer's operators, each with what it needs, what it writes and what it must at least cost.
  *
- * An operator works on a problem's tensors; only `run` is timed.  A new one is one entry of the table in operators.c.
+ * An operator works on a problem's tensors; only `run` is timed.  A new one is one struct and one line of the table.
+ *
+ *   products.c   esmm, esmm_swiglu, esmm_transposed, estmm, ess
+ *   rowwise.c    activation, encode, combine, decode
+ *   gate.c       gate
+ *   layer.c      a whole layer
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_OPERATOR_H
@@ -33,11 +38,30 @@ struct motley__operator {
     int (*run)(struct motley__problem *problem, struct motley_error *error);
     /* Returns how many results there are. */
     int (*results)(struct motley__problem *problem, struct motley__result result[MOTLEY__RESULTS]);
+    /* What element `at` of part `part` of result j should be, in double; NULL: only peers can tell. */
+    double (*twin)(const struct motley__problem *problem, int j, int part, size_t at);
     /* Flops, and bytes of weights once, rows read, rows written; of expert e. */
     struct motley__work (*work)(const struct motley__problem *problem, int e);
 };
 
-extern const struct motley__operator motley__operators[];   /* ends with a NULL name */
+extern const struct motley__operator motley__operator_esmm, motley__operator_esmm_swiglu, motley__operator_esmm_transposed,
+    motley__operator_estmm, motley__operator_ess, motley__operator_activation, motley__operator_gate, motley__operator_encode,
+    motley__operator_combine, motley__operator_decode;
+extern const struct motley__operator motley__operator_layer, motley__operator_layer_backward;
+
+/* NULL ends both. */
+extern const struct motley__operator *const motley__operators[], *const motley__layer_operators[];
+
+/* For operators' own use: make these tensors; these weights. */
+int motley__operator_tensors(struct motley__problem *problem, const enum motley__tensor *tensors, int count,
+                             struct motley_error *error);
+int motley__operator_weights(struct motley__problem *problem, const enum motley__bench_weight *weights, int count,
+                             struct motley_error *error);
+/* A tensor that was written. */
+struct motley__result motley__operator_rows(const struct motley__problem *problem, enum motley__tensor which);
+/* Rows of tokens, found by the pairs' index; rows that lie where their pairs do. */
+struct motley__rows motley__rows_by_token(const struct motley__problem *problem, enum motley__tensor which);
+struct motley__rows motley__rows_by_pair(const struct motley__problem *problem, enum motley__tensor which);
 
 /* Everything it must do. */
 struct motley__work motley__operator_work(const struct motley__operator *op, const struct motley__problem *problem);

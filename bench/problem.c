@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "bench/gate.h"
 #include "bench/layer.h"
 #include "bench/problem.h"
 #include "layer/esmm.h"
@@ -64,11 +65,16 @@ void motley__bench_weights_destroy(struct motley__bench_weights *weights)
     free(weights);
 }
 
+/* Where an expert's numbers begin in the table. */
+static size_t first_number(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert)
+{
+    return STEP * ((size_t)which * (size_t)weights->shape.E + (size_t)expert + MOTLEY__TENSORS);
+}
+
 void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert,
                                    size_t first, size_t count, float *host)
 {
-    const size_t number = (size_t)which * (size_t)weights->shape.E + (size_t)expert;
-    read_noise(weights->small, STEP * (number + MOTLEY__TENSORS) + first, count, host);
+    read_noise(weights->small, first_number(weights, which, expert) + first, count, host);
 }
 
 static int fill_matrix(const struct motley__bench_weights *weights, enum motley__bench_weight which, struct motley__matrix *matrix,
@@ -107,19 +113,54 @@ int motley__bench_weights_there(struct motley__bench_weights *weights, enum motl
     return 0;
 }
 
+/* Sizes by their letters. */
+static const struct {
+    char rows, width;
+    int written;
+} TENSORS[MOTLEY__TENSORS] = {
+    [MOTLEY__X] = {'T', 'D', 0},         [MOTLEY__DY] = {'T', 'D', 0},        [MOTLEY__Y] = {'T', 'D', 1},
+    [MOTLEY__G] = {'P', 'F', 0},         [MOTLEY__H] = {'P', 'F', 1},         [MOTLEY__O] = {'P', 'D', 0},
+    [MOTLEY__DX] = {'P', 'D', 1},        [MOTLEY__PREACT] = {'P', 'F', 0},    [MOTLEY__PREACT3] = {'P', 'F', 1},
+    [MOTLEY__DH] = {'P', 'F', 1},        [MOTLEY__DWEIGHT] = {'P', '1', 1},   [MOTLEY__DB] = {'E', 'F', 1},
+    [MOTLEY__GATE] = {'E', 'D', 0},      [MOTLEY__PROBABILITY] = {'T', 'E', 1},
+};
+
+static int size_of(const struct motley__problem *problem, char letter)
+{
+    switch (letter) {
+    case 'T': return problem->T;
+    case 'P': return problem->P;
+    case 'E': return problem->shape.E;
+    case 'D': return problem->shape.D;
+    case 'F': return problem->shape.F;
+    default: return 1;
+    }
+}
+
 int motley__problem_rows(const struct motley__problem *problem, enum motley__tensor which)
 {
-    return which <= MOTLEY__Y ? problem->T : problem->P;
+    return size_of(problem, TENSORS[which].rows);
 }
 
 int motley__problem_width(const struct motley__problem *problem, enum motley__tensor which)
 {
-    return which == MOTLEY__G || which == MOTLEY__H ? problem->shape.F : problem->shape.D;
+    return size_of(problem, TENSORS[which].width);
 }
 
 int motley__problem_written(enum motley__tensor which)
 {
-    return which == MOTLEY__Y || which == MOTLEY__H || which == MOTLEY__DX;
+    return TENSORS[which].written;
+}
+
+double motley__problem_number(const struct motley__problem *problem, enum motley__tensor which, size_t at)
+{
+    return problem->weights->noise[(STEP * (size_t)which + at) % NOISE];
+}
+
+double motley__bench_weights_number(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert,
+                                    size_t at)
+{
+    return weights->small[(first_number(weights, which, expert) + at) % NOISE];
 }
 
 void motley__problem_numbers(const struct motley__problem *problem, enum motley__tensor which, size_t first, size_t count,
@@ -204,11 +245,36 @@ static int make_host_side(struct motley__problem *p, struct motley_error *error)
     return 0;
 }
 
-static int upload(struct motley__device *device, const int *host, size_t count, struct motley__buffer **buffer,
+static int upload(struct motley__device *device, const void *host, size_t count, struct motley__buffer **buffer,
                   struct motley_error *error)
 {
-    int status = motley__buffer_create(device, count * sizeof *host, buffer, error);
-    return status ? status : motley__buffer_write(*buffer, 0, host, count * sizeof *host, error);
+    int status = motley__buffer_create(device, count * sizeof(int), buffer, error);
+    return status ? status : motley__buffer_write(*buffer, 0, host, count * sizeof(int), error);
+}
+
+static int upload_lists(struct motley__problem *p, struct motley_error *error)
+{
+    const size_t P = (size_t)p->P;
+    int *same = malloc(P * sizeof *same);
+    float *pair_weight = malloc(P * sizeof *pair_weight);
+    int status = same && pair_weight ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d routed rows", p->P);
+    for (int i = 0; !status && i < p->P; i++) {
+        same[i] = i;
+        pair_weight[i] = p->weight[p->order[i]];
+    }
+    const struct {
+        const void *host;
+        size_t count;
+    } lists[MOTLEY__LISTS] = {
+        [MOTLEY__OFFSETS] = {p->offsets, (size_t)p->shape.E + 1}, [MOTLEY__TOKEN] = {p->token, P},
+        [MOTLEY__ORDER] = {p->order, P}, [MOTLEY__WHERE] = {p->where, P}, [MOTLEY__SAME] = {same, P},
+        [MOTLEY__WEIGHT] = {p->weight, P}, [MOTLEY__PAIR_WEIGHT] = {pair_weight, P},
+    };
+    for (int i = 0; i < MOTLEY__LISTS && !status; i++)
+        status = upload(p->device, lists[i].host, lists[i].count, &p->list[i], error);
+    free(pair_weight);
+    free(same);
+    return status;
 }
 
 int motley__problem_create(struct motley__bench_weights *weights, int T, enum motley__routing routing, uint64_t seed,
@@ -224,10 +290,8 @@ int motley__problem_create(struct motley__bench_weights *weights, int T, enum mo
         status = motley__routing_draw(routing, seed, T, p->shape.K, p->shape.E, p->indices, error);
     if (!status) {
         sort_pairs(p);
-        status = upload(p->device, p->token, (size_t)p->P, &p->token_there, error);
+        status = upload_lists(p, error);
     }
-    if (!status)
-        status = upload(p->device, p->offsets, (size_t)p->shape.E + 1, &p->offsets_there, error);
     if (status) {
         motley__problem_destroy(p);
         return status;
@@ -242,8 +306,9 @@ void motley__problem_destroy(struct motley__problem *problem)
         return;
     for (int i = 0; i < MOTLEY__TENSORS; i++)
         motley__buffer_destroy(problem->tensor[i]);
-    motley__buffer_destroy(problem->offsets_there);
-    motley__buffer_destroy(problem->token_there);
+    for (int i = 0; i < MOTLEY__LISTS; i++)
+        motley__buffer_destroy(problem->list[i]);
+    motley__gate_case_destroy(problem->gate);
     free(problem->weight);
     free(problem->offsets);
     free(problem->token);
@@ -255,5 +320,13 @@ void motley__problem_destroy(struct motley__problem *problem)
 
 struct motley__ragged motley__problem_ragged(const struct motley__problem *problem)
 {
-    return (struct motley__ragged){problem->shape.E, problem->P, problem->offsets_there};
+    return (struct motley__ragged){problem->shape.E, problem->P, problem->list[MOTLEY__OFFSETS]};
+}
+
+int motley__problem_expert(const struct motley__problem *problem, int p)
+{
+    int e = 0;
+    while (problem->offsets[e + 1] <= p)
+        e++;
+    return e;
 }

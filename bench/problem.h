@@ -51,7 +51,26 @@ enum motley__tensor {
     MOTLEY__H,          /* [P,F] written */
     MOTLEY__O,          /* [P,D] experts' outputs */
     MOTLEY__DX,         /* [P,D] written */
+    MOTLEY__PREACT,     /* [P,F] before the activation */
+    MOTLEY__PREACT3,    /* [P,F] written */
+    MOTLEY__DH,         /* [P,F] written */
+    MOTLEY__DWEIGHT,    /* [P,1] written */
+    MOTLEY__DB,         /* [E,F] written */
+    MOTLEY__GATE,       /* [E,D] the gate's rows */
+    MOTLEY__PROBABILITY,/* [T,E] written */
     MOTLEY__TENSORS
+};
+
+/* Whole numbers and weights of the routing, on the device. */
+enum motley__list {
+    MOTLEY__OFFSETS,    /* [E+1] */
+    MOTLEY__TOKEN,      /* [P] token at a sorted position */
+    MOTLEY__ORDER,      /* [P] pair t K + k at a sorted position */
+    MOTLEY__WHERE,      /* [P] sorted position of a pair */
+    MOTLEY__SAME,       /* [P] 0, 1, 2 .. */
+    MOTLEY__WEIGHT,     /* [T,K] routing weights */
+    MOTLEY__PAIR_WEIGHT,/* [P] the same by sorted position */
+    MOTLEY__LISTS
 };
 
 struct motley__problem {
@@ -68,8 +87,9 @@ struct motley__problem {
     float *weight;                              /* [T,K] routing weights */
     int hottest;                                /* rows of the expert that has most */
     /* Device; owned. */
-    struct motley__buffer *token_there, *offsets_there;
+    struct motley__buffer *list[MOTLEY__LISTS];
     struct motley__buffer *tensor[MOTLEY__TENSORS]; /* NULL until asked for */
+    struct motley__gate_case *gate;             /* what the gate alone needs; NULL until asked for */
 };
 int motley__problem_create(struct motley__bench_weights *weights, int T, enum motley__routing routing, uint64_t seed,
                            struct motley__problem **problem, struct motley_error *error);
@@ -83,6 +103,14 @@ int motley__problem_width(const struct motley__problem *problem, enum motley__te
 /* Numbers of `count` elements from `first` on; of tensors that are not written. */
 void motley__problem_numbers(const struct motley__problem *problem, enum motley__tensor which, size_t first, size_t count,
                              float *host);
+
+/* One of them, and one of a weight. */
+double motley__problem_number(const struct motley__problem *problem, enum motley__tensor which, size_t at);
+double motley__bench_weights_number(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert,
+                                    size_t at);
+
+/* The expert of a sorted position. */
+int motley__problem_expert(const struct motley__problem *problem, int p);
 
 /* As the products want them. */
 struct motley__ragged motley__problem_ragged(const struct motley__problem *problem);

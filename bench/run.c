@@ -68,22 +68,32 @@ static int run_flush(void *self, struct motley_error *error)
     return motley__peak_flush(self, error);
 }
 
-/* Ours and the peer's once each; do they agree? */
+static int judge(const struct cell *cell, const char *whom, double difference)
+{
+    if (difference <= LIMIT_F32)
+        return 0;
+    return motley__fail(cell->run->error, MOTLEY_E_BUILD, "%s differs from %s by %.1e of its size, at most %.0e is right: what is "
+                        "wrong is not timed", cell->op->name, whom, difference, LIMIT_F32);
+}
+
+/* Ours and the peer's once each: do they agree?  Without a peer: ours with its twin. */
 static int check(struct cell *cell, const struct motley__side *ours, const struct motley__side *peer)
 {
     struct run *run = cell->run;
     struct motley__result result[MOTLEY__RESULTS];
     double unused, difference = 0;
     int status = motley__side_time(ours, &unused, run->error);
-    if (!status && peer)
+    if (!status && !peer) {
+        status = motley__compare_twin(cell->op, run->problem, &difference, run->error);
+        return status ? status : judge(cell, "its definition", difference);
+    }
+    if (!status)
         status = motley__side_time(peer, &unused, run->error);
-    const int results = !status && peer ? cell->op->results(run->problem, result) : 0;
+    const int results = status ? 0 : cell->op->results(run->problem, result);
     for (int j = 0; j < results && !status; j++) {
         status = motley__compare(&result[j], motley__openblas_result(&run->openblas, j), &difference, run->error);
-        if (!status && !(difference <= LIMIT_F32))
-            status = motley__fail(run->error, MOTLEY_E_BUILD, "%s differs from %s by %.1e of its size, at most %.0e is right:"
-                                  " what is wrong is not timed", cell->op->name, motley__peer_name(cell->peer), difference,
-                                  LIMIT_F32);
+        if (!status)
+            status = judge(cell, motley__peer_name(cell->peer), difference);
     }
     return status;
 }

@@ -47,14 +47,14 @@ static int read_list(const char *option, const char *list, reader read, struct m
 
 static int read_operator(const char *word, struct motley__selection *selection, int at, struct motley_error *error)
 {
-    for (const struct motley__operator *op = motley__operators; op->name; op++)
-        if (!strcmp(op->name, word)) {
-            selection->operator[at] = op;
+    char known[512] = "";
+    for (const struct motley__operator *const *op = motley__operators; *op; op++) {
+        if (!strcmp((*op)->name, word)) {
+            selection->operator[at] = *op;
             return 0;
         }
-    char known[512] = "";
-    for (const struct motley__operator *op = motley__operators; op->name; op++)
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", op == motley__operators ? "" : ", ", op->name);
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", op == motley__operators ? "" : ", ", (*op)->name);
+    }
     return motley__fail(error, MOTLEY_E_INVALID, "--operator: expected names among %s, found '%s'", known, word);
 }
 
@@ -111,8 +111,8 @@ static int read_peer(const char *word, struct motley__selection *selection, int 
 /* What is measured when nothing else is said. */
 static void choose_defaults(const struct motley__bench_request *request, int is_gpu, struct motley__selection *s)
 {
-    for (const struct motley__operator *op = request->layer ? motley__layer_operators : motley__operators; op->name; op++)
-        s->operator[s->operators++] = op;
+    for (const struct motley__operator *const *op = request->layer ? motley__layer_operators : motley__operators; *op; op++)
+        s->operator[s->operators++] = *op;
     for (; s->shapes < COUNT(SHAPES); s->shapes++)
         s->shape[s->shapes] = SHAPES[s->shapes];
     for (; s->tokens < (is_gpu ? COUNT(GPU_TOKENS) : COUNT(CPU_TOKENS)); s->tokens++)
