@@ -101,7 +101,8 @@ int motley__bench_weights_there(struct motley__bench_weights *weights, enum motl
     const int O = second ? shape->D : shape->F, I = second ? shape->F : shape->D;
     if (!weights->matrix[which]) {
         struct motley__matrix *made;
-        int status = motley__matrix_create(weights->device, shape->E, O, I, motley__esmm_panel(weights->device, MOTLEY_F32), NULL, &made,
+        int status = motley__matrix_create(weights->device, MOTLEY_F32, shape->E, O, I,
+                                           motley__esmm_panel(weights->device, MOTLEY_F32), NULL, &made,
                                            error);
         if (!status && which < MOTLEY__DW1 && (status = fill_matrix(weights, which, made, error)))
             motley__matrix_destroy(made);

@@ -5,7 +5,7 @@
  * Work-groups of GROUP x GROUP items: dimension 0 counts tiles of inputs, dimension 1 tiles of outputs, dimension 2
  * experts; each computes a TILE x TILE tile of dW[e] (tile.h) from the expert's rows in ascending order, GROUP at a time.
  *
- * 2 P O I flops; dW is written once.
+ * 2 P O I flops; dW, f32, is written once.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
@@ -13,8 +13,8 @@
 #include "tile.h"
 
 __kernel void estmm(struct motley__product_args args, __global const int *offsets,
-                    __global const int *index, __global const float *own, __global const float *received,
-                    __global const int *index_b, __global const float *own_b, __global const float *received_b,
+                    __global const int *index, __global const A_TYPE *own, __global const A_TYPE *received,
+                    __global const int *index_b, __global const B_TYPE *own_b, __global const B_TYPE *received_b,
                     __global float *dw)
 {
     __local float a[TILE_FLOATS], b[TILE_FLOATS];
@@ -25,14 +25,15 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
 
     tile_clear(sum);
     for (int k = 0; k < rows.rows; k += GROUP) {
-        __global const float *line = 0, *line_b = 0;
+        __global const A_TYPE *line = 0;
+        __global const B_TYPE *line_b = 0;
         if (k + ly < rows.rows) {
             int p = rows.first + k + ly;
             line = ragged_row(p, index, own, received, args.own_rows, args.O);
             line_b = ragged_row(p, index_b, own_b, received_b, args.own_rows_b, args.I);
         }
-        tile_fetch_columns(line, output, args.O, lx, ly, a);
-        tile_fetch_columns(line_b, input, args.I, lx, ly, b);
+        tile_fetch_columns_a(line, output, args.O, lx, ly, a);
+        tile_fetch_columns_b(line_b, input, args.I, lx, ly, b);
         barrier(CLK_LOCAL_MEM_FENCE);
         tile_multiply(a, b, lx, ly, sum);
         barrier(CLK_LOCAL_MEM_FENCE);

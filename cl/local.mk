@@ -38,6 +38,7 @@ KERNELS = \
     %D%/rope.cl \
     %D%/route.cl \
     %D%/squares.cl \
+    %D%/storage.h \
     %D%/tile.h \
     %D%/types.h \
     %D%/vector.h

@@ -87,12 +87,15 @@ static inline struct ragged_tile ragged_rows(struct motley__product_args args, _
     return found;
 }
 
-/* The row of pair p: one of this rank's own, or one that was received. */
-static inline __global const float *ragged_row(int p, __global const int *index, __global const float *own,
-                                               __global const float *received, int own_rows, int width)
+/* Where pair p's row is. */
+static inline int ragged_at(int p, __global const int *index)
 {
-    int i = index ? index[p] : p;
-    return i < own_rows ? own + (size_t)i * width : received + (size_t)(i - own_rows) * width;
+    return index ? index[p] : p;
 }
+
+/* The row of pair p, one of this rank's own or one that was received: a pointer of the type of both. */
+#define ragged_row(p, index, own, received, own_rows, width)                                                    \
+    (ragged_at(p, index) < (own_rows) ? (own) + (size_t)ragged_at(p, index) * (width)                           \
+                                      : (received) + (size_t)(ragged_at(p, index) - (own_rows)) * (width))
 
 #endif

@@ -12,9 +12,27 @@
  * Measured on an H200 (f32 peak 67 TFLOP/s) with ITEM 4: 8 experts of 1024 rows, D = 2048, F = 4096: 24 to 25 TFLOP/s
  * in every product; 64 experts of 64 rows, D = 1024, F = 2816: 22.  ITEM 8: 25 to 27, and 12 to 22.
  *
+ * Operands are stored as STORAGE_A and STORAGE_B, outputs as STORAGE_Y (storage.h; -D, default 0); tiles and sums are
+ * f32.
+ *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_TILE_H
 #define MOTLEY_CL_TILE_H
+
+#include "storage.h"
+
+#ifndef STORAGE_A
+#define STORAGE_A 0
+#endif
+#ifndef STORAGE_B
+#define STORAGE_B 0
+#endif
+#ifndef STORAGE_Y
+#define STORAGE_Y 0
+#endif
+typedef STORED_TYPE(STORAGE_A) A_TYPE;
+typedef STORED_TYPE(STORAGE_B) B_TYPE;
+typedef STORED_TYPE(STORAGE_Y) Y_TYPE;
 
 #ifndef GROUP
 #define GROUP 16
@@ -53,25 +71,44 @@ static inline void tile_multiply(__local const float *a, __local const float *b,
     }
 }
 
-/* Operand whose contraction index is contiguous: row[i][k] -> tile [k][row].  Item (x, y) fetches k = from + x of the
- * rows y + i GROUP, given as pointers (NULL: zero). */
-static inline void tile_fetch_rows(__global const float *const row[ITEM], int from, int depth, int x, int y,
-                                   __local float *tile)
-{
-#pragma unroll
-    for (int i = 0; i < ITEM; i++)
-        tile[x * PITCH + y + i * GROUP] = row[i] && from + x < depth ? row[i][from + x] : 0.0f;
-}
+/* Operand of storage S whose contraction index is contiguous: row[i][k] -> tile [k][row].  Item (x, y) fetches k =
+ * from + x of the rows y + i GROUP, given as pointers (NULL: zero). */
+#define TILE_FETCH_ROWS(S)                                                                                     \
+    static inline void STORED_JOIN(tile_fetch_rows_, S)(__global const STORED_TYPE(S) *const row[ITEM], int from, \
+                                                        int depth, int x, int y, __local float *tile)          \
+    {                                                                                                          \
+        for (int i = 0; i < ITEM; i++)                                                                         \
+            tile[x * PITCH + y + i * GROUP] = row[i] && from + x < depth ? STORED_GET(S, row[i], from + x) : 0.0f; \
+    }
 
 /* Operand whose other index is contiguous: line[column] for k = y of this step -> tile [k][column]; NULL: zero. */
-static inline void tile_fetch_columns(__global const float *line, int column, int columns, int x, int y,
-                                      __local float *tile)
-{
-#pragma unroll
-    for (int i = 0; i < ITEM; i++) {
-        int c = column + x + i * GROUP;
-        tile[y * PITCH + x + i * GROUP] = line && c < columns ? line[c] : 0.0f;
+#define TILE_FETCH_COLUMNS(S)                                                                                  \
+    static inline void STORED_JOIN(tile_fetch_columns_, S)(__global const STORED_TYPE(S) *line, int column,    \
+                                                           int columns, int x, int y, __local float *tile)     \
+    {                                                                                                          \
+        for (int i = 0; i < ITEM; i++)                                                                         \
+        {                                                                                                      \
+            int c = column + x + i * GROUP;                                                                    \
+            tile[y * PITCH + x + i * GROUP] = line && c < columns ? STORED_GET(S, line, c) : 0.0f;             \
+        }                                                                                                      \
     }
+
+TILE_FETCH_ROWS(0)
+TILE_FETCH_ROWS(1)
+TILE_FETCH_ROWS(2)
+TILE_FETCH_COLUMNS(0)
+TILE_FETCH_COLUMNS(1)
+TILE_FETCH_COLUMNS(2)
+
+#define tile_fetch_rows_a STORED_JOIN(tile_fetch_rows_, STORAGE_A)
+#define tile_fetch_rows_b STORED_JOIN(tile_fetch_rows_, STORAGE_B)
+#define tile_fetch_columns_a STORED_JOIN(tile_fetch_columns_, STORAGE_A)
+#define tile_fetch_columns_b STORED_JOIN(tile_fetch_columns_, STORAGE_B)
+
+/* One number of the output, or added to it. */
+static inline void tile_store(__global Y_TYPE *y, size_t at, float value, int accumulate)
+{
+    STORED_PUT(STORAGE_Y, y, at, accumulate ? STORED_GET(STORAGE_Y, y, at) + value : value);
 }
 
 #endif

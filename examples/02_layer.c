@@ -107,10 +107,10 @@ int main(int argc, char **argv)
         motley_plan_print(plan, stdout);
 
     /* Tensors on the device hold this rank's tokens; then the layer itself. */
-    check(motley_tensor_create(context, T, D, &x, &error), &error);
-    check(motley_tensor_create(context, T, D, &y, &error), &error);
-    check(motley_tensor_create(context, T, D, &dy, &error), &error);
-    check(motley_tensor_create(context, T, D, &dx, &error), &error);
+    check(motley_tensor_create(context, MOTLEY_F32, T, D, &x, &error), &error);
+    check(motley_tensor_create(context, MOTLEY_F32, T, D, &y, &error), &error);
+    check(motley_tensor_create(context, MOTLEY_F32, T, D, &dy, &error), &error);
+    check(motley_tensor_create(context, MOTLEY_F32, T, D, &dx, &error), &error);
     check(motley_layer_create(context, plan, &layer, &error), &error);
     set_weights(layer, plan, rank);
 

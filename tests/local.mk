@@ -27,6 +27,8 @@ UNIT_TESTS = \
     %D%/test_sources \
     %D%/test_step \
     %D%/test_matrix \
+    %D%/test_storage \
+    %D%/test_stored \
     %D%/test_esmm \
     %D%/test_estmm \
     %D%/test_activation \

@@ -23,7 +23,7 @@ static inline struct motley__matrix *new_matrix(struct motley__device *device, i
                                                 struct motley__buffer *storage)
 {
     struct motley__matrix *matrix;
-    SUCCEED(motley__matrix_create(device, E, O, I, panel, storage, &matrix, &error));
+    SUCCEED(motley__matrix_create(device, MOTLEY_F32, E, O, I, panel, storage, &matrix, &error));
     return matrix;
 }
 

@@ -12,6 +12,7 @@
 #include "layer/admit.h"
 #include "layer/esmm.h"
 #include "layer/ref.h"
+#include "layer/variant.h"
 
 /* Run a test's body with each family. */
 static inline void with_families(struct motley__device *device, void (*body)(struct motley__device *device))
@@ -25,6 +26,25 @@ static inline void with_families(struct motley__device *device, void (*body)(str
         assert_string_equal(device->info.family, families[f]);
         print_message("%s\n", device->info.why);
         body(device);
+    }
+    unsetenv("MOTLEY_FAMILY");
+}
+
+/* Run a test's body with each variant that the device can run for a storage type. */
+static inline void with_variants(struct motley__device *device, enum motley_dtype dtype,
+                                 void (*body)(struct motley__device *device, enum motley_dtype dtype))
+{
+    for (int v = 0; v < motley__variants_count; v++) {
+        const struct motley__variant *variant = motley__variants[v];
+        char wanted[64];
+        if (!(variant->dtypes & MOTLEY__DTYPE_BIT(dtype)) || !variant->suits(device))
+            continue;
+        snprintf(wanted, sizeof wanted, "%s/%s", variant->family, variant->name);
+        assert_int_equal(setenv("MOTLEY_FAMILY", wanted, 1), 0);
+        device->variant[dtype] = NULL;
+        SUCCEED(motley__admit_dtype(device, dtype, &error));
+        print_message("%s %s\n", motley__storage_name(dtype), device->why[dtype]);
+        body(device, dtype);
     }
     unsetenv("MOTLEY_FAMILY");
 }
@@ -94,6 +114,39 @@ static inline void free_ragged(struct ragged_problem *problem)
     free(problem->offsets);
 }
 
+/* Normal numbers that the storage type holds exactly. */
+static inline float *random_stored(enum motley_dtype dtype, uint64_t seed, uint64_t stream, size_t count)
+{
+    float *array = random_floats(seed, stream, count);
+    void *stored = host_array(count, motley__storage_bytes(dtype));
+    motley__store(dtype, array, count, stored);
+    motley__load(dtype, stored, count, array);
+    free(stored);
+    return array;
+}
+
+static inline struct motley__buffer *to_device_as(struct motley__device *device, enum motley_dtype dtype,
+                                                  const float *host, size_t count)
+{
+    const size_t bytes = count * motley__storage_bytes(dtype);
+    void *stored = host_array(bytes, 1);
+    motley__store(dtype, host, count, stored);
+    struct motley__buffer *buffer = to_device(device, stored, bytes);
+    free(stored);
+    return buffer;
+}
+
+/* The buffer's numbers in a new host array; the buffer is destroyed. */
+static inline float *take_back_as(enum motley_dtype dtype, struct motley__buffer *buffer)
+{
+    const size_t count = buffer->bytes / motley__storage_bytes(dtype);
+    void *stored = take_back(buffer);
+    float *host = ARRAY(float, count);
+    motley__load(dtype, stored, count, host);
+    free(stored);
+    return host;
+}
+
 /* P rows of a width.  split: a third are own rows, the others received, reached by an index that repeats some and
  * leaves others out; else pair p is own row p. */
 struct row_problem {
@@ -103,26 +156,32 @@ struct row_problem {
     struct motley__ref_rows ref;
 };
 
-static inline struct row_problem make_rows(struct motley__device *device, uint64_t seed, uint64_t stream, int P,
-                                           int width, int split)
+static inline struct row_problem make_rows_as(struct motley__device *device, enum motley_dtype dtype, uint64_t seed,
+                                              uint64_t stream, int P, int width, int split)
 {
     const int own_rows = split ? P / 3 + 1 : P, received_rows = split ? P - P / 3 + 1 : 0;
     const size_t own = (size_t)own_rows * width, received = (size_t)received_rows * width;
-    struct row_problem problem = {.own = random_floats(seed, stream, own)};
+    struct row_problem problem = {.own = random_stored(dtype, seed, stream, own)};
     problem.ref = (struct motley__ref_rows){.own = problem.own, .own_rows = own_rows};
-    problem.rows = (struct motley__rows){.own = to_device(device, problem.own, own * sizeof(float)),
-                                         .own_rows = own_rows};
+    problem.rows = (struct motley__rows){.own = to_device_as(device, dtype, problem.own, own),
+                                         .own_rows = own_rows, .dtype = dtype};
     if (split) {
-        problem.received = random_floats(seed, stream + 1, received);
+        problem.received = random_stored(dtype, seed, stream + 1, received);
         problem.index = ARRAY(int, P);
         for (int p = 0; p < P; p++)
             problem.index[p] = random_int(seed, stream + 2, (size_t)p, own_rows + received_rows);
         problem.ref.received = problem.received;
         problem.ref.index = problem.index;
-        problem.rows.received = to_device(device, problem.received, received * sizeof(float));
+        problem.rows.received = to_device_as(device, dtype, problem.received, received);
         problem.rows.index = to_device(device, problem.index, sizeof(int) * (size_t)P);
     }
     return problem;
+}
+
+static inline struct row_problem make_rows(struct motley__device *device, uint64_t seed, uint64_t stream, int P,
+                                           int width, int split)
+{
+    return make_rows_as(device, MOTLEY_F32, seed, stream, P, width, split);
 }
 
 static inline void free_rows(struct row_problem *problem)
@@ -135,14 +194,20 @@ static inline void free_rows(struct row_problem *problem)
     free(problem->index);
 }
 
-/* E canonical matrices on the device, in the family's panels. */
-static inline struct motley__matrix *matrix_there(struct motley__device *device, int E, int O, int I, const float *w)
+/* E canonical matrices on the device, stored as `dtype` in the panels of the variant for `rows`. */
+static inline struct motley__matrix *matrix_there_as(struct motley__device *device, enum motley_dtype rows,
+                                                     enum motley_dtype dtype, int E, int O, int I, const float *w)
 {
     struct motley__matrix *matrix;
-    SUCCEED(motley__matrix_create(device, E, O, I, motley__esmm_panel(device, MOTLEY_F32), NULL, &matrix, &error));
+    SUCCEED(motley__matrix_create(device, dtype, E, O, I, motley__esmm_panel(device, rows), NULL, &matrix, &error));
     for (int e = 0; e < E; e++)
         SUCCEED(motley__matrix_set(matrix, e, w + (size_t)e * O * I, &error));
     return matrix;
+}
+
+static inline struct motley__matrix *matrix_there(struct motley__device *device, int E, int O, int I, const float *w)
+{
+    return matrix_there_as(device, MOTLEY_F32, MOTLEY_F32, E, O, I, w);
 }
 
 static inline float *matrix_back(const struct motley__matrix *matrix)

@@ -159,20 +159,20 @@ static void tensors_are_buffers_of_floats(void **state)
     (void)state;
     motley_tensor *tensor;
     float in[6] = {1, 2, 3, 4, 5, 6}, out[6];
-    assert_int_equal(motley__tensor_create(device, 2, 3, &tensor, &error), 0);
+    assert_int_equal(motley__tensor_create(device, MOTLEY_F32, 2, 3, &tensor, &error), 0);
     assert_int_equal(motley_tensor_rows(tensor), 2);
     assert_int_equal(motley_tensor_width(tensor), 3);
     assert_int_equal(motley_tensor_write(tensor, in, &error), 0);
     assert_int_equal(motley_tensor_read(tensor, out, &error), 0);
     assert_memory_equal(out, in, sizeof in);
     motley_tensor_destroy(tensor);
-    assert_int_equal(motley__tensor_create(device, 0, 3, &tensor, &error), 0);
+    assert_int_equal(motley__tensor_create(device, MOTLEY_F32, 0, 3, &tensor, &error), 0);
     assert_int_equal(motley_tensor_write(tensor, in, &error), 0);
     motley_tensor_destroy(tensor);
     motley_tensor_destroy(NULL);
-    assert_int_equal(motley__tensor_create(device, -1, 3, &tensor, &error), MOTLEY_E_INVALID);
+    assert_int_equal(motley__tensor_create(device, MOTLEY_F32, -1, 3, &tensor, &error), MOTLEY_E_INVALID);
     memset(&error, 0, sizeof error);
-    assert_int_equal(motley__tensor_create(device, INT64_MAX, INT64_MAX, &tensor, &error), MOTLEY_E_INVALID);
+    assert_int_equal(motley__tensor_create(device, MOTLEY_F32, INT64_MAX, INT64_MAX, &tensor, &error), MOTLEY_E_INVALID);
 }
 
 #define EACH(test) cmocka_unit_test_setup(test, set_up)

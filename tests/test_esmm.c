@@ -135,7 +135,8 @@ static void segments_on(struct motley__device *device)
     const uint64_t seed = test_seed(), limit = device->max_buffer_bytes;
     const struct esmm_case plain = {5, 120, 115, 90, SPREAD, 1, MOTLEY__ACT_GELU, 1, 1, 0},
                            swiglu = {5, 120, 115, 90, SPREAD, 1, MOTLEY__ACT_SWIGLU, 0, 1, 0};
-    device->max_buffer_bytes = 2 * motley__matrix_floats(115, 90, motley__esmm_panel(device, MOTLEY_F32)) * sizeof(float);
+    device->max_buffer_bytes = 2 * sizeof(float) *
+                               motley__matrix_numbers(115, 90, motley__esmm_panel(device, MOTLEY_F32));
     check_forward(device, seed, &plain);
     check_forward(device, seed, &swiglu);
     check_transposed(device, seed, &plain);

@@ -84,7 +84,8 @@ static void segments_on(struct motley__device *device)
 {
     const uint64_t seed = test_seed(), limit = device->max_buffer_bytes;
     const struct estmm_case c = {5, 120, 115, 90, ALTERNATELY_EMPTY, 1, 0};
-    device->max_buffer_bytes = 2 * motley__matrix_floats(c.O, c.I, motley__esmm_panel(device, MOTLEY_F32)) * sizeof(float);
+    device->max_buffer_bytes = 2 * sizeof(float) *
+                               motley__matrix_numbers(c.O, c.I, motley__esmm_panel(device, MOTLEY_F32));
     check_estmm(device, seed, &c);
     device->max_buffer_bytes = limit;
 }
@@ -105,10 +106,10 @@ static void padding_on(struct motley__device *device)
     struct ragged_problem ragged = make_ragged(device, 1, 1, P, SPREAD);
     struct row_problem a = make_rows(device, 1, 10, P, O, 0), b = make_rows(device, 1, 20, P, I, 0);
     struct motley__matrix *dw;
-    SUCCEED(motley__matrix_create(device, 1, O, I, panel, NULL, &dw, &error));
+    SUCCEED(motley__matrix_create(device, MOTLEY_F32, 1, O, I, panel, NULL, &dw, &error));
     SUCCEED(motley__estmm(device, &(struct motley__estmm){.ragged = ragged.ragged, .a = a.rows, .b = b.rows, .dw = dw},
                           &error));
-    const size_t floats = motley__matrix_floats(O, I, panel);
+    const size_t floats = motley__matrix_numbers(O, I, panel);
     float *packed = ARRAY(float, floats);
     SUCCEED(motley__buffer_read(dw->segment[0], 0, packed, floats * sizeof(float), &error));
     for (size_t at = 0; at < floats; at++)

@@ -40,7 +40,7 @@ static struct result forward(struct motley__device *device, struct sizes s, int 
 {
     const size_t pairs = (size_t)s.T * (size_t)s.K * 4, experts = (size_t)s.T * (size_t)s.E * 4;
     struct motley__matrix *matrix;
-    SUCCEED(motley__matrix_create(device, 1, s.E, s.D, s.panel, NULL, &matrix, &error));
+    SUCCEED(motley__matrix_create(device, MOTLEY_F32, 1, s.E, s.D, s.panel, NULL, &matrix, &error));
     SUCCEED(motley__matrix_set(matrix, 0, w, &error));
     struct motley__buffer *xs = to_device(device, x, (size_t)s.T * (size_t)s.D * 4);
     struct motley__buffer *given = forced ? to_device(device, forced, pairs) : NULL;

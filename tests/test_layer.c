@@ -74,7 +74,7 @@ static struct held hold(const struct problem *p, enum split split)
     held.T = first_token(split, p->T, rank + 1) - held.first;
     motley_tensor **tensor[] = {&held.x, &held.y, &held.dy, &held.dx};
     for (int i = 0; i < 4; i++)
-        SUCCEED(motley_tensor_create(context, held.T, D, tensor[i], &error));
+        SUCCEED(motley_tensor_create(context, MOTLEY_F32, held.T, D, tensor[i], &error));
     SUCCEED(motley_tensor_write(held.x, p->x + held.first * D, &error));
     SUCCEED(motley_tensor_write(held.dy, p->dy + held.first * D, &error));
     held.got_y = zeros((size_t)held.T * D, sizeof(float));
@@ -473,7 +473,7 @@ static void mistakes_are_agreed(void **state)
     motley_layer *layer = make_layer(plan, &p);
     motley_tensor *narrow = NULL;
     struct motley_error mistake = {0};
-    SUCCEED(motley_tensor_create(context, held.T, D - 1, &narrow, &error));
+    SUCCEED(motley_tensor_create(context, MOTLEY_F32, held.T, D - 1, &narrow, &error));
     require(motley_layer_backward(layer, held.dy, held.dx, &mistake) == MOTLEY_E_INVALID, "backward before forward");
     mistake.code = 0;
     require(motley_layer_forward(layer, rank == 0 ? narrow : held.x, NULL, held.y, &mistake) == MOTLEY_E_INVALID,

@@ -21,7 +21,7 @@ static void check_linear(struct motley__device *device, enum motley__dense path,
     float *dy = random_floats(seed, 2, (size_t)T * O), *y = random_floats(seed, 3, (size_t)T * O);
     float *dx = random_floats(seed, 4, (size_t)T * I), *dw = random_floats(seed, 5, (size_t)O * I);
     struct motley__linear *linear;
-    SUCCEED(motley__linear_create(device, path, O, I, 1, NULL, NULL, &linear, &error));
+    SUCCEED(motley__linear_create(device, path, MOTLEY_F32, O, I, 1, NULL, NULL, &linear, &error));
     SUCCEED(motley__matrix_set(linear->w, 0, w, &error));
     SUCCEED(motley__matrix_set(linear->dw, 0, dw, &error));
     struct motley__buffer *x_there = to_device(device, x, sizeof(float) * T * I);
@@ -92,13 +92,13 @@ static void storage_is_borrowed(void **state)
 {
     struct motley__device *device = *state;
     SUCCEED(motley__admit(device, &error));
-    const size_t bytes = motley__linear_bytes(device, MOTLEY__DENSE_ESMM, 20, 10);
+    const size_t bytes = motley__linear_bytes(device, MOTLEY__DENSE_ESMM, MOTLEY_F32, 20, 10);
     struct motley__buffer *storage, *gradient;
     SUCCEED(motley__buffer_create(device, bytes, &storage, &error));
     SUCCEED(motley__buffer_create(device, bytes, &gradient, &error));
     const uint64_t used = device->used_bytes;
     struct motley__linear *linear;
-    SUCCEED(motley__linear_create(device, MOTLEY__DENSE_ESMM, 20, 10, 1, storage, gradient, &linear, &error));
+    SUCCEED(motley__linear_create(device, MOTLEY__DENSE_ESMM, MOTLEY_F32, 20, 10, 1, storage, gradient, &linear, &error));
     assert_int_equal(device->used_bytes, used);
     assert_ptr_equal(linear->w->segment[0], storage);
     assert_ptr_equal(linear->dw->segment[0], gradient);

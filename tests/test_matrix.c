@@ -12,7 +12,7 @@ static void element_lies_where_documented(void **state)
     float canonical[O * I], packed[48 * I];
     for (int i = 0; i < O * I; i++)
         canonical[i] = (float)(i + 1);
-    assert_int_equal(motley__matrix_floats(O, I, PANEL), 48 * I);
+    assert_int_equal(motley__matrix_numbers(O, I, PANEL), 48 * I);
     motley__matrix_pack(O, I, PANEL, canonical, packed);
     for (int o = 0; o < 48; o++)
         for (int i = 0; i < I; i++)
@@ -28,7 +28,7 @@ static void unpack_is_the_inverse(void **state)
         const int O = sizes[s][0], I = sizes[s][1], panel = sizes[s][2];
         const size_t count = (size_t)O * I;
         float *canonical = random_floats(seed, s, count), *back = ARRAY(float, count);
-        float *packed = ARRAY(float, motley__matrix_floats(O, I, panel));
+        float *packed = ARRAY(float, motley__matrix_numbers(O, I, panel));
         motley__matrix_pack(O, I, panel, canonical, packed);
         motley__matrix_unpack(O, I, panel, packed, back);
         assert_memory_equal(back, canonical, count * sizeof(float));
@@ -41,7 +41,7 @@ static void unpack_is_the_inverse(void **state)
 static void begins_as_zero(void **state)
 {
     struct motley__matrix *matrix;
-    SUCCEED(motley__matrix_create(*state, 2, 17, 9, 8, NULL, &matrix, &error));
+    SUCCEED(motley__matrix_create(*state, MOTLEY_F32, 2, 17, 9, 8, NULL, &matrix, &error));
     float *w = matrix_back(matrix);
     for (int i = 0; i < 2 * 17 * 9; i++)
         assert_true(w[i] == 0);
@@ -55,9 +55,9 @@ static void set_and_get_over_segments(void **state)
     struct motley__device *device = *state;
     const uint64_t seed = test_seed(), limit = device->max_buffer_bytes;
     float *w = random_floats(seed, 0, E * O * I);
-    device->max_buffer_bytes = 2 * motley__matrix_floats(O, I, 16) * sizeof(float) + 4;
+    device->max_buffer_bytes = 2 * motley__matrix_numbers(O, I, 16) * sizeof(float) + 4;
     struct motley__matrix *matrix;
-    SUCCEED(motley__matrix_create(device, E, O, I, 16, NULL, &matrix, &error));
+    SUCCEED(motley__matrix_create(device, MOTLEY_F32, E, O, I, 16, NULL, &matrix, &error));
     assert_int_equal(matrix->segments, 3);
     assert_int_equal(matrix->per_segment, 2);
     for (int e = E - 1; e >= 0; e--)
@@ -77,7 +77,7 @@ static void expert_beyond_one_buffer_is_refused(void **state)
     struct motley__matrix *matrix = NULL;
     struct motley_error error = {0};
     device->max_buffer_bytes = 100;
-    assert_int_equal(motley__matrix_create(device, 1, 10, 10, 1, NULL, &matrix, &error), MOTLEY_E_UNSUPPORTED);
+    assert_int_equal(motley__matrix_create(device, MOTLEY_F32, 1, 10, 10, 1, NULL, &matrix, &error), MOTLEY_E_UNSUPPORTED);
     device->max_buffer_bytes = limit;
     assert_null(matrix);
     assert_non_null(strstr(error.text, "[10,10]"));
@@ -87,15 +87,15 @@ static void expert_beyond_one_buffer_is_refused(void **state)
 static void storage_is_borrowed(void **state)
 {
     struct motley__device *device = *state;
-    struct motley__buffer *storage = unwritten(device, 2 * motley__matrix_floats(9, 4, 8) * sizeof(float));
+    struct motley__buffer *storage = unwritten(device, 2 * motley__matrix_numbers(9, 4, 8) * sizeof(float));
     const uint64_t used = device->used_bytes;
     struct motley__matrix *matrix;
-    SUCCEED(motley__matrix_create(device, 2, 9, 4, 8, storage, &matrix, &error));
+    SUCCEED(motley__matrix_create(device, MOTLEY_F32, 2, 9, 4, 8, storage, &matrix, &error));
     assert_ptr_equal(matrix->segment[0], storage);
     assert_int_equal(device->used_bytes, used);
     motley__matrix_destroy(matrix);
     float *zero = take_back(storage);
-    for (size_t i = 0; i < 2 * motley__matrix_floats(9, 4, 8); i++)
+    for (size_t i = 0; i < 2 * motley__matrix_numbers(9, 4, 8); i++)
         assert_true(zero[i] == 0);
     free(zero);
 }
@@ -103,7 +103,7 @@ static void storage_is_borrowed(void **state)
 static void no_experts(void **state)
 {
     struct motley__matrix *matrix;
-    SUCCEED(motley__matrix_create(*state, 0, 9, 4, 8, NULL, &matrix, &error));
+    SUCCEED(motley__matrix_create(*state, MOTLEY_F32, 0, 9, 4, 8, NULL, &matrix, &error));
     assert_int_equal(matrix->segments, 0);
     motley__matrix_destroy(matrix);
     motley__matrix_destroy(NULL);

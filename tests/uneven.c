@@ -91,8 +91,8 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     check(motley_context_create(MPI_COMM_WORLD, NULL, &context, &error), &error);
     rank = motley_context_rank(context);
-    check(motley_tensor_create(context, TOKENS / 2, D, &x, &error), &error);
-    check(motley_tensor_create(context, TOKENS / 2, D, &y, &error), &error);
+    check(motley_tensor_create(context, MOTLEY_F32, TOKENS / 2, D, &x, &error), &error);
+    check(motley_tensor_create(context, MOTLEY_F32, TOKENS / 2, D, &y, &error), &error);
     float *tokens = malloc(sizeof *tokens * D * TOKENS / 2);
     fill(tokens, D * TOKENS / 2, 1, (uint64_t)(10 + rank));
     check(motley_tensor_write(x, tokens, &error), &error);

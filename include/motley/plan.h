@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include <motley/context.h>
+#include <motley/tensor.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,6 +33,8 @@ struct motley_layer_shape {
     int bias;                           /* 1: two-matrix experts have b1 [E,F] and b2 [E,D] */
     enum motley_gate gate;
     int normalize;                      /* 1: the K weights are divided by their sum */
+    enum motley_dtype dtype;            /* storage of tokens, rows and the experts' matrices; gate, biases and all
+                                         * gradients of weights are f32 */
 };
 
 struct motley_plan_options {

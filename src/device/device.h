@@ -16,6 +16,7 @@
  *   source.c    the text of a kernel file, its includes resolved    (program.h)
  *   program.c   source -> built program, kernels by name            (program.h)
  *   cache.c     built programs on disk                              (program.h)
+ *   storage.c   numbers into and out of the storage types       (storage.h)
  *   tensor.c    a matrix of the public interface                    (tensor.h)
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -65,6 +66,7 @@ struct motley__device {
 
     /* Kernel variant of each storage type (layer/variant.h); NULL until motley__admit. */
     const struct motley__variant *variant[MOTLEY__DTYPES];
+    char why[MOTLEY__DTYPES][256];      /* that one, and why not those before it; "" until then */
 
     struct motley__program *programs;   /* owned list (program.c) */
     char *cache;                        /* owned: directory of built programs; NULL: no disk cache */

@@ -24,6 +24,8 @@ libmotley_all_la_SOURCES += \
     %D%/queue.c \
     %D%/queue.h \
     %D%/source.c \
+    %D%/storage.c \
+    %D%/storage.h \
     %D%/tensor.c \
     %D%/tensor.h \
     %D%/tidy.c

@@ -10,7 +10,7 @@
 int motley__activation_backward(struct motley__device *device, const struct motley__activation_backward *a,
                                 struct motley_error *error)
 {
-    const struct motley__variant *variant = motley__variant(device, MOTLEY_F32);
+    const struct motley__variant *variant = motley__variant(device, a->dtype);
 
     assert((a->activation == MOTLEY__ACT_SWIGLU) == (a->pre3 != NULL));
     if (a->P == 0)
@@ -22,7 +22,7 @@ int motley__activation_backward(struct motley__device *device, const struct motl
 
 int motley__dot_bias(struct motley__device *device, const struct motley__dot_bias *dot, struct motley_error *error)
 {
-    const struct motley__variant *variant = motley__variant(device, MOTLEY_F32);
+    const struct motley__variant *variant = motley__variant(device, dot->dy.dtype);
 
     if (dot->ragged.P == 0)
         return 0;

@@ -18,6 +18,7 @@
 
 struct motley__activation_backward {
     int P, F, activation;                   /* MOTLEY__ACT_* */
+    enum motley_dtype dtype;                /* how pre, pre3, u and h are stored */
     const struct motley__buffer *weight;    /* [P] */
     const struct motley__buffer *pre;       /* [P,F] */
     struct motley__buffer *pre3;            /* [P,F] swiglu: read, then overwritten by its gradient */

@@ -12,12 +12,19 @@ int motley__esmm_panel(const struct motley__device *device, enum motley_dtype dt
     return motley__variant(device, dtype)->panel(device);
 }
 
+static const struct motley__variant *variant_of(const struct motley__device *device, const struct motley__esmm *esmm)
+{
+    const struct motley__variant *variant = motley__variant_mixed(device, esmm->x.dtype, esmm->w->dtype);
+    return esmm->dtype == esmm->w->dtype ? variant : &motley__variant_generic;
+}
+
 static void check(const struct motley__device *device, const struct motley__esmm *esmm)
 {
-    assert(esmm->w->panel == motley__esmm_panel(device, MOTLEY_F32));
+    assert(esmm->w->panel == variant_of(device, esmm)->panel(device));
     assert(esmm->ragged.E == esmm->w->E && (esmm->ragged.offsets || esmm->ragged.E == 1 || esmm->ragged.P == 0));
     assert((esmm->activation == MOTLEY__ACT_SWIGLU) == (esmm->w3 != NULL));
     assert(!esmm->w3 || (esmm->w3->per_segment == esmm->w->per_segment && !esmm->bias));
+    assert(!esmm->w3 || esmm->w3->dtype == esmm->w->dtype);
     assert(!esmm->accumulate || esmm->activation == MOTLEY__ACT_NONE);
     (void)device;
     (void)esmm;
@@ -25,7 +32,7 @@ static void check(const struct motley__device *device, const struct motley__esmm
 
 int motley__esmm(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error)
 {
-    const struct motley__variant *variant = motley__variant(device, MOTLEY_F32);
+    const struct motley__variant *variant = variant_of(device, esmm);
     int status = 0;
     if (esmm->ragged.P == 0)
         return 0;
@@ -37,7 +44,7 @@ int motley__esmm(struct motley__device *device, const struct motley__esmm *esmm,
 
 int motley__esmm_transposed(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error)
 {
-    const struct motley__variant *variant = motley__variant(device, MOTLEY_F32);
+    const struct motley__variant *variant = variant_of(device, esmm);
     int status = 0;
     if (esmm->ragged.P == 0)
         return 0;

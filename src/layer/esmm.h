@@ -22,6 +22,7 @@ struct motley__esmm {
     const struct motley__buffer *bias;      /* [E,O] or NULL */
     struct motley__ragged ragged;
     struct motley__rows x;
+    enum motley_dtype dtype;                /* how y, pre and pre3 are stored */
     int activation;                         /* MOTLEY__ACT_*; transposed: NONE */
     int accumulate;                         /* 1: y += ... (activation NONE) */
     struct motley__buffer *pre;             /* [P,O] x W^T + b kept for backward, or NULL */
@@ -29,7 +30,8 @@ struct motley__esmm {
     struct motley__buffer *y;
 };
 
-/* Enqueued, not waited for. */
+/* Enqueued, not waited for.  Rows, weights and output of one storage type run the device's variant for it; any other
+ * mixture runs generic, and its weights must have panel 1. */
 int motley__esmm(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error);
 int motley__esmm_transposed(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error);
 

@@ -9,8 +9,9 @@
 
 int motley__estmm(struct motley__device *device, const struct motley__estmm *estmm, struct motley_error *error)
 {
-    const struct motley__variant *variant = motley__variant(device, MOTLEY_F32);
+    const struct motley__variant *variant = motley__variant_mixed(device, estmm->a.dtype, estmm->b.dtype);
     int status = 0;
+    assert(estmm->dw->dtype == MOTLEY_F32);
     assert(estmm->dw->panel == variant->panel(device) && estmm->ragged.E == estmm->dw->E);
     assert(estmm->ragged.offsets || estmm->ragged.E <= 1);
     if (!variant->estmm)
@@ -22,7 +23,7 @@ int motley__estmm(struct motley__device *device, const struct motley__estmm *est
 
 int motley__ess(struct motley__device *device, const struct motley__ess *ess, struct motley_error *error)
 {
-    const struct motley__variant *variant = motley__variant(device, MOTLEY_F32);
+    const struct motley__variant *variant = motley__variant(device, ess->a.dtype);
     if (ess->ragged.E == 0)
         return 0;
     if (!variant->ess)

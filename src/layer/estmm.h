@@ -3,6 +3,7 @@
  *   estmm   dW[e] = sum over p with e(p)=e of a[row p,:]^T b[row p,:]     a [*,O], b [*,I], dW [E,O,I] panels
  *   ess     db[e] = sum over p with e(p)=e of s[p] a[row p,:]             a [*,O], db [E,O]; s NULL: ones
  *
+ * Sums and gradients are f32.  Rows of two storage types run generic, and dW must then have panel 1.
  * An expert without rows gets zeros.  Sums run over rows in ascending p.
  *
  * SPDX-License-Identifier: BSD-3-Clause */

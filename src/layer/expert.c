@@ -23,20 +23,20 @@ static int act_code(enum motley_activation activation)
 }
 
 /* w1 and its kin, and where trained the gradient beside it. */
-static int create_pair(struct motley__device *device, int E, int O, int I, int panel, int trained,
-                       struct motley__matrix **w, struct motley__matrix **dw, struct motley_error *error)
+static int create_pair(struct motley__device *device, enum motley_dtype dtype, int E, int O, int I, int panel,
+                       int trained, struct motley__matrix **w, struct motley__matrix **dw, struct motley_error *error)
 {
-    int status = motley__matrix_create(device, E, O, I, panel, NULL, w, error);
+    int status = motley__matrix_create(device, dtype, E, O, I, panel, NULL, w, error);
 
     if (!status && trained)
-        status = motley__matrix_create(device, E, O, I, panel, NULL, dw, error);
+        status = motley__matrix_create(device, MOTLEY_F32, E, O, I, panel, NULL, dw, error);
     return status;
 }
 
 int motley__experts_create(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
                            struct motley__experts **experts, struct motley_error *error)
 {
-    const int D = shape->D, F = shape->F, panel = motley__esmm_panel(device, MOTLEY_F32);
+    const int D = shape->D, F = shape->F, panel = motley__esmm_panel(device, shape->dtype);
     struct motley__experts *x = calloc(1, sizeof *x);
     int status = 0;
 
@@ -46,15 +46,15 @@ int motley__experts_create(struct motley__device *device, const struct motley_la
     x->shape = *shape;
     x->E = E;
     if (!status)
-        status = create_pair(device, E, F, D, panel, trained, &x->w1, &x->dw1, error);
+        status = create_pair(device, shape->dtype, E, F, D, panel, trained, &x->w1, &x->dw1, error);
     if (!status)
-        status = create_pair(device, E, D, F, panel, trained, &x->w2, &x->dw2, error);
+        status = create_pair(device, shape->dtype, E, D, F, panel, trained, &x->w2, &x->dw2, error);
     if (!status && shape->activation == MOTLEY_SWIGLU)
-        status = create_pair(device, E, F, D, panel, trained, &x->w3, &x->dw3, error);
+        status = create_pair(device, shape->dtype, E, F, D, panel, trained, &x->w3, &x->dw3, error);
     if (!status && shape->bias)
-        status = create_pair(device, E, 1, F, 1, trained, &x->b1, &x->db1, error);
+        status = create_pair(device, MOTLEY_F32, E, 1, F, 1, trained, &x->b1, &x->db1, error);
     if (!status && shape->bias)
-        status = create_pair(device, E, 1, D, 1, trained, &x->b2, &x->db2, error);
+        status = create_pair(device, MOTLEY_F32, E, 1, D, 1, trained, &x->b2, &x->db2, error);
     if (status) {
         motley__experts_destroy(x);
         return status;
@@ -87,26 +87,27 @@ static struct motley__buffer *bias_of(const struct motley__matrix *b)
 }
 
 /* Rows that lie where their pairs do. */
-static struct motley__rows by_pair(const struct motley__buffer *rows, int P)
+static struct motley__rows by_pair(const struct motley__experts *experts, const struct motley__buffer *rows, int P)
 {
-    return (struct motley__rows){.own = rows, .own_rows = P};
+    return (struct motley__rows){.own = rows, .own_rows = P, .dtype = experts->shape.dtype};
 }
 
 int motley__experts_forward(const struct motley__experts *experts, const struct motley__expert_step *step,
                             struct motley_error *error)
 {
     struct motley__device *device = experts->device;
+    const enum motley_dtype dtype = experts->shape.dtype;
     const int P = step->ragged.P;
     int status;
 
     if (!P)
         return 0;
-    status = motley__esmm(device, &(struct motley__esmm){.w = experts->w1, .w3 = experts->w3,
+    status = motley__esmm(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w1, .w3 = experts->w3,
         .bias = bias_of(experts->b1), .ragged = step->ragged, .x = step->x,
         .activation = act_code(experts->shape.activation), .pre = step->pre, .pre3 = step->pre3, .y = step->h}, error);
     if (!status)
-        status = motley__esmm(device, &(struct motley__esmm){.w = experts->w2, .bias = bias_of(experts->b2),
-            .ragged = step->ragged, .x = by_pair(step->h, P), .activation = MOTLEY__ACT_NONE, .y = step->o}, error);
+        status = motley__esmm(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w2,
+            .bias = bias_of(experts->b2), .ragged = step->ragged, .x = by_pair(experts, step->h, P), .activation = MOTLEY__ACT_NONE, .y = step->o}, error);
     return status;
 }
 
@@ -115,14 +116,15 @@ static int backward_hidden(const struct motley__experts *experts, const struct m
                            struct motley_error *error)
 {
     struct motley__device *device = experts->device;
+    const enum motley_dtype dtype = experts->shape.dtype;
     const int P = step->ragged.P;
     int status;
 
-    status = motley__esmm_transposed(device, &(struct motley__esmm){.w = experts->w2, .ragged = step->ragged,
+    status = motley__esmm_transposed(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w2, .ragged = step->ragged,
         .x = step->dy, .activation = MOTLEY__ACT_NONE, .y = step->u}, error);
     if (!status)
         status = motley__activation_backward(device, &(struct motley__activation_backward){.P = P,
-            .F = experts->shape.F, .activation = act_code(experts->shape.activation), .weight = step->weight,
+            .F = experts->shape.F, .dtype = dtype, .activation = act_code(experts->shape.activation), .weight = step->weight,
             .pre = step->pre, .pre3 = step->pre3, .u = step->u, .h = step->h, .dw = step->dw}, error);
     if (!status && experts->b2)
         status = motley__dot_bias(device, &(struct motley__dot_bias){step->ragged, step->dy, experts->shape.D,
@@ -136,8 +138,8 @@ static int backward_weights(const struct motley__experts *experts, const struct 
 {
     struct motley__device *device = experts->device;
     const struct motley__ragged ragged = step->ragged;
-    const struct motley__rows h = by_pair(step->h, ragged.P), dh1 = by_pair(step->u, ragged.P);
-    const struct motley__rows dh3 = by_pair(step->pre3, ragged.P);
+    const struct motley__rows h = by_pair(experts, step->h, ragged.P), dh1 = by_pair(experts, step->u, ragged.P);
+    const struct motley__rows dh3 = by_pair(experts, step->pre3, ragged.P);
     const int accumulate = step->accumulate;
     int status;
 
@@ -159,6 +161,7 @@ int motley__experts_backward(const struct motley__experts *experts, const struct
                              struct motley_error *error)
 {
     struct motley__device *device = experts->device;
+    const enum motley_dtype dtype = experts->shape.dtype;
     const int P = step->ragged.P;
     int status = 0;
 
@@ -169,24 +172,24 @@ int motley__experts_backward(const struct motley__experts *experts, const struct
     if (!status)
         status = backward_weights(experts, step, error);
     if (!status && P)
-        status = motley__esmm_transposed(device, &(struct motley__esmm){.w = experts->w1, .ragged = step->ragged,
-            .x = by_pair(step->u, P), .activation = MOTLEY__ACT_NONE, .y = step->o}, error);
+        status = motley__esmm_transposed(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w1, .ragged = step->ragged,
+            .x = by_pair(experts, step->u, P), .activation = MOTLEY__ACT_NONE, .y = step->o}, error);
     if (!status && P && experts->w3)
-        status = motley__esmm_transposed(device, &(struct motley__esmm){.w = experts->w3, .ragged = step->ragged,
-            .x = by_pair(step->pre3, P), .activation = MOTLEY__ACT_NONE, .accumulate = 1, .y = step->o}, error);
+        status = motley__esmm_transposed(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w3, .ragged = step->ragged,
+            .x = by_pair(experts, step->pre3, P), .activation = MOTLEY__ACT_NONE, .accumulate = 1, .y = step->o}, error);
     return status;
 }
 
-uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int trained)
+uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int copies)
 {
     const int D = shape->D, F = shape->F;
-    uint64_t floats = motley__matrix_floats(F, D, panel) + motley__matrix_floats(D, F, panel);
+    uint64_t matrices = motley__matrix_numbers(F, D, panel) + motley__matrix_numbers(D, F, panel);
+    const uint64_t biases = shape->bias ? (uint64_t)F + (uint64_t)D : 0;
 
     if (shape->activation == MOTLEY_SWIGLU)
-        floats += motley__matrix_floats(F, D, panel);
-    if (shape->bias)
-        floats += (uint64_t)F + D;
-    return floats * sizeof(float) * (uint64_t)E * (trained ? 2 : 1);
+        matrices += motley__matrix_numbers(F, D, panel);
+    return (uint64_t)E * (matrices * motley__storage_bytes(shape->dtype) + biases * sizeof(float) +
+                          (matrices + biases) * sizeof(float) * (uint64_t)copies);
 }
 
 double motley__experts_flops(const struct motley_layer_shape *shape, double P, int backward)

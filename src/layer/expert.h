@@ -21,7 +21,7 @@ struct motley__experts {
     struct motley__matrix *dw1, *dw2, *dw3, *db1, *db2;  /* gradients; NULL when not trained; owned */
 };
 
-/* Rows of a step.  Everything borrowed. */
+/* Rows of a step, stored as shape.dtype (weight and dw are f32).  Everything borrowed. */
 struct motley__expert_step {
     struct motley__ragged ragged;
     struct motley__rows x;                         /* width D */
@@ -46,8 +46,8 @@ int motley__experts_forward(const struct motley__experts *experts, const struct 
 int motley__experts_backward(const struct motley__experts *experts, const struct motley__expert_step *step,
                              struct motley_error *error);
 
-/* Device bytes of the weights (times 2 when trained). */
-uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int trained);
+/* Device bytes of the weights, and of so many copies of them in f32: the gradients, what an optimizer keeps. */
+uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int copies);
 
 /* Floating-point operations of P rows, forward or backward. */
 double motley__experts_flops(const struct motley_layer_shape *shape, double P, int backward);

@@ -1,4 +1,5 @@
-/* The family "generic": tiles in local memory, on any OpenCL 1.2 device; kernels in cl/.
+/* The family "generic": tiles in local memory, on any OpenCL 1.2 device, for any mixture of storage types; kernels in
+ * cl/.
  *
  *   weights    canonical (panel 1)
  *   row tile   GROUP*ITEM rows by GROUP*ITEM columns, GROUP x GROUP work-items
@@ -46,11 +47,22 @@ static void describe(const struct motley__device *device, char *text, size_t siz
     snprintf(text, size, "%dx%d tiles in local memory", tile(device), tile(device));
 }
 
-static int get_kernel(struct motley__device *device, const char *source, const char *name, cl_kernel *kernel,
-                      struct motley_error *error)
+/* A tiled product: first and second operand, output. */
+static int get_product(struct motley__device *device, const char *source, const char *name, enum motley_dtype a,
+                       enum motley_dtype b, enum motley_dtype y, cl_kernel *kernel, struct motley_error *error)
 {
-    char options[48];
-    snprintf(options, sizeof options, "-DGROUP=%d -DITEM=%d", group(device), ITEM);
+    char options[96];
+    snprintf(options, sizeof options, "-DGROUP=%d -DITEM=%d -DSTORAGE_A=%d -DSTORAGE_B=%d -DSTORAGE_Y=%d",
+             group(device), ITEM, a, b, y);
+    return motley__kernel(device, source, options, name, kernel, error);
+}
+
+/* A pass over rows of one storage type. */
+static int get_kernel(struct motley__device *device, const char *source, const char *name, enum motley_dtype dtype,
+                      cl_kernel *kernel, struct motley_error *error)
+{
+    char options[16];
+    snprintf(options, sizeof options, "-DSTORAGE=%d", dtype);
     return motley__kernel(device, source, options, name, kernel, error);
 }
 
@@ -69,7 +81,8 @@ static int esmm(struct motley__device *device, const struct motley__esmm *e, int
     size_t tiles = motley__product_tiles(args.rows, args.experts, tile(device));
     struct motley__range range = range_of(device, tiles, args.O);
     cl_kernel kernel;
-    int status = get_kernel(device, "esmm.cl", w3 ? "esmm_swiglu" : "esmm", &kernel, error);
+    int status = get_product(device, "esmm.cl", w3 ? "esmm_swiglu" : "esmm", e->x.dtype, e->w->dtype, e->dtype, &kernel,
+                             error);
     if (status)
         return status;
     if (w3)
@@ -89,7 +102,7 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
     const struct motley__product_args args = motley__esmm_args(e, segment);
     size_t tiles = motley__product_tiles(args.rows, args.experts, tile(device));
     cl_kernel kernel;
-    int status = get_kernel(device, "esmm.cl", "esmm_transposed", &kernel, error);
+    int status = get_product(device, "esmm.cl", "esmm_transposed", e->x.dtype, e->w->dtype, e->dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, range_of(device, tiles, args.I), error, MOTLEY__VALUE(args),
@@ -105,7 +118,7 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     cl_kernel kernel;
     range.global[2] = (size_t)args.experts;
     range.local[2] = 1;
-    int status = get_kernel(device, "estmm.cl", "estmm", &kernel, error);
+    int status = get_product(device, "estmm.cl", "estmm", e->a.dtype, e->b.dtype, MOTLEY_F32, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
@@ -120,7 +133,7 @@ static int ess(struct motley__device *device, const struct motley__ess *e, struc
     struct motley__range range = {{((size_t)args.O + 63) / 64 * 64, (size_t)args.experts},
                                   {device->max_group < 64 ? 1 : 64, 1}};
     cl_kernel kernel;
-    int status = get_kernel(device, "ess.cl", "ess", &kernel, error);
+    int status = get_kernel(device, "ess.cl", "ess", e->a.dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
@@ -143,7 +156,7 @@ static int activation_backward(struct motley__device *device, const struct motle
     const struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
     size_t items = row_items(device);
     cl_kernel kernel;
-    int status = get_kernel(device, "activation.cl", "activation_backward", &kernel, error);
+    int status = get_kernel(device, "activation.cl", "activation_backward", a->dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)a->P * items}, {items}}), error,
@@ -157,7 +170,7 @@ static int dot_bias(struct motley__device *device, const struct motley__dot_bias
     const struct motley__product_args args = motley__dot_bias_args(d);
     size_t items = row_items(device);
     cl_kernel kernel;
-    int status = get_kernel(device, "activation.cl", "dot_bias", &kernel, error);
+    int status = get_kernel(device, "activation.cl", "dot_bias", d->dy.dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)args.rows * items}, {items}}), error,
@@ -169,7 +182,7 @@ static int dot_bias(struct motley__device *device, const struct motley__dot_bias
 const struct motley__variant motley__variant_generic = {
     .family = "generic",
     .name = "tiles",
-    .dtypes = MOTLEY__DTYPE_BIT(MOTLEY_F32),
+    .dtypes = MOTLEY__DTYPE_ALL,
     .suits = suits,
     .panel = panel,
     .describe = describe,

@@ -14,27 +14,30 @@
 #include "layer/estmm.h"
 #include "layer/linear.h"
 
-static int panel_of(const struct motley__device *device, enum motley__dense path)
+static int panel_of(const struct motley__device *device, enum motley__dense path, enum motley_dtype dtype)
 {
-    return path == MOTLEY__DENSE_CLBLAST ? 1 : motley__esmm_panel(device, MOTLEY_F32);
+    return path == MOTLEY__DENSE_CLBLAST || dtype != MOTLEY_F32 ? 1 : motley__esmm_panel(device, MOTLEY_F32);
 }
 
-size_t motley__linear_bytes(const struct motley__device *device, enum motley__dense path, int O, int I)
+size_t motley__linear_bytes(const struct motley__device *device, enum motley__dense path, enum motley_dtype dtype,
+                            int O, int I)
 {
-    return motley__matrix_floats(O, I, panel_of(device, path)) * sizeof(float);
+    return motley__matrix_numbers(O, I, panel_of(device, path, dtype)) * sizeof(float);
 }
 
-int motley__linear_create(struct motley__device *device, enum motley__dense path, int O, int I, int trained,
-                          struct motley__buffer *storage, struct motley__buffer *gradient,
+int motley__linear_create(struct motley__device *device, enum motley__dense path, enum motley_dtype dtype, int O,
+                          int I, int trained, struct motley__buffer *storage, struct motley__buffer *gradient,
                           struct motley__linear **linear, struct motley_error *error)
 {
     struct motley__linear *l = calloc(1, sizeof(*l));
     if (!l)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a dense matrix");
-    l->path = path;
-    int status = motley__matrix_create(device, 1, O, I, panel_of(device, path), storage, &l->w, error);
+    l->path = dtype == MOTLEY_F32 ? path : MOTLEY__DENSE_ESMM;
+    l->dtype = dtype;
+    const int panel = panel_of(device, path, dtype);
+    int status = motley__matrix_create(device, MOTLEY_F32, 1, O, I, panel, storage, &l->w, error);
     if (!status && trained)
-        status = motley__matrix_create(device, 1, O, I, panel_of(device, path), gradient, &l->dw, error);
+        status = motley__matrix_create(device, MOTLEY_F32, 1, O, I, panel, gradient, &l->dw, error);
     if (status) {
         motley__linear_destroy(l);
         return status;
@@ -52,9 +55,9 @@ void motley__linear_destroy(struct motley__linear *linear)
     free(linear);
 }
 
-static struct motley__rows all_rows(const struct motley__buffer *x)
+static struct motley__rows all_rows(const struct motley__buffer *x, enum motley_dtype dtype)
 {
-    return (struct motley__rows){.own = x, .own_rows = INT_MAX};
+    return (struct motley__rows){.own = x, .own_rows = INT_MAX, .dtype = dtype};
 }
 
 int motley__linear_forward(const struct motley__linear *linear, int T, const struct motley__buffer *x, int accumulate,
@@ -67,7 +70,7 @@ int motley__linear_forward(const struct motley__linear *linear, int T, const str
                                                    .accumulate = accumulate, .a = x, .b = w->segment[0], .c = y},
                             error);
     return motley__esmm(w->device,
-                        &(struct motley__esmm){.w = w, .ragged = {.E = 1, .P = T}, .x = all_rows(x),
+                        &(struct motley__esmm){.w = w, .ragged = {.E = 1, .P = T}, .x = all_rows(x, linear->dtype),
                                                .activation = MOTLEY__ACT_NONE, .accumulate = accumulate, .y = y},
                         error);
 }
@@ -82,9 +85,10 @@ int motley__linear_backward(const struct motley__linear *linear, int T, const st
                                                    .b = w->segment[0], .c = dx},
                             error);
     return motley__esmm_transposed(w->device,
-                                   &(struct motley__esmm){.w = w, .ragged = {.E = 1, .P = T}, .x = all_rows(dy),
-                                                          .activation = MOTLEY__ACT_NONE, .accumulate = accumulate,
-                                                          .y = dx},
+                                   &(struct motley__esmm){.w = w, .ragged = {.E = 1, .P = T},
+                                                          .x = all_rows(dy, MOTLEY_F32),
+                                                          .dtype = linear->dtype, .activation = MOTLEY__ACT_NONE,
+                                                          .accumulate = accumulate, .y = dx},
                                    error);
 }
 
@@ -102,7 +106,8 @@ int motley__linear_gradient(const struct motley__linear *linear, int T, const st
                                                    .accumulate = accumulate, .a = dy, .b = x, .c = dw->segment[0]},
                             error);
     return motley__estmm(dw->device,
-                         &(struct motley__estmm){.ragged = {.E = 1, .P = T}, .a = all_rows(dy), .b = all_rows(x),
+                         &(struct motley__estmm){.ragged = {.E = 1, .P = T}, .a = all_rows(dy, MOTLEY_F32),
+                                                 .b = all_rows(x, linear->dtype),
                                                  .accumulate = accumulate, .dw = dw},
                          error);
 }
@@ -154,7 +159,8 @@ int motley__linear_choose(struct motley__device *device, int T, int O, int I, en
     if (!status)
         status = motley__buffer_zero(x, 0, x_bytes, error);
     for (int p = 0; p < paths && !status; p++)
-        status = motley__linear_create(device, (enum motley__dense)p, O, I, 1, NULL, NULL, &linear[p], error);
+        status = motley__linear_create(device, (enum motley__dense)p, MOTLEY_F32, O, I, 1, NULL, NULL, &linear[p],
+                                       error);
     if (!status)
         status = time_paths(linear, paths, T, x, y, best, error);
     if (!status) {

@@ -1,4 +1,4 @@
-/* A dense matrix, y = x W^T, as the one-expert ESMM or through CLBlast, whichever the device does faster.
+/* A dense f32 matrix, y = x W^T, as the one-expert ESMM or through CLBlast, whichever the device does faster.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_LINEAR_H
@@ -6,21 +6,24 @@
 
 #include "layer/matrix.h"
 
-/* CLBlast wants canonical weights, so the path is decided when a matrix is created: panel 1 with
+/* Rows that are not f32 take the ESMM of mixed storage types, on either path, with panel 1.
+ * CLBlast wants canonical weights, so the path is decided when a matrix is created: panel 1 with
  * MOTLEY__DENSE_CLBLAST, the family's panel with MOTLEY__DENSE_ESMM. */
 enum motley__dense { MOTLEY__DENSE_ESMM, MOTLEY__DENSE_CLBLAST };
 
 struct motley__linear {
     enum motley__dense path;
+    enum motley_dtype dtype;                /* how x and dx are stored; y and dy are f32 */
     struct motley__matrix *w;               /* E = 1, [O,I]; owned */
     struct motley__matrix *dw;              /* the same shape, or NULL when never trained; owned */
 };
 
 /* storage, gradient: NULL, or buffers (views of an arena) of motley__linear_bytes each, borrowed.
  * trained 0: no gradient is made. */
-size_t motley__linear_bytes(const struct motley__device *device, enum motley__dense path, int O, int I);
-int motley__linear_create(struct motley__device *device, enum motley__dense path, int O, int I, int trained,
-                          struct motley__buffer *storage, struct motley__buffer *gradient,
+size_t motley__linear_bytes(const struct motley__device *device, enum motley__dense path, enum motley_dtype dtype,
+                            int O, int I);
+int motley__linear_create(struct motley__device *device, enum motley__dense path, enum motley_dtype dtype, int O,
+                          int I, int trained, struct motley__buffer *storage, struct motley__buffer *gradient,
                           struct motley__linear **linear, struct motley_error *error);
 void motley__linear_destroy(struct motley__linear *linear); /* accepts NULL */
 

@@ -8,10 +8,15 @@
 
 #include "layer/matrix.h"
 
-size_t motley__matrix_floats(int O, int I, int panel)
+size_t motley__matrix_numbers(int O, int I, int panel)
 {
     size_t panels = ((size_t)O + panel - 1) / panel;
     return panels * panel * I;
+}
+
+static size_t expert_bytes_of(const struct motley__matrix *m)
+{
+    return motley__matrix_numbers(m->O, m->I, m->panel) * motley__storage_bytes(m->dtype);
 }
 
 int motley__matrix_experts(const struct motley__matrix *matrix, int segment)
@@ -22,7 +27,7 @@ int motley__matrix_experts(const struct motley__matrix *matrix, int segment)
 
 static int add_segments(struct motley__matrix *m, struct motley_error *error)
 {
-    size_t expert_bytes = motley__matrix_floats(m->O, m->I, m->panel) * sizeof(float);
+    size_t expert_bytes = expert_bytes_of(m);
     size_t fit = m->device->max_buffer_bytes / expert_bytes;
     if (fit == 0)
         return motley__fail(error, MOTLEY_E_UNSUPPORTED,
@@ -50,7 +55,7 @@ static int add_segments(struct motley__matrix *m, struct motley_error *error)
 
 static int borrow_storage(struct motley__matrix *m, struct motley__buffer *storage, struct motley_error *error)
 {
-    size_t bytes = motley__matrix_floats(m->O, m->I, m->panel) * sizeof(float) * m->E;
+    size_t bytes = expert_bytes_of(m) * m->E;
     assert(storage->bytes >= bytes);
     m->segment = calloc(1, sizeof(*m->segment));
     if (!m->segment)
@@ -62,14 +67,14 @@ static int borrow_storage(struct motley__matrix *m, struct motley__buffer *stora
     return motley__buffer_zero(storage, 0, bytes, error);
 }
 
-int motley__matrix_create(struct motley__device *device, int E, int O, int I, int panel,
+int motley__matrix_create(struct motley__device *device, enum motley_dtype dtype, int E, int O, int I, int panel,
                           struct motley__buffer *storage, struct motley__matrix **matrix, struct motley_error *error)
 {
     assert(E >= 0 && O > 0 && I > 0 && panel > 0);
     struct motley__matrix *m = calloc(1, sizeof(*m));
     if (!m)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a matrix");
-    *m = (struct motley__matrix){.device = device, .E = E, .O = O, .I = I, .panel = panel};
+    *m = (struct motley__matrix){.device = device, .dtype = dtype, .E = E, .O = O, .I = I, .panel = panel};
     int status = 0;
     if (E > 0)
         status = storage ? borrow_storage(m, storage, error) : add_segments(m, error);
@@ -95,23 +100,40 @@ void motley__matrix_destroy(struct motley__matrix *matrix)
 static struct motley__buffer *locate(const struct motley__matrix *matrix, int expert, size_t *offset, size_t *bytes)
 {
     assert(expert >= 0 && expert < matrix->E);
-    *bytes = motley__matrix_floats(matrix->O, matrix->I, matrix->panel) * sizeof(float);
+    *bytes = expert_bytes_of(matrix);
     *offset = expert % matrix->per_segment * *bytes;
     return matrix->segment[expert / matrix->per_segment];
+}
+
+/* Host memory for one expert as the device stores it, and behind it, for panels, as floats: *packed, else NULL. */
+static int host_memory(const struct motley__matrix *matrix, size_t bytes, void **stored, float **packed,
+                       struct motley_error *error)
+{
+    size_t floats = matrix->panel > 1 ? motley__matrix_numbers(matrix->O, matrix->I, matrix->panel) : 0;
+    char *memory = malloc(floats * sizeof(float) + bytes);
+    if (!memory)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu bytes of weights", bytes);
+    *packed = floats ? (float *)memory : NULL;
+    *stored = memory + floats * sizeof(float);
+    return 0;
 }
 
 int motley__matrix_set(struct motley__matrix *matrix, int expert, const float *canonical, struct motley_error *error)
 {
     size_t offset, bytes;
     struct motley__buffer *buffer = locate(matrix, expert, &offset, &bytes);
-    if (matrix->panel == 1)
+    void *stored;
+    float *packed;
+    if (matrix->panel == 1 && matrix->dtype == MOTLEY_F32)
         return motley__buffer_write(buffer, offset, canonical, bytes, error);
-    float *packed = malloc(bytes);
-    if (!packed)
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu bytes of weights", bytes);
-    motley__matrix_pack(matrix->O, matrix->I, matrix->panel, canonical, packed);
-    int status = motley__buffer_write(buffer, offset, packed, bytes, error);
-    free(packed);
+    int status = host_memory(matrix, bytes, &stored, &packed, error);
+    if (status)
+        return status;
+    if (packed)
+        motley__matrix_pack(matrix->O, matrix->I, matrix->panel, canonical, packed);
+    motley__store(matrix->dtype, packed ? packed : canonical, bytes / motley__storage_bytes(matrix->dtype), stored);
+    status = motley__buffer_write(buffer, offset, stored, bytes, error);
+    free(packed ? packed : stored);
     return status;
 }
 
@@ -119,15 +141,19 @@ int motley__matrix_get(const struct motley__matrix *matrix, int expert, float *c
 {
     size_t offset, bytes;
     struct motley__buffer *buffer = locate(matrix, expert, &offset, &bytes);
-    if (matrix->panel == 1)
+    void *stored;
+    float *packed;
+    if (matrix->panel == 1 && matrix->dtype == MOTLEY_F32)
         return motley__buffer_read(buffer, offset, canonical, bytes, error);
-    float *packed = malloc(bytes);
-    if (!packed)
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu bytes of weights", bytes);
-    int status = motley__buffer_read(buffer, offset, packed, bytes, error);
+    int status = host_memory(matrix, bytes, &stored, &packed, error);
+    if (status)
+        return status;
+    status = motley__buffer_read(buffer, offset, stored, bytes, error);
     if (!status)
+        motley__load(matrix->dtype, stored, bytes / motley__storage_bytes(matrix->dtype), packed ? packed : canonical);
+    if (!status && packed)
         motley__matrix_unpack(matrix->O, matrix->I, matrix->panel, packed, canonical);
-    free(packed);
+    free(packed ? packed : stored);
     return status;
 }
 

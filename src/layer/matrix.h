@@ -16,28 +16,30 @@
 #define MOTLEY_LAYER_MATRIX_H
 
 #include "device/buffer.h"
+#include "device/storage.h"
 
 struct motley__matrix {
     struct motley__device *device;     /* borrowed */
+    enum motley_dtype dtype;           /* how its numbers are stored; gradients are f32 */
     int E, O, I, panel;
     int per_segment, segments;         /* experts in a segment (the last may hold fewer); number of segments */
     struct motley__buffer **segment;   /* owned array; the buffers too unless storage was given */
     int borrowed;                      /* 1: one segment, storage of the caller */
 };
 
-/* Floats of one expert, padding included. */
-size_t motley__matrix_floats(int O, int I, int panel);
+/* Numbers of one expert, padding included. */
+size_t motley__matrix_numbers(int O, int I, int panel);
 
 /* Experts of a segment. */
 int motley__matrix_experts(const struct motley__matrix *matrix, int segment);
 
 /* Zero-filled.  E may be 0.  storage: NULL, or a buffer (or view) with room for all E experts, borrowed.
  * Errors: MOTLEY_E_DEVICE_MEMORY, MOTLEY_E_UNSUPPORTED (one expert exceeds the largest buffer). */
-int motley__matrix_create(struct motley__device *device, int E, int O, int I, int panel,
+int motley__matrix_create(struct motley__device *device, enum motley_dtype dtype, int E, int O, int I, int panel,
                           struct motley__buffer *storage, struct motley__matrix **matrix, struct motley_error *error);
 void motley__matrix_destroy(struct motley__matrix *matrix); /* accepts NULL */
 
-/* One expert from or to canonical host memory [O,I]; blocking. */
+/* One expert from or to canonical host memory [O,I], rounded to the storage type; blocking. */
 int motley__matrix_set(struct motley__matrix *matrix, int expert, const float *canonical, struct motley_error *error);
 int motley__matrix_get(const struct motley__matrix *matrix, int expert, float *canonical, struct motley_error *error);
 

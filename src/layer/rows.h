@@ -10,6 +10,7 @@
 #ifndef MOTLEY_LAYER_ROWS_H
 #define MOTLEY_LAYER_ROWS_H
 
+#include <motley/tensor.h>
 #include "device/buffer.h"
 
 struct motley__ragged {
@@ -23,6 +24,7 @@ struct motley__rows {
     const struct motley__buffer *received;  /* [*, width]; NULL when nothing can be received */
     int own_rows;                           /* P or more when everything is in `own` */
     const struct motley__buffer *index;     /* [P] int, device; NULL: pair p reads row p */
+    enum motley_dtype dtype;                /* how the rows are stored, in both places */
 };
 
 #endif

@@ -64,7 +64,7 @@ static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage
     if (!status)
         status = motley__experts_create(device, &layer->shape, layer->E_local, layer->trained, &layer->experts, error);
     if (!status)
-        status = motley__linear_create(device, (enum motley__dense)plan->rank[layer->context->rank].dense, E, layer->shape.D,
+        status = motley__linear_create(device, (enum motley__dense)plan->rank[layer->context->rank].dense, MOTLEY_F32, E, layer->shape.D,
                                        layer->trained, gate_storage, gate_gradient, &layer->gate, error);
     if (!status)
         status = motley__buffer_create(device, (size_t)E * sizeof(int), &layer->slot, error);

@@ -19,6 +19,12 @@ const struct motley__variant *motley__variant(const struct motley__device *devic
     return admitted ? admitted : &motley__variant_generic;
 }
 
+const struct motley__variant *motley__variant_mixed(const struct motley__device *device, enum motley_dtype a,
+                                                    enum motley_dtype b)
+{
+    return a == b ? motley__variant(device, a) : &motley__variant_generic;
+}
+
 int motley__variant_matches(const struct motley__variant *variant, const char *wanted)
 {
     if (!wanted)

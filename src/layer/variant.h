@@ -42,6 +42,7 @@ struct motley__variant {
 };
 
 #define MOTLEY__DTYPE_BIT(dtype) (1u << (dtype))
+#define MOTLEY__DTYPE_ALL ((1u << MOTLEY__DTYPES) - 1)
 
 extern const struct motley__variant motley__variant_cpu;
 extern const struct motley__variant motley__variant_generic;
@@ -52,6 +53,10 @@ extern const int motley__variants_count;
 
 /* The variant that the device runs for a storage type: the admitted one, or generic before any was admitted. */
 const struct motley__variant *motley__variant(const struct motley__device *device, enum motley_dtype dtype);
+
+/* The same for a product of two types: generic, unless they are one. */
+const struct motley__variant *motley__variant_mixed(const struct motley__device *device, enum motley_dtype a,
+                                                    enum motley_dtype b);
 
 /* 1: `wanted` ("family" or "family/name"; NULL: anything) allows the variant. */
 int motley__variant_matches(const struct motley__variant *variant, const char *wanted);

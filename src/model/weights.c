@@ -73,8 +73,8 @@ static size_t lay_out(struct motley__weights *weights, const struct motley__conf
     for (int i = 0; i < weights->count; i++) {
         struct motley__dense_weight *weight = &weights->weight[i];
         const int plain = weight->kind == MOTLEY__DENSE_VECTOR || weight->kind == MOTLEY__DENSE_TABLE;
-        weight->bytes = plain ? motley__matrix_floats(weight->O, weight->I, 1) * sizeof(float)
-                              : motley__linear_bytes(weights->device, path, weight->O, weight->I);
+        weight->bytes = plain ? motley__matrix_numbers(weight->O, weight->I, 1) * sizeof(float)
+                              : motley__linear_bytes(weights->device, path, MOTLEY_F32, weight->O, weight->I);
         weight->offset = end;
         end = motley__align(weights->device, end + weight->bytes);
     }
@@ -91,7 +91,7 @@ static int open_weight(struct motley__weights *weights, struct motley__dense_wei
     if (status || weight->kind == MOTLEY__DENSE_GATE)
         return status;
     if (weight->kind == MOTLEY__DENSE_LINEAR) {
-        status = motley__linear_create(weights->device, path, weight->O, weight->I, trained, weight->storage,
+        status = motley__linear_create(weights->device, path, MOTLEY_F32, weight->O, weight->I, trained, weight->storage,
                                        weight->gradient, &weight->linear, error);
         if (!status) {
             weight->w = weight->linear->w;
@@ -99,9 +99,9 @@ static int open_weight(struct motley__weights *weights, struct motley__dense_wei
         }
         return status;
     }
-    status = motley__matrix_create(weights->device, 1, weight->O, weight->I, 1, weight->storage, &weight->w, error);
+    status = motley__matrix_create(weights->device, MOTLEY_F32, 1, weight->O, weight->I, 1, weight->storage, &weight->w, error);
     if (!status && trained)
-        status = motley__matrix_create(weights->device, 1, weight->O, weight->I, 1, weight->gradient, &weight->dw,
+        status = motley__matrix_create(weights->device, MOTLEY_F32, 1, weight->O, weight->I, 1, weight->gradient, &weight->dw,
                                        error);
     return status;
 }

@@ -99,7 +99,7 @@ int motley__trial_dense(struct motley__device *device, enum motley__dense path, 
     made->device = device;
     made->items = 1;
     made->T = T;
-    int status = motley__linear_create(device, path, O, I, 1, NULL, NULL, &made->linear, error);
+    int status = motley__linear_create(device, path, MOTLEY_F32, O, I, 1, NULL, NULL, &made->linear, error);
     if (!status)
         status = fill_matrix(made->linear->w, error);
     if (!status)

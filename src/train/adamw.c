@@ -27,9 +27,9 @@ int motley__adamw_create(struct motley__device *device, const struct motley__par
     int status = made->m && made->v ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the optimizer");
     for (int i = 0; i < count && !status; i++) {
         const struct motley__matrix *w = parameters[i].w;
-        status = motley__matrix_create(device, w->E, w->O, w->I, w->panel, NULL, &made->m[i], error);
+        status = motley__matrix_create(device, MOTLEY_F32, w->E, w->O, w->I, w->panel, NULL, &made->m[i], error);
         if (!status)
-            status = motley__matrix_create(device, w->E, w->O, w->I, w->panel, NULL, &made->v[i], error);
+            status = motley__matrix_create(device, MOTLEY_F32, w->E, w->O, w->I, w->panel, NULL, &made->v[i], error);
     }
     if (status) {
         motley__adamw_destroy(made);
@@ -95,7 +95,7 @@ uint64_t motley__adamw_bytes(const struct motley__parameter *parameters, int cou
     uint64_t floats = 0;
     for (int i = 0; i < count; i++) {
         const struct motley__matrix *w = parameters[i].w;
-        floats += (uint64_t)w->E * motley__matrix_floats(w->O, w->I, w->panel);
+        floats += (uint64_t)w->E * motley__matrix_numbers(w->O, w->I, w->panel);
     }
     return 2 * sizeof(float) * floats;
 }

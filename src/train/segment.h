@@ -11,7 +11,7 @@ static inline size_t motley__segment_floats(const struct motley__matrix *matrix,
 {
     int left = matrix->E - segment * matrix->per_segment;
     int experts = left < matrix->per_segment ? left : matrix->per_segment;
-    return (size_t)experts * motley__matrix_floats(matrix->O, matrix->I, matrix->panel);
+    return (size_t)experts * motley__matrix_numbers(matrix->O, matrix->I, matrix->panel);
 }
 
 #endif
