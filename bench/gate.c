@@ -35,7 +35,8 @@ static int make(struct motley__problem *p, struct motley_error *error)
     struct motley__gate_case *gate = p->gate = calloc(1, sizeof *p->gate);
     int status = rows && gate ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a gate");
     if (!status)
-        status = motley__matrix_create(device, 1, p->shape.E, p->shape.D, motley__esmm_panel(device, MOTLEY_F32), NULL,
+        status = motley__matrix_create(device, MOTLEY_F32, 1, p->shape.E, p->shape.D,
+                                       motley__esmm_panel(device, MOTLEY_F32), NULL,
                                        &gate->w, error);
     if (!status) {
         motley__problem_numbers(p, MOTLEY__GATE, 0, E * D, rows);
