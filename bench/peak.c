@@ -14,7 +14,7 @@ enum {
     CHAINS = 12,                /* of cl/peak.cl */
     UNROLLED = 8,               /* reads of one turn of peak_read */
     GPU_GROUP = 256,
-    TRIES = 120, IDLE_TRIES = 25 /* at most, and without getting better */
+    LEAST_TRIES = 5, IDLE_TRIES = 25 /* at least; without getting better */
 };
 static const double TRY_SECONDS = 0.02;
 static const size_t READ_BYTES = (size_t)1 << 28, FLUSH_BYTES = (size_t)1 << 26;
@@ -72,8 +72,9 @@ static int best_of(struct trial *t, int (*run)(void *, struct motley_error *), d
     const struct motley__side side = {.self = t, .run = run, .device = t->peak->device};
     double one;
     int status = motley__side_time(&side, &one, error); /* builds */
+    const double end = motley__seconds() + t->peak->seconds;
     *seconds = 1e30;
-    for (int i = 0, idle = 0; i < TRIES && idle < IDLE_TRIES && !status; i++, idle++) {
+    for (int i = 0, idle = 0; (i < LEAST_TRIES || (idle < IDLE_TRIES && motley__seconds() < end)) && !status; i++, idle++) {
         status = motley__side_time(&side, &one, error);
         if (!status && one < 0.99 * *seconds)
             idle = 0;
@@ -96,8 +97,9 @@ static int measure_fma(struct motley__peak *peak, struct motley_error *error)
         t.loops = (int)(loops < 1 << 28 ? loops : 1 << 28) / 4 * 4 + 4;
         status = best_of(&t, run_fma, &seconds, error);
     }
-    if (!status)
-        peak->flops = 2.0 * CHAINS * lanes_of(device) * t.loops * (double)t.range.global[0] / seconds;
+    const double flops = 2.0 * CHAINS * lanes_of(device) * t.loops * (double)t.range.global[0] / seconds;
+    if (!status && flops > peak->flops)
+        peak->flops = flops;
     return status;
 }
 
@@ -120,12 +122,19 @@ static int measure_read(struct motley__peak *peak, struct motley_error *error)
     int status = read_trial(peak, peak->data->bytes, &t, error);
     if (!status)
         status = best_of(&t, run_read, &seconds, error);
-    if (!status)
-        peak->bytes = (double)t.vectors * (double)vector / seconds;
+    const double bytes = (double)t.vectors * (double)vector / seconds;
+    if (!status && bytes > peak->bytes)
+        peak->bytes = bytes;
     return status;
 }
 
-int motley__peak_measure(struct motley__device *device, struct motley__peak *peak, struct motley_error *error)
+int motley__peak_again(struct motley__peak *peak, struct motley_error *error)
+{
+    int status = measure_fma(peak, error);
+    return status ? status : measure_read(peak, error);
+}
+
+int motley__peak_measure(struct motley__device *device, double seconds, struct motley__peak *peak, struct motley_error *error)
 {
     cl_ulong cache = 0;
     clGetDeviceInfo(device->id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof cache, &cache, NULL);
@@ -133,17 +142,14 @@ int motley__peak_measure(struct motley__device *device, struct motley__peak *pea
     while (bytes < 4 * (size_t)cache)
         bytes *= 2;
     peak->device = device;
+    peak->seconds = seconds;
     peak->flush_bytes = FLUSH_BYTES > 2 * (size_t)cache ? FLUSH_BYTES : 2 * (size_t)cache;
     int status = motley__buffer_create(device, bytes, &peak->data, error);
     if (!status)
         status = motley__buffer_create(device, full_range(device).global[0] * sizeof(float), &peak->out, error);
     if (!status)
         status = motley__buffer_zero(peak->data, 0, bytes, error);
-    if (!status)
-        status = measure_fma(peak, error);
-    if (!status)
-        status = measure_read(peak, error);
-    return status;
+    return status ? status : motley__peak_again(peak, error);
 }
 
 int motley__peak_flush(const struct motley__peak *peak, struct motley_error *error)

@@ -10,14 +10,18 @@
 
 struct motley__peak {
     double flops, bytes;                /* per second, f32 */
+    double seconds;                     /* to spend on each */
     /* For emptying the caches. */
     struct motley__device *device;      /* borrowed */
     struct motley__buffer *data, *out;  /* owned: far more than the caches hold; what the kernels write */
     size_t flush_bytes;                 /* more than the caches hold */
 };
 
-/* Blocking, some seconds.  peak: zero before; released by the caller, also after a failure. */
-int motley__peak_measure(struct motley__device *device, struct motley__peak *peak, struct motley_error *error);
+/* Blocking; spends these seconds at most on each, but for a few runs.  peak: zero before; released by the caller, also after
+ * a failure. */
+int motley__peak_measure(struct motley__device *device, double seconds, struct motley__peak *peak, struct motley_error *error);
+/* Both once more: the better ones count.  Others may have had the cores the first time. */
+int motley__peak_again(struct motley__peak *peak, struct motley_error *error);
 void motley__peak_release(struct motley__peak *peak);
 
 /* Read other data until the caches hold nothing of what comes next.  Enqueued. */

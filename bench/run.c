@@ -179,8 +179,11 @@ static int visit_rows(struct run *run, const struct motley__operator *op, const 
     label_of(op, shape, T, routing, label, sizeof label);
     if (!wanted(run, label))
         return 0;
-    if (!run->weights)
+    if (!run->weights) {
         status = motley__bench_weights_create(run->context, shape, &run->weights, run->error);
+        if (!status && run->report.rows)
+            status = motley__peak_again(&run->peak, run->error);
+    }
     if (!status)
         status = motley__problem_create(run->weights, T, routing, (uint64_t)run->request->seed, &run->problem, run->error);
     if (!status)
@@ -261,7 +264,7 @@ int motley__bench(motley_context *context, const struct motley__bench_request *r
     };
     int status = motley__select(request, run.device->info.is_gpu, &run.selection, error);
     if (!status)
-        status = motley__peak_measure(run.device, &run.peak, error);
+        status = motley__peak_measure(run.device, run.rounds.seconds, &run.peak, error);
     motley__blas_open(&run.blas, threads);
     if (!status)
         status = motley__team_create(run.blas.threads > 0 ? run.blas.threads : 1, &run.team, error);

@@ -76,6 +76,7 @@ SCRIPT_TESTS = \
     %D%/check-headers.sh \
     %D%/check-devices.sh \
     %D%/check-layer.sh \
+    %D%/check-bench.sh \
     %D%/check-vendors.sh \
     %D%/check-bad-input.sh \
     %D%/check-uneven.sh \

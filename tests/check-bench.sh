@@ -1,0 +1,98 @@
+#!/bin/sh
+# `motley bench`: rows of the promised columns whose numbers agree with one another, every result compared before it is
+# timed, and a word where something is missing.
+#
+# SPDX-License-Identifier: BSD-3-Clause
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+motley=$BUILD_DIR/motley
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failed=0
+fail() {
+    echo "FAILED: $1"
+    failed=$((failed + 1))
+}
+
+columns=operator,family,variant,dtype,E,K,T,D,F,routing,direction,seconds,gflops,gbytes_per_s,peak_gflops,peak_gbytes_per_s,\
+limit_seconds,fraction_of_limit,peer,peer_seconds,ratio
+
+# bench NAME ROWS ARGUMENT...: so many rows behind the header, each with consistent numbers.
+bench() {
+    name=$1 rows=$2
+    shift 2
+    "$motley" bench "$@" --csv --rounds 2 --seconds 0.001 >"$work/$name.csv" 2>"$work/$name.log" || {
+        cat "$work/$name.log"
+        grep -q 'no OpenCL platform' "$work/$name.log" && exit 77
+        fail "bench $* ended with an error"
+        return
+    }
+    [ "$(head -n 1 "$work/$name.csv")" = "$columns" ] || fail "$name: the header is $(head -n 1 "$work/$name.csv")"
+    awk -F, -v rows="$rows" '
+        function near(a, b) { return a - b <= 0.01 * b + 1e-4 && b - a <= 0.01 * b + 1e-4 }
+        NR == 1 { next }
+        NF != 21 { print "not 21 columns: " $0; bad++ }
+        !($12 > 0 && $15 > 0 && $16 > 0 && $17 > 0) { print "a time or a peak is not positive: " $0; bad++ }
+        !near($18, $17 / $12) { print "fraction_of_limit is not limit_seconds / seconds: " $0; bad++ }
+        $19 == "none" && ($20 != "" || $21 != "") { print "numbers of no peer: " $0; bad++ }
+        $19 != "none" && !near($21, $20 / $12) { print "ratio is not peer_seconds / seconds: " $0; bad++ }
+        $17 < 0.99 * $13 * $12 / $15 / $5 { print "limit_seconds is below what the flops need: " $0; bad++ }
+        END { if (NR - 1 != rows) { print NR - 1 " rows, not " rows; bad++ }; exit bad != 0 }' "$work/$name.csv" ||
+        { cat "$work/$name.csv"; fail "$name"; }
+}
+
+bench operators 80 operators --shape 5x2x48x33 --tokens 1,7 --routing even,zipf,one,llep95
+bench layers 12 layer --shape 5x3x65x33,2x1x16x48 --tokens 1,9,40 --routing zipf
+bench relu 4 layer --shape 4x2x32x48 --tokens 5 --routing even,llep50 --activation relu
+bench filtered 1 operators --shape 4x2x32x48 --tokens 3,4 --cases 'estmm backward E4 K2 T4 D32 F48 zipf'
+bench alone 1 operators --shape 4x2x32x48 --tokens 3 --operator esmm --routing zipf --peer none
+grep -q '^esmm,.*,none,,$' "$work/alone.csv" || fail "--peer none has a peer"
+sh "$here/run-mpi" 2 "$motley" bench operators --shape 4x2x32x48 --tokens 3 --operator ess --routing zipf --rounds 2 --json \
+    >"$work/json" 2>"$work/log" || { cat "$work/log"; fail "two ranks"; }
+[ "$(grep -c '"operator": "ess"' "$work/json")" = 1 ] || fail "two ranks say more or less than one row"
+
+# The products' peer, where it is installed.
+if grep -q 'not installed' "$work/operators.log"; then
+    echo "OpenBLAS is not installed: not compared with it"
+else
+    for operator in esmm esmm_swiglu esmm_transposed estmm; do
+        grep -q "^$operator,.*,openblas,[0-9]" "$work/operators.csv" || fail "$operator has no row against openblas"
+    done
+    [ "$(grep -c '^layer,.*,openblas,[0-9]' "$work/layers.csv")" = 12 ] || fail "layers without openblas"
+    mkdir "$work/none"
+    : >"$work/none/libopenblas.so.0"
+    : >"$work/none/libopenblas.so"
+    LD_LIBRARY_PATH=$work/none${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    export LD_LIBRARY_PATH
+    bench without 1 operators --shape 4x2x32x48 --tokens 3 --operator esmm --routing zipf
+    grep -q '^esmm,.*,none,,$' "$work/without.csv" && grep -q 'apt-get install libopenblas0-pthread' "$work/without.log" ||
+        fail "no word about OpenBLAS missing"
+fi
+
+# A kernel that is wrong must not be timed.
+cp -r "$SOURCE_DIR/cl" "$work/cl" && chmod -R u+w "$work/cl"
+sed 's|(pair / a.K)|(pair / a.K * 0)|' "$SOURCE_DIR/cl/encode.cl" >"$work/cl/encode.cl"
+cmp -s "$SOURCE_DIR/cl/encode.cl" "$work/cl/encode.cl" && fail "the kernel is not spoilt"
+if MOTLEY_CL_DIR=$work/cl "$motley" bench operators --shape 2x1x3x5 --tokens 3 --operator encode >"$work/out" 2>"$work/log" ||
+    ! grep -q 'encode .*what is wrong is not timed' "$work/log"; then
+    cat "$work/out" "$work/log"
+    fail "a wrong kernel was timed"
+fi
+
+# refuse WORDS ARGUMENT...: ends with an error that says these words.
+refuse() {
+    words=$1
+    shift
+    if "$motley" bench "$@" >"$work/out" 2>"$work/log" || ! grep -q -e "$words" "$work/log"; then
+        cat "$work/out" "$work/log"
+        fail "bench $* is not refused with \"$words\""
+    fi
+}
+refuse 'operators, layer' nothing
+refuse '--operator: .*esmm_swiglu' operators --operator product
+refuse '--shape: .*8x2x1024x2816' operators --shape 2x4x8x8
+refuse '--tokens: ' operators --tokens 0
+refuse '--routing: .*llep95' operators --routing odd
+refuse '--peer: ' operators --peer itself
+
+[ "$failed" = 0 ] || { echo "$failed failed"; exit 1; }
