@@ -15,6 +15,7 @@ KERNELS = \
     %D%/cpu/estmm.cl \
     %D%/cpu/few.h \
     %D%/cpu/rows.h \
+    %D%/cpu/stored.h \
     %D%/cpu/tile.h \
     %D%/cpu/vector.h \
     %D%/cross_entropy.cl \

@@ -5,17 +5,18 @@
  *
  * Work-groups of one item, one row each; vectors, their lanes summed at the end in a fixed order.
  * Reads 2 (swiglu 3) and writes 2 (3) numbers an element: bound by memory.
+ * pre, pre3, u, h and dy are stored as STORAGE (storage.h), weights, biases and dw as f32.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
 #include "ragged.h"
-#include "cpu/vector.h"
+#include "cpu/stored.h"
 #define REAL VECTOR
 #include "nonlinear.h"
 
 __kernel void activation_backward(struct motley__activation_args args, __global const float *weight,
-                                  __global const float *pre, __global float *pre3, __global float *u,
-                                  __global float *h, __global float *dw)
+                                  __global const STORED *pre, __global STORED *pre3, __global STORED *u,
+                                  __global STORED *h, __global float *dw)
 {
     int p = get_group_id(0);
     float w = weight[p];
@@ -24,32 +25,32 @@ __kernel void activation_backward(struct motley__activation_args args, __global 
     for (int f = 0; f < args.F; f += LANES) {
         size_t at = (size_t)p * args.F + f;
         int count = args.F - f;
-        VECTOR x = vector_read(pre + at, count), du = vector_read(u + at, count);
+        VECTOR x = stored_read(pre + at, count), du = stored_read(u + at, count);
         VECTOR value = nonlinear(x, args.activation), slope = nonlinear_slope(x, args.activation);
         VECTOR product = value, du_pre = w * du * slope;
         if (args.activation == MOTLEY__ACT_SWIGLU) {
-            VECTOR x3 = vector_read(pre3 + at, count);
+            VECTOR x3 = stored_read(pre3 + at, count);
             product *= x3;
             du_pre *= x3;
-            vector_write(w * du * value, pre3 + at, count);
+            stored_write(w * du * value, pre3 + at, count);
         }
         dot += du * product;
-        vector_write(du_pre, u + at, count);
-        vector_write(w * product, h + at, count);
+        stored_write(du_pre, u + at, count);
+        stored_write(w * product, h + at, count);
     }
     dw[p] = vector_sum(dot);
 }
 
 __kernel void dot_bias(struct motley__product_args args, __global const int *offsets, __global const int *index,
-                       __global const float *own, __global const float *received, __global const float *bias,
+                       __global const STORED *own, __global const STORED *received, __global const float *bias,
                        __global float *dw)
 {
     int p = get_group_id(0), expert = offsets ? ragged_expert_of(args, offsets, p) : 0;
-    __global const float *row = ragged_row(p, index, own, received, args.own_rows, args.O);
+    __global const STORED *row = ragged_row(p, index, own, received, args.own_rows, args.O);
     VECTOR dot = 0.0f;
 
     bias += (size_t)expert * args.O;
     for (int o = 0; o < args.O; o += LANES)
-        dot += vector_read(row + o, args.O - o) * vector_read(bias + o, args.O - o);
+        dot += stored_read(row + o, args.O - o) * vector_read(bias + o, args.O - o);
     dw[p] += vector_sum(dot);
 }

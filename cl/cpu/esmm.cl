@@ -7,10 +7,11 @@
  * output.  A group packs DEPTH columns of its rows once, multiplies them with each of its panels (tile.h) into private
  * sums, and after the last columns applies bias and activation and stores.
  *
+ * x, weights, pre and y are stored as STORAGE, the bias as f32.
+ *
  * 2 P O I flops (swiglu 4); weights are read once per row tile, rows once per run of panels.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
-#define PANEL_SPACE __global
 #include "types.h"
 #include "ragged.h"
 #include "cpu/tile.h"
@@ -18,27 +19,49 @@
 #define REAL VECTOR
 #include "nonlinear.h"
 
+TILE_MULTIPLY(direct)
+#if STORAGE != 0
+TILE_MULTIPLY(block)
+#endif
+
+/* A block of weights, depth times PANEL from w on, with the tile's packed rows.  Narrow storage is widened once for
+ * all chunks of rows where there are several. */
+static inline void multiply(int rows, int depth, const float *packed, __global const STORED *w, int add,
+                            struct ahead ahead, VECTOR *sums)
+{
+#if STORAGE != 0
+    if (rows > ROWS) {
+        VECTOR block[2 * DEPTH];
+        for (int i = 0; i < 2 * depth; i++)
+            block[i] = STORED_LOAD(i, w);
+        block_multiply(rows, depth, packed, (const float *)block, add, ahead, sums);
+        return;
+    }
+#endif
+    direct_multiply(rows, depth, packed, w, add, ahead, sums);
+}
+
 /* One vector of finished sums, outputs o .. o+LANES-1 of pair p. */
 static inline void finish(struct motley__product_args args, size_t at, int count, VECTOR sum, VECTOR sum3,
-                          __global float *pre, __global float *pre3, __global float *y)
+                          __global STORED *pre, __global STORED *pre3, __global STORED *y)
 {
     if (pre)
-        vector_write(sum, pre + at, count);
+        stored_write(sum, pre + at, count);
     VECTOR result = nonlinear(sum, args.activation);
     if (args.activation == MOTLEY__ACT_SWIGLU) {
         if (pre3)
-            vector_write(sum3, pre3 + at, count);
+            stored_write(sum3, pre3 + at, count);
         result *= sum3;
     }
     if (args.accumulate)
-        result += vector_read(y + at, count);
-    vector_write(result, y + at, count);
+        result += stored_read(y + at, count);
+    stored_write(result, y + at, count);
 }
 
 __kernel void esmm(struct motley__product_args args, __global const int *offsets, __global const int *index,
-                   __global const float *own, __global const float *received, __global const float *w,
-                   __global const float *w3, __global const float *bias, __global float *pre, __global float *pre3,
-                   __global float *y)
+                   __global const STORED *own, __global const STORED *received, __global const STORED *w,
+                   __global const STORED *w3, __global const float *bias, __global STORED *pre, __global STORED *pre3,
+                   __global STORED *y)
 {
     float packed[BLOCK_ROWS * DEPTH + LANES];
     VECTOR sums[2 * MAX_PANELS * BLOCK_ROWS];
@@ -53,14 +76,14 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
     for (int k = 0; k < args.I; k += DEPTH) {
         int depth = min(DEPTH, args.I - k);
         rows_pack(tile, index, own, received, args.own_rows, args.I, k, depth, packed);
-        __global const float *from = w + begin + (size_t)k * PANEL;
+        __global const STORED *from = w + begin + (size_t)k * PANEL;
         for (int j = 0; j < matrices * count; j++) {
             int after = (j + 1) % (matrices * count);
-            __global const float *next = (after < count ? w : w3) + begin +
+            __global const STORED *next = (after < count ? w : w3) + begin +
                                          ((size_t)(after % count) * args.I + k + (after == 0 ? depth : 0)) * PANEL;
             if (k + depth == args.I && after == 0)
                 next = from;
-            tile_multiply(tile.rows, depth, packed, from, k > 0, next, PANEL * PANEL, sums + 2 * j * BLOCK_ROWS);
+            multiply(tile.rows, depth, packed, from, k > 0, ahead_of(next, PANEL * PANEL), sums + 2 * j * BLOCK_ROWS);
             from = next;
         }
     }

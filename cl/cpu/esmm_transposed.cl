@@ -6,26 +6,29 @@
  * block of W is turned around into private memory first, where BLOCK_ROWS rows share it.  A tile of FEW_ROWS or less
  * takes dot products with the weights as they lie instead (few.h).
  *
+ * g, weights and y are stored as STORAGE.
+ *
  * 2 P O I flops; weights are read and turned once per row tile, rows once per run of panels.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
-#define PANEL_SPACE __private
 #include "types.h"
 #include "ragged.h"
 #include "cpu/tile.h"
 #include "cpu/rows.h"
 #include "cpu/few.h"
 
-#define TURN_LOAD(i) square[i] = LOAD(half_panel, panel + (size_t)min(first + i, I - 1) * PANEL);
+TILE_MULTIPLY(block)
+
+#define TURN_LOAD(i) square[i] = STORED_LOAD(half_panel, panel + (size_t)min(first + i, I - 1) * PANEL);
 #define TURN_STORE(i) block[2 * (o + half_panel * LANES + i) + side] = square[i];
 
 /* block[o - from][i - i0] = W[o,i] for outputs from .. from+depth-1, rounded up to whole panels, and PANEL inputs
  * from i0 on; inputs beyond I repeat the last one, what is computed from them is not stored.  Both halves of a panel
  * come one after the other because they share pages and, for the prefetcher, neighbouring lines. */
-static inline void turn(__global const float *w, int I, int from, int depth, int i0, VECTOR *block)
+static inline void turn(__global const STORED *w, int I, int from, int depth, int i0, VECTOR *block)
 {
     for (int o = 0; o < depth; o += PANEL) {
-        __global const float *panel = w + (size_t)((from + o) / PANEL) * I * PANEL;
+        __global const STORED *panel = w + (size_t)((from + o) / PANEL) * I * PANEL;
         for (int side = 0; side < 2; side++)
             for (int half_panel = 0; half_panel < 2; half_panel++) {
                 int first = i0 + side * LANES;
@@ -39,10 +42,10 @@ static inline void turn(__global const float *w, int I, int from, int depth, int
 
 /* A tile of few rows, inputs from .. to-1; w is the expert's matrix. */
 static inline void multiply_few(struct motley__product_args args, struct ragged_tile tile, __global const int *index,
-                                __global const float *own, __global const float *received, int from, int to,
-                                __global const float *w, VECTOR *dots, __global float *y)
+                                __global const STORED *own, __global const STORED *received, int from, int to,
+                                __global const STORED *w, VECTOR *dots, __global STORED *y)
 {
-    __global const float *row[FEW_ROWS];
+    __global const STORED *row[FEW_ROWS];
     int block = max(FEW_DOTS / tile.rows, PANEL) / LANES * LANES;
 
     for (int r = 0; r < tile.rows; r++)
@@ -58,8 +61,8 @@ static inline void multiply_few(struct motley__product_args args, struct ragged_
 }
 
 __kernel void esmm_transposed(struct motley__product_args args, __global const int *offsets, __global const int *index,
-                              __global const float *own, __global const float *received, __global const float *w,
-                              __global float *y)
+                              __global const STORED *own, __global const STORED *received, __global const STORED *w,
+                              __global STORED *y)
 {
     float packed[BLOCK_ROWS * DEPTH + LANES];
     VECTOR block[2 * DEPTH], sums[2 * MAX_PANELS * BLOCK_ROWS];
@@ -79,10 +82,10 @@ __kernel void esmm_transposed(struct motley__product_args args, __global const i
         rows_pack(tile, index, own, received, args.own_rows, args.O, k, depth, packed);
         for (int j = 0; j < count; j++) {
             int after = (j + 1) % count, from = after == 0 && k + depth < args.O ? k + depth : k;
-            __global const float *next = w + ((size_t)(from / PANEL) * args.I + (first + after) * PANEL) * PANEL;
+            __global const STORED *next = w + ((size_t)(from / PANEL) * args.I + (first + after) * PANEL) * PANEL;
             turn(w, args.I, k, depth, (first + j) * PANEL, block);
-            tile_multiply(tile.rows, depth, packed, (const float *)block, k > 0, next, (size_t)args.I * PANEL,
-                          sums + 2 * j * BLOCK_ROWS);
+            block_multiply(tile.rows, depth, packed, (const float *)block, k > 0,
+                           ahead_of(next, (size_t)args.I * PANEL), sums + 2 * j * BLOCK_ROWS);
         }
     }
     for (int j = 0; j < 2 * count; j++) {
@@ -91,11 +94,11 @@ __kernel void esmm_transposed(struct motley__product_args args, __global const i
             break;
         const VECTOR *sum = sums + 2 * (j / 2) * BLOCK_ROWS + j % 2;
         for (int r = 0; r < tile.rows; r++) {
-            __global float *to = y + (size_t)(tile.first + r) * args.I + i;
+            __global STORED *to = y + (size_t)(tile.first + r) * args.I + i;
             VECTOR result = sum[2 * r];
             if (args.accumulate)
-                result += vector_read(to, args.I - i);
-            vector_write(result, to, args.I - i);
+                result += stored_read(to, args.I - i);
+            stored_write(result, to, args.I - i);
         }
     }
 }

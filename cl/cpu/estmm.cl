@@ -7,19 +7,22 @@
  * inputs are the broadcast side, a panel of a's columns the vector side, rows of the expert the contraction, in
  * ascending order.  Padding comes out as zero, because a's columns beyond O are packed as zero.
  *
+ * a and b are stored as STORAGE, dW as f32.
+ *
  * 2 P O I flops; a is read once per block of inputs, b once per run of panels, dW written once.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
-#define PANEL_SPACE __private
 #include "types.h"
 #include "ragged.h"
 #include "cpu/tile.h"
 
+TILE_MULTIPLY(block)
+
 /* Columns from .. from+columns-1 of rows first .. first+depth-1 in chunks [chunk][k][columns of the chunk].  Columns
  * that only fill up the last chunk repeat the row's last one.  Where the row is long enough a whole vector is copied; what
  * that writes beyond the chunk's height is overwritten by the next k or chunk, or lies in the slack of LANES. */
-static inline void pack_inputs(int first, int depth, __global const int *index, __global const float *own,
-                               __global const float *received, int own_rows, int width, int from, int columns,
+static inline void pack_inputs(int first, int depth, __global const int *index, __global const STORED *own,
+                               __global const STORED *received, int own_rows, int width, int from, int columns,
                                float *packed)
 {
     int whole = LANES >= ROWS ? LANES : INT_MAX;
@@ -27,32 +30,32 @@ static inline void pack_inputs(int first, int depth, __global const int *index, 
         int height = tile_height(columns - c), left = width - from - c;
         float *to = packed + c * depth;
         for (int k = 0; k < depth; k++, to += height) {
-            __global const float *row = ragged_row(first + k, index, own, received, own_rows, width) + from + c;
+            __global const STORED *row = ragged_row(first + k, index, own, received, own_rows, width) + from + c;
             if (left >= whole)
-                *(ANYWHERE *)to = LOAD(0, row);
+                *(ANYWHERE *)to = STORED_LOAD(0, row);
             else
                 for (int i = 0; i < height; i++)
-                    to[i] = row[min(i, left - 1)];
+                    to[i] = stored_get(row, min(i, left - 1));
         }
     }
 }
 
 /* Columns from .. from+PANEL-1 of the same rows, [k][PANEL], zero beyond the width. */
-static inline void pack_panel(int first, int depth, __global const int *index, __global const float *own,
-                              __global const float *received, int own_rows, int width, int from, VECTOR *block)
+static inline void pack_panel(int first, int depth, __global const int *index, __global const STORED *own,
+                              __global const STORED *received, int own_rows, int width, int from, VECTOR *block)
 {
     for (int k = 0; k < depth; k++) {
-        __global const float *row = ragged_row(first + k, index, own, received, own_rows, width) + from;
-        block[2 * k] = vector_read(row, width - from);
-        block[2 * k + 1] = vector_read(row + LANES, width - from - LANES);
+        __global const STORED *row = ragged_row(first + k, index, own, received, own_rows, width) + from;
+        block[2 * k] = stored_read(row, width - from);
+        block[2 * k + 1] = stored_read(row + LANES, width - from - LANES);
         FETCH(row + PANEL);
         FETCH(row + PANEL + LANES);
     }
 }
 
 __kernel void estmm(struct motley__product_args args, __global const int *offsets,
-                    __global const int *index, __global const float *own, __global const float *received,
-                    __global const int *index_b, __global const float *own_b, __global const float *received_b,
+                    __global const int *index, __global const STORED *own, __global const STORED *received,
+                    __global const int *index_b, __global const STORED *own_b, __global const STORED *received_b,
                     __global float *dw)
 {
     float packed[BLOCK_ROWS * DEPTH + LANES];
@@ -68,7 +71,7 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
         pack_inputs(rows.first + k, depth, index_b, own_b, received_b, args.own_rows_b, args.I, input, columns, packed);
         for (int j = 0; j < count; j++) {
             pack_panel(rows.first + k, depth, index, own, received, args.own_rows, args.O, (first + j) * PANEL, block);
-            tile_multiply(columns, depth, packed, (const float *)block, k > 0, dw, 0, sums + 2 * j * BLOCK_ROWS);
+            block_multiply(columns, depth, packed, (const float *)block, k > 0, ahead_of(own, 0), sums + 2 * j * BLOCK_ROWS);
         }
     }
     if (rows.rows == 0 && args.accumulate)

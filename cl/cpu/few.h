@@ -14,7 +14,7 @@
 #define MOTLEY_CL_CPU_FEW_H
 
 #include "ragged.h"
-#include "cpu/vector.h"
+#include "cpu/stored.h"
 
 #ifndef FEW_ROWS
 #define FEW_ROWS 16
@@ -24,19 +24,19 @@
 #endif
 
 #define FEW_G(r)                                                                                                   \
-    const VECTOR g##r##_0 = vector_read(row[r] + o, O - o), g##r##_1 = vector_read(row[r] + o + LANES, O - o - LANES);
+    const VECTOR g##r##_0 = stored_read(row[r] + o, O - o), g##r##_1 = stored_read(row[r] + o + LANES, O - o - LANES);
 #define FEW_STEP(r) dots[r] += g##r##_0 * w0 + g##r##_1 * w1;
 
 /* One panel of outputs, o .. o+PANEL-1, times `inputs` inputs from w on; `next` is what comes after. */
 #define FEW(rows)                                                                                                  \
-    static inline void few_##rows(__global const float *const *row, int o, int O, int inputs,                      \
-                                  __global const float *w, __global const float *next, VECTOR *dots)               \
+    static inline void few_##rows(__global const STORED *const *row, int o, int O, int inputs,                      \
+                                  __global const STORED *w, __global const STORED *next, VECTOR *dots)             \
     {                                                                                                              \
         EACH_##rows(FEW_G)                                                                                         \
         for (int i = 0; i < inputs; i++, w += PANEL, next += PANEL, dots += rows) {                                \
             FETCH(next);                                                                                           \
             FETCH(next + LANES);                                                                                   \
-            const VECTOR w0 = LOAD(0, w), w1 = LOAD(1, w);                                                         \
+            const VECTOR w0 = STORED_LOAD(0, w), w1 = STORED_LOAD(1, w);                                           \
             EACH_##rows(FEW_STEP)                                                                                  \
         }                                                                                                          \
     }
@@ -51,15 +51,15 @@ static inline int few_height(int left)
 }
 
 /* All outputs for inputs i0 .. i0+inputs-1 of one expert's matrix w [panels of O][I][PANEL].  dots [inputs * rows]. */
-static inline void few_multiply(int rows, __global const float *const *row, int O, int I, int i0, int inputs,
-                                __global const float *w, VECTOR *dots)
+static inline void few_multiply(int rows, __global const STORED *const *row, int O, int I, int i0, int inputs,
+                                __global const STORED *w, VECTOR *dots)
 {
     const size_t stride = (size_t)I * PANEL;
     for (int i = 0; i < inputs * rows; i++)
         dots[i] = (VECTOR)0.0f;
     w += (size_t)i0 * PANEL;
     for (int o = 0; o < O; o += PANEL, w += stride) {
-        __global const float *next = o + PANEL < O ? w + stride : w + (size_t)inputs * PANEL;
+        __global const STORED *next = o + PANEL < O ? w + stride : w + (size_t)inputs * PANEL;
         for (int r = 0; r < rows; r += few_height(rows - r)) {
             VECTOR *to = dots + (size_t)r * inputs;
             switch (few_height(rows - r)) {
@@ -74,15 +74,15 @@ static inline void few_multiply(int rows, __global const float *const *row, int 
 #define FEW_GATHER(i) part[i] = dots[min(i, inputs - 1) * height];
 
 /* y[i0 + i] (+)= the sums of row r's dots, in a chunk of `height` rows. */
-static inline void few_store(int inputs, int height, const VECTOR *dots, int accumulate, __global float *y)
+static inline void few_store(int inputs, int height, const VECTOR *dots, int accumulate, __global STORED *y)
 {
     for (; inputs > 0; inputs -= LANES, dots += LANES * height, y += LANES) {
         VECTOR part[LANES];
         EACH_LANE(FEW_GATHER)
         VECTOR result = vector_sums(part);
         if (accumulate)
-            result += vector_read(y, inputs);
-        vector_write(result, y, inputs);
+            result += stored_read(y, inputs);
+        stored_write(result, y, inputs);
     }
 }
 

@@ -1,4 +1,5 @@
-/* Packing routed rows for the inner loop: [rows, columns] found by index become chunks of [column][row].
+/* Packing routed rows for the inner loop: [rows, columns] found by index become chunks of floats
+ * [column][row].
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_CPU_ROWS_H
@@ -9,16 +10,16 @@
 
 #define ROWS_FIND(i)                                                                                               \
     row[i] = ragged_row(min(first + i, last), index, own, received, own_rows, width) + from;
-#define ROWS_LOAD(i) square[i] = LOAD(0, row[i] + k);
+#define ROWS_LOAD(i) square[i] = STORED_LOAD(0, row[i] + k);
 #define ROWS_STORE(i) *(ANYWHERE *)(chunk + (k + i) * height) = square[i];
 
 /* One chunk of `height` rows, first .. last and then the last one again.  A square of LANES columns is turned at a
  * time; what a store of LANES numbers writes beyond its `height` is overwritten by the next, or lies in the slack. */
 static inline void rows_pack_chunk(int first, int last, int height, __global const int *index,
-                                   __global const float *own, __global const float *received, int own_rows, int width,
+                                   __global const STORED *own, __global const STORED *received, int own_rows, int width,
                                    int from, int depth, float *chunk)
 {
-    __global const float *row[LANES > ROWS ? LANES : ROWS];
+    __global const STORED *row[LANES > ROWS ? LANES : ROWS];
     int k = 0;
 #if LANES > ROWS
     EACH_LANE(ROWS_FIND)
@@ -33,13 +34,13 @@ static inline void rows_pack_chunk(int first, int last, int height, __global con
 #endif
     for (; k < depth; k++)
         for (int i = 0; i < height; i++)
-            chunk[k * height + i] = row[i][k];
+            chunk[k * height + i] = stored_get(row[i], k);
 }
 
 /* Columns from .. from+depth-1 of the tile's rows, as tile.h wants them; packed has LANES numbers of slack.  Rows that
  * only fill up the last chunk repeat the last one; what is computed from them is not stored. */
-static inline void rows_pack(struct ragged_tile tile, __global const int *index, __global const float *own,
-                             __global const float *received, int own_rows, int width, int from, int depth,
+static inline void rows_pack(struct ragged_tile tile, __global const int *index, __global const STORED *own,
+                             __global const STORED *received, int own_rows, int width, int from, int depth,
                              float *packed)
 {
     for (int r = 0; r < tile.rows; r += ROWS)

@@ -10,9 +10,10 @@
  *
  * One work-item is one work-group, so nothing is shared and nothing waits; the compiler sees only constant
  * register numbers, because every accumulator is a variable of its own, and contracts product and sum where the CPU
- * can.  Left-over rows use two narrower forms.
+ * can.  Left-over rows use narrower forms.
  *
- *     DEPTH        contraction block: a block of b, DEPTH * PANEL floats, stays in the first two caches
+ *     DEPTH        contraction block, a multiple of PANEL: a block of b, DEPTH * PANEL floats, stays in the first two
+ *                  caches
  *     BLOCK_ROWS   rows of one work-group at most
  *     MAX_PANELS   panels of one work-group at most
  *
@@ -23,7 +24,7 @@
 #ifndef MOTLEY_CL_CPU_TILE_H
 #define MOTLEY_CL_CPU_TILE_H
 
-#include "cpu/vector.h"
+#include "cpu/stored.h"
 
 #ifndef DEPTH
 #define DEPTH 256
@@ -47,17 +48,28 @@
 #define TILE_KEEP(r) sums[2 * r] = s##r##_0, sums[2 * r + 1] = s##r##_1;
 
 /* What the next block of b will be made of, fetched while this one is multiplied: pieces of PANEL * PANEL neighbouring
- * floats, `stride` floats apart.  Each k fetches two lines, the same one twice where the chunks of rows share the work. */
+ * weights, `stride` bytes apart.  Each k fetches two lines, the same one twice where the chunks of rows share the work. */
 struct ahead {
-    __global const float *at;
-    size_t stride;
-    int line[2];
+    size_t at, stride;
+    size_t line[2];
 };
+#define STEP_BYTES (PANEL * sizeof(STORED))
+#define LINE_BYTES 64
 
-/* PANEL_SPACE: the address space of b, __global or __private. */
-#define TILE(height)                                                                                               \
-    static inline void tile_##height(int depth, const float *a, PANEL_SPACE const float *b, int add,               \
-                                     struct ahead ahead, VECTOR *sums)                                             \
+static inline struct ahead ahead_of(__global const STORED *next, size_t stride)
+{
+    return (struct ahead){(size_t)next, stride * sizeof(STORED), {0, 0}};
+}
+
+/* b comes from two places: as the weights lie in memory (direct), or from private memory (block), already floats. */
+#define direct_from __global const STORED *
+#define direct_load STORED_LOAD
+#define block_from const float *
+#define block_load LOAD
+
+#define TILE(place, height)                                                                                        \
+    static inline void place##_##height(int depth, const float *a, place##_from b, int add, struct ahead ahead,    \
+                                        VECTOR *sums)                                                              \
     {                                                                                                              \
         EACH_##height(TILE_ZERO)                                                                                   \
         if (add) {                                                                                                 \
@@ -65,54 +77,49 @@ struct ahead {
         }                                                                                                          \
         for (int left = depth; left > 0; left -= PANEL, ahead.at += ahead.stride) {                                \
             for (int k = 0; k < min(left, PANEL); k++, a += height, b += PANEL) {                                  \
-                FETCH(ahead.at + k * PANEL + ahead.line[0]);                                                       \
-                FETCH(ahead.at + k * PANEL + ahead.line[1]);                                                       \
-                VECTOR b0 = LOAD(0, b), b1 = LOAD(1, b);                                                           \
+                FETCH(ahead.at + k * STEP_BYTES + ahead.line[0]);                                                  \
+                FETCH(ahead.at + k * STEP_BYTES + ahead.line[1]);                                                  \
+                VECTOR b0 = place##_load(0, b), b1 = place##_load(1, b);                                           \
                 EACH_##height(TILE_STEP)                                                                           \
             }                                                                                                      \
         }                                                                                                          \
         EACH_##height(TILE_KEEP)                                                                                   \
     }
 
-#if LANES == 16
-TILE(12)
-TILE(8)
-TILE(4)
-#define TILE_FULL tile_12
-#define TILE_MEDIUM tile_8
-#define TILE_SMALL tile_4
-#else
-TILE(6)
-TILE(4)
-TILE(2)
-#define TILE_FULL tile_6
-#define TILE_MEDIUM tile_4
-#define TILE_SMALL tile_2
-#endif
-
 /* Rows of a block are packed in chunks of ROWS, [chunk][k][rows of the chunk], so that the inner loop reads them
- * from one pointer; the last chunk is as narrow as one of the three forms allows. */
+ * from one pointer; the last chunk is as narrow as one of the forms allows.
+ *
+ * sums [rows][PANEL] (+)= packed a [rows][depth] times b [depth][PANEL].  The first chunk of rows fetches the first lines
+ * of the next block, the second the second; all the others find it fetched. */
+#if LANES == 16
 static inline int tile_height(int left)
 {
-    return left > ROWS * 2 / 3 ? ROWS : left > ROWS / 3 ? ROWS * 2 / 3 : ROWS / 3;
+    return left > 8 ? 12 : left > 4 ? 8 : left > 2 ? 4 : left;
 }
-
-/* sums [rows][PANEL] (+)= packed a [rows][depth] times b [depth][PANEL].  The first chunk of rows fetches the first lines
- * of the next block, the second the second; all the others find it fetched. */
-static inline void tile_multiply(int rows, int depth, const float *a, PANEL_SPACE const float *b, int add,
-                                 __global const float *next, size_t stride, VECTOR *sums)
+#define TILE_FORMS(M, place) M(place, 1) M(place, 2) M(place, 4) M(place, 8) M(place, 12)
+#else
+static inline int tile_height(int left)
 {
-    struct ahead ahead = {next, stride, {0, rows > ROWS ? 0 : LANES}};
-    for (int r = 0; r < rows; r += ROWS) {
-        int height = tile_height(rows - r);
-        if (height == ROWS)
-            TILE_FULL(depth, a + r * depth, b, add, ahead, sums + 2 * r);
-        else if (height > ROWS / 3)
-            TILE_MEDIUM(depth, a + r * depth, b, add, ahead, sums + 2 * r);
-        else
-            TILE_SMALL(depth, a + r * depth, b, add, ahead, sums + 2 * r);
-        ahead.line[0] = ahead.line[1] = LANES;
-    }
+    return left > 4 ? 6 : left > 2 ? 4 : left;
 }
+#define TILE_FORMS(M, place) M(place, 1) M(place, 2) M(place, 4) M(place, 6)
+#endif
+
+#define TILE_CASE(place, height)                                                                                   \
+    case height: place##_##height(depth, a + r * depth, b, add, ahead, sums + 2 * r); break;
+
+#define TILE_MULTIPLY(place)                                                                                       \
+    TILE_FORMS(TILE, place)                                                                                        \
+    static inline void place##_multiply(int rows, int depth, const float *a, place##_from b, int add,              \
+                                        struct ahead ahead, VECTOR *sums)                                          \
+    {                                                                                                              \
+        ahead.line[1] = rows > ROWS || STEP_BYTES <= LINE_BYTES ? 0 : LINE_BYTES;                                  \
+        for (int r = 0; r < rows; r += ROWS) {                                                                     \
+            switch (tile_height(rows - r)) {                                                                       \
+                TILE_FORMS(TILE_CASE, place)                                                                       \
+            }                                                                                                      \
+            ahead.line[0] = ahead.line[1] = STEP_BYTES <= LINE_BYTES ? 0 : LINE_BYTES;                             \
+        }                                                                                                          \
+    }
 
 #endif

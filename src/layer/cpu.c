@@ -1,4 +1,5 @@
-/* The family "cpu": explicit vector register tiles, one work-item a group; kernels in cl/cpu/.
+/* The family "cpu": explicit vector register tiles, one work-item a group, for any one storage type; kernels in
+ * cl/cpu/.
  *
  *   weights    panels of 2 LANES outputs
  *   row tile   BLOCK_ROWS rows, up to MAX_PANELS panels of outputs
@@ -39,11 +40,11 @@ static void describe(const struct motley__device *device, char *text, size_t siz
     snprintf(text, size, "%d-wide register tiles", lanes(device));
 }
 
-static int get_kernel(struct motley__device *device, const char *source, const char *name, cl_kernel *kernel,
-                      struct motley_error *error)
+static int get_kernel(struct motley__device *device, const char *source, const char *name, enum motley_dtype dtype,
+                      cl_kernel *kernel, struct motley_error *error)
 {
-    char options[32];
-    snprintf(options, sizeof options, "-DLANES=%d", lanes(device));
+    char options[64];
+    snprintf(options, sizeof options, "-DLANES=%d -DSTORAGE=%d", lanes(device), (int)dtype);
     return motley__kernel(device, source, options, name, kernel, error);
 }
 
@@ -76,7 +77,7 @@ static int esmm(struct motley__device *device, const struct motley__esmm *e, int
     struct motley__range range = range_of(device, &args, motley__product_tiles(args.rows, args.experts, BLOCK_ROWS),
                                           args.O, w3 ? 2 : 1);
     cl_kernel kernel;
-    int status = get_kernel(device, "cpu/esmm.cl", "esmm", &kernel, error);
+    int status = get_kernel(device, "cpu/esmm.cl", "esmm", e->w->dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
@@ -92,7 +93,7 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
     struct motley__range range = range_of(device, &args, motley__product_tiles(args.rows, args.experts, BLOCK_ROWS),
                                           args.I, 1);
     cl_kernel kernel;
-    int status = get_kernel(device, "cpu/esmm_transposed.cl", "esmm_transposed", &kernel, error);
+    int status = get_kernel(device, "cpu/esmm_transposed.cl", "esmm_transposed", e->w->dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
@@ -106,7 +107,7 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     size_t blocks = ((size_t)args.I + BLOCK_ROWS - 1) / BLOCK_ROWS;
     struct motley__range range = range_of(device, &args, blocks * (size_t)args.experts, args.O, 1);
     cl_kernel kernel;
-    int status = get_kernel(device, "cpu/estmm.cl", "estmm", &kernel, error);
+    int status = get_kernel(device, "cpu/estmm.cl", "estmm", e->a.dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
@@ -121,7 +122,7 @@ static int ess(struct motley__device *device, const struct motley__ess *e, struc
     size_t columns = 4 * (size_t)lanes(device);
     struct motley__range range = {{(size_t)args.experts, ((size_t)args.O + columns - 1) / columns}, {1, 1}};
     cl_kernel kernel;
-    int status = get_kernel(device, "cpu/ess.cl", "ess", &kernel, error);
+    int status = get_kernel(device, "cpu/ess.cl", "ess", e->a.dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
@@ -134,7 +135,7 @@ static int activation_backward(struct motley__device *device, const struct motle
 {
     struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
     cl_kernel kernel;
-    int status = get_kernel(device, "cpu/activation.cl", "activation_backward", &kernel, error);
+    int status = get_kernel(device, "cpu/activation.cl", "activation_backward", a->dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)a->P}, {1}}), error, MOTLEY__VALUE(args),
@@ -146,7 +147,7 @@ static int dot_bias(struct motley__device *device, const struct motley__dot_bias
 {
     struct motley__product_args args = motley__dot_bias_args(d);
     cl_kernel kernel;
-    int status = get_kernel(device, "cpu/activation.cl", "dot_bias", &kernel, error);
+    int status = get_kernel(device, "cpu/activation.cl", "dot_bias", d->dy.dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)args.rows}, {1}}), error,
@@ -158,7 +159,7 @@ static int dot_bias(struct motley__device *device, const struct motley__dot_bias
 const struct motley__variant motley__variant_cpu = {
     .family = "cpu",
     .name = "registers",
-    .dtypes = MOTLEY__DTYPE_BIT(MOTLEY_F32),
+    .dtypes = MOTLEY__DTYPE_ALL,
     .suits = suits,
     .panel = panel,
     .describe = describe,

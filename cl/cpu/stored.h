@@ -1,0 +1,82 @@
+/* Vectors in the storage type: LANES numbers of memory as floats and back, whole or cut off at a row's end.
+ *
+ *   bf16   a float's upper half: shifted up to read, rounded to nearest even to write
+ *   f16    read as the bits of a float with the exponent 112 too small, which one product mends, subnormal numbers
+ *          too; what was infinite or NaN gets that exponent back
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_CL_CPU_STORED_H
+#define MOTLEY_CL_CPU_STORED_H
+
+#include "storage.h"
+#include "cpu/vector.h"
+
+#define VECTOR_INT JOIN(int, LANES)
+#define VECTOR_UINT JOIN(uint, LANES)
+#define VECTOR_USHORT JOIN(ushort, LANES)
+#define AS_VECTOR JOIN(as_float, LANES)
+#define AS_VECTOR_UINT JOIN(as_uint, LANES)
+
+/* Vector i from an address on. */
+#if STORAGE == 0
+#define STORED_LOAD(i, from) LOAD((i), (from))
+#define STORED_STORE(value, i, to) STORE((value), (i), (to))
+#else
+#define STORED_LOAD(i, from) stored_widen(JOIN(vload, LANES)((i), (from)))
+#define STORED_STORE(value, i, to) JOIN(vstore, LANES)(stored_narrow(value), (i), (to))
+#endif
+
+#if STORAGE == 1
+static inline VECTOR stored_widen(VECTOR_USHORT stored)
+{
+    return AS_VECTOR(JOIN(convert_uint, LANES)(stored) << 16);
+}
+
+/* The same sum as stored_put of storage.h, on a vector. */
+static inline VECTOR_USHORT stored_narrow(VECTOR value)
+{
+    VECTOR_UINT bits = AS_VECTOR_UINT(value), odd = (bits >> 16) & 1u;
+    VECTOR_UINT rounded = (bits + 0x7fffu + odd) >> 16, nan = (bits >> 16) | 0x40u;
+    return JOIN(convert_ushort, LANES)(isnan(value) ? nan : rounded);
+}
+#elif STORAGE == 2
+static inline VECTOR stored_widen(VECTOR_USHORT stored)
+{
+    VECTOR_UINT half_bits = JOIN(convert_uint, LANES)(stored);
+    VECTOR_UINT sign = (half_bits & 0x8000u) << 16, size = (half_bits & 0x7fffu) << 13;
+    VECTOR_UINT finite = AS_VECTOR_UINT(AS_VECTOR(size) * 0x1p112f);
+    return AS_VECTOR(sign | (size >= 0x7c00u << 13 ? size | 0x7f800000u : finite));
+}
+
+static inline VECTOR_USHORT stored_narrow(VECTOR value)
+{
+    ushort part[LANES];
+    JOIN(JOIN(vstore_half, LANES), _rte)(value, 0, (half *)part);
+    return JOIN(vload, LANES)(0, part);
+}
+#endif
+
+/* Up to LANES numbers; those beyond `count` come as zero and are not touched in memory. */
+static inline VECTOR stored_read(__global const STORED *from, int count)
+{
+    if (count >= LANES)
+        return STORED_LOAD(0, from);
+    float part[LANES];
+    for (int i = 0; i < LANES; i++)
+        part[i] = i < count ? stored_get(from, i) : 0.0f;
+    return LOAD(0, part);
+}
+
+static inline void stored_write(VECTOR value, __global STORED *to, int count)
+{
+    if (count >= LANES) {
+        STORED_STORE(value, 0, to);
+        return;
+    }
+    float part[LANES];
+    STORE(value, 0, part);
+    for (int i = 0; i < count; i++)
+        stored_put(to, i, part[i]);
+}
+
+#endif
