@@ -6,6 +6,9 @@
 #include "base/clock.h"
 #include "bench/alternate.h"
 
+/* What is very slow is timed fewer times than the least. */
+static const double PATIENCE_SECONDS = 30;
+
 /* The device's clock when a marker was reached; 0 when it does not tell. */
 static cl_ulong reached(cl_event marker)
 {
@@ -75,7 +78,8 @@ int motley__alternate(const struct motley__side *ours, const struct motley__side
     double own[MOTLEY__ROUNDS], other[MOTLEY__ROUNDS];
     const double begin = motley__seconds();
     int n = 0, status = 0;
-    while (!status && n < rounds->most && (n < rounds->least || motley__seconds() - begin < rounds->seconds)) {
+    double spent = 0;
+    while (!status && n < rounds->most && (n == 0 || spent < (n < rounds->least ? PATIENCE_SECONDS : rounds->seconds))) {
         const int peer_first = peer && n % 2;
         if (peer_first)
             status = time_cold(peer, flush, &other[n], error);
@@ -84,6 +88,7 @@ int motley__alternate(const struct motley__side *ours, const struct motley__side
         if (!status && peer && !peer_first)
             status = time_cold(peer, flush, &other[n], error);
         n++;
+        spent = motley__seconds() - begin;
     }
     if (status)
         return status;

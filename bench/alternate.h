@@ -20,7 +20,7 @@ struct motley__side {
 
 struct motley__rounds {
     double seconds;                     /* to spend on one pair of rivals */
-    int least, most;                    /* rounds; at most MOTLEY__ROUNDS */
+    int least, most;                    /* rounds, though no more begin after half a minute; at most MOTLEY__ROUNDS */
 };
 enum { MOTLEY__ROUNDS = 101 };
 

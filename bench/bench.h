@@ -17,8 +17,8 @@
 
 /* What was asked for.  Lists are comma-separated words; NULL: the default. */
 struct motley__bench_request {
-    int full;                           /* all routings */
-    const char *operators, *shapes, *tokens, *routings, *peers;  /* a shape is ExKxDxF */
+    int full;                           /* all storage types, all routings */
+    const char *operators, *dtypes, *shapes, *tokens, *routings, *peers;  /* a shape is ExKxDxF */
     const char *cases;                  /* only cells whose label has this part */
     double seconds;                     /* for the rounds of one cell and peer */
     int64_t rounds, seed;               /* rounds 0: as many as the seconds allow */
@@ -35,7 +35,8 @@ int motley__bench(motley_context *context, const struct motley__bench_request *r
 /* select.c */
 enum { MOTLEY__SELECT = 32 };           /* things of one kind at most */
 struct motley__selection {
-    int operators, shapes, tokens, routings, peers;             /* how many */
+    int operators, dtypes, shapes, tokens, routings, peers;     /* how many */
+    enum motley_dtype dtype[MOTLEY__SELECT];
     const struct motley__operator *operator[MOTLEY__SELECT];
     struct motley__bench_shape shape[MOTLEY__SELECT];
     int T[MOTLEY__SELECT];

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "bench/compare.h"
+#include "device/storage.h"
 
 enum { MATRICES = 8, PARTS = 6, ELEMENTS = 24 };      /* compared: experts with a peer; parts, numbers of each without */
 static const size_t CHUNK = (size_t)1 << 22;    /* numbers brought to the host at once, or one part if that is more */
@@ -24,6 +25,22 @@ static void add(struct sums *sums, const float *got, const float *expected, size
     }
 }
 
+/* Numbers of a result in rows. */
+static int read_rows(const struct motley__result *result, size_t first, size_t count, float *host, struct motley_error *error)
+{
+    const size_t each = motley__storage_bytes(result->dtype);
+    if (result->dtype == MOTLEY_F32)
+        return motley__buffer_read(result->rows, first * each, host, count * each, error);
+    void *stored = malloc(count * each);
+    int status = stored ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu numbers", count);
+    if (!status)
+        status = motley__buffer_read(result->rows, first * each, stored, count * each, error);
+    if (!status)
+        motley__load(result->dtype, stored, count, host);
+    free(stored);
+    return status;
+}
+
 static int add_rows(struct sums *sums, const struct motley__result *result, const float *expected, float *host,
                     size_t room, struct motley_error *error)
 {
@@ -31,7 +48,7 @@ static int add_rows(struct sums *sums, const struct motley__result *result, cons
     int status = 0;
     for (size_t first = 0; first < count && !status; first += room) {
         const size_t n = count - first < room ? count - first : room;
-        status = motley__buffer_read(result->rows, first * sizeof *host, host, n * sizeof *host, error);
+        status = read_rows(result, first, n, host, error);
         if (!status)
             add(sums, host, expected + first, n);
     }
@@ -72,7 +89,7 @@ static int read_part(const struct motley__result *result, int i, float *host, st
 {
     if (result->matrix)
         return motley__matrix_get(result->matrix, i, host, error);
-    return motley__buffer_read(result->rows, (size_t)i * result->width * sizeof *host, host, result->width * sizeof *host, error);
+    return read_rows(result, (size_t)i * result->width, result->width, host, error);
 }
 
 /* Parts from the first to the last, and of each numbers from its first to its last. */

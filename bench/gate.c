@@ -102,5 +102,5 @@ static struct motley__work work_gate(const struct motley__problem *p, int e)
 }
 
 const struct motley__operator motley__operator_gate = {
-    .name = "gate", .open = open_gate, .run = run_gate, .results = results_gate, .twin = twin_gate, .work = work_gate,
+    .name = "gate", .single = 1, .open = open_gate, .run = run_gate, .results = results_gate, .twin = twin_gate, .work = work_gate,
 };

@@ -70,7 +70,7 @@ static int create(struct motley__bench_weights *weights, int trained, struct mot
                   struct motley_error *error)
 {
     const struct motley__bench_shape *s = &weights->shape;
-    const struct motley_layer_shape shape = {.D = s->D, .F = s->F, .E = s->E, .K = s->K, .activation = s->activation,
+    const struct motley_layer_shape shape = {.D = s->D, .F = s->F, .E = s->E, .K = s->K, .activation = s->activation, .dtype = s->dtype,
                                              .gate = MOTLEY_GATE_FORCED};
     const struct motley_plan_options options = {.backward = trained, .shares = MOTLEY_SHARES_EVEN};
     struct motley__profile_entry entry = {.key = {.memory_bytes = UINT64_MAX}};  /* the device itself says what fits */
@@ -85,7 +85,7 @@ static int create(struct motley__bench_weights *weights, int trained, struct mot
     l->alone.node_of = &l->node;
     l->alone.info = &weights->context->info[weights->context->rank];
     l->trained = trained;
-    entry.panel = motley__esmm_panel(weights->device, MOTLEY_F32);
+    entry.panel = motley__esmm_panel(weights->device, s->dtype);
     int status = motley__plan_make(&shape, &options, 1, entries, &l->plan, error);
     if (!status)
         status = motley_layer_create(&l->alone, l->plan, &l->layer, error);
@@ -157,7 +157,8 @@ static int run_backward(struct motley__problem *p, struct motley_error *error)
 
 static int results_forward(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
 {
-    result[0] = (struct motley__result){.rows = p->tensor[MOTLEY__Y], .count = p->T, .width = (size_t)p->shape.D};
+    result[0] = (struct motley__result){.rows = p->tensor[MOTLEY__Y], .count = p->T, .width = (size_t)p->shape.D,
+                                        .dtype = motley__problem_dtype(p, MOTLEY__Y)};
     return 1;
 }
 
@@ -177,7 +178,7 @@ static struct motley__work work_forward(const struct motley__problem *p, int e)
 {
     const double n = p->offsets[e + 1] - p->offsets[e], matrices = p->shape.activation == MOTLEY_SWIGLU ? 3 : 2;
     const double weights = matrices * p->shape.D * p->shape.F;
-    return (struct motley__work){2 * n * weights, sizeof(float) * ((n > 0 ? weights : 0) + n * 2 * p->shape.D)};
+    return (struct motley__work){2 * n * weights, motley__operator_bytes(p) * ((n > 0 ? weights : 0) + n * 2 * p->shape.D)};
 }
 
 /* Weights once where there are rows, every gradient written; x, dy and what was kept of the activations read, dx written. */
@@ -185,14 +186,15 @@ static struct motley__work work_backward(const struct motley__problem *p, int e)
 {
     const double n = p->offsets[e + 1] - p->offsets[e], matrices = p->shape.activation == MOTLEY_SWIGLU ? 3 : 2;
     const double weights = matrices * p->shape.D * p->shape.F;
-    return (struct motley__work){4 * n * weights, sizeof(float) * ((n > 0 ? 2 : 1) * weights + n * (3.0 * p->shape.D +
-                                                                  (matrices - 1) * p->shape.F))};
+    const double rows = n * (3.0 * p->shape.D + (matrices - 1) * p->shape.F);
+    return (struct motley__work){4 * n * weights, motley__operator_bytes(p) * ((n > 0 ? weights : 0) + rows) +
+                                                  sizeof(float) * weights};
 }
 
 const struct motley__operator motley__operator_layer = {
-    .name = "layer", .open = open_forward, .run = run_forward, .results = results_forward, .work = work_forward,
+    .name = "layer", .single = 1, .open = open_forward, .run = run_forward, .results = results_forward, .work = work_forward,
 };
 const struct motley__operator motley__operator_layer_backward = {
-    .name = "layer", .backward = 1, .open = open_backward, .prepare = run_forward, .run = run_backward,
+    .name = "layer", .backward = 1, .single = 1, .open = open_backward, .prepare = run_forward, .run = run_backward,
     .results = results_backward, .work = work_backward,
 };

@@ -17,6 +17,7 @@
 struct motley__result {
     const struct motley__buffer *rows;
     const struct motley__matrix *matrix;
+    enum motley_dtype dtype;            /* of the rows */
     int count;                          /* rows or experts: parts that are compared */
     size_t width;                       /* numbers in each */
 };
@@ -30,6 +31,7 @@ struct motley__work {
 struct motley__operator {
     const char *name;
     int backward;
+    int single;                         /* 1: it knows no storage type but f32 */
     /* Make the tensors it needs, on the device. */
     int (*open)(struct motley__problem *problem, struct motley_error *error);
     /* What comes before each run and is not timed; may be NULL. */
@@ -57,6 +59,8 @@ int motley__operator_tensors(struct motley__problem *problem, const enum motley_
                              struct motley_error *error);
 int motley__operator_weights(struct motley__problem *problem, const enum motley__bench_weight *weights, int count,
                              struct motley_error *error);
+/* Bytes of a number of rows and weights. */
+double motley__operator_bytes(const struct motley__problem *problem);
 /* A tensor that was written. */
 struct motley__result motley__operator_rows(const struct motley__problem *problem, enum motley__tensor which);
 /* Rows of tokens, found by the pairs' index; rows that lie where their pairs do. */

@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include "bench/operator.h"
+#include "device/storage.h"
 
 const struct motley__operator *const motley__operators[] = {
     &motley__operator_gate, &motley__operator_esmm, &motley__operator_esmm_swiglu, &motley__operator_esmm_transposed,
@@ -17,18 +18,26 @@ const struct motley__operator *const motley__layer_operators[] = {
 
 struct motley__rows motley__rows_by_token(const struct motley__problem *problem, enum motley__tensor which)
 {
-    return (struct motley__rows){.own = problem->tensor[which], .own_rows = problem->T, .index = problem->list[MOTLEY__TOKEN]};
+    return (struct motley__rows){.own = problem->tensor[which], .own_rows = problem->T, .index = problem->list[MOTLEY__TOKEN],
+                                 .dtype = motley__problem_dtype(problem, which)};
 }
 
 struct motley__rows motley__rows_by_pair(const struct motley__problem *problem, enum motley__tensor which)
 {
-    return (struct motley__rows){.own = problem->tensor[which], .own_rows = problem->P};
+    return (struct motley__rows){.own = problem->tensor[which], .own_rows = problem->P,
+                                 .dtype = motley__problem_dtype(problem, which)};
+}
+
+double motley__operator_bytes(const struct motley__problem *problem)
+{
+    return (double)motley__storage_bytes(problem->shape.dtype);
 }
 
 struct motley__result motley__operator_rows(const struct motley__problem *problem, enum motley__tensor which)
 {
     return (struct motley__result){.rows = problem->tensor[which], .count = motley__problem_rows(problem, which),
-                                   .width = (size_t)motley__problem_width(problem, which)};
+                                   .width = (size_t)motley__problem_width(problem, which),
+                                   .dtype = motley__problem_dtype(problem, which)};
 }
 
 int motley__operator_tensors(struct motley__problem *problem, const enum motley__tensor *tensors, int count,

@@ -12,6 +12,7 @@
 #include "bench/gate.h"
 #include "bench/layer.h"
 #include "bench/problem.h"
+#include "device/storage.h"
 #include "layer/esmm.h"
 
 enum { SEED = 7, STEP = 65537 };                    /* a tensor's or expert's numbers begin so far behind the last one's */
@@ -27,6 +28,18 @@ static void read_noise(const float *noise, size_t at, size_t count, float *host)
         host += n;
         count -= n;
     }
+}
+
+/* As the device will have them. */
+static int round_table(enum motley_dtype dtype, float *table)
+{
+    void *stored = malloc(NOISE * motley__storage_bytes(dtype));
+    if (!stored)
+        return -1;
+    motley__store(dtype, table, NOISE, stored);
+    motley__load(dtype, stored, NOISE, table);
+    free(stored);
+    return 0;
 }
 
 int motley__bench_weights_create(motley_context *context, const struct motley__bench_shape *shape,
@@ -48,6 +61,10 @@ int motley__bench_weights_create(motley_context *context, const struct motley__b
     for (size_t i = 0; i < NOISE; i++) {
         made->noise[i] = (float)(2 * motley__random_uniform(SEED, 0, i) - 1);
         made->small[i] = scale * made->noise[i];
+    }
+    if (shape->dtype != MOTLEY_F32 && (round_table(shape->dtype, made->noise) || round_table(shape->dtype, made->small))) {
+        motley__bench_weights_destroy(made);
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a table of %zu numbers", NOISE);
     }
     *weights = made;
     return 0;
@@ -101,9 +118,8 @@ int motley__bench_weights_there(struct motley__bench_weights *weights, enum motl
     const int O = second ? shape->D : shape->F, I = second ? shape->F : shape->D;
     if (!weights->matrix[which]) {
         struct motley__matrix *made;
-        int status = motley__matrix_create(weights->device, MOTLEY_F32, shape->E, O, I,
-                                           motley__esmm_panel(weights->device, MOTLEY_F32), NULL, &made,
-                                           error);
+        int status = motley__matrix_create(weights->device, which < MOTLEY__DW1 ? shape->dtype : MOTLEY_F32, shape->E, O, I,
+                                           motley__esmm_panel(weights->device, shape->dtype), NULL, &made, error);
         if (!status && which < MOTLEY__DW1 && (status = fill_matrix(weights, which, made, error)))
             motley__matrix_destroy(made);
         if (status)
@@ -117,13 +133,22 @@ int motley__bench_weights_there(struct motley__bench_weights *weights, enum motl
 /* Sizes by their letters. */
 static const struct {
     char rows, width;
-    int written;
+    int written, single;                /* single: f32 whatever the storage type */
 } TENSORS[MOTLEY__TENSORS] = {
-    [MOTLEY__X] = {'T', 'D', 0},         [MOTLEY__DY] = {'T', 'D', 0},        [MOTLEY__Y] = {'T', 'D', 1},
-    [MOTLEY__G] = {'P', 'F', 0},         [MOTLEY__H] = {'P', 'F', 1},         [MOTLEY__O] = {'P', 'D', 0},
-    [MOTLEY__DX] = {'P', 'D', 1},        [MOTLEY__PREACT] = {'P', 'F', 0},    [MOTLEY__PREACT3] = {'P', 'F', 1},
-    [MOTLEY__DH] = {'P', 'F', 1},        [MOTLEY__DWEIGHT] = {'P', '1', 1},   [MOTLEY__DB] = {'E', 'F', 1},
-    [MOTLEY__GATE] = {'E', 'D', 0},      [MOTLEY__PROBABILITY] = {'T', 'E', 1},
+    [MOTLEY__X] = {'T', 'D', 0, 0},
+    [MOTLEY__DY] = {'T', 'D', 0, 0},
+    [MOTLEY__Y] = {'T', 'D', 1, 0},
+    [MOTLEY__G] = {'P', 'F', 0, 0},
+    [MOTLEY__H] = {'P', 'F', 1, 0},
+    [MOTLEY__O] = {'P', 'D', 0, 0},
+    [MOTLEY__DX] = {'P', 'D', 1, 0},
+    [MOTLEY__PREACT] = {'P', 'F', 0, 0},
+    [MOTLEY__PREACT3] = {'P', 'F', 1, 0},
+    [MOTLEY__DH] = {'P', 'F', 1, 0},
+    [MOTLEY__DWEIGHT] = {'P', '1', 1, 1},
+    [MOTLEY__DB] = {'E', 'F', 1, 1},
+    [MOTLEY__GATE] = {'E', 'D', 0, 1},
+    [MOTLEY__PROBABILITY] = {'T', 'E', 1, 1},
 };
 
 static int size_of(const struct motley__problem *problem, char letter)
@@ -146,6 +171,11 @@ int motley__problem_rows(const struct motley__problem *problem, enum motley__ten
 int motley__problem_width(const struct motley__problem *problem, enum motley__tensor which)
 {
     return size_of(problem, TENSORS[which].width);
+}
+
+enum motley_dtype motley__problem_dtype(const struct motley__problem *problem, enum motley__tensor which)
+{
+    return TENSORS[which].single ? MOTLEY_F32 : problem->shape.dtype;
 }
 
 int motley__problem_written(enum motley__tensor which)
@@ -171,18 +201,20 @@ void motley__problem_numbers(const struct motley__problem *problem, enum motley_
     read_noise(problem->weights->noise, STEP * (size_t)which + first, count, host);
 }
 
-static int fill_rows(const struct motley__problem *problem, enum motley__tensor which, struct motley__buffer *buffer,
-                     struct motley_error *error)
+static int fill_rows(const struct motley__problem *problem, enum motley__tensor which, size_t count,
+                     struct motley__buffer *buffer, struct motley_error *error)
 {
-    const size_t count = buffer->bytes / sizeof(float);
-    float *host = malloc(CHUNK * sizeof *host);
+    const enum motley_dtype dtype = motley__problem_dtype(problem, which);
+    const size_t each = motley__storage_bytes(dtype);
+    float *host = malloc(CHUNK * (sizeof *host + each)); /* as numbers, and behind them as stored */
     if (!host)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu numbers", CHUNK);
     int status = 0;
     for (size_t first = 0; first < count && !status; first += CHUNK) {
         const size_t n = count - first < CHUNK ? count - first : CHUNK;
         motley__problem_numbers(problem, which, first, n, host);
-        status = motley__buffer_write(buffer, first * sizeof *host, host, n * sizeof *host, error);
+        motley__store(dtype, host, n, host + CHUNK);
+        status = motley__buffer_write(buffer, first * each, host + CHUNK, n * each, error);
     }
     free(host);
     return status;
@@ -194,11 +226,12 @@ int motley__problem_there(struct motley__problem *problem, enum motley__tensor w
     if (!problem->tensor[which]) {
         const size_t count = (size_t)motley__problem_rows(problem, which) * (size_t)motley__problem_width(problem, which);
         struct motley__buffer *made;
-        int status = motley__buffer_create(problem->device, count * sizeof(float), &made, error);
+        int status = motley__buffer_create(problem->device, count * motley__storage_bytes(motley__problem_dtype(problem, which)),
+                                           &made, error);
         if (status)
             return status;
         status = motley__problem_written(which) ? motley__buffer_zero(made, 0, made->bytes, error)
-                                   : fill_rows(problem, which, made, error);
+                                   : fill_rows(problem, which, count, made, error);
         if (status) {
             motley__buffer_destroy(made);
             return status;

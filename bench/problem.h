@@ -1,5 +1,5 @@
 /* The tensors of one shape, and of one routing of so many rows over it: made when first asked for, with the same numbers on
- * the device and for the peers on the host.
+ * the device and for the peers on the host, who have them in f32, rounded to the storage type.
  *
  * Every number is a place in one table of noise, another for each tensor and expert, so either side can have any part at
  * any time and nothing has to be kept twice.
@@ -18,6 +18,7 @@
 struct motley__bench_shape {
     int E, K, D, F;
     enum motley_activation activation;          /* of a whole layer: swiglu or relu */
+    enum motley_dtype dtype;                    /* storage of rows and weights; gradients of weights are f32 */
 };
 enum motley__bench_weight {
     MOTLEY__W1, MOTLEY__W3, MOTLEY__W2,         /* [E,F,D] [E,F,D] [E,D,F] */
@@ -35,7 +36,7 @@ struct motley__bench_weights {
 int motley__bench_weights_create(motley_context *context, const struct motley__bench_shape *shape,
                                  struct motley__bench_weights **weights, struct motley_error *error);
 void motley__bench_weights_destroy(struct motley__bench_weights *weights); /* accepts NULL */
-/* In the layout of the device's family. */
+/* In the layout of the device's variant for the storage type. */
 int motley__bench_weights_there(struct motley__bench_weights *weights, enum motley__bench_weight which,
                                 struct motley__matrix **matrix, struct motley_error *error);
 /* `count` numbers from element `first` of an expert's canonical matrix on. */
@@ -97,6 +98,7 @@ void motley__problem_destroy(struct motley__problem *problem); /* accepts NULL *
 
 int motley__problem_there(struct motley__problem *problem, enum motley__tensor which, struct motley__buffer **buffer,
                           struct motley_error *error);
+enum motley_dtype motley__problem_dtype(const struct motley__problem *problem, enum motley__tensor which);
 int motley__problem_written(enum motley__tensor which); /* 1: it holds no numbers but what an operator writes */
 int motley__problem_rows(const struct motley__problem *problem, enum motley__tensor which);
 int motley__problem_width(const struct motley__problem *problem, enum motley__tensor which);

@@ -27,7 +27,7 @@ static struct motley__work product_work(const struct motley__problem *p, int e, 
 {
     const double n = rows_of(p, e), weights = n > 0 ? (double)matrices * p->shape.D * p->shape.F : 0;
     return (struct motley__work){2 * n * matrices * p->shape.D * p->shape.F,
-                                 sizeof(float) * (weights + n * ((double)read + written))};
+                                 motley__operator_bytes(p) * (weights + n * ((double)read + written))};
 }
 
 static int open_esmm(struct motley__problem *p, struct motley_error *error)
@@ -42,7 +42,7 @@ static int run_esmm(struct motley__problem *p, struct motley_error *error)
 {
     return motley__esmm(p->device, &(struct motley__esmm){.w = p->weights->matrix[MOTLEY__W1],
         .ragged = motley__problem_ragged(p), .x = motley__rows_by_token(p, MOTLEY__X), .activation = MOTLEY__ACT_NONE,
-        .y = p->tensor[MOTLEY__H]}, error);
+        .dtype = p->shape.dtype, .y = p->tensor[MOTLEY__H]}, error);
 }
 
 static int results_hidden(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
@@ -89,7 +89,7 @@ static int run_swiglu(struct motley__problem *p, struct motley_error *error)
 {
     return motley__esmm(p->device, &(struct motley__esmm){.w = p->weights->matrix[MOTLEY__W1],
         .w3 = p->weights->matrix[MOTLEY__W3], .ragged = motley__problem_ragged(p),
-        .x = motley__rows_by_token(p, MOTLEY__X), .activation = MOTLEY__ACT_SWIGLU, .y = p->tensor[MOTLEY__H]}, error);
+        .x = motley__rows_by_token(p, MOTLEY__X), .activation = MOTLEY__ACT_SWIGLU, .dtype = p->shape.dtype, .y = p->tensor[MOTLEY__H]}, error);
 }
 
 static double twin_swiglu(const struct motley__problem *p, int j, int pair, size_t f)
@@ -121,7 +121,7 @@ static int run_transposed(struct motley__problem *p, struct motley_error *error)
 {
     return motley__esmm_transposed(p->device, &(struct motley__esmm){.w = p->weights->matrix[MOTLEY__W1],
         .ragged = motley__problem_ragged(p), .x = motley__rows_by_pair(p, MOTLEY__G), .activation = MOTLEY__ACT_NONE,
-        .y = p->tensor[MOTLEY__DX]}, error);
+        .dtype = p->shape.dtype, .y = p->tensor[MOTLEY__DX]}, error);
 }
 
 static int results_transposed(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
@@ -188,7 +188,7 @@ static double twin_estmm(const struct motley__problem *p, int j, int e, size_t a
 static struct motley__work work_estmm(const struct motley__problem *p, int e)
 {
     const double n = rows_of(p, e), D = p->shape.D, F = p->shape.F;
-    return (struct motley__work){2 * n * D * F, sizeof(float) * (D * F + n * (D + F))};
+    return (struct motley__work){2 * n * D * F, sizeof(float) * D * F + motley__operator_bytes(p) * n * (D + F)};
 }
 
 const struct motley__operator motley__operator_estmm = {
@@ -226,7 +226,7 @@ static double twin_ess(const struct motley__problem *p, int j, int e, size_t f)
 static struct motley__work work_ess(const struct motley__problem *p, int e)
 {
     const double n = rows_of(p, e), F = p->shape.F;
-    return (struct motley__work){n * F, sizeof(float) * (n + 1) * F};
+    return (struct motley__work){n * F, motley__operator_bytes(p) * n * F + sizeof(float) * F};
 }
 
 const struct motley__operator motley__operator_ess = {

@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "bench/report.h"
+#include "device/storage.h"
 
 struct motley__tally {
     char operator[32], peer[16];
+    enum motley_dtype dtype;
     int backward, rows, ratios;
     double log_fraction, log_ratio, worst_fraction, worst_ratio;
     struct motley__tally *next;
@@ -39,13 +41,15 @@ static struct motley__tally *tally_of(struct motley__report *report, const struc
 {
     struct motley__tally **at = &report->tally;
     for (; *at; at = &(*at)->next)
-        if (!strcmp((*at)->operator, row->operator) && !strcmp((*at)->peer, row->peer) && (*at)->backward == row->backward)
+        if (!strcmp((*at)->operator, row->operator) && !strcmp((*at)->peer, row->peer) && (*at)->backward == row->backward &&
+            (*at)->dtype == row->shape.dtype)
             return *at;
     *at = calloc(1, sizeof **at);
     if (*at) {
         snprintf((*at)->operator, sizeof (*at)->operator, "%s", row->operator);
         snprintf((*at)->peer, sizeof (*at)->peer, "%s", row->peer);
         (*at)->backward = row->backward;
+        (*at)->dtype = row->shape.dtype;
         (*at)->worst_fraction = (*at)->worst_ratio = INFINITY;
     }
     return *at;
@@ -72,7 +76,7 @@ static void print_csv(FILE *stream, const struct motley__row *row, double fracti
 {
     const struct motley__bench_shape *s = &row->shape;
     fprintf(stream, "%s,%s,%s,%s,%d,%d,%d,%d,%d,%s,%s,%.6g,%.5g,%.5g,%.5g,%.5g,%.6g,%.4f,%s,", row->operator, row->family,
-            row->variant, row->dtype, s->E, s->K, row->T, s->D, s->F, motley__routing_name(row->routing),
+            row->variant, motley__storage_name(row->shape.dtype), s->E, s->K, row->T, s->D, s->F, motley__routing_name(row->routing),
             direction(row->backward), row->seconds, 1e-9 * row->flops / row->seconds, 1e-9 * row->bytes / row->seconds,
             1e-9 * row->peak_flops, 1e-9 * row->peak_bytes, row->limit_seconds, fraction, row->peer);
     if (row->peer_seconds > 0)
@@ -88,7 +92,7 @@ static void print_json(FILE *stream, const struct motley__row *row, double fract
             "\"T\": %d, \"D\": %d, \"F\": %d, \"routing\": \"%s\", \"direction\": \"%s\", \"seconds\": %.6g, \"gflops\": %.5g, "
             "\"gbytes_per_s\": %.5g, \"peak_gflops\": %.5g, \"peak_gbytes_per_s\": %.5g, \"limit_seconds\": %.6g, "
             "\"fraction_of_limit\": %.4f, \"peer\": \"%s\"", first ? "" : ",", row->operator, row->family, row->variant,
-            row->dtype, s->E, s->K, row->T, s->D, s->F, motley__routing_name(row->routing), direction(row->backward),
+            motley__storage_name(row->shape.dtype), s->E, s->K, row->T, s->D, s->F, motley__routing_name(row->routing), direction(row->backward),
             row->seconds, 1e-9 * row->flops / row->seconds, 1e-9 * row->bytes / row->seconds, 1e-9 * row->peak_flops,
             1e-9 * row->peak_bytes, row->limit_seconds, fraction, row->peer);
     if (row->peer_seconds > 0)
@@ -99,7 +103,7 @@ static void print_json(FILE *stream, const struct motley__row *row, double fract
 static void print_line(FILE *stream, const struct motley__row *row, double fraction, double ratio)
 {
     const struct motley__bench_shape *s = &row->shape;
-    fprintf(stream, "%-16s %-5s %4d %2d %6d %5d %6d %-7s %-8s %11.4f %9.1f %7.1f %8.2f %-9s ", row->operator, row->dtype, s->E,
+    fprintf(stream, "%-16s %-5s %4d %2d %6d %5d %6d %-7s %-8s %11.4f %9.1f %7.1f %8.2f %-9s ", row->operator, motley__storage_name(row->shape.dtype), s->E,
             s->K, row->T, s->D, s->F, motley__routing_name(row->routing), direction(row->backward), 1e3 * row->seconds,
             1e-9 * row->flops / row->seconds, 1e-9 * row->bytes / row->seconds, fraction, row->peer);
     if (row->peer_seconds > 0)
@@ -125,8 +129,8 @@ static void print_summary(const struct motley__report *report)
 {
     fputs("\nover all rows: geometric mean, and the worst\n", report->stream);
     for (const struct motley__tally *t = report->tally; t; t = t->next) {
-        fprintf(report->stream, "  %-16s %-8s %4d rows  %.2f of the limit, at least %.2f", t->operator, direction(t->backward),
-                t->rows, exp(t->log_fraction / t->rows), t->worst_fraction);
+        fprintf(report->stream, "  %-16s %-8s %-4s %4d rows  %.2f of the limit, at least %.2f", t->operator,
+                direction(t->backward), motley__storage_name(t->dtype), t->rows, exp(t->log_fraction / t->rows), t->worst_fraction);
         if (t->ratios)
             fprintf(report->stream, ";  %.2f times as fast as %s, at least %.2f", exp(t->log_ratio / t->ratios), t->peer,
                     t->worst_ratio);

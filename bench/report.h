@@ -9,7 +9,7 @@
 #include "bench/problem.h"
 
 struct motley__row {
-    const char *operator, *family, *variant, *dtype, *peer;     /* borrowed; peer "none": no peer */
+    const char *operator, *family, *variant, *peer;     /* borrowed; peer "none": no peer */
     struct motley__bench_shape shape;
     int T, backward;
     enum motley__routing routing;

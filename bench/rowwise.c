@@ -37,7 +37,7 @@ static int prepare_activation(struct motley__problem *p, struct motley_error *er
 static int run_activation(struct motley__problem *p, struct motley_error *error)
 {
     return motley__activation_backward(p->device, &(struct motley__activation_backward){.P = p->P, .F = p->shape.F,
-        .activation = MOTLEY__ACT_SWIGLU, .weight = p->list[MOTLEY__PAIR_WEIGHT], .pre = p->tensor[MOTLEY__PREACT],
+        .activation = MOTLEY__ACT_SWIGLU, .dtype = p->shape.dtype, .weight = p->list[MOTLEY__PAIR_WEIGHT], .pre = p->tensor[MOTLEY__PREACT],
         .pre3 = p->tensor[MOTLEY__PREACT3], .u = p->tensor[MOTLEY__DH], .h = p->tensor[MOTLEY__H],
         .dw = p->tensor[MOTLEY__DWEIGHT]}, error);
 }
@@ -73,7 +73,7 @@ static double twin_activation(const struct motley__problem *p, int j, int pair, 
 static struct motley__work work_activation(const struct motley__problem *p, int e)
 {
     const double count = e == 0 ? (double)p->P * p->shape.F : 0;
-    return (struct motley__work){20 * count, 6 * sizeof(float) * count};
+    return (struct motley__work){20 * count, 6 * motley__operator_bytes(p) * count};
 }
 
 const struct motley__operator motley__operator_activation = {
@@ -107,11 +107,11 @@ static double twin_encode(const struct motley__problem *p, int j, int pair, size
 
 static struct motley__work work_encode(const struct motley__problem *p, int e)
 {
-    return (struct motley__work){0, e == 0 ? sizeof(float) * ((double)p->T + p->P) * p->shape.D : 0};
+    return (struct motley__work){0, e == 0 ? motley__operator_bytes(p) * ((double)p->T + p->P) * p->shape.D : 0};
 }
 
 const struct motley__operator motley__operator_encode = {
-    .name = "encode", .open = open_encode, .run = run_encode, .results = results_pairs, .twin = twin_encode,
+    .name = "encode", .single = 1, .open = open_encode, .run = run_encode, .results = results_pairs, .twin = twin_encode,
     .work = work_encode,
 };
 
@@ -137,11 +137,11 @@ static double twin_combine(const struct motley__problem *p, int j, int row, size
 static struct motley__work work_combine(const struct motley__problem *p, int e)
 {
     const double count = e == 0 ? (double)p->P * p->shape.D : 0;
-    return (struct motley__work){count, 2 * sizeof(float) * count};
+    return (struct motley__work){count, 2 * motley__operator_bytes(p) * count};
 }
 
 const struct motley__operator motley__operator_combine = {
-    .name = "combine", .open = open_combine, .run = run_combine, .results = results_pairs, .twin = twin_combine,
+    .name = "combine", .single = 1, .open = open_combine, .run = run_combine, .results = results_pairs, .twin = twin_combine,
     .work = work_combine,
 };
 
@@ -176,10 +176,10 @@ static double twin_decode(const struct motley__problem *p, int j, int t, size_t 
 static struct motley__work work_decode(const struct motley__problem *p, int e)
 {
     const double D = e == 0 ? p->shape.D : 0;
-    return (struct motley__work){2 * D * p->P, sizeof(float) * D * ((double)p->P + p->T)};
+    return (struct motley__work){2 * D * p->P, motley__operator_bytes(p) * D * ((double)p->P + p->T)};
 }
 
 const struct motley__operator motley__operator_decode = {
-    .name = "decode", .open = open_decode, .run = run_decode, .results = results_decode, .twin = twin_decode,
+    .name = "decode", .single = 1, .open = open_decode, .run = run_decode, .results = results_decode, .twin = twin_decode,
     .work = work_decode,
 };

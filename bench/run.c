@@ -13,9 +13,12 @@
 #include "bench/compare.h"
 #include "bench/peak.h"
 #include "bench/peer.h"
+#include "device/storage.h"
+#include "layer/admit.h"
 #include "layer/variant.h"
 
-static const double LIMIT_F32 = 2e-5;           /* of a normalised error */
+/* Of a normalised error, by storage type: a few roundings of each number. */
+static const double LIMIT[] = {[MOTLEY_F32] = 2e-5, [MOTLEY_BF16] = 1e-2, [MOTLEY_F16] = 1.5e-3};
 static const double CELL_SECONDS = 0.8;         /* for the rounds of one cell and peer, when not said otherwise */
 enum { LEAST_ROUNDS = 5, MOST_ROUNDS = 51 };
 
@@ -47,8 +50,8 @@ struct cell {
 static void label_of(const struct motley__operator *op, const struct motley__bench_shape *s, int T,
                      enum motley__routing routing, char *label, size_t room)
 {
-    snprintf(label, room, "%s %s E%d K%d T%d D%d F%d %s", op->name, op->backward ? "backward" : "forward", s->E, s->K, T, s->D,
-             s->F, motley__routing_name(routing));
+    snprintf(label, room, "%s %s E%d K%d T%d D%d F%d %s %s", op->name, op->backward ? "backward" : "forward", s->E, s->K, T,
+             s->D, s->F, motley__routing_name(routing), motley__storage_name(s->dtype));
 }
 
 static int run_ours(void *self, struct motley_error *error)
@@ -70,10 +73,11 @@ static int run_flush(void *self, struct motley_error *error)
 
 static int judge(const struct cell *cell, const char *whom, double difference)
 {
-    if (difference <= LIMIT_F32)
+    const double limit = LIMIT[cell->run->problem->shape.dtype];
+    if (difference <= limit)
         return 0;
     return motley__fail(cell->run->error, MOTLEY_E_BUILD, "%s differs from %s by %.1e of its size, at most %.0e is right: what is "
-                        "wrong is not timed", cell->op->name, whom, difference, LIMIT_F32);
+                        "wrong is not timed", cell->op->name, whom, difference, limit);
 }
 
 /* Ours and the peer's once each: do they agree?  Without a peer: ours with its twin. */
@@ -107,9 +111,9 @@ static int time_cell(struct cell *cell, int has_peer)
     const struct motley__side flush = {.self = &run->peak, .run = run_flush, .device = run->device};
     const struct motley__side *peer = has_peer ? &theirs : NULL;
     const struct motley__work work = motley__operator_work(cell->op, problem);
-    const struct motley__variant *variant = motley__variant(run->device, MOTLEY_F32);
+    const struct motley__variant *variant = motley__variant(run->device, problem->shape.dtype);
     struct motley__row row = {
-        .operator = cell->op->name, .family = variant->family, .variant = variant->name, .dtype = "f32",
+        .operator = cell->op->name, .family = variant->family, .variant = variant->name,
         .peer = motley__peer_name(has_peer ? cell->peer : MOTLEY__PEER_NONE), .shape = problem->shape, .T = problem->T,
         .backward = cell->op->backward, .routing = problem->routing, .flops = work.flops, .bytes = work.bytes,
         .peak_flops = run->peak.flops, .peak_bytes = run->peak.bytes,
@@ -177,10 +181,12 @@ static int visit_rows(struct run *run, const struct motley__operator *op, const 
     char label[160];
     int status = 0;
     label_of(op, shape, T, routing, label, sizeof label);
-    if (!wanted(run, label))
+    if (!wanted(run, label) || (op->single && shape->dtype != MOTLEY_F32))
         return 0;
     if (!run->weights) {
-        status = motley__bench_weights_create(run->context, shape, &run->weights, run->error);
+        status = motley__admit_dtype(run->device, shape->dtype, run->error);
+        if (!status)
+            status = motley__bench_weights_create(run->context, shape, &run->weights, run->error);
         if (!status && run->report.rows)
             status = motley__peak_again(&run->peak, run->error);
     }
@@ -199,11 +205,13 @@ static int walk(struct run *run, int (*visit)(struct run *run, const struct motl
 {
     const struct motley__selection *s = &run->selection;
     int status = 0;
-    for (int i = 0; i < s->shapes && !status; i++) {
+    for (int i = 0; i < s->shapes * s->dtypes && !status; i++) {
+        struct motley__bench_shape shape = s->shape[i / s->dtypes];
+        shape.dtype = s->dtype[i % s->dtypes];
         for (int o = 0; o < s->operators && !status; o++)
             for (int t = 0; t < s->tokens && !status; t++)
                 for (int r = 0; r < s->routings && !status; r++)
-                    status = visit_rows(run, s->operator[o], &s->shape[i], s->T[t], s->routing[r], visit);
+                    status = visit_rows(run, s->operator[o], &shape, s->T[t], s->routing[r], visit);
         motley__openblas_release(&run->openblas);
         motley__bench_weights_destroy(run->weights);
         run->weights = NULL;

@@ -8,6 +8,7 @@
 
 #include "bench/bench.h"
 #include "bench/layer.h"
+#include "device/storage.h"
 
 static const struct motley__bench_shape SHAPES[] = {
     {.E = 8, .K = 2, .D = 1024, .F = 2816}, {.E = 64, .K = 6, .D = 2048, .F = 1408},
@@ -56,6 +57,13 @@ static int read_operator(const char *word, struct motley__selection *selection, 
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", op == motley__operators ? "" : ", ", (*op)->name);
     }
     return motley__fail(error, MOTLEY_E_INVALID, "--operator: expected names among %s, found '%s'", known, word);
+}
+
+static int read_dtype(const char *word, struct motley__selection *selection, int at, struct motley_error *error)
+{
+    if (motley__storage_find(word, &selection->dtype[at]))
+        return 0;
+    return motley__fail(error, MOTLEY_E_INVALID, "--dtype: expected words among f32, bf16, f16, found '%s'", word);
 }
 
 static int read_size(const char **text, char end, int *size)
@@ -113,6 +121,8 @@ static void choose_defaults(const struct motley__bench_request *request, int is_
 {
     for (const struct motley__operator *const *op = request->layer ? motley__layer_operators : motley__operators; *op; op++)
         s->operator[s->operators++] = *op;
+    for (; s->dtypes < (request->full ? 3 : 1); s->dtypes++)
+        s->dtype[s->dtypes] = (enum motley_dtype)s->dtypes;
     for (; s->shapes < COUNT(SHAPES); s->shapes++)
         s->shape[s->shapes] = SHAPES[s->shapes];
     for (; s->tokens < (is_gpu ? COUNT(GPU_TOKENS) : COUNT(CPU_TOKENS)); s->tokens++)
@@ -132,6 +142,8 @@ int motley__select(const struct motley__bench_request *request, int is_gpu, stru
         status = motley__fail(error, MOTLEY_E_INVALID, "--operator: a whole layer is not divided; see 'motley bench operators'");
     if (!status && request->operators)
         status = read_list("--operator", request->operators, read_operator, selection, &selection->operators, error);
+    if (!status && request->dtypes)
+        status = read_list("--dtype", request->dtypes, read_dtype, selection, &selection->dtypes, error);
     if (!status && request->shapes)
         status = read_list("--shape", request->shapes, read_shape, selection, &selection->shapes, error);
     for (int i = 0; i < selection->shapes; i++)

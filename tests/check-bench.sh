@@ -46,6 +46,8 @@ bench layers 12 layer --shape 5x3x65x33,2x1x16x48 --tokens 1,9,40 --routing zipf
 bench relu 4 layer --shape 4x2x32x48 --tokens 5 --routing even,llep50 --activation relu
 bench filtered 1 operators --shape 4x2x32x48 --tokens 3,4 --cases 'estmm backward E4 K2 T4 D32 F48 zipf'
 bench alone 1 operators --shape 4x2x32x48 --tokens 3 --operator esmm --routing zipf --peer none
+bench bf16 3 operators --shape 4x2x32x48 --tokens 3 --operator esmm,esmm_transposed,estmm --routing zipf --dtype bf16
+grep -q '^estmm,[a-z]*,[a-z0-9_]*,bf16,' "$work/bf16.csv" || fail "no row in bf16"
 grep -q '^esmm,.*,none,,$' "$work/alone.csv" || fail "--peer none has a peer"
 sh "$here/run-mpi" 2 "$motley" bench operators --shape 4x2x32x48 --tokens 3 --operator ess --routing zipf --rounds 2 --json \
     >"$work/json" 2>"$work/log" || { cat "$work/log"; fail "two ranks"; }
