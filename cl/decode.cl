@@ -4,9 +4,10 @@
  *   decode    y[t,:] (+)= sum_k, k ascending, of      s o[p,:]       p = pair_own[where[t,k] - own_begin], own pairs
  *                                                     returned[j,:]  j = where[t,k], less the own pairs before it
  *
- * o [P,D], returned [rows,D], y [T,D], s = weights[t,k] or 1.  A product is rounded before it is added, here as
- * on the other rank, so y does not depend on which rank had the expert.  Work-items as in cl/encode.cl.
- * Bytes: combine 8 rows D; decode 4 (K+1) T D; flops 2 K T D: the bound is the memory.  Measured at D = 2048, K = 8 on
+ * o [P,D], returned [rows,D], y [T,D] in the storage type, s = weights[t,k] or 1.  A product is rounded to it before it is
+ * added, here as on the other rank, so y does not depend on which rank had the expert; the sum is taken in f32.
+ * Work-items as in cl/encode.cl.
+ * Bytes in f32: combine 8 rows D; decode 4 (K+1) T D; flops 2 K T D: the bound is the memory.  Measured at D = 2048, K = 8 on
  * an H200 (4.8 TB/s), T = 16384: combine 4.0, decode 3.8 TB/s; on 2 cores, T = 2048: 28 and 22 GB/s.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -15,16 +16,16 @@
 
 #define BLOCK (V == 16 ? 8 : 1) /* vectors of a token summed together: long runs of each row on CPUs */
 
-__kernel void combine(const struct motley__combine_args a, __global const float *restrict o,
+__kernel void combine(const struct motley__combine_args a, __global const STORED *restrict o,
                       __global const int *restrict pair_received, __global const float *restrict weight,
-                      __global float *restrict returned)
+                      __global STORED *restrict returned)
 {
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.rows);
     for (int j = first; j < last; j++) {
         const int p = pair_received[j];
         const float s = weight ? weight[p] : 1.0f;
-        __global const float *from = o + (size_t)p * a.D;
-        __global float *to = returned + (size_t)j * a.D;
+        __global const STORED *from = o + (size_t)p * a.D;
+        __global STORED *to = returned + (size_t)j * a.D;
         for (int c = get_global_id(0); c < a.D / V; c += get_global_size(0))
             STORE(s * LOAD(from, c), to, c);
     }
@@ -43,18 +44,17 @@ static int returned_row(const struct motley__decode_args a, int i)
 
 /* What pair n at sorted position i adds to its token's vector c. */
 static vec addend(const struct motley__decode_args a, int n, int i, int c, __global const int *pair_own,
-                  __global const float *o, __global const float *weights, __global const float *returned)
+                  __global const STORED *o, __global const float *weights, __global const STORED *returned)
 {
     if (!is_own(a, i))
         return LOAD(returned + (size_t)returned_row(a, i) * a.D, c);
-    const vec product = (weights ? weights[n] : 1.0f) * LOAD(o + (size_t)pair_own[i - a.own_begin] * a.D, c);
-    return product;
+    return vector_rounded((weights ? weights[n] : 1.0f) * LOAD(o + (size_t)pair_own[i - a.own_begin] * a.D, c));
 }
 
 /* y[t, vectors c .. c+count-1], count <= BLOCK. */
 static inline void decode_vectors(const struct motley__decode_args a, int t, int c, const int count,
-                                  __global const int *where, __global const int *pair_own, __global const float *o,
-                                  __global const float *weights, __global const float *returned, __global float *y)
+                                  __global const int *where, __global const int *pair_own, __global const STORED *o,
+                                  __global const float *weights, __global const STORED *returned, __global STORED *y)
 {
     vec sum[BLOCK];
     for (int b = 0; b < count; b++)
@@ -64,15 +64,15 @@ static inline void decode_vectors(const struct motley__decode_args a, int t, int
         for (int b = 0; i >= 0 && b < count; b++) /* below 0: a pair that was left out */
             sum[b] += addend(a, n, i, c + b, pair_own, o, weights, returned);
     }
-    __global float *to = y + (size_t)t * a.D;
+    __global STORED *to = y + (size_t)t * a.D;
     for (int b = 0; b < count; b++)
         STORE(a.accumulate ? LOAD(to, c + b) + sum[b] : sum[b], to, c + b);
 }
 
 __kernel void decode(const struct motley__decode_args a, __global const int *restrict where,
-                     __global const int *restrict pair_own, __global const float *restrict o,
-                     __global const float *restrict weights, __global const float *restrict returned,
-                     __global float *restrict y)
+                     __global const int *restrict pair_own, __global const STORED *restrict o,
+                     __global const float *restrict weights, __global const STORED *restrict returned,
+                     __global STORED *restrict y)
 {
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.T), vectors = a.D / V;
     for (int t = first; t < last; t++) {

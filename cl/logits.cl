@@ -1,6 +1,6 @@
 /* The gate's logits.
  *
- *   logits[t,e] = sum_i x[t,i] w[e,i]      x [T,D], w [E,D] in panels (src/layer/matrix.h), i ascending
+ *   logits[t,e] = sum_i x[t,i] w[e,i]      x [T,D] STORAGE, w [E,D] f32 in panels (src/layer/matrix.h), i ascending
  *
  * Two maps of the same sum, bit for bit the same result:
  *
@@ -19,6 +19,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
 #include "real.h"
+#include "storage.h"
 
 #ifndef PANEL
 #define PANEL 1
@@ -45,13 +46,13 @@ typedef MOTLEY__REALS(LANES) lanes;
 #define WIDEN MOTLEY__JOIN(convert_, MOTLEY__REALS(LANES))
 
 /* to[token / SUB][i][token % SUB] = x[token, i]; absent tokens are 0. */
-static void stage_tokens(__global const float *x, int D, int tokens, int n, real *to)
+static void stage_tokens(__global const STORED *x, int D, int tokens, int n, real *to)
 {
     for (int t = 0; t < TOKENS; t++) {
         real *row = to + t / SUB * CHUNK * SUB + t % SUB;
         if (t < tokens)
             for (int i = 0; i < n; i++)
-                row[i * SUB] = x[(size_t)t * D + i];
+                row[i * SUB] = stored_get(x, (size_t)t * D + i);
         else
             for (int i = 0; i < n; i++)
                 row[i * SUB] = 0;
@@ -108,7 +109,7 @@ static void multiply(int n, int rows, int begin, const real *x, const real *w, i
 
 /* Group (token tile, block of experts). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void logits_tile(const struct motley__gate_args a, __global const float *restrict x,
+void logits_tile(const struct motley__gate_args a, __global const STORED *restrict x,
                       __global const float *restrict w, __global real *restrict logits)
 {
     real xs[TOKENS * CHUNK], ws[CHUNK * LANES];
@@ -152,19 +153,19 @@ void logits_tile(const struct motley__gate_args a, __global const float *restric
 #endif
 
 /* This item's part of the tiles that begin at token t, expert o, input i0: loaded while the tiles before are in use. */
-static void fetch(const struct motley__gate_args a, __global const float *x, __global const float *w, int t, int o,
+static void fetch(const struct motley__gate_args a, __global const STORED *x, __global const float *w, int t, int o,
                   int i0, float *u, float *v)
 {
     for (int l = 0; l < LOADS; l++) {
         const int j = get_local_id(0) + l * ITEMS;
         const int token = t + ROW_OF(j), i = i0 + INPUT_OF(j), e = o + EXPERT_OF(j), k = i0 + EXPERT_INPUT_OF(j);
-        u[l] = i < a.D && token < a.T ? x[(size_t)token * a.D + i] : 0;
+        u[l] = i < a.D && token < a.T ? stored_get(x, (size_t)token * a.D + i) : 0;
         v[l] = k < a.D && e < a.E ? w[MOTLEY__AT(e, k, a.D)] : 0;
     }
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void logits_group(const struct motley__gate_args a, __global const float *restrict x,
+void logits_group(const struct motley__gate_args a, __global const STORED *restrict x,
                   __global const float *restrict w, __global real *restrict logits)
 {
     __local real xs[DEPTH][TILE + 1], ws[DEPTH][TILE + 1];

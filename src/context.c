@@ -87,16 +87,23 @@ static int open_device(motley_context *context, const struct motley_context_opti
 }
 
 /* One rank of a node builds the kernels, the others then find them in the cache. */
-static int admit_family(motley_context *context, struct motley_error *error)
+static int admit(motley_context *context, enum motley_dtype dtype, struct motley_error *error)
 {
     int status = 0;
 
     if (context->node_rank == 0)
-        status = motley__admit(context->device, error);
+        status = motley__admit_dtype(context->device, dtype, error);
     MPI_Barrier(context->node);
     if (context->node_rank != 0)
-        status = motley__admit(context->device, error);
+        status = motley__admit_dtype(context->device, dtype, error);
     return status;
+}
+
+int motley__context_admit(motley_context *context, enum motley_dtype dtype, struct motley_error *error)
+{
+    if (dtype == MOTLEY_F32)
+        return 0;
+    return motley__agree(context->comm, admit(context, dtype, error), error);
 }
 
 static int share_device_info(motley_context *context, struct motley_error *error)
@@ -138,7 +145,7 @@ static int create_stages(motley_context *context, const struct motley_context_op
     if (!status)
         status = motley__agree(context->comm, open_device(context, options, error), error);
     if (!status)
-        status = motley__agree(context->comm, admit_family(context, error), error);
+        status = motley__agree(context->comm, admit(context, MOTLEY_F32, error), error);
     if (!status)
         status = motley__agree(context->comm, share_device_info(context, error), error);
     if (!status && context->trace_path)

@@ -7,6 +7,7 @@
 #include <mpi.h>
 
 #include <motley/context.h>
+#include <motley/tensor.h>
 #include "base/log.h"
 #include "base/trace.h"
 #include "device/device.h"
@@ -23,5 +24,9 @@ struct motley_context {
     char *trace_path, *profile_path;    /* owned */
     double time_limit;                  /* seconds a peer may stay silent */
 };
+
+/* The device's kernel variant for a storage type is ready; for f32 it is from the start on.
+ * Collective; agreed.  Errors: MOTLEY_E_BUILD. */
+int motley__context_admit(motley_context *context, enum motley_dtype dtype, struct motley_error *error);
 
 #endif

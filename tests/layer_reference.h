@@ -13,6 +13,7 @@
 
 #include <motley/layer.h>
 #include "base/random.h"
+#include "device/storage.h"
 
 enum { WEIGHTS = MOTLEY_B2 + 1 };
 
@@ -67,6 +68,15 @@ static inline float *normals(size_t count, double scale, uint64_t seed, uint64_t
     return values;
 }
 
+/* Numbers as the storage type holds them: what the layer is given is then exactly what the reference is given. */
+static inline void round_to(enum motley_dtype dtype, float *values, size_t count)
+{
+    void *stored = zeros(count, sizeof *values);
+    motley__store(dtype, values, count, stored);
+    motley__load(dtype, stored, count, values);
+    free(stored);
+}
+
 static inline struct problem problem_create(const struct motley_layer_shape *shape, int T, enum gate_kind kind,
                                             uint64_t seed)
 {
@@ -86,6 +96,11 @@ static inline struct problem problem_create(const struct motley_layer_shape *sha
         p.x[t * D] = fabsf(p.x[t * D]) + 1;
     if (kind == GATE_ONE_EXPERT)
         gate[(E - 1) * D] = 50;
+    round_to(shape->dtype, p.x, (size_t)T * (size_t)D);
+    round_to(shape->dtype, p.dy, (size_t)T * (size_t)D);
+    for (int which = MOTLEY_W1; which <= MOTLEY_W3; which++)
+        if (p.weight[which])
+            round_to(shape->dtype, p.weight[which], weight_size(shape, which));
     if (shape->gate == MOTLEY_GATE_FORCED) {
         p.forced = zeros((size_t)T * (size_t)K, sizeof *p.forced);
         for (int i = 0; i < T * K; i++) /* an expert may come twice */

@@ -96,7 +96,7 @@ static void a_plan_is_measured_and_kept(void **state)
 
     struct motley__profile profile = {0};
     struct motley__profile_entry *entry;
-    assert_int_equal(motley__record_load(context, &profile, &entry, NULL), 0);
+    assert_int_equal(motley__record_load(context, MOTLEY_F32, &profile, &entry, NULL), 0);
     assert_int_equal(profile.entries, context->size); /* all of this test's ranks are on one node */
     for (int backward = 0; backward < 2; backward++) {
         const struct motley__curve *curve = motley__curve_find(entry, &SHAPE, backward);
@@ -117,7 +117,7 @@ static double measure_after(double factor, int *changed)
     const struct motley__measure what = {.rows = 10, .backward = 1};
     struct motley__profile profile = {0};
     struct motley__profile_entry *entry;
-    assert_int_equal(motley__record_load(context, &profile, &entry, NULL), 0);
+    assert_int_equal(motley__record_load(context, MOTLEY_F32, &profile, &entry, NULL), 0);
     for (int c = 0; c < entry->curves; c++)
         for (int p = 0; p < entry->curve[c].points; p++)
             entry->curve[c].point[p].seconds *= factor;
@@ -133,7 +133,7 @@ static void a_curve_that_is_off_is_measured_anew(void **state)
     int changed;
     struct motley__profile profile = {0};
     struct motley__profile_entry *entry;
-    assert_int_equal(motley__record_load(context, &profile, &entry, NULL), 0);
+    assert_int_equal(motley__record_load(context, MOTLEY_F32, &profile, &entry, NULL), 0);
     const double stored = motley__cost_expert(entry, &SHAPE, 10, 1);
     motley__profile_clear(&profile);
     double seconds = measure_after(1000, &changed);
@@ -152,7 +152,7 @@ static void a_missing_direction_is_added(void **state)
     struct motley__profile profile = {0};
     struct motley__profile_entry *entry;
     int changed;
-    assert_int_equal(motley__record_load(context, &profile, &entry, NULL), 0);
+    assert_int_equal(motley__record_load(context, MOTLEY_F32, &profile, &entry, NULL), 0);
     assert_int_equal(motley__measure(context, &shape, &what, entry, &changed, NULL), 0);
     assert_non_null(motley__curve_find(entry, &shape, 0));
     assert_null(motley__curve_find(entry, &shape, 1));
@@ -229,7 +229,7 @@ static void a_ruined_profile_is_replaced(void **state)
     MPI_Barrier(context->comm);
     assert_int_equal(motley_plan_create(context, &SHAPE, &OPTIONS, &plan, NULL), 0);
     motley_plan_destroy(plan);
-    assert_int_equal(motley__record_load(context, &profile, &entry, NULL), 0);
+    assert_int_equal(motley__record_load(context, MOTLEY_F32, &profile, &entry, NULL), 0);
     assert_int_equal(profile.entries, context->size);
     assert_non_null(motley__curve_find(entry, &SHAPE, 1));
     motley__profile_clear(&profile);

@@ -16,14 +16,13 @@
 /* Options of which this version knows only one meaning.  The others are valid and refused by name. */
 struct later {
     const char *mode, *pipeline, *coactivation, *record_coactivation;
-    int gate, dtype, exchange, dedup, bpr;
+    int gate, exchange, dedup, bpr;
     double capacity;
     int64_t collaborators;
     uint64_t expert_memory;
 };
 
 enum { GATE_SOFTMAX, GATE_SIGMOID, GATE_COSINE, GATE_FORCED };
-enum { DTYPE_F32 };
 enum { EXCHANGE_AUTO, EXCHANGE_LINEAR };
 enum { DEDUP_OFF };
 
@@ -52,8 +51,6 @@ static int refuse_later(const struct later *later, struct motley_error *error)
         return refuse("--mode", later->mode, "auto or expert", error);
     if (!is_one_of(later->pipeline, "auto", "1"))
         return refuse("--pipeline", later->pipeline, "auto or 1", error);
-    if (later->dtype != DTYPE_F32)
-        return refuse("--dtype", "bf16 and f16", "f32", error);
     if (later->exchange > EXCHANGE_LINEAR)
         return refuse("--exchange", "hierarchical", "auto or linear", error);
     if (later->dedup != DEDUP_OFF)
@@ -78,7 +75,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
                  struct later *later)
 {
     struct motley__layer_request *request = &job->request;
-    int activation = -1, shares = MOTLEY_SHARES_MEASURED;
+    int activation = -1, shares = MOTLEY_SHARES_MEASURED, dtype = MOTLEY_F32;
     const struct motley__option options[] = {
         {"--input", MOTLEY__TEXT, &job->input_path, 0, 0, "IN.safetensors",
          "x, gate, w1, w2 [w3 b1 b2 dy forced tokens_per_rank]", 1},
@@ -95,7 +92,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--shares", MOTLEY__CHOICE, &shares, 0, 0, "measured|even", "how experts are shared out (measured)", 0},
         {"--repeat", MOTLEY__INTEGER, &request->repeat, 1, 1000000, NULL, "timed steps after one to warm up (1)", 0},
         {"--stats", MOTLEY__TEXT, &job->stats_path, 0, 0, "FILE.json", "write what every rank did, as JSON", 0},
-        {"--dtype", MOTLEY__CHOICE, &later->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
+        {"--dtype", MOTLEY__CHOICE, &dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {"--mode", MOTLEY__TEXT, &later->mode, 0, 0, "auto|expert", "where tokens and weights meet (auto)", 0},
         {"--exchange", MOTLEY__CHOICE, &later->exchange, 0, 0, "auto|linear|hierarchical", "how rows travel (auto)", 0},
         {"--dedup", MOTLEY__CHOICE, &later->dedup, 0, 0, "off|on", "a row goes once to a rank (off)", 0},
@@ -114,6 +111,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
                                         "--input IN.safetensors --output OUT.safetensors [OPTIONS]", options, globals);
     request->activation = activation;
     request->shares = (enum motley_shares)shares;
+    request->dtype = (enum motley_dtype)dtype;
     request->gate = later->gate == GATE_FORCED ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
     return outcome;
 }
@@ -126,7 +124,7 @@ static int compare_requests(const struct motley__layer_job *job, struct motley_e
     const struct motley__layer_request *own = &job->request;
     int same = own->top_k == first.top_k && own->repeat == first.repeat && own->activation == first.activation &&
                own->gate == first.gate && own->normalize == first.normalize && own->backward == first.backward &&
-               own->shares == first.shares;
+               own->shares == first.shares && own->dtype == first.dtype;
     int status = same ? 0
                       : motley__fail(error, MOTLEY_E_MISMATCH,
                                      "expected the options of rank 0, found others; give every rank the same");

@@ -134,6 +134,7 @@ static int check_top_k(struct motley__layer_job *job, struct motley_error *error
     job->shape.K = (int)K;
     job->shape.gate = job->request.gate;
     job->shape.normalize = job->request.normalize;
+    job->shape.dtype = job->request.dtype;
     return 0;
 }
 

@@ -32,6 +32,7 @@ struct motley__layer_request {
     enum motley_gate gate;
     int normalize, backward;
     enum motley_shares shares;
+    enum motley_dtype dtype;
 };
 
 /* Seconds of one rank, medians over the repeats. */

@@ -139,13 +139,13 @@ static int load_forced(struct motley__layer_job *job, int64_t *wide, int32_t *na
 static int create_tensors(struct motley__layer_job *job, int64_t T, struct motley_error *error)
 {
     int D = job->shape.D;
-    int status = motley_tensor_create(job->context, MOTLEY_F32, T, D, &job->x, error);
+    int status = motley_tensor_create(job->context, job->shape.dtype, T, D, &job->x, error);
     if (!status)
-        status = motley_tensor_create(job->context, MOTLEY_F32, T, D, &job->y, error);
+        status = motley_tensor_create(job->context, job->shape.dtype, T, D, &job->y, error);
     if (!status && job->request.backward)
-        status = motley_tensor_create(job->context, MOTLEY_F32, T, D, &job->dy, error);
+        status = motley_tensor_create(job->context, job->shape.dtype, T, D, &job->dy, error);
     if (!status && job->request.backward)
-        status = motley_tensor_create(job->context, MOTLEY_F32, T, D, &job->dx, error);
+        status = motley_tensor_create(job->context, job->shape.dtype, T, D, &job->dx, error);
     return status;
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/layer_job.h"
+#include "plan/plan.h"
 
 /* What rank 0 must be told by the others; a value that travels as bytes between equal programs. */
 struct facts {
@@ -41,7 +42,7 @@ static json_t *rank_object(const struct motley__layer_job *job, int rank, const 
         {"rank", json_integer(rank)},
         {"host", json_string(device->host)},
         {"device", json_string(device->name)},
-        {"family", json_string(device->family)},
+        {"family", json_string(job->plan->rank[rank].family)},
         {"share", json_real(plan.share)},
         {"experts", experts},
         {"gate_seconds", json_real(forward->gate)},

@@ -23,7 +23,7 @@ static const double QUICK_SECONDS = 1.5; /* for a shape, instead of the planner'
 
 struct request {
     int64_t width, hidden, rows;
-    int activation, bias, quick;
+    int activation, bias, dtype, quick;
 };
 
 /* 0, or the outcome of motley__options_parse. */
@@ -36,6 +36,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--rows", MOTLEY__INTEGER, &request->rows, 1, INT_MAX, NULL, "rows per expert to measure up to (256)", 0},
         {"--activation", MOTLEY__CHOICE, &request->activation, 0, 0, "relu|gelu|silu|swiglu", "of the experts (swiglu)", 0},
         {"--bias", MOTLEY__FLAG, &request->bias, 0, 0, NULL, "experts have biases (not swiglu)", 0},
+        {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {0},
     };
     return motley__options_parse(argc, argv, "measure", "[--quick] [--width D --hidden F] [OPTIONS]", options, globals);
@@ -50,8 +51,8 @@ static json_t *curve_json(const struct motley__curve *curve, const struct motley
             "spread", point->spread, "samples", point->samples, "gflops",
             1e-9 * motley__experts_flops(shape, point->rows, curve->backward) / point->seconds));
     }
-    return json_pack("{s:s, s:i, s:i, s:o}", "direction", curve->backward ? "backward" : "forward", "width", curve->D, "hidden",
-                     curve->F, "points", points);
+    return json_pack("{s:s, s:s, s:i, s:i, s:o}", "direction", curve->backward ? "backward" : "forward", "dtype",
+                     motley__storage_name(shape->dtype), "width", curve->D, "hidden", curve->F, "points", points);
 }
 
 /* What one shape's measurement looks like in the table and in JSON. */
@@ -88,7 +89,9 @@ static int measure_shape(motley_context *context, const struct motley_layer_shap
     int changed, status = profiles ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory");
     status = motley__agree(context->comm, status, error);
     if (!status)
-        status = motley__record_load(context, &own, &entry, error);
+        status = motley__context_admit(context, shape->dtype, error);
+    if (!status)
+        status = motley__record_load(context, shape->dtype, &own, &entry, error);
     if (!status)
         status = motley__measure(context, shape, &what, entry, &changed, error);
     if (!status)
@@ -117,6 +120,7 @@ static int measure_all(motley_context *context, const struct request *request, s
         const struct motley_layer_shape shape = {
             .D = given ? (int)request->width : DEFAULTS[i].D, .F = given ? (int)request->hidden : DEFAULTS[i].F, .E = 1, .K = 1,
             .activation = (enum motley_activation)request->activation, .bias = request->bias,
+            .dtype = (enum motley_dtype)request->dtype,
         };
         status = motley__agree(context->comm, motley__plan_check(&shape, &options, error), error);
         if (!status)

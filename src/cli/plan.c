@@ -28,7 +28,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--activation", MOTLEY__CHOICE, &request->activation, 0, 0, "relu|gelu|silu|swiglu", "of the experts (swiglu)", 0},
         {"--bias", MOTLEY__FLAG, &request->bias, 0, 0, NULL, "experts have biases (not swiglu)", 0},
         {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "plan for training: forward and backward", 0},
-        {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32", "storage (f32)", 0},
+        {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {"--shares", MOTLEY__CHOICE, &request->shares, 0, 0, "measured|even", "how experts are shared out (measured)", 0},
         {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, NULL, "auto or expert: whole experts on ranks", 0},
         {"--coactivation", MOTLEY__TEXT, &request->coactivation, 0, 0, NULL, "not in this version", 0},
@@ -75,6 +75,7 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
     const struct motley_layer_shape shape = {
         .D = (int)request.width, .F = (int)request.hidden, .E = (int)request.experts, .K = (int)request.top_k,
         .activation = (enum motley_activation)request.activation, .bias = request.bias,
+        .dtype = (enum motley_dtype)request.dtype,
     };
     const struct motley_plan_options options = {
         .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,

@@ -27,7 +27,6 @@
 enum { MOTLEY__PARTS = 2 };
 
 struct motley__part {
-    int width;                               /* floats in a row */
     const struct motley__buffer *send;       /* device */
     struct motley__buffer *received;         /* device */
 };
@@ -40,7 +39,7 @@ struct motley__transfer {
     int tag;                                 /* parts use tag, tag+1 */
     int parts;
     MPI_Datatype row[MOTLEY__PARTS];
-    int width[MOTLEY__PARTS];
+    size_t row_bytes[MOTLEY__PARTS];
     MPI_Request *request;                    /* [2*parts*R] owned: receives, then sends */
     int *peer;                               /* [2*parts*R] owned: of each request */
     struct motley__staging staging[MOTLEY__PARTS];
@@ -52,9 +51,9 @@ struct motley__transfer {
     int state;                               /* enum in exchange.c */
 };
 
-/* widths [parts].  Collective in the sense that all ranks must create the same transfers. */
-int motley__transfer_create(const struct motley_context *context, const char *name, int tag, int parts, const int *widths,
-                            struct motley__transfer **transfer, struct motley_error *error);
+/* row_bytes [parts], of one row of each part.  Collective in the sense that all ranks must create the same transfers. */
+int motley__transfer_create(const struct motley_context *context, const char *name, int tag, int parts,
+                            const size_t *row_bytes, struct motley__transfer **transfer, struct motley_error *error);
 void motley__transfer_destroy(struct motley__transfer *transfer); /* accepts NULL; cancels what is under way */
 
 /* The send buffers are complete on the device (their operators are done); received has room.  send_rows, receive_rows

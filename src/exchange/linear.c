@@ -17,7 +17,7 @@ int motley__linear_receive(struct motley__transfer *transfer, void *const *host,
 
         for (int i = 0; rows && i < transfer->parts; i++) {
             int n = transfer->receives++;
-            char *to = (char *)host[i] + (size_t)first * sizeof(float) * (size_t)transfer->width[i];
+            char *to = (char *)host[i] + (size_t)first * transfer->row_bytes[i];
             int status = motley__fail_mpi(error, MPI_Irecv(to, rows, transfer->row[i], peer, transfer->tag + i,
                                           transfer->context->comm, &transfer->request[n]), "MPI_Irecv");
             if (status) {
@@ -40,7 +40,7 @@ int motley__linear_send(struct motley__transfer *transfer, const void *const *ho
 
         for (int i = 0; rows && i < transfer->parts; i++) {
             int n = transfer->receives + transfer->sends++;
-            const char *from = (const char *)host[i] + (size_t)first * sizeof(float) * (size_t)transfer->width[i];
+            const char *from = (const char *)host[i] + (size_t)first * transfer->row_bytes[i];
             int status = motley__fail_mpi(error, MPI_Isend(from, rows, transfer->row[i], peer, transfer->tag + i,
                                           transfer->context->comm, &transfer->request[n]), "MPI_Isend");
             if (status) {

@@ -12,8 +12,8 @@
 /* Copies to the host under way -> messages under way -> copies to the device under way -> idle. */
 enum { IDLE, STAGING_OUT, MOVING, STAGING_IN };
 
-int motley__transfer_create(const struct motley_context *context, const char *name, int tag, int parts, const int *widths,
-                            struct motley__transfer **transfer, struct motley_error *error)
+int motley__transfer_create(const struct motley_context *context, const char *name, int tag, int parts,
+                            const size_t *row_bytes, struct motley__transfer **transfer, struct motley_error *error)
 {
     const size_t limit = 2 * (size_t)parts * (size_t)context->size;
     struct motley__transfer *t = calloc(1, sizeof *t);
@@ -31,8 +31,9 @@ int motley__transfer_create(const struct motley_context *context, const char *na
     if (!t->request || !t->peer)
         status = motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the %s exchange", name);
     for (int i = 0; !status && i < parts; i++) {
-        t->width[i] = widths[i];
-        status = motley__fail_mpi(error, MPI_Type_contiguous(widths[i], MPI_FLOAT, &t->row[i]), "MPI_Type_contiguous");
+        t->row_bytes[i] = row_bytes[i];
+        status = motley__fail_mpi(error, MPI_Type_contiguous((int)row_bytes[i], MPI_BYTE, &t->row[i]),
+                                  "MPI_Type_contiguous");
         if (!status)
             status = motley__fail_mpi(error, MPI_Type_commit(&t->row[i]), "MPI_Type_commit");
         t->parts = i + 1;
@@ -84,7 +85,7 @@ int64_t motley__group_first(const int *rows, int rank)
 
 static size_t part_bytes(const struct motley__transfer *transfer, int part, const int *rows)
 {
-    return (size_t)motley__group_first(rows, transfer->context->size) * sizeof(float) * (size_t)transfer->width[part];
+    return (size_t)motley__group_first(rows, transfer->context->size) * transfer->row_bytes[part];
 }
 
 int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part, const int *send_rows,
@@ -202,7 +203,7 @@ void motley__transfer_bytes(const struct motley__transfer *transfer, const int *
     int64_t row = 0;
 
     for (int i = 0; i < transfer->parts; i++)
-        row += (int64_t)sizeof(float) * transfer->width[i];
+        row += (int64_t)transfer->row_bytes[i];
     *ranks = *nodes = 0;
     for (int peer = 0; peer < context->size; peer++) {
         if (peer == context->rank)

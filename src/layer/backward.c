@@ -8,6 +8,7 @@
 #include "layer/state.h"
 
 #define FLOATS(n) ((size_t)(n) * sizeof(float))
+#define STORED(n) motley__layer_stored(layer, (size_t)(n))
 
 /* dy rows go where x rows went. */
 int motley__backward_encode(void *self, struct motley_error *error)
@@ -16,13 +17,14 @@ int motley__backward_encode(void *self, struct motley_error *error)
     const struct motley__row_numbers *rows = &layer->rows;
     const size_t D = (size_t)layer->shape.D;
     struct motley__buffer **scratch = layer->scratch->buffer;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, FLOATS(rows->S * D), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, STORED(rows->S * D), error);
 
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DY, FLOATS(rows->M * D), error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DY, STORED(rows->M * D), error);
     if (!status)
         status = motley__encode(layer->context->device, &(struct motley__encode){
-            .D = layer->shape.D, .K = layer->shape.K, .rows = rows->S, .own_begin = rows->own_begin,
+            .dtype = layer->shape.dtype, .D = layer->shape.D, .K = layer->shape.K, .rows = rows->S,
+            .own_begin = rows->own_begin,
             .own_end = rows->own_end, .x = layer->dy, .order = layer->saved[MOTLEY__SAVED_ORDER],
             .send = scratch[MOTLEY__SCRATCH_SEND]}, error);
     return status;
@@ -34,7 +36,7 @@ int motley__backward_dispatch(void *self, struct motley_error *error)
     struct motley__buffer **scratch = layer->scratch->buffer;
 
     return motley__transfer_begin(layer->dispatch_back, (struct motley__part[]){
-        {layer->shape.D, scratch[MOTLEY__SCRATCH_SEND], scratch[MOTLEY__SCRATCH_DY]}}, layer->send_rows,
+        {scratch[MOTLEY__SCRATCH_SEND], scratch[MOTLEY__SCRATCH_DY]}}, layer->send_rows,
         layer->receive_rows, error);
 }
 
@@ -44,19 +46,19 @@ int motley__backward_experts(void *self, struct motley_error *error)
     const struct motley__row_numbers *rows = &layer->rows;
     const size_t P = (size_t)rows->P, F = (size_t)layer->shape.F, D = (size_t)layer->shape.D;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_U, FLOATS(P * F), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_U, STORED(P * F), error);
 
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_H, FLOATS(P * F), error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_H, STORED(P * F), error);
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_O, FLOATS(P * D), error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_O, STORED(P * D), error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DW, FLOATS(P), error);
     if (!status)
         status = motley__experts_backward(layer->experts, &(struct motley__expert_step){
             .ragged = {layer->E_local, rows->P, saved[MOTLEY__SAVED_OFFSETS]},
-            .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], rows->T, saved[MOTLEY__SAVED_INDEX]},
-            .dy = {layer->dy, scratch[MOTLEY__SCRATCH_DY], rows->T, saved[MOTLEY__SAVED_INDEX]},
+            .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], rows->T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
+            .dy = {layer->dy, scratch[MOTLEY__SCRATCH_DY], rows->T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
             .pre = saved[MOTLEY__SAVED_PRE], .pre3 = layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL,
             .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O], .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT],
             .u = scratch[MOTLEY__SCRATCH_U], .dw = scratch[MOTLEY__SCRATCH_DW]}, error);
@@ -70,17 +72,17 @@ int motley__backward_gather(void *self, struct motley_error *error)
     const struct motley__row_numbers *rows = &layer->rows;
     const size_t D = (size_t)layer->shape.D;
     struct motley__buffer **scratch = layer->scratch->buffer;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, FLOATS(rows->M * D), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, STORED(rows->M * D), error);
 
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK_SCALARS, FLOATS(rows->M), error);
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, FLOATS(rows->S * D), error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, STORED(rows->S * D), error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED_SCALARS, FLOATS(rows->S), error);
     if (!status)
         status = motley__combine(layer->context->device, &(struct motley__combine){
-            .rows = rows->M, .D = layer->shape.D, .o = scratch[MOTLEY__SCRATCH_O],
+            .dtype = layer->shape.dtype, .rows = rows->M, .D = layer->shape.D, .o = scratch[MOTLEY__SCRATCH_O],
             .pair_received = layer->saved[MOTLEY__SAVED_PAIR_RECEIVED], .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
     if (!status)
         status = motley__combine_scalars(layer->context->device, rows->M, scratch[MOTLEY__SCRATCH_DW],
@@ -95,8 +97,8 @@ int motley__backward_combine(void *self, struct motley_error *error)
     struct motley__buffer **scratch = layer->scratch->buffer;
 
     return motley__transfer_begin(layer->combine_back, (struct motley__part[]){
-        {layer->shape.D, scratch[MOTLEY__SCRATCH_BACK], scratch[MOTLEY__SCRATCH_RETURNED]},
-        {1, scratch[MOTLEY__SCRATCH_BACK_SCALARS], scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]}}, layer->receive_rows,
+        {scratch[MOTLEY__SCRATCH_BACK], scratch[MOTLEY__SCRATCH_RETURNED]},
+        {scratch[MOTLEY__SCRATCH_BACK_SCALARS], scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]}}, layer->receive_rows,
         layer->send_rows, error);
 }
 
@@ -107,7 +109,8 @@ int motley__backward_decode(void *self, struct motley_error *error)
     const struct motley__row_numbers *rows = &layer->rows;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     const struct motley__decode decode = {
-        .T = rows->T, .K = layer->shape.K, .D = layer->shape.D, .own_begin = rows->own_begin, .own_end = rows->own_end,
+        .dtype = layer->shape.dtype, .T = rows->T, .K = layer->shape.K, .D = layer->shape.D,
+        .own_begin = rows->own_begin, .own_end = rows->own_end,
         .where = saved[MOTLEY__SAVED_WHERE], .pair_own = saved[MOTLEY__SAVED_PAIR_OWN], .o = scratch[MOTLEY__SCRATCH_O],
         .returned = rows->S ? scratch[MOTLEY__SCRATCH_RETURNED] : NULL, .accumulate = layer->accumulate, .y = layer->dx};
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DWEIGHTS, FLOATS(rows->N), error);

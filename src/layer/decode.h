@@ -10,9 +10,11 @@
 #ifndef MOTLEY_LAYER_DECODE_H
 #define MOTLEY_LAYER_DECODE_H
 
+#include <motley/tensor.h>
 #include "device/buffer.h"
 
 struct motley__combine {
+    enum motley_dtype dtype;                   /* of o and returned */
     int rows, D;                               /* received rows */
     const struct motley__buffer *o;            /* [P,D] */
     const struct motley__buffer *pair_received;/* [rows] */
@@ -22,6 +24,7 @@ struct motley__combine {
 int motley__combine(struct motley__device *device, const struct motley__combine *combine, struct motley_error *error);
 
 struct motley__decode {
+    enum motley_dtype dtype;                   /* of o, returned and y */
     int T, K, D, own_begin, own_end;
     const struct motley__buffer *where;        /* [T,K] sorted position of each pair */
     const struct motley__buffer *pair_own;     /* [own_end-own_begin] */

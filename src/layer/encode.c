@@ -14,7 +14,7 @@ int motley__encode(struct motley__device *device, const struct motley__encode *e
     if (encode->rows == 0)
         return 0;
     struct motley__mover mover;
-    int status = motley__mover(device, "encode.cl", "encode", encode->rows, encode->D, &mover, error);
+    int status = motley__mover(device, "encode.cl", "encode", encode->dtype, encode->rows, encode->D, &mover, error);
     if (status)
         return status;
     const struct motley__encode_args args = {

@@ -19,11 +19,13 @@
 #define MOTLEY_LAYER_ENCODE_H
 
 #include "cl/types.h"
+#include <motley/tensor.h>
 #include "device/buffer.h"
 
 /* send[j,:] = x[order[i]/K,:] for the send rows j; rows = N - (own_end - own_begin).  weights, send_weights may
  * be NULL (backward sends no weights): send_weights[j] = weights[order[i]]. */
 struct motley__encode {
+    enum motley_dtype dtype;                   /* of x and send */
     int D, K, rows, own_begin, own_end;
     const struct motley__buffer *x;            /* [T,D] */
     const struct motley__buffer *weights;      /* [T,K] or NULL */

@@ -12,6 +12,7 @@
 #include "layer/state.h"
 
 #define FLOATS(n) ((size_t)(n) * sizeof(float))
+#define STORED(n) motley__layer_stored(layer, (size_t)(n))
 #define INTS(n) ((size_t)(n) * sizeof(int))
 
 static int reserve_routing(motley_layer *layer, struct motley_error *error)
@@ -47,7 +48,8 @@ int motley__forward_gate(void *self, struct motley_error *error)
         status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_FORCED], 0, layer->forced, INTS(layer->rows.N), error);
     if (!status)
         status = motley__gate_forward(layer->context->device, &(struct motley__gate_forward){
-            .T = layer->rows.T, .D = shape->D, .E = shape->E, .K = shape->K, .normalize = shape->normalize,
+            .dtype = shape->dtype, .T = layer->rows.T, .D = shape->D, .E = shape->E, .K = shape->K,
+            .normalize = shape->normalize,
             .x = layer->x, .w = layer->gate->w, .forced = layer->forced ? scratch[MOTLEY__SCRATCH_FORCED] : NULL,
             .logits = scratch[MOTLEY__SCRATCH_LOGITS], .p = saved[MOTLEY__SAVED_P], .lse = saved[MOTLEY__SAVED_LSE],
             .indices = saved[MOTLEY__SAVED_INDICES], .weights = saved[MOTLEY__SAVED_WEIGHTS]}, error);
@@ -130,12 +132,13 @@ int motley__forward_encode(void *self, struct motley_error *error)
     rows->own_begin = layer->slot_offsets[layer->first_slot];
     rows->own_end = layer->slot_offsets[layer->first_slot + layer->E_local];
     rows->S = rows->N - (rows->own_end - rows->own_begin);
-    status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, FLOATS((size_t)rows->S * layer->shape.D), error);
+    status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, STORED((size_t)rows->S * layer->shape.D), error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND_SCALARS, FLOATS(rows->S), error);
     if (!status)
         status = motley__encode(layer->context->device, &(struct motley__encode){
-            .D = layer->shape.D, .K = layer->shape.K, .rows = rows->S, .own_begin = rows->own_begin,
+            .dtype = layer->shape.dtype, .D = layer->shape.D, .K = layer->shape.K, .rows = rows->S,
+            .own_begin = rows->own_begin,
             .own_end = rows->own_end, .x = layer->x, .weights = layer->saved[MOTLEY__SAVED_WEIGHTS],
             .order = layer->saved[MOTLEY__SAVED_ORDER], .send = scratch[MOTLEY__SCRATCH_SEND],
             .send_weights = scratch[MOTLEY__SCRATCH_SEND_SCALARS]}, error);
@@ -164,13 +167,14 @@ int motley__forward_dispatch(void *self, struct motley_error *error)
     int status;
 
     number_rows(layer);
-    status = motley__layer_saved_reserve(layer, MOTLEY__SAVED_RECEIVED, FLOATS((size_t)layer->rows.M * layer->shape.D), error);
+    status = motley__layer_saved_reserve(layer, MOTLEY__SAVED_RECEIVED,
+                                         STORED((size_t)layer->rows.M * (size_t)layer->shape.D), error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RECEIVED_SCALARS, FLOATS(layer->rows.M), error);
     if (!status)
         status = motley__transfer_begin(layer->dispatch, (struct motley__part[]){
-            {layer->shape.D, scratch[MOTLEY__SCRATCH_SEND], layer->saved[MOTLEY__SAVED_RECEIVED]},
-            {1, scratch[MOTLEY__SCRATCH_SEND_SCALARS], scratch[MOTLEY__SCRATCH_RECEIVED_SCALARS]}}, layer->send_rows,
+            {scratch[MOTLEY__SCRATCH_SEND], layer->saved[MOTLEY__SAVED_RECEIVED]},
+            {scratch[MOTLEY__SCRATCH_SEND_SCALARS], scratch[MOTLEY__SCRATCH_RECEIVED_SCALARS]}}, layer->send_rows,
             layer->receive_rows, error);
     return status;
 }
@@ -217,8 +221,8 @@ static int reserve_pairs(motley_layer *layer, struct motley_error *error)
     const size_t saved[][2] = {
         {MOTLEY__SAVED_OFFSETS, INTS(layer->E_local + 1)}, {MOTLEY__SAVED_INDEX, INTS(P)},
         {MOTLEY__SAVED_PAIR_WEIGHT, FLOATS(P)}, {MOTLEY__SAVED_PAIR_OWN, INTS(rows->own_end - rows->own_begin)},
-        {MOTLEY__SAVED_PAIR_RECEIVED, INTS(rows->M)}, {MOTLEY__SAVED_PRE, layer->trained ? FLOATS(P * F) : 0},
-        {MOTLEY__SAVED_PRE3, layer->trained && swiglu ? FLOATS(P * F) : 0},
+        {MOTLEY__SAVED_PAIR_RECEIVED, INTS(rows->M)}, {MOTLEY__SAVED_PRE, layer->trained ? STORED(P * F) : 0},
+        {MOTLEY__SAVED_PRE3, layer->trained && swiglu ? STORED(P * F) : 0},
     };
     int status = 0;
 
@@ -229,9 +233,9 @@ static int reserve_pairs(motley_layer *layer, struct motley_error *error)
                                                sizeof(struct motley__segment) * (size_t)layer->plan->R *
                                                (size_t)layer->E_local, error);
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_H, FLOATS(P * F), error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_H, STORED(P * F), error);
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_O, FLOATS(P * D), error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_O, STORED(P * D), error);
     return status;
 }
 
@@ -274,7 +278,7 @@ int motley__forward_experts(void *self, struct motley_error *error)
 
     return motley__experts_forward(layer->experts, &(struct motley__expert_step){
         .ragged = {layer->E_local, layer->rows.P, saved[MOTLEY__SAVED_OFFSETS]},
-        .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], layer->rows.T, saved[MOTLEY__SAVED_INDEX]},
+        .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], layer->rows.T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
         .pre = layer->trained ? saved[MOTLEY__SAVED_PRE] : NULL,
         .pre3 = layer->trained && layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL,
         .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O]}, error);
@@ -286,13 +290,13 @@ int motley__forward_weigh(void *self, struct motley_error *error)
     motley_layer *layer = self;
     struct motley__buffer **scratch = layer->scratch->buffer;
     const size_t D = (size_t)layer->shape.D;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, FLOATS(layer->rows.M * D), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, STORED(layer->rows.M * D), error);
 
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, FLOATS(layer->rows.S * D), error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, STORED(layer->rows.S * D), error);
     if (!status)
         status = motley__combine(layer->context->device, &(struct motley__combine){
-            .rows = layer->rows.M, .D = layer->shape.D, .o = scratch[MOTLEY__SCRATCH_O],
+            .dtype = layer->shape.dtype, .rows = layer->rows.M, .D = layer->shape.D, .o = scratch[MOTLEY__SCRATCH_O],
             .pair_received = layer->saved[MOTLEY__SAVED_PAIR_RECEIVED], .weight = layer->saved[MOTLEY__SAVED_PAIR_WEIGHT],
             .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
     return status;
@@ -304,7 +308,7 @@ int motley__forward_combine(void *self, struct motley_error *error)
     struct motley__buffer **scratch = layer->scratch->buffer;
 
     return motley__transfer_begin(layer->combine, (struct motley__part[]){
-        {layer->shape.D, scratch[MOTLEY__SCRATCH_BACK], scratch[MOTLEY__SCRATCH_RETURNED]}}, layer->receive_rows,
+        {scratch[MOTLEY__SCRATCH_BACK], scratch[MOTLEY__SCRATCH_RETURNED]}}, layer->receive_rows,
         layer->send_rows, error);
 }
 
@@ -314,7 +318,8 @@ int motley__forward_decode(void *self, struct motley_error *error)
     const struct motley__row_numbers *rows = &layer->rows;
 
     return motley__decode(layer->context->device, &(struct motley__decode){
-        .T = rows->T, .K = layer->shape.K, .D = layer->shape.D, .own_begin = rows->own_begin, .own_end = rows->own_end,
+        .dtype = layer->shape.dtype, .T = rows->T, .K = layer->shape.K, .D = layer->shape.D,
+        .own_begin = rows->own_begin, .own_end = rows->own_end,
         .where = layer->saved[MOTLEY__SAVED_WHERE], .pair_own = layer->saved[MOTLEY__SAVED_PAIR_OWN],
         .o = layer->scratch->buffer[MOTLEY__SCRATCH_O], .weights = layer->saved[MOTLEY__SAVED_WEIGHTS],
         .returned = rows->S ? layer->scratch->buffer[MOTLEY__SCRATCH_RETURNED] : NULL, .accumulate = layer->accumulate,

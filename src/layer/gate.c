@@ -58,8 +58,8 @@ static int launch_logits(struct motley__device *device, const struct motley__gat
     const int wide = device->native_float >= 16; /* else the tile of 256-bit registers */
     const int lanes = wide ? MOST_LANES : 8;
     char options[96];
-    snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DPANEL=%d -DLANES=%d -DSUB=%d -DTOKENS=%d", !single,
-             gate->w->panel, lanes, wide ? 8 : 4, TILE);
+    snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DSTORAGE=%d -DPANEL=%d -DLANES=%d -DSUB=%d -DTOKENS=%d",
+             !single, gate->dtype, gate->w->panel, lanes, wide ? 8 : 4, TILE);
     cl_kernel kernel;
     int status = motley__kernel(device, "logits.cl", options, gpu ? "logits_group" : "logits_tile", &kernel, error);
     if (status)

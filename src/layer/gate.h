@@ -15,6 +15,7 @@
 #include "layer/linear.h"
 
 struct motley__gate_forward {
+    enum motley_dtype dtype;                /* of x */
     int T, D, E, K, normalize, single;
     const struct motley__buffer *x;         /* [T,D] */
     const struct motley__matrix *w;         /* E = 1, [E,D] */

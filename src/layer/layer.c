@@ -133,6 +133,10 @@ static int check_tensors(const motley_layer *layer, const motley_tensor *in, con
         return motley__fail(error, MOTLEY_E_INVALID, "tensors [%lld,%lld] and [%lld,%lld] where both must be [T,%lld]",
                             (long long)in->rows, (long long)in->width, (long long)out->rows, (long long)out->width,
                             (long long)D);
+    if (in->dtype != layer->shape.dtype || out->dtype != layer->shape.dtype)
+        return motley__fail(error, MOTLEY_E_INVALID, "tensors of %s and %s where both must be %s, as the plan's shape says",
+                            motley__storage_name(in->dtype), motley__storage_name(out->dtype),
+                            motley__storage_name(layer->shape.dtype));
     if (in->rows * layer->shape.K > INT32_MAX)
         return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%lld tokens with %d experts each pass 2^31 routed rows on one rank;"
                             " use more ranks or smaller batches", (long long)in->rows, layer->shape.K);

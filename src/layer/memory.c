@@ -33,41 +33,43 @@ int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer w
     return motley__buffer_reserve(layer->context->device, &layer->saved[which], bytes, error);
 }
 
-/* Words of 4 bytes kept from forward to backward. */
-static uint64_t saved_words(const struct motley__layer_memory *m)
+/* Kept from forward to backward: numbers in the storage type, and words of 4 bytes. */
+static uint64_t saved_bytes(const struct motley__layer_memory *m)
 {
     const struct motley__row_numbers *rows = &m->rows;
     const uint64_t T = (uint64_t)rows->T, N = (uint64_t)rows->N, M = (uint64_t)rows->M, P = (uint64_t)rows->P;
     const uint64_t D = (uint64_t)m->shape.D, F = (uint64_t)m->shape.F, E = (uint64_t)m->shape.E;
     const uint64_t pre = m->trained ? (m->shape.activation == MOTLEY_SWIGLU ? 2 : 1) : 0;
+    const uint64_t stored = M * D + pre * P * F;   /* received rows; pre, pre3 */
     uint64_t words = 0;
 
     words += 2 * N + T * E + T;              /* indices, weights, p, lse */
     words += 2 * N + E + 1;                  /* order, where, slot offsets */
-    words += M * D + (uint64_t)m->E_local + 1;  /* received rows, offsets */
+    words += (uint64_t)m->E_local + 1;       /* offsets */
     words += 2 * P + (N - (uint64_t)rows->S) + M;  /* index, pair weight, pair own, pair received */
-    words += pre * P * F;
-    return words;
+    return stored * motley__storage_bytes(m->shape.dtype) + words * 4;
 }
 
-/* Words of 4 bytes that do not outlive a list. */
-static uint64_t scratch_words(const struct motley__layer_memory *m)
+/* What does not outlive a list, likewise. */
+static uint64_t scratch_bytes(const struct motley__layer_memory *m)
 {
     const struct motley__row_numbers *rows = &m->rows;
     const uint64_t T = (uint64_t)rows->T, N = (uint64_t)rows->N, S = (uint64_t)rows->S, M = (uint64_t)rows->M;
     const uint64_t P = (uint64_t)rows->P, D = (uint64_t)m->shape.D, F = (uint64_t)m->shape.F, E = (uint64_t)m->shape.E;
-    uint64_t words = 0;
+    uint64_t stored = 0, words = 0;
 
-    words += S * D + M * D;                  /* send; back */
-    words += S * D;                          /* returned */
+    stored += S * D + M * D;                 /* send; back */
+    stored += S * D;                         /* returned */
+    stored += P * F + P * D;                 /* h, o */
     words += S + M;                          /* send and received scalars */
-    words += P * F + P * D;                  /* h, o */
     words += sizeof(struct motley__segment) / 4 * (uint64_t)m->ranks * (uint64_t)m->E_local;
     words += m->shape.gate == MOTLEY_GATE_FORCED ? N : 0;
     words += m->losses ? 2 * E + 2 : 0;
-    if (m->backward)
-        words += M * D + P * F + P + M + S + N + T * E + (m->losses ? E : 0);  /* dy, u, dw, scalars, dweights, dlogits */
-    return words;
+    if (m->backward) {
+        stored += M * D + P * F;             /* dy, u */
+        words += P + M + S + N + T * E + (m->losses ? E : 0);  /* dw, scalars, dweights, dlogits, balance */
+    }
+    return stored * motley__storage_bytes(m->shape.dtype) + words * 4;
 }
 
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
@@ -77,7 +79,7 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     const uint64_t experts = motley__experts_bytes(&m->shape, m->E_local, m->panel, copies);
     const uint64_t slots = (uint64_t)m->shape.E * 4;
 
-    return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + slots + saved_words(m) * 4) + scratch_words(m) * 4 + m->gate_scratch +
+    return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + slots + saved_bytes(m)) + scratch_bytes(m) + m->gate_scratch +
            m->route_scratch;
 }
 
@@ -91,7 +93,7 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),
         .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, shape->E),
         .route_scratch = motley__route_scratch_bytes(layer->rows.T, shape->K, shape->E),
-        .gate_bytes = motley__linear_bytes(device, layer->gate->path, MOTLEY_F32, shape->E, shape->D), .rows = layer->rows};
+        .gate_bytes = motley__linear_bytes(device, layer->gate->path, shape->dtype, shape->E, shape->D), .rows = layer->rows};
 }
 
 uint64_t motley_layer_planned_bytes(const motley_layer *layer)

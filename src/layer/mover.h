@@ -1,12 +1,15 @@
 /* How kernels that move whole rows (encode, combine, decode) are spread over a device.
  *
- * On a CPU one work-item moves several whole rows, 16 floats at a time; on a GPU neighbouring work-items
- * move neighbouring vectors of 4 floats of one row.
+ * On a CPU one work-item moves several whole rows, 16 numbers at a time; on a GPU neighbouring work-items
+ * move neighbouring vectors of 4 numbers of one row.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_MOVER_H
 #define MOTLEY_LAYER_MOVER_H
 
+#include <stdio.h>
+
+#include <motley/tensor.h>
 #include "device/program.h"
 #include "device/queue.h"
 
@@ -16,13 +19,13 @@ struct motley__mover {
     int per_item;                       /* rows of one work-item */
 };
 
-/* The kernel `name` of `source`, for rows of D floats. */
-static inline int motley__mover(struct motley__device *device, const char *source, const char *name, int rows, int D,
-                                struct motley__mover *mover, struct motley_error *error)
+/* The kernel `name` of `source`, for rows of D numbers. */
+static inline int motley__mover(struct motley__device *device, const char *source, const char *name,
+                                enum motley_dtype dtype, int rows, int D, struct motley__mover *mover, struct motley_error *error)
 {
     const int gpu = device->info.is_gpu;
     const int vector = !gpu && D % 16 == 0 ? 16 : D % 4 == 0 ? 4 : 1;
-    const char *options = vector == 16 ? "-DV=16" : vector == 4 ? "-DV=4" : "-DV=1";
+    char options[32];
     size_t across = 1; /* work-items that share a row */
     while (gpu && across < 64 && across < (size_t)(D / vector))
         across *= 2;
@@ -31,6 +34,7 @@ static inline int motley__mover(struct motley__device *device, const char *sourc
         {across, ((size_t)rows + (size_t)mover->per_item - 1) / (size_t)mover->per_item},
         {across, gpu ? 64 / across : 1},
     };
+    snprintf(options, sizeof options, "-DV=%d -DSTORAGE=%d", vector, dtype);
     return motley__kernel(device, source, options, name, &mover->kernel, error);
 }
 

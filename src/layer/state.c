@@ -18,18 +18,20 @@ int motley__layer_has_losses(const motley_layer *layer)
 static int create_exchange(motley_layer *layer, struct motley_error *error)
 {
     const struct motley_context *context = layer->context;
-    const int widths[MOTLEY__PARTS] = {layer->shape.D, 1};
+    const size_t row_bytes[MOTLEY__PARTS] = {motley__layer_stored(layer, (size_t)layer->shape.D), sizeof(float)};
     int status;
 
     status = motley__counts_create(context, layer->plan->first_slot, TAG_COUNTS, &layer->counts, error);
     if (!status)
-        status = motley__transfer_create(context, "dispatch", TAG_DISPATCH, 2, widths, &layer->dispatch, error);
+        status = motley__transfer_create(context, "dispatch", TAG_DISPATCH, 2, row_bytes, &layer->dispatch, error);
     if (!status)
-        status = motley__transfer_create(context, "combine", TAG_COMBINE, 1, widths, &layer->combine, error);
+        status = motley__transfer_create(context, "combine", TAG_COMBINE, 1, row_bytes, &layer->combine, error);
     if (!status && layer->trained)
-        status = motley__transfer_create(context, "dispatch dy", TAG_DISPATCH_BACK, 1, widths, &layer->dispatch_back, error);
+        status = motley__transfer_create(context, "dispatch dy", TAG_DISPATCH_BACK, 1, row_bytes, &layer->dispatch_back,
+                                         error);
     if (!status && layer->trained)
-        status = motley__transfer_create(context, "combine dx", TAG_COMBINE_BACK, 2, widths, &layer->combine_back, error);
+        status = motley__transfer_create(context, "combine dx", TAG_COMBINE_BACK, 2, row_bytes, &layer->combine_back,
+                                         error);
     return status;
 }
 
@@ -64,8 +66,8 @@ static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage
     if (!status)
         status = motley__experts_create(device, &layer->shape, layer->E_local, layer->trained, &layer->experts, error);
     if (!status)
-        status = motley__linear_create(device, (enum motley__dense)plan->rank[layer->context->rank].dense, MOTLEY_F32, E, layer->shape.D,
-                                       layer->trained, gate_storage, gate_gradient, &layer->gate, error);
+        status = motley__linear_create(device, (enum motley__dense)plan->rank[layer->context->rank].dense,
+                                       layer->shape.dtype, E, layer->shape.D, layer->trained, gate_storage, gate_gradient, &layer->gate, error);
     if (!status)
         status = motley__buffer_create(device, (size_t)E * sizeof(int), &layer->slot, error);
     if (!status)
@@ -79,9 +81,12 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
                          struct motley__buffer *gate_storage, struct motley__buffer *gate_gradient,
                          motley_layer **layer, struct motley_error *error)
 {
-    motley_layer *l = calloc(1, sizeof *l);
-    int status = 0;
+    int status = motley__context_admit(context, plan->shape.dtype, error);
+    motley_layer *l;
 
+    if (status)
+        return status;
+    l = calloc(1, sizeof *l);
     if (!l) {
         status = motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a layer");
     } else if (plan->R != context->size) {

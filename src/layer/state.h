@@ -19,7 +19,8 @@
 #include "layer/layer.h"
 #include "step/step.h"
 
-/* Buffers whose contents do not outlive one list; shared by all layers of a model. */
+/* Buffers whose contents do not outlive one list; shared by all layers of a model.  Rows [.,D] and [.,F] are in the
+ * storage type; everything else is f32 unless it says int. */
 enum motley__scratch_buffer {
     MOTLEY__SCRATCH_LOGITS,          /* gate's own [T,E] */
     MOTLEY__SCRATCH_HISTOGRAM,       /* route's own */
@@ -48,7 +49,7 @@ struct motley__scratch {
     struct motley__buffer *buffer[MOTLEY__SCRATCH_COUNT];
 };
 
-/* Buffers kept from forward to backward, one set a layer. */
+/* Buffers kept from forward to backward, one set a layer; rows as above. */
 enum motley__saved_buffer {
     MOTLEY__SAVED_INDICES,           /* [T,K] int */
     MOTLEY__SAVED_WEIGHTS,           /* [T,K] */
@@ -115,6 +116,12 @@ struct motley_layer {
     struct motley__step forward, backward;
     struct motley__step_times forward_times, backward_times;
 };
+
+/* Bytes of so many numbers in the layer's storage type. */
+static inline size_t motley__layer_stored(const motley_layer *layer, size_t count)
+{
+    return count * motley__storage_bytes(layer->shape.dtype);
+}
 
 /* At least `bytes` in a scratch or saved buffer. */
 int motley__layer_scratch_reserve(motley_layer *layer, enum motley__scratch_buffer which, size_t bytes,

@@ -81,7 +81,7 @@ uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct
         .backward = options->backward, .losses = options->backward, .layers = options->layers, .moments = options->moments,
         .gate_scratch = motley__gate_scratch_bytes(NULL, rows.T, shape->E),
         .route_scratch = motley__route_scratch_bytes(rows.T, shape->K, shape->E),
-        .gate_bytes = sizeof(float) * motley__matrix_numbers(shape->E, shape->D, panel), .rows = rows,
+        .gate_bytes = sizeof(float) * motley__matrix_numbers(shape->E, shape->D, shape->dtype ? 1 : panel), .rows = rows,
     });
 }
 

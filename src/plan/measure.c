@@ -174,7 +174,8 @@ static int measure_curve(struct work *w, int backward, int missing, int own, dou
 {
     const struct motley__curve *known = motley__curve_find(w->entry, w->shape, backward);
     struct motley__curve curve = {.backward = backward, .D = w->shape->D, .F = w->shape->F,
-                                  .activation = (int)w->shape->activation, .bias = w->shape->bias};
+                                  .activation = (int)w->shape->activation, .bias = w->shape->bias,
+                                  .dtype = (int)w->shape->dtype};
     int status = 0, timed = 0;
     if (known)
         curve = *known;

@@ -14,17 +14,17 @@
 #include "plan/plan.h"
 #include "plan/record.h"
 
-enum { NUMBERS = 13 };
+enum { NUMBERS = 14 };
 
 /* Shape and options must be the same everywhere: the lowest and the highest of every number. */
 static int check_alike(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, struct motley_error *error)
 {
     static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize", "tokens per step",
-                                               "backward", "shares", "layers", "moments"};
+                                               "backward", "shares", "layers", "moments", "dtype"};
     const int64_t own[NUMBERS] = {shape->D, shape->F, shape->E, shape->K, shape->activation, shape->bias != 0, shape->gate,
                                   shape->normalize != 0, options->tokens, options->backward != 0, options->shares,
-                                  options->layers, options->moments};
+                                  options->layers, options->moments, shape->dtype};
     int64_t bounds[2 * NUMBERS];
     for (int i = 0; i < NUMBERS; i++) {
         bounds[i] = own[i];
@@ -45,7 +45,7 @@ static int learn(motley_context *context, const struct motley_layer_shape *shape
                  struct motley__profile *profile, struct motley__profile_entry **entry, struct motley_error *error)
 {
     const struct motley__measure what = {.rows = motley__cost_rows(shape, options->tokens), .backward = options->backward};
-    int changed = 0, status = motley__record_load(context, profile, entry, error);
+    int changed = 0, status = motley__record_load(context, shape->dtype, profile, entry, error);
     if (status || options->shares == MOTLEY_SHARES_EVEN)
         return status;
     status = motley__measure(context, shape, &what, *entry, &changed, error);
@@ -90,6 +90,8 @@ int motley_plan_create(motley_context *context, const struct motley_layer_shape 
     int status = check_alike(context, shape, options, error);
     if (!status) /* the same everywhere from here on, so this fails on all ranks or on none */
         status = motley__agree(context->comm, motley__plan_possible(shape, options, context->size, error), error);
+    if (!status)
+        status = motley__context_admit(context, shape->dtype, error);
     if (!status)
         status = learn(context, shape, options, &profile, &own, error);
     if (!status) {

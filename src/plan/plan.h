@@ -17,7 +17,8 @@
 #include "plan/profile.h"
 
 struct motley__plan_entry {
-    char host[64], device[128], family[16];  /* who the rank was when the plan was made */
+    char host[64], device[128];              /* who the rank was when the plan was made */
+    char family[16], variant[16];            /* of its kernels for the shape's storage type */
     int dense;                               /* enum motley__dense: the path of its dense matrices */
     int experts;
     int *expert;                             /* [experts] ascending; owned */

@@ -34,6 +34,9 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
     if (!status && ((int)shape->activation < MOTLEY_RELU || shape->activation > MOTLEY_SWIGLU))
         status = motley__fail(error, MOTLEY_E_INVALID, "activation is %d, expected relu (0), gelu (1), silu (2) or swiglu (3)",
                               (int)shape->activation);
+    if (!status && ((int)shape->dtype < MOTLEY_F32 || shape->dtype > MOTLEY_F16))
+        status = motley__fail(error, MOTLEY_E_INVALID, "dtype is %d, expected f32 (0), bf16 (1) or f16 (2)",
+                              (int)shape->dtype);
     if (!status && ((int)shape->gate < MOTLEY_GATE_SOFTMAX || shape->gate > MOTLEY_GATE_FORCED))
         status = motley__fail(error, MOTLEY_E_INVALID, "gate is %d, expected softmax (0) or forced (1)", (int)shape->gate);
     if (!status && shape->activation == MOTLEY_SWIGLU && shape->bias)
@@ -153,6 +156,7 @@ static void describe(const motley_plan *plan, const struct motley__profile_entry
     copy_name(rank->host, sizeof rank->host, entry->key.host);
     copy_name(rank->device, sizeof rank->device, entry->key.name);
     copy_name(rank->family, sizeof rank->family, entry->key.family);
+    copy_name(rank->variant, sizeof rank->variant, entry->key.variant);
     rank->dense = entry->dense.path;
     rank->dense_gflops = dense_gflops(&entry->dense);
     rank->gflops = seconds > 0 ? 1e-9 * flops / seconds : 0;

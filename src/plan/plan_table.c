@@ -53,8 +53,10 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
     struct motley__table *table =
         motley__table_create("rank|host|device|family|>GFLOP/s|>dense GFLOP/s|dense path|experts|>predicted ms|>MiB");
     double slowest = 0;
-    fprintf(stream, "%d experts of D=%d F=%d %s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares\n",
-            shape->E, shape->D, shape->F, activation_name(shape->activation), shape->bias ? " with biases" : "", shape->K,
+    fprintf(stream, "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares\n",
+            shape->E, shape->D, shape->F, activation_name(shape->activation), shape->bias ? " with biases" : "",
+            shape->dtype == MOTLEY_F32 ? "" : " in ",
+            shape->dtype == MOTLEY_F32 ? "" : motley__storage_name(shape->dtype), shape->K,
             plan->options.tokens, motley__cost_rows(shape, plan->options.tokens),
             plan->options.backward ? "forward and backward" : "forward",
             plan->options.shares == MOTLEY_SHARES_EVEN ? "even" : "measured");

@@ -14,6 +14,7 @@
 static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu", NULL};
 static const char *const GATES[] = {"softmax", "forced", NULL};
 static const char *const SHARES[] = {"measured", "even", NULL};
+static const char *const DTYPES[] = {"f32", "bf16", "f16", NULL};
 static const char *const PATHS[] = {"esmm", "clblast", NULL};
 
 /* Far beyond any cluster, and small enough that a lying text cannot ask for all memory. */
@@ -29,8 +30,8 @@ static json_t *experts_json(const struct motley__plan_entry *rank)
 
 static json_t *rank_json(const struct motley__plan_entry *rank)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:f, s:f, s:f, s:I}", "host", rank->host, "device", rank->device, "family",
-                     rank->family, "dense", PATHS[rank->dense], "experts", experts_json(rank), "gflops", rank->gflops,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:f, s:f, s:f, s:I}", "host", rank->host, "device", rank->device,
+                     "family", rank->family, "variant", rank->variant, "dense", PATHS[rank->dense], "experts", experts_json(rank), "gflops", rank->gflops,
                      "seconds", rank->seconds, "dense_gflops", rank->dense_gflops, "bytes", (json_int_t)rank->bytes);
 }
 
@@ -44,10 +45,11 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
             json_decref(ranks);
             return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
         }
-    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b}, s:{s:I, s:b, s:s, s:i, s:i}, s:o}",
+    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:i, s:i}, s:o}",
         "motley_plan", TEXT_VERSION,
         "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation", ACTIVATIONS[shape->activation],
         "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
+        "dtype", DTYPES[shape->dtype],
         "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares", SHARES[options->shares],
         "layers", options->layers, "moments", options->moments,
         "ranks", ranks);
@@ -126,7 +128,7 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
                       struct motley_error *error)
 {
     const json_t *object = json_object_get(root, "shape"), *chosen = json_object_get(root, "options");
-    int activation = 0, gate = 0, shares = 0;
+    int activation = 0, gate = 0, shares = 0, dtype = 0;
     int status = get_int(object, "D", &shape->D, error);
     status = status ? status : get_int(object, "F", &shape->F, error);
     status = status ? status : get_int(object, "E", &shape->E, error);
@@ -135,6 +137,8 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     status = status ? status : get_flag(object, "bias", &shape->bias, error);
     status = status ? status : get_word(object, "gate", GATES, &gate, error);
     status = status ? status : get_flag(object, "normalize", &shape->normalize, error);
+    if (json_object_get(object, "dtype")) /* without one: a plan from before there was more than f32 */
+        status = status ? status : get_word(object, "dtype", DTYPES, &dtype, error);
     status = status ? status : get_integer(chosen, "tokens", 0, INT64_MAX, &options->tokens, error);
     status = status ? status : get_flag(chosen, "backward", &options->backward, error);
     status = status ? status : get_word(chosen, "shares", SHARES, &shares, error);
@@ -142,6 +146,7 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     status = status ? status : get_int(chosen, "moments", &options->moments, error);
     shape->activation = (enum motley_activation)activation;
     shape->gate = (enum motley_gate)gate;
+    shape->dtype = (enum motley_dtype)dtype;
     options->shares = (enum motley_shares)shares;
     if (!status && motley__plan_check(shape, options, error))
         status = error ? (error->code = MOTLEY_E_FORMAT) : MOTLEY_E_FORMAT;
@@ -178,6 +183,8 @@ static int read_rank(const json_t *object, int r, int E, int *taken, struct motl
     int status = get_name(object, "host", rank->host, sizeof rank->host, error);
     status = status ? status : get_name(object, "device", rank->device, sizeof rank->device, error);
     status = status ? status : get_name(object, "family", rank->family, sizeof rank->family, error);
+    if (json_object_get(object, "variant")) /* likewise */
+        status = status ? status : get_name(object, "variant", rank->variant, sizeof rank->variant, error);
     status = status ? status : get_word(object, "dense", PATHS, &rank->dense, error);
     status = status ? status : read_experts(json_object_get(object, "experts"), r, E, taken, rank, error);
     status = status ? status : get_number(object, "gflops", &rank->gflops, error);

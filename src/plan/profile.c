@@ -27,7 +27,8 @@ void motley__profile_clear(struct motley__profile *profile)
 int motley__key_equal(const struct motley__profile_key *a, const struct motley__profile_key *b)
 {
     return !strcmp(a->host, b->host) && !strcmp(a->name, b->name) && !strcmp(a->driver, b->driver) &&
-           !strcmp(a->family, b->family) && a->kernels == b->kernels && a->cores == b->cores &&
+           !strcmp(a->family, b->family) && !strcmp(a->variant, b->variant) &&
+           a->kernels == b->kernels && a->cores == b->cores &&
            a->memory_bytes == b->memory_bytes && a->place == b->place && a->places == b->places;
 }
 
@@ -79,14 +80,15 @@ struct motley__profile_entry *motley__profile_add(struct motley__profile *profil
 static int same_curve(const struct motley__curve *a, const struct motley__curve *b)
 {
     return !a->backward == !b->backward && a->D == b->D && a->F == b->F && a->activation == b->activation &&
-           !a->bias == !b->bias;
+           !a->bias == !b->bias && a->dtype == b->dtype;
 }
 
 const struct motley__curve *motley__curve_find(const struct motley__profile_entry *entry,
                                                const struct motley_layer_shape *shape, int backward)
 {
     const struct motley__curve wanted = {.backward = backward, .D = shape->D, .F = shape->F,
-                                         .activation = (int)shape->activation, .bias = shape->bias};
+                                         .activation = (int)shape->activation, .bias = shape->bias,
+                                         .dtype = (int)shape->dtype};
     for (int i = 0; i < entry->curves; i++)
         if (same_curve(&entry->curve[i], &wanted))
             return &entry->curve[i];

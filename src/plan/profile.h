@@ -1,7 +1,7 @@
 /* The profile: what every device of these machines was measured to do, as one text file that diff can show.
  *
  *   # motley profile 1
- *   device host="a" name="Tesla X" driver="580.1" family=generic panel=1 kernels=00c0ffee00c0ffee cores=132 memory=... place=0/2
+ *   device host="a" name="Tesla X" driver="580.1" family=generic variant=tiles panel=1 kernels=00c0ffee00c0ffee cores=132 memory=... place=0/2
  *     dense T=512 O=512 I=512 path=esmm seconds=0.0012 esmm=0.0012 clblast=0.0031
  *     curve direction=forward D=512 F=1024 activation=swiglu bias=0 dtype=f32
  *       point rows=64 seconds=0.00151 spread=1.2e-05 samples=9
@@ -34,7 +34,7 @@ struct motley__point {
 /* Seconds of one expert as a function of its rows: of motley__experts_forward, or of _backward alone. */
 struct motley__curve {
     int backward;                    /* direction */
-    int D, F, activation, bias;      /* as in struct motley_layer_shape; storage is f32 */
+    int D, F, activation, bias, dtype;  /* as in struct motley_layer_shape */
     int points;
     struct motley__point point[MOTLEY__POINTS];
 };
@@ -50,7 +50,8 @@ struct motley__dense_time {
 /* Everything a measurement depends on.  A value without pointers; compare with motley__key_equal.
  * place: ranks that share a node load each other, and may be bound or throttled differently. */
 struct motley__profile_key {
-    char host[64], name[128], driver[128], family[16];
+    char host[64], name[128], driver[128];
+    char family[16], variant[16];    /* of the kernels; another storage type may have others */
     uint64_t kernels;                /* motley__kernels_hash */
     int cores;
     uint64_t memory_bytes;

@@ -14,6 +14,7 @@
 
 static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu"};
 static const char *const DIRECTIONS[] = {"forward", "backward"};
+static const char *const DTYPES[] = {"f32", "bf16", "f16"};
 static const char *const PATHS[] = {"esmm", "clblast"};
 
 enum { VALUE = 160 }; /* characters of the longest value, its end included */
@@ -58,8 +59,9 @@ static void put_number(FILE *stream, const char *name, double value)
 
 static void put_curve(FILE *stream, const struct motley__curve *curve)
 {
-    fprintf(stream, "  curve direction=%s D=%d F=%d activation=%s bias=%d dtype=f32\n", DIRECTIONS[!!curve->backward],
-            curve->D, curve->F, ACTIVATIONS[curve->activation], !!curve->bias);
+    fprintf(stream, "  curve direction=%s D=%d F=%d activation=%s bias=%d dtype=%s\n", DIRECTIONS[!!curve->backward],
+            curve->D, curve->F, ACTIVATIONS[curve->activation], !!curve->bias,
+            DTYPES[curve->dtype]);
     for (int p = 0; p < curve->points; p++) {
         const struct motley__point *point = &curve->point[p];
         fprintf(stream, "    point rows=%d", point->rows);
@@ -77,6 +79,7 @@ static void put_entry(FILE *stream, const struct motley__profile_entry *entry)
     put_text(stream, "name", key->name);
     put_text(stream, "driver", key->driver);
     put_text(stream, "family", key->family);
+    put_text(stream, "variant", key->variant);
     fprintf(stream, " panel=%d kernels=%016" PRIx64 " cores=%d memory=%" PRIu64 " place=%d/%d\n", entry->panel,
             key->kernels, key->cores, key->memory_bytes, key->place, key->places);
     const struct motley__dense_time *dense = &entry->dense;
@@ -210,6 +213,8 @@ static int get_device(const char *line, struct motley__profile_key *key, int *pa
     char place[VALUE];
     int end = 0;
     memset(key, 0, sizeof *key);
+    if (!get_text(line, "variant", key->variant, sizeof key->variant))
+        key->variant[0] = 0; /* a file from before variants had names */
     return get_text(line, "host", key->host, sizeof key->host) && get_text(line, "name", key->name, sizeof key->name) &&
            get_text(line, "driver", key->driver, sizeof key->driver) &&
            get_text(line, "family", key->family, sizeof key->family) && get_integer(line, "panel", 1, panel) &&
@@ -234,12 +239,11 @@ static int get_dense(const char *line, struct motley__dense_time *dense)
 
 static int get_curve(const char *line, struct motley__curve *curve)
 {
-    char dtype[VALUE];
     memset(curve, 0, sizeof *curve);
     return get_word(line, "direction", DIRECTIONS, 2, &curve->backward) && get_integer(line, "D", 1, &curve->D) &&
            get_integer(line, "F", 1, &curve->F) && get_word(line, "activation", ACTIVATIONS, 4, &curve->activation) &&
            get_integer(line, "bias", 0, &curve->bias) && curve->bias <= 1 &&
-           get_text(line, "dtype", dtype, sizeof dtype) && !strcmp(dtype, "f32");
+           get_word(line, "dtype", DTYPES, 3, &curve->dtype);
 }
 
 static int get_point(const char *line, struct motley__point *point)

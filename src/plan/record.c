@@ -4,22 +4,25 @@
 #include <config.h>
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "layer/esmm.h"
+#include "layer/variant.h"
 #include "plan/record.h"
 
-void motley__record_key(const motley_context *context, struct motley__profile_key *key)
+void motley__record_key(const motley_context *context, enum motley_dtype dtype, struct motley__profile_key *key)
 {
     const struct motley_device_info *info = &context->info[context->rank];
+    const struct motley__variant *variant = motley__variant(context->device, dtype);
     memset(key, 0, sizeof *key);
     strcpy(key->host, info->host);
     strcpy(key->name, info->name);
     strcpy(key->driver, info->driver);
-    strcpy(key->family, info->family);
+    snprintf(key->family, sizeof key->family, "%s", variant->family);
+    snprintf(key->variant, sizeof key->variant, "%s", variant->name);
     key->kernels = motley__kernels_hash();
     key->cores = info->cores;
     key->memory_bytes = info->memory_bytes;
@@ -80,13 +83,13 @@ static int read_on_node(motley_context *context, char **text, struct motley_erro
     return 0;
 }
 
-int motley__record_load(motley_context *context, struct motley__profile *profile, struct motley__profile_entry **entry,
-                        struct motley_error *error)
+int motley__record_load(motley_context *context, enum motley_dtype dtype, struct motley__profile *profile,
+                        struct motley__profile_entry **entry, struct motley_error *error)
 {
     struct motley__profile_key key;
     struct motley__profile_entry *own = NULL;
     char *text = NULL;
-    motley__record_key(context, &key);
+    motley__record_key(context, dtype, &key);
     int status = read_on_node(context, &text, error);
     if (status)
         return status;
@@ -96,7 +99,7 @@ int motley__record_load(motley_context *context, struct motley__profile *profile
     if (!status && !(own = motley__profile_add(profile, &key)))
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
     if (own)
-        own->panel = motley__esmm_panel(context->device, MOTLEY_F32);
+        own->panel = motley__esmm_panel(context->device, dtype);
     status = motley__agree(context->comm, status, error);
     if (!status)
         *entry = own;

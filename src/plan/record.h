@@ -10,17 +10,17 @@
 #include "context.h"
 #include "plan/profile.h"
 
-/* What the measurements of this rank depend on. */
-void motley__record_key(const motley_context *context, struct motley__profile_key *key);
+/* What the measurements of this rank in a storage type depend on. */
+void motley__record_key(const motley_context *context, enum motley_dtype dtype, struct motley__profile_key *key);
 
 /* Where the node's file lies: the context's --profile, or "profile" in the cache folder.  *path owned by the caller. */
 int motley__record_path(const motley_context *context, char **path, struct motley_error *error);
 
-/* The node's file: *profile holds everything in it, and an entry for this rank (empty if nothing is known), which is
+/* The node's file: *profile holds everything in it, and an entry for this rank in that storage type (empty if nothing is known), which is
  * *entry, borrowed from *profile.  A file that is absent is empty; one that cannot be read is so too, with a warning.
  * profile: zero before; cleared by the caller, also after a failure.  Collective; agreed.  Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
-int motley__record_load(motley_context *context, struct motley__profile *profile, struct motley__profile_entry **entry,
-                        struct motley_error *error);
+int motley__record_load(motley_context *context, enum motley_dtype dtype, struct motley__profile *profile,
+                        struct motley__profile_entry **entry, struct motley_error *error);
 
 /* Merge the entries of the node's ranks into its file.  Collective; agreed.  Errors: MOTLEY_E_IO, MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__record_save(motley_context *context, const struct motley__profile_entry *entry, struct motley_error *error);

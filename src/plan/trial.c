@@ -31,14 +31,22 @@ struct motley__trial {
 };
 
 /* `count` numbers around 0 of this size. */
-static int fill(struct motley__buffer *buffer, size_t count, double size, struct motley_error *error)
+static int fill(struct motley__buffer *buffer, enum motley_dtype dtype, size_t count, double size,
+                struct motley_error *error)
 {
+    const size_t bytes = count * motley__storage_bytes(dtype);
     float *host = malloc(count * sizeof *host);
     if (!host)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu random numbers", count);
     for (size_t i = 0; i < count; i++)
         host[i] = (float)(size * (2 * motley__random_uniform(SEED, 0, i) - 1));
-    int status = motley__buffer_write(buffer, 0, host, count * sizeof *host, error);
+    void *stored = dtype == MOTLEY_F32 ? host : malloc(bytes);
+    if (stored)
+        motley__store(dtype, host, count, stored);
+    int status = stored ? motley__buffer_write(buffer, 0, stored, bytes, error)
+                        : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu random numbers", count);
+    if (stored != host)
+        free(stored);
     free(host);
     return status;
 }
@@ -109,7 +117,7 @@ int motley__trial_dense(struct motley__device *device, enum motley__dense path, 
     if (!status)
         status = motley__buffer_create(device, sizeof(float) * (size_t)T * (size_t)O, &made->y, error);
     if (!status)
-        status = fill(made->x, (size_t)T * (size_t)I, 1, error);
+        status = fill(made->x, MOTLEY_F32, (size_t)T * (size_t)I, 1, error);
     if (status) {
         motley__trial_destroy(made);
         return status;
@@ -152,7 +160,8 @@ void motley__trial_destroy(struct motley__trial *trial)
 static int make_rows(struct motley__trial *trial, size_t P, struct motley_error *error)
 {
     const struct motley_layer_shape *shape = &trial->experts->shape;
-    const size_t wide = sizeof(float) * P * (size_t)shape->D, hidden = sizeof(float) * P * (size_t)shape->F;
+    const size_t each = motley__storage_bytes(shape->dtype) * P;
+    const size_t wide = each * (size_t)shape->D, hidden = each * (size_t)shape->F;
     const int swiglu = shape->activation == MOTLEY_SWIGLU;
     struct {
         struct motley__buffer **buffer;
@@ -167,17 +176,18 @@ static int make_rows(struct motley__trial *trial, size_t P, struct motley_error 
         if (made[i].bytes)
             status = motley__buffer_create(trial->device, made[i].bytes, made[i].buffer, error);
     if (!status)
-        status = fill(trial->x, P * (size_t)shape->D, 1, error);
+        status = fill(trial->x, shape->dtype, P * (size_t)shape->D, 1, error);
     if (!status && trial->trained)
-        status = fill(trial->weight, P, 1, error);
+        status = fill(trial->weight, MOTLEY_F32, P, 1, error);
     return status;
 }
 
 uint64_t motley__trial_bytes(const struct motley_layer_shape *shape, int E, int rows, int panel, int trained)
 {
     const uint64_t hidden = !trained ? 1 : shape->activation == MOTLEY_SWIGLU ? 4 : 3;
-    const uint64_t words = 2 * (uint64_t)shape->D + hidden * (uint64_t)shape->F + (trained ? 2 : 0);
-    return motley__experts_bytes(shape, E, panel, trained) + sizeof(float) * words * (uint64_t)E * (uint64_t)rows +
+    const uint64_t stored = 2 * (uint64_t)shape->D + hidden * (uint64_t)shape->F, words = trained ? 2 : 0;
+    return motley__experts_bytes(shape, E, panel, trained) +
+           (motley__storage_bytes(shape->dtype) * stored + sizeof(float) * words) * (uint64_t)E * (uint64_t)rows +
            sizeof(int32_t) * ((uint64_t)E + 1);
 }
 
@@ -192,7 +202,7 @@ int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_erro
         status = motley__buffer_write(trial->offsets, 0, offsets, sizeof *offsets * ((size_t)E + 1), error);
     if (status)
         return status;
-    const struct motley__rows source = {.own = trial->x, .own_rows = P};
+    const struct motley__rows source = {.own = trial->x, .own_rows = P, .dtype = trial->experts->shape.dtype};
     trial->step = (struct motley__expert_step){
         .ragged = {.E = E, .P = P, .offsets = trial->offsets}, .x = source, .pre = trial->pre, .pre3 = trial->pre3,
         .h = trial->h, .o = trial->y, .dy = source, .weight = trial->weight, .u = trial->u, .dw = trial->dw,
