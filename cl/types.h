@@ -22,7 +22,7 @@ struct motley__product_args {
     int own_rows_b; /* the same for the second row source of estmm */
     int activation; /* MOTLEY__ACT_* */
     int accumulate; /* 1: add to the output */
-    int block_panels; /* family cpu: panels of outputs one work-group computes */
+    int tile_stride; /* family cpu: which row tile a work-group computes; prime to their number */
 };
 
 struct motley__activation_args {

@@ -3,8 +3,8 @@
  *   y[p,:] = act(x[row p,:] W[e]^T + b[e])                  x [*,I], W [E,O,I] in panels, y [P,O]
  *   swiglu: y[p,:] = silu(x W^T) * (x W3^T)
  *
- * Work-groups of one item: dimension 0 counts row tiles (ragged.h), dimension 1 runs of block_panels panels of the
- * output.  A group packs DEPTH columns of its rows once, multiplies them with each of its panels (tile.h) into private
+ * Work-groups of one item: dimension 0 counts row tiles (rows.h), dimension 1 runs of panels of the output.  A
+ * group packs DEPTH columns of its rows once, multiplies them with each of its panels (tile.h) into private
  * sums, and after the last columns applies bias and activation and stores.
  *
  * x, weights, pre and y are stored as STORAGE, the bias as f32.
@@ -65,9 +65,9 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
 {
     float packed[BLOCK_ROWS * DEPTH + LANES];
     VECTOR sums[2 * MAX_PANELS * BLOCK_ROWS];
-    struct ragged_tile tile = ragged_tile(args, offsets, get_group_id(0), BLOCK_ROWS, ROWS);
+    struct ragged_tile tile = rows_tile(args, offsets);
     int panels = (args.O + PANEL - 1) / PANEL;
-    int first = get_group_id(1) * args.block_panels, count = min(args.block_panels, panels - first);
+    int first = run_of(panels).first, count = run_of(panels).count;
     int matrices = args.activation == MOTLEY__ACT_SWIGLU ? 2 : 1;
     size_t begin = ((size_t)(tile.expert - args.first) * panels + first) * args.I * PANEL;
 

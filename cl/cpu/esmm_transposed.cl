@@ -66,9 +66,9 @@ __kernel void esmm_transposed(struct motley__product_args args, __global const i
 {
     float packed[BLOCK_ROWS * DEPTH + LANES];
     VECTOR block[2 * DEPTH], sums[2 * MAX_PANELS * BLOCK_ROWS];
-    struct ragged_tile tile = ragged_tile(args, offsets, get_group_id(0), BLOCK_ROWS, ROWS);
+    struct ragged_tile tile = rows_tile(args, offsets);
     int panels = (args.I + PANEL - 1) / PANEL, padded = (args.O + PANEL - 1) / PANEL * PANEL;
-    int first = get_group_id(1) * args.block_panels, count = min(args.block_panels, panels - first);
+    int first = run_of(panels).first, count = run_of(panels).count;
 
     if (tile.rows == 0)
         return;

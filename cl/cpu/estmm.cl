@@ -2,8 +2,8 @@
  *
  *   dW[e] (+)= sum over p with e(p)=e of a[row p,:]^T b[row p,:]        a [*,O], b [*,I], dW [E,O,I] in panels
  *
- * Work-groups of one item: dimension 0 counts (expert, block of BLOCK_ROWS inputs), dimension 1 runs of block_panels
- * panels of outputs, so that few experts also occupy all threads.  The forward product's loop with other parts:
+ * Work-groups of one item: dimension 0 counts (expert, block of BLOCK_ROWS inputs), dimension 1 runs of panels
+ * of outputs, so that few experts also occupy all threads.  The forward product's loop with other parts:
  * inputs are the broadcast side, a panel of a's columns the vector side, rows of the expert the contraction, in
  * ascending order.  Padding comes out as zero, because a's columns beyond O are packed as zero.
  *
@@ -19,15 +19,16 @@
 TILE_MULTIPLY(block)
 
 /* Columns from .. from+columns-1 of rows first .. first+depth-1 in chunks [chunk][k][columns of the chunk].  Columns
- * that only fill up the last chunk repeat the row's last one.  Where the row is long enough a whole vector is copied; what
- * that writes beyond the chunk's height is overwritten by the next k or chunk, or lies in the slack of LANES. */
+ * that only fill up the last chunk repeat the row's last one.  Where the row is long enough a whole vector is copied;
+ * what that writes beyond the chunk's height is overwritten by the next k or chunk, or lies in the slack of LANES. */
 static inline void pack_inputs(int first, int depth, __global const int *index, __global const STORED *own,
                                __global const STORED *received, int own_rows, int width, int from, int columns,
                                float *packed)
 {
     int whole = LANES >= ROWS ? LANES : INT_MAX;
-    for (int c = 0; c < columns; c += ROWS) {
-        int height = tile_height(columns - c), left = width - from - c;
+    for (int c = 0, height; c < columns; c += height) {
+        height = tile_height(columns - c);
+        int left = width - from - c;
         float *to = packed + c * depth;
         for (int k = 0; k < depth; k++, to += height) {
             __global const STORED *row = ragged_row(first + k, index, own, received, own_rows, width) + from + c;
@@ -61,9 +62,10 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
     float packed[BLOCK_ROWS * DEPTH + LANES];
     VECTOR block[2 * DEPTH], sums[2 * MAX_PANELS * BLOCK_ROWS];
     int blocks = (args.I + BLOCK_ROWS - 1) / BLOCK_ROWS, panels = (args.O + PANEL - 1) / PANEL;
-    int expert = get_group_id(0) / blocks, input = get_group_id(0) % blocks * BLOCK_ROWS;
-    int first = get_group_id(1) * args.block_panels, count = min(args.block_panels, panels - first);
-    int columns = min(BLOCK_ROWS, args.I - input);
+    int share = ((args.I + blocks - 1) / blocks + ROWS - 1) / ROWS * ROWS;
+    int expert = get_group_id(0) / blocks, input = get_group_id(0) % blocks * share;
+    int first = run_of(panels).first, count = run_of(panels).count;
+    int columns = min(share, args.I - input);
     struct ragged_tile rows = ragged_rows(args, offsets, args.first + expert);
 
     for (int k = 0; k < rows.rows; k += DEPTH) {
@@ -71,7 +73,8 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
         pack_inputs(rows.first + k, depth, index_b, own_b, received_b, args.own_rows_b, args.I, input, columns, packed);
         for (int j = 0; j < count; j++) {
             pack_panel(rows.first + k, depth, index, own, received, args.own_rows, args.O, (first + j) * PANEL, block);
-            block_multiply(columns, depth, packed, (const float *)block, k > 0, ahead_of(own, 0), sums + 2 * j * BLOCK_ROWS);
+            block_multiply(columns, depth, packed, (const float *)block, k > 0, ahead_of(own, 0),
+                           sums + 2 * j * BLOCK_ROWS);
         }
     }
     if (rows.rows == 0 && args.accumulate)

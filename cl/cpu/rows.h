@@ -8,6 +8,14 @@
 #include "ragged.h"
 #include "cpu/tile.h"
 
+/* The row tile of this work-group.  Groups that follow each other go to one thread: a stride spreads an expert's many
+ * tiles, and the surplus ones without rows, over the threads. */
+static inline struct ragged_tile rows_tile(struct motley__product_args args, __global const int *offsets)
+{
+    int tile = get_group_id(0) * (size_t)args.tile_stride % get_num_groups(0);
+    return ragged_tile(args, offsets, tile, BLOCK_ROWS, ROWS);
+}
+
 #define ROWS_FIND(i)                                                                                               \
     row[i] = ragged_row(min(first + i, last), index, own, received, own_rows, width) + from;
 #define ROWS_LOAD(i) square[i] = STORED_LOAD(0, row[i] + k);
@@ -43,7 +51,7 @@ static inline void rows_pack(struct ragged_tile tile, __global const int *index,
                              __global const STORED *received, int own_rows, int width, int from, int depth,
                              float *packed)
 {
-    for (int r = 0; r < tile.rows; r += ROWS)
+    for (int r = 0; r < tile.rows; r += tile_height(tile.rows - r))
         rows_pack_chunk(tile.first + r, tile.first + tile.rows - 1, tile_height(tile.rows - r), index, own, received,
                         own_rows, width, from, depth, packed + r * depth);
 }

@@ -48,7 +48,7 @@
 #define TILE_KEEP(r) sums[2 * r] = s##r##_0, sums[2 * r + 1] = s##r##_1;
 
 /* What the next block of b will be made of, fetched while this one is multiplied: pieces of PANEL * PANEL neighbouring
- * weights, `stride` bytes apart.  Each k fetches two lines, the same one twice where the chunks of rows share the work. */
+ * weights, `stride` bytes apart.  Each k fetches two lines, the same one twice where chunks of rows share the work. */
 struct ahead {
     size_t at, stride;
     size_t line[2];
@@ -86,40 +86,50 @@ static inline struct ahead ahead_of(__global const STORED *next, size_t stride)
         EACH_##height(TILE_KEEP)                                                                                   \
     }
 
-/* Rows of a block are packed in chunks of ROWS, [chunk][k][rows of the chunk], so that the inner loop reads them
- * from one pointer; the last chunk is as narrow as one of the forms allows.
- *
- * sums [rows][PANEL] (+)= packed a [rows][depth] times b [depth][PANEL].  The first chunk of rows fetches the first lines
- * of the next block, the second the second; all the others find it fetched. */
+/* Rows of a block are packed in chunks of at most ROWS, [chunk][k][rows of the chunk], so that the inner loop reads
+ * them from one pointer.  The last two chunks share what is left evenly, since narrow chunks load more for each product. */
 #if LANES == 16
-static inline int tile_height(int left)
-{
-    return left > 8 ? 12 : left > 4 ? 8 : left > 2 ? 4 : left;
-}
 #define TILE_FORMS(M, place) M(place, 1) M(place, 2) M(place, 4) M(place, 8) M(place, 12)
-#else
 static inline int tile_height(int left)
 {
-    return left > 4 ? 6 : left > 2 ? 4 : left;
+    return left > 16 ? 12 : left > 12 ? 8 : left > 8 ? 12 : left > 4 ? 8 : left > 2 ? 4 : left;
 }
+#else
 #define TILE_FORMS(M, place) M(place, 1) M(place, 2) M(place, 4) M(place, 6)
+static inline int tile_height(int left)
+{
+    return left > 8 ? 6 : left > 6 ? 4 : left > 4 ? 6 : left > 2 ? 4 : left;
+}
 #endif
 
 #define TILE_CASE(place, height)                                                                                   \
     case height: place##_##height(depth, a + r * depth, b, add, ahead, sums + 2 * r); break;
 
+/* sums [rows][PANEL] (+)= packed a [rows][depth] times b [depth][PANEL].  The first chunk of rows fetches the first
+ * lines of the next block, the second the second; all the others find it fetched. */
 #define TILE_MULTIPLY(place)                                                                                       \
     TILE_FORMS(TILE, place)                                                                                        \
     static inline void place##_multiply(int rows, int depth, const float *a, place##_from b, int add,              \
                                         struct ahead ahead, VECTOR *sums)                                          \
     {                                                                                                              \
         ahead.line[1] = rows > ROWS || STEP_BYTES <= LINE_BYTES ? 0 : LINE_BYTES;                                  \
-        for (int r = 0; r < rows; r += ROWS) {                                                                     \
+        for (int r = 0; r < rows; r += tile_height(rows - r)) {                                                    \
             switch (tile_height(rows - r)) {                                                                       \
                 TILE_FORMS(TILE_CASE, place)                                                                       \
             }                                                                                                      \
             ahead.line[0] = ahead.line[1] = STEP_BYTES <= LINE_BYTES ? 0 : LINE_BYTES;                             \
         }                                                                                                          \
     }
+
+/* The panels of one work-group: dimension 1 of the groups shares them evenly, at most MAX_PANELS each. */
+struct run {
+    int first, count;
+};
+
+static inline struct run run_of(int panels)
+{
+    int group = get_group_id(1), groups = get_num_groups(1), first = panels * group / groups;
+    return (struct run){first, panels * (group + 1) / groups - first};
+}
 
 #endif

@@ -17,7 +17,7 @@
 /* A vector at any address. */
 typedef VECTOR ANYWHERE __attribute__((aligned(4)));
 
-/* Ask for the cache line at an address, of any space, to be brought near: the second cache keeps it until it is used. */
+/* Ask for the cache line at an address, of any space: the second cache keeps it until it is used. */
 #ifdef __has_builtin
 #if __has_builtin(__builtin_prefetch)
 #define FETCH(address) __builtin_prefetch((const void *)(size_t)(address), 0, 2)
@@ -96,7 +96,7 @@ static inline void vector_transpose(VECTOR v[LANES])
 #define VECTOR_FOLD_2(i) v[i] = DEAL_LOW(v[i], v[i + 2]) + DEAL_HIGH(v[i], v[i + 2]);
 #define VECTOR_FOLD_1(i) v[i] = DEAL_LOW(v[i], v[i + 1]) + DEAL_HIGH(v[i], v[i + 1]);
 
-/* Lane i of the result is the sum of v[i]'s lanes: the transposition above, half of it added to the other each round. */
+/* Lane i of the result is the sum of v[i]'s lanes: the transposition above, its halves added in each round. */
 static inline VECTOR vector_sums(VECTOR v[LANES])
 {
 #if LANES == 16

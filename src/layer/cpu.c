@@ -16,7 +16,8 @@
 
 enum {
     BLOCK_ROWS = 144,               /* of cl/cpu/tile.h */
-    MAX_PANELS = 8
+    MAX_PANELS = 8,
+    GROUPS_PER_THREAD = 12
 };
 
 static int suits(const struct motley__device *device)
@@ -48,34 +49,53 @@ static int get_kernel(struct motley__device *device, const char *source, const c
     return motley__kernel(device, source, options, name, kernel, error);
 }
 
-/* Panels of one work-group.  Many panels share one packing of the rows, but there must be some groups for each
- * thread to even them out. */
-static int block_panels(const struct motley__device *device, size_t tiles, int panels, int products)
+/* Tiles of rows (or inputs), `full` of which at most have work, by runs of panels of the columns (outputs; transposed:
+ * inputs).  Panels of a run share one packing of the rows, but there must be some groups for each thread to even them
+ * out.  A runtime hands its threads long stretches of groups: as many runs as are a multiple of the threads make such
+ * stretches equal.  products is 2 for swiglu. */
+static struct motley__range range_of(const struct motley__device *device, size_t tiles, size_t full, int columns,
+                                     int products)
 {
-    size_t wanted = 12 * (size_t)device->compute_units;
-    size_t runs = (wanted + tiles - 1) / tiles; /* runs of panels each row tile should be divided into */
-    size_t panels_each = ((size_t)panels + runs - 1) / runs;
-    size_t limit = MAX_PANELS / products;
-    return panels_each > limit ? (int)limit : (int)panels_each;
+    size_t threads = (size_t)device->compute_units, width = (size_t)panel(device), most = MAX_PANELS / products;
+    size_t panels = ((size_t)columns + width - 1) / width;
+    size_t runs = (panels + most - 1) / most, wanted = full > 0 ? (GROUPS_PER_THREAD * threads + full - 1) / full : 1;
+    if (runs < wanted)
+        runs = wanted;
+    if (runs > threads)
+        runs = (runs + threads - 1) / threads * threads;
+    return (struct motley__range){{tiles, runs < panels ? runs : panels}, {1, 1}};
 }
 
-/* Tiles of rows (or inputs) by runs of panels of the columns (outputs; transposed: inputs).  products is 2 for swiglu.
- * Sets args->block_panels. */
-static struct motley__range range_of(const struct motley__device *device, struct motley__product_args *args,
-                                     size_t tiles, int columns, int products)
+/* About the golden part of n, and prime to it: steps of that length visit all of 0 .. n-1, neighbours far apart. */
+static int stride_of(size_t n)
 {
-    int width = panel(device), panels = (columns + width - 1) / width;
-    args->block_panels = tiles > 0 ? block_panels(device, tiles, panels, products) : 1;
-    size_t runs = ((size_t)panels + args->block_panels - 1) / args->block_panels;
-    return (struct motley__range){{tiles, runs}, {1, 1}};
+    size_t stride = n * 618 / 1000, a, b;
+    do {
+        a = ++stride;
+        for (b = n; b > 0;) {
+            size_t rest = a % b;
+            a = b;
+            b = rest;
+        }
+    } while (a > 1);
+    return (int)stride;
+}
+
+/* The same over tiles of rows: no more of them have work than there are rows.  Sets args->tile_stride. */
+static struct motley__range range_of_rows(const struct motley__device *device, struct motley__product_args *args,
+                                          int columns, int products)
+{
+    size_t tiles = motley__product_tiles(args->rows, args->experts, BLOCK_ROWS);
+    size_t full = tiles < (size_t)args->rows ? tiles : (size_t)args->rows;
+    args->tile_stride = stride_of(tiles);
+    return range_of(device, tiles, full, columns, products);
 }
 
 static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
 {
     const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
     struct motley__product_args args = motley__esmm_args(e, segment);
-    struct motley__range range = range_of(device, &args, motley__product_tiles(args.rows, args.experts, BLOCK_ROWS),
-                                          args.O, w3 ? 2 : 1);
+    struct motley__range range = range_of_rows(device, &args, args.O, w3 ? 2 : 1);
     cl_kernel kernel;
     int status = get_kernel(device, "cpu/esmm.cl", "esmm", e->w->dtype, &kernel, error);
     if (status)
@@ -90,8 +110,7 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
                            struct motley_error *error)
 {
     struct motley__product_args args = motley__esmm_args(e, segment);
-    struct motley__range range = range_of(device, &args, motley__product_tiles(args.rows, args.experts, BLOCK_ROWS),
-                                          args.I, 1);
+    struct motley__range range = range_of_rows(device, &args, args.I, 1);
     cl_kernel kernel;
     int status = get_kernel(device, "cpu/esmm_transposed.cl", "esmm_transposed", e->w->dtype, &kernel, error);
     if (status)
@@ -105,7 +124,8 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
 {
     struct motley__product_args args = motley__estmm_args(e, segment);
     size_t blocks = ((size_t)args.I + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    struct motley__range range = range_of(device, &args, blocks * (size_t)args.experts, args.O, 1);
+    size_t tiles = blocks * (size_t)args.experts;
+    struct motley__range range = range_of(device, tiles, tiles, args.O, 1);
     cl_kernel kernel;
     int status = get_kernel(device, "cpu/estmm.cl", "estmm", e->a.dtype, &kernel, error);
     if (status)
