@@ -1,8 +1,8 @@
 /* The benchmark: which cells there are, and one row for each cell and peer.
  *
  *   routing.c     who goes where                     problem.c     tensors, on the device and for peers
- *   operators.c   what is measured                   openblas.c    what it is measured against, with openblas_*.c
- *   layer.c       the same of a whole layer          blas.c team.c host.c wide.c    what that is made of
+ *   operators.c   what is measured, with products.c, rowwise.c, gate.c and layer.c
+ *   peer.h        what it is measured against: openblas.c, openblas_*.c (made of blas.c, team.c, host.c, wide.c), clblast*.c
  *   peak.c        what the device does at most       alternate.c   the clock
  *   compare.c     the results agree                  report.c      rows and summary
  *   select.c      which cells were asked for         run.c         the loop
@@ -17,7 +17,7 @@
 
 /* What was asked for.  Lists are comma-separated words; NULL: the default. */
 struct motley__bench_request {
-    int full;                           /* all storage types, all routings */
+    int full;                           /* all storage types, routings and peers */
     const char *operators, *dtypes, *shapes, *tokens, *routings, *peers;  /* a shape is ExKxDxF */
     const char *cases;                  /* only cells whose label has this part */
     double seconds;                     /* for the rounds of one cell and peer */

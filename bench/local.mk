@@ -7,6 +7,9 @@ motley_SOURCES += \
     %D%/bench.h \
     %D%/blas.c \
     %D%/blas.h \
+    %D%/clblast.c \
+    %D%/clblast.h \
+    %D%/clblast_methods.c \
     %D%/compare.c \
     %D%/compare.h \
     %D%/gate.c \
@@ -16,6 +19,7 @@ motley_SOURCES += \
     %D%/layer.c \
     %D%/layer.h \
     %D%/openblas.c \
+    %D%/openblas.h \
     %D%/openblas_layer.c \
     %D%/openblas_operators.c \
     %D%/operator.h \

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bench/host.h"
-#include "bench/peer.h"
+#include "bench/openblas.h"
 
 static int rows_of(const struct motley__problem *p, int e)
 {
@@ -138,40 +138,11 @@ static int make_all(struct motley__openblas *peer, struct motley_error *error)
     return status;
 }
 
-int motley__openblas_open(struct motley__openblas *peer, struct motley__problem *problem, const struct motley__operator *op,
-                          int *known, struct motley_error *error)
+static int knows(const void *self, const struct motley__problem *problem, const struct motley__operator *op)
 {
-    const struct motley__method *method = find(op);
-    *known = method && peer->blas->library;
-    if (!*known)
-        return 0;
-    if (peer->weights != problem->weights)
-        motley__openblas_release(peer);
-    if (peer->problem != problem)
-        motley__openblas_close(peer);
-    peer->problem = problem;
-    peer->weights = problem->weights;
-    peer->method = method;
-    if (bytes_of(peer) > peer->most_bytes)
-        return motley__fail(error, MOTLEY_E_MEMORY, "the peer needs %.1f GiB more of host memory and %.1f are free",
-                            0x1p-30 * (double)bytes_of(peer), 0x1p-30 * (double)peer->most_bytes);
-    int status = make_all(peer, error);
-    if (!status && method->prepare)
-        method->prepare(peer);
-    return status;
-}
-
-int motley__openblas_run(void *self, struct motley_error *error)
-{
-    struct motley__openblas *peer = self;
-    (void)error;
-    peer->method->run(peer);
-    return 0;
-}
-
-const float *motley__openblas_result(const struct motley__openblas *peer, int j)
-{
-    return peer->method->result(peer, j);
+    const struct motley__openblas *peer = self;
+    (void)problem;
+    return peer->blas->library && find(op);
 }
 
 static void drop(float **array, int count)
@@ -182,17 +153,62 @@ static void drop(float **array, int count)
     }
 }
 
-void motley__openblas_close(struct motley__openblas *peer)
+static void close_problem(void *self)
 {
+    struct motley__openblas *peer = self;
     drop(peer->tensor, MOTLEY__TENSORS);
     drop(peer->scratch, MOTLEY__SCRATCHES);
     drop(&peer->dweight, 1);
     peer->problem = NULL;
 }
 
-void motley__openblas_release(struct motley__openblas *peer)
+static void release(void *self)
 {
-    motley__openblas_close(peer);
+    struct motley__openblas *peer = self;
+    close_problem(peer);
     drop(peer->weight, MOTLEY__WEIGHTS);
     peer->weights = NULL;
+}
+
+static int open_problem(void *self, struct motley__problem *problem, const struct motley__operator *op,
+                        struct motley_error *error)
+{
+    struct motley__openblas *peer = self;
+    if (peer->weights != problem->weights)
+        release(peer);
+    if (peer->problem != problem)
+        close_problem(peer);
+    peer->problem = problem;
+    peer->weights = problem->weights;
+    peer->method = find(op);
+    if (bytes_of(peer) > peer->most_bytes)
+        return motley__fail(error, MOTLEY_E_MEMORY, "the peer needs %.1f GiB more of host memory and %.1f are free",
+                            0x1p-30 * (double)bytes_of(peer), 0x1p-30 * (double)peer->most_bytes);
+    int status = make_all(peer, error);
+    if (!status && peer->method->prepare)
+        peer->method->prepare(peer);
+    return status;
+}
+
+static int run(void *self, struct motley_error *error)
+{
+    struct motley__openblas *peer = self;
+    (void)error;
+    peer->method->run(peer);
+    return 0;
+}
+
+static int result(void *self, const struct motley__result *like, int j, const float **expected, struct motley_error *error)
+{
+    const struct motley__openblas *peer = self;
+    (void)like;
+    (void)error;
+    *expected = peer->method->result(peer, j);
+    return 0;
+}
+
+struct motley__peer motley__openblas_peer(struct motley__openblas *openblas)
+{
+    return (struct motley__peer){.name = "openblas", .self = openblas, .knows = knows, .open = open_problem, .run = run,
+                                 .result = result, .close = close_problem, .release = release};
 }

@@ -10,7 +10,7 @@
 #include <config.h>
 
 #include "bench/host.h"
-#include "bench/peer.h"
+#include "bench/openblas.h"
 
 static int is_swiglu(const struct motley__openblas *peer)
 {

@@ -4,7 +4,7 @@
 #include <config.h>
 
 #include "bench/host.h"
-#include "bench/peer.h"
+#include "bench/openblas.h"
 
 static void gather_x(const struct motley__openblas *peer)
 {

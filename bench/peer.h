@@ -1,66 +1,34 @@
-/* What Motley is measured against: OpenBLAS, one product for each expert with all of its threads.
- *
- * Rows are gathered, activated, weighed and added by a team of as many threads in the widest vectors, for all experts at
- * once, so that the comparison is with a peer made well.  It has its own copies of weights and rows, so that neither side
- * finds its data in a cache because of the other.
+/* What Motley is measured against: others' ways to the same results.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_PEER_H
 #define MOTLEY_BENCH_PEER_H
 
-#include "bench/blas.h"
 #include "bench/operator.h"
-#include "bench/team.h"
 
-/* Rows by pair that a method works in. */
+/* Rows by pair that a peer works in. */
 enum motley__scratch_rows {
     MOTLEY__GATHERED, MOTLEY__GATHERED_DY, MOTLEY__OUT,                     /* [P,D] */
     MOTLEY__PRE, MOTLEY__PRE3, MOTLEY__U, MOTLEY__DPRE3, MOTLEY__HIDDEN,    /* [P,F] */
     MOTLEY__SCRATCHES
 };
+#define MOTLEY__BIT(i) (1u << (i))      /* of a weight, a tensor or a scratch in a set of them */
 
-struct motley__openblas {
-    const struct motley__blas *blas;            /* borrowed */
-    struct motley__team *team;                  /* borrowed */
-    uint64_t most_bytes;                        /* of host memory that it may still take at the next open */
-    const struct motley__method *method;        /* of the last open */
-    const struct motley__problem *problem;      /* borrowed, of the last open */
-    const struct motley__bench_weights *weights;/* borrowed: those that `weight` was copied from */
-    float *weight[MOTLEY__WEIGHTS];             /* [E,..] canonical; owned, kept while the weights stay */
-    float *tensor[MOTLEY__TENSORS];             /* owned, of this problem */
-    float *scratch[MOTLEY__SCRATCHES];          /* owned, of this problem */
-    float *dweight;                             /* [P] owned, of this problem: gradients of the routing weights */
+/* One of them; all calls take its self. */
+struct motley__peer {
+    const char *name;
+    void *self;                         /* borrowed */
+    struct motley__device *device;      /* where its run enqueues; NULL: it blocks */
+    /* 1: it has this operator for this problem. */
+    int (*knows)(const void *self, const struct motley__problem *problem, const struct motley__operator *op);
+    /* Ready to run it. */
+    int (*open)(void *self, struct motley__problem *problem, const struct motley__operator *op, struct motley_error *error);
+    int (*prepare)(void *self, struct motley_error *error);     /* before each run; may be NULL */
+    int (*run)(void *self, struct motley_error *error);
+    /* Result number j as operator.h lists them, [count, width] canonical; borrowed until the next call. */
+    int (*result)(void *self, const struct motley__result *like, int j, const float **expected, struct motley_error *error);
+    void (*close)(void *self);          /* what belongs to the problem goes */
+    void (*release)(void *self);        /* and what belongs to the weights */
 };
-
-/* One way to compute an operator: what it needs, what it does, where the results are. */
-struct motley__method {
-    const char *name;                           /* of the operator */
-    int backward;
-    unsigned weights, tensors, scratches;       /* MOTLEY__BIT of each that it needs */
-    void (*prepare)(struct motley__openblas *peer);         /* once, after opening; may be NULL */
-    void (*run)(struct motley__openblas *peer);
-    const float *(*result)(const struct motley__openblas *peer, int j);
-};
-#define MOTLEY__BIT(i) (1u << (i))
-
-/* Tables that end with a NULL name. */
-extern const struct motley__method motley__openblas_operators[], motley__openblas_layers[];
-
-/* y rows [n,O] of every expert = x rows [n,I] W^T (W [O,I]), or x rows [n,O] W when transposed; y += ... when beta is 1. */
-void motley__openblas_products(const struct motley__openblas *peer, int transposed, enum motley__bench_weight which,
-                               const float *x, float beta, float *y);
-/* dW = a^T b of every expert's rows; zero where it has none. */
-void motley__openblas_gradients(const struct motley__openblas *peer, enum motley__bench_weight which, const float *a,
-                                const float *b);
-
-/* Ready to run an operator.  *known = 0: this peer does not have it.  Errors: MOTLEY_E_MEMORY. */
-int motley__openblas_open(struct motley__openblas *peer, struct motley__problem *problem, const struct motley__operator *op,
-                          int *known, struct motley_error *error);
-/* Blocking; self is the peer. */
-int motley__openblas_run(void *self, struct motley_error *error);
-/* Result number j as operator.h lists them: [count, width]. */
-const float *motley__openblas_result(const struct motley__openblas *peer, int j);
-void motley__openblas_close(struct motley__openblas *peer);     /* what belongs to the problem */
-void motley__openblas_release(struct motley__openblas *peer);   /* everything */
 
 #endif

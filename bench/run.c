@@ -10,9 +10,11 @@
 #include "base/progress.h"
 #include "bench/alternate.h"
 #include "bench/bench.h"
+#include "bench/clblast.h"
 #include "bench/compare.h"
+#include "bench/openblas.h"
 #include "bench/peak.h"
-#include "bench/peer.h"
+#include "device/gemm.h"
 #include "device/storage.h"
 #include "layer/admit.h"
 #include "layer/variant.h"
@@ -32,6 +34,8 @@ struct run {
     struct motley__blas blas;
     struct motley__team *team;
     struct motley__openblas openblas;
+    struct motley__clblast clblast;
+    struct motley__peer peer[MOTLEY__PEER_NONE];/* by kind */
     struct motley__report report;
     struct motley__progress progress;
     double expected, done;                      /* of the progress: seconds */
@@ -40,11 +44,11 @@ struct run {
     struct motley_error *error;
 };
 
-/* One cell against one peer. */
+/* One cell against one peer, or none. */
 struct cell {
     struct run *run;
     const struct motley__operator *op;
-    enum motley__peer_kind peer;
+    const struct motley__peer *peer;            /* NULL: none */
 };
 
 static void label_of(const struct motley__operator *op, const struct motley__bench_shape *s, int T,
@@ -95,26 +99,31 @@ static int check(struct cell *cell, const struct motley__side *ours, const struc
         status = motley__side_time(peer, &unused, run->error);
     const int results = status ? 0 : cell->op->results(run->problem, result);
     for (int j = 0; j < results && !status; j++) {
-        status = motley__compare(&result[j], motley__openblas_result(&run->openblas, j), &difference, run->error);
+        const float *expected;
+        status = cell->peer->result(cell->peer->self, &result[j], j, &expected, run->error);
         if (!status)
-            status = judge(cell, motley__peer_name(cell->peer), difference);
+            status = motley__compare(&result[j], expected, &difference, run->error);
+        if (!status)
+            status = judge(cell, cell->peer->name, difference);
     }
     return status;
 }
 
-static int time_cell(struct cell *cell, int has_peer)
+static int time_cell(struct cell *cell)
 {
     struct run *run = cell->run;
     struct motley__problem *problem = run->problem;
     const struct motley__side ours = {.self = cell, .prepare = prepare_ours, .run = run_ours, .device = run->device};
-    const struct motley__side theirs = {.self = &run->openblas, .run = motley__openblas_run};
+    const struct motley__side theirs = cell->peer ? (struct motley__side){cell->peer->self, cell->peer->prepare,
+                                                                         cell->peer->run, cell->peer->device}
+                                                  : (struct motley__side){0};
     const struct motley__side flush = {.self = &run->peak, .run = run_flush, .device = run->device};
-    const struct motley__side *peer = has_peer ? &theirs : NULL;
+    const struct motley__side *peer = cell->peer ? &theirs : NULL;
     const struct motley__work work = motley__operator_work(cell->op, problem);
     const struct motley__variant *variant = motley__variant(run->device, problem->shape.dtype);
     struct motley__row row = {
         .operator = cell->op->name, .family = variant->family, .variant = variant->name,
-        .peer = motley__peer_name(has_peer ? cell->peer : MOTLEY__PEER_NONE), .shape = problem->shape, .T = problem->T,
+        .peer = cell->peer ? cell->peer->name : motley__peer_name(MOTLEY__PEER_NONE), .shape = problem->shape, .T = problem->T,
         .backward = cell->op->backward, .routing = problem->routing, .flops = work.flops, .bytes = work.bytes,
         .peak_flops = run->peak.flops, .peak_bytes = run->peak.bytes,
         .limit_seconds = motley__operator_limit(cell->op, problem, run->peak.flops, run->peak.bytes),
@@ -141,22 +150,21 @@ static uint64_t host_bytes(void)
 }
 
 /* A cell that the memory does not hold is left out, with a word. */
-static int measure_cell(struct run *run, const struct motley__operator *op, enum motley__peer_kind kind, const char *label)
+static int measure_cell(struct run *run, const struct motley__operator *op, const struct motley__peer *peer, const char *label)
 {
-    struct cell cell = {run, op, kind};
+    struct cell cell = {run, op, peer};
     struct motley_error why = {0};
-    int has_peer = 0, status = op->open(run->problem, &why);
+    int status = op->open(run->problem, &why);
     run->openblas.most_bytes = host_bytes();
-    if (!status && kind == MOTLEY__PEER_OPENBLAS)
-        status = motley__openblas_open(&run->openblas, run->problem, op, &has_peer, &why);
+    if (!status && peer)
+        status = peer->open(peer->self, run->problem, op, &why);
     if (status == MOTLEY_E_DEVICE_MEMORY || status == MOTLEY_E_MEMORY) {
-        motley__progress_end(&run->progress);
-        fprintf(stderr, "%s is left out: %s\n", label, why.text);
+        fprintf(stderr, "\n%s%s%s is left out: %s\n", label, peer ? " against " : "", peer ? peer->name : "", why.text);
         return 0;
     }
     if (status)
         return motley__fail(run->error, status, "%s", why.text);
-    status = time_cell(&cell, has_peer);
+    status = time_cell(&cell);
     return status ? motley__fail_in(run->error, status, "%s", label) : 0;
 }
 
@@ -194,10 +202,19 @@ static int visit_rows(struct run *run, const struct motley__operator *op, const 
         status = motley__problem_create(run->weights, T, routing, (uint64_t)run->request->seed, &run->problem, run->error);
     if (!status)
         status = visit(run, op, label);
-    motley__openblas_close(&run->openblas);
+    for (int p = 0; p < MOTLEY__PEER_NONE; p++)
+        run->peer[p].close(run->peer[p].self);
     motley__problem_destroy(run->problem);
     run->problem = NULL;
     return status;
+}
+
+static void release_weights(struct run *run)
+{
+    for (int p = 0; p < MOTLEY__PEER_NONE; p++)
+        run->peer[p].release(run->peer[p].self);
+    motley__bench_weights_destroy(run->weights);
+    run->weights = NULL;
 }
 
 /* A walk over all cells: shape by shape, so that weights are made once, then by operator, as the rows are read. */
@@ -212,9 +229,7 @@ static int walk(struct run *run, int (*visit)(struct run *run, const struct motl
             for (int t = 0; t < s->tokens && !status; t++)
                 for (int r = 0; r < s->routings && !status; r++)
                     status = visit_rows(run, s->operator[o], &shape, s->T[t], s->routing[r], visit);
-        motley__openblas_release(&run->openblas);
-        motley__bench_weights_destroy(run->weights);
-        run->weights = NULL;
+        release_weights(run);
     }
     return status;
 }
@@ -226,15 +241,27 @@ static int foretell_cell(struct run *run, const struct motley__operator *op, con
     return 0;
 }
 
+static int measure_one(struct run *run, const struct motley__operator *op, const struct motley__peer *peer, const char *label)
+{
+    motley__progress_show(&run->progress, run->done, "%s", label);
+    int status = measure_cell(run, op, peer, label);
+    run->done += foretell(run, op);
+    return status;
+}
+
+/* One row for each peer that knows the operator; where none does, one without. */
 static int measure_peers(struct run *run, const struct motley__operator *op, const char *label)
 {
-    int status = 0;
-    for (int p = 0; p < run->selection.peers && !status; p++) {
-        motley__progress_show(&run->progress, run->done, "%s", label);
-        status = measure_cell(run, op, (enum motley__peer_kind)run->selection.peer[p], label);
-        run->done += status ? 0 : foretell(run, op);
+    const struct motley__selection *s = &run->selection;
+    int status = 0, rows = 0;
+    for (int p = 0; p < s->peers && !status; p++) {
+        const struct motley__peer *peer = s->peer[p] == MOTLEY__PEER_NONE ? NULL : &run->peer[s->peer[p]];
+        if (peer && !peer->knows(peer->self, run->problem, op))
+            continue;
+        status = measure_one(run, op, peer, label);
+        rows++;
     }
-    return status;
+    return status || rows ? status : measure_one(run, op, NULL, label);
 }
 
 static int measure_all(struct run *run)
@@ -257,6 +284,8 @@ static void say_peers(const struct run *run)
     for (int p = 0; p < run->selection.peers; p++)
         if (run->selection.peer[p] == MOTLEY__PEER_OPENBLAS && run->blas.library)
             fprintf(stderr, "openblas: %s, %d threads\n", run->blas.version, run->blas.threads);
+        else if (run->selection.peer[p] == MOTLEY__PEER_CLBLAST && !motley__gemm_available())
+            fprintf(stderr, "clblast: not in this build; rows go without it\n");
         else if (run->selection.peer[p] == MOTLEY__PEER_OPENBLAS)
             fprintf(stderr, "openblas: %s; rows go without a peer\n", run->blas.version);
 }
@@ -278,15 +307,14 @@ int motley__bench(motley_context *context, const struct motley__bench_request *r
         status = motley__team_create(run.blas.threads > 0 ? run.blas.threads : 1, &run.team, error);
     run.openblas.blas = &run.blas;
     run.openblas.team = run.team;
+    run.peer[MOTLEY__PEER_OPENBLAS] = motley__openblas_peer(&run.openblas);
+    run.peer[MOTLEY__PEER_CLBLAST] = motley__clblast_peer(&run.clblast, run.device);
     if (!status) {
         say_peers(&run);
         motley__report_begin(&run.report, stdout, request->format);
         status = measure_all(&run);
         motley__report_end(&run.report);
     }
-    motley__openblas_release(&run.openblas);
-    motley__problem_destroy(run.problem);
-    motley__bench_weights_destroy(run.weights);
     motley__team_destroy(run.team);
     motley__blas_close(&run.blas);
     motley__peak_release(&run.peak);

@@ -129,7 +129,10 @@ static void choose_defaults(const struct motley__bench_request *request, int is_
         s->T[s->tokens] = (is_gpu ? GPU_TOKENS : CPU_TOKENS)[s->tokens];
     for (; s->routings < (request->full ? MOTLEY__ROUTINGS : MOTLEY__ROUTING_ZIPF + 1); s->routings++)
         s->routing[s->routings] = (enum motley__routing)s->routings;
-    s->peer[s->peers++] = MOTLEY__PEER_OPENBLAS;
+    if (!is_gpu || request->full)
+        s->peer[s->peers++] = MOTLEY__PEER_OPENBLAS;
+    if (is_gpu || request->full)
+        s->peer[s->peers++] = MOTLEY__PEER_CLBLAST;
 }
 
 int motley__select(const struct motley__bench_request *request, int is_gpu, struct motley__selection *selection,

@@ -4,6 +4,7 @@
 
 # Every kernel and every header that kernels include.
 KERNELS = \
+    %D%/activate.cl \
     %D%/activation.cl \
     %D%/adamw.cl \
     %D%/adamw.h \

@@ -48,6 +48,9 @@ bench filtered 1 operators --shape 4x2x32x48 --tokens 3,4 --cases 'estmm backwar
 bench alone 1 operators --shape 4x2x32x48 --tokens 3 --operator esmm --routing zipf --peer none
 bench bf16 3 operators --shape 4x2x32x48 --tokens 3 --operator esmm,esmm_transposed,estmm --routing zipf --dtype bf16
 grep -q '^estmm,[a-z]*,[a-z0-9_]*,bf16,' "$work/bf16.csv" || fail "no row in bf16"
+bench clblast 1 operators --shape 4x2x32x48 --tokens 3 --operator estmm --routing zipf --peer clblast
+grep -q '^estmm,.*,clblast,[0-9]' "$work/clblast.csv" || grep -q '^clblast: not in this build' "$work/clblast.log" ||
+    fail "no row against clblast"
 grep -q '^esmm,.*,none,,$' "$work/alone.csv" || fail "--peer none has a peer"
 sh "$here/run-mpi" 2 "$motley" bench operators --shape 4x2x32x48 --tokens 3 --operator ess --routing zipf --rounds 2 --json \
     >"$work/json" 2>"$work/log" || { cat "$work/log"; fail "two ranks"; }

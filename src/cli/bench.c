@@ -25,13 +25,13 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
     struct motley__bench_request *bench = &request->bench;
     const struct motley__option options[] = {
         {"--csv", MOTLEY__FLAG, &request->csv, 0, 0, NULL, "rows as comma-separated values", 0},
-        {"--full", MOTLEY__FLAG, &bench->full, 0, 0, NULL, "every storage type and routing", 0},
+        {"--full", MOTLEY__FLAG, &bench->full, 0, 0, NULL, "every storage type, routing and peer", 0},
         {"--operator", MOTLEY__TEXT, &bench->operators, 0, 0, "LIST", "these alone, as esmm,estmm", 0},
         {"--dtype", MOTLEY__TEXT, &bench->dtypes, 0, 0, "LIST", "storage types: f32|bf16|f16", 0},
         {"--shape", MOTLEY__TEXT, &bench->shapes, 0, 0, "LIST", "these alone, ExKxDxF as 8x2x1024x2816", 0},
         {"--tokens", MOTLEY__TEXT, &bench->tokens, 0, 0, "LIST", "these numbers T alone, as 1,512", 0},
         {"--routing", MOTLEY__TEXT, &bench->routings, 0, 0, "LIST", "these alone: " MOTLEY__ROUTING_NAMES, 0},
-        {"--peer", MOTLEY__TEXT, &bench->peers, 0, 0, "LIST", "these alone: openblas|none", 0},
+        {"--peer", MOTLEY__TEXT, &bench->peers, 0, 0, "LIST", "these alone: openblas|clblast|none", 0},
         {"--activation", MOTLEY__CHOICE, &bench->activation, 0, 0, "swiglu|relu", "of whole layers (swiglu)", 0},
         {"--cases", MOTLEY__TEXT, &bench->cases, 0, 0, "TEXT", "cells whose name has this, as 'estmm backward E8 K2 T512'", 0},
         {"--seconds", MOTLEY__NUMBER, &bench->seconds, 1e-3, 1e6, "s", "for the rounds of each row (0.8)", 0},

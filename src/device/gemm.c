@@ -20,9 +20,9 @@ int motley__gemm(struct motley__device *device, const struct motley__gemm *g, st
     cl_event event = NULL;
     CLBlastStatusCode status = CLBlastSgemm(
         CLBlastLayoutRowMajor, g->transpose_a ? CLBlastTransposeYes : CLBlastTransposeNo,
-        g->transpose_b ? CLBlastTransposeYes : CLBlastTransposeNo, g->M, g->N, g->K, 1.0f, g->a->mem, 0,
-        g->transpose_a ? g->M : g->K, g->b->mem, 0, g->transpose_b ? g->K : g->N, g->accumulate ? 1.0f : 0.0f,
-        g->c->mem, 0, g->N, &device->compute, &event);
+        g->transpose_b ? CLBlastTransposeYes : CLBlastTransposeNo, g->M, g->N, g->K, 1.0f, g->a->mem, g->a_first,
+        g->transpose_a ? g->M : g->K, g->b->mem, g->b_first, g->transpose_b ? g->K : g->N, g->accumulate ? 1.0f : 0.0f,
+        g->c->mem, g->c_first, g->N, &device->compute, &event);
     if (status != CLBlastSuccess)
         return motley__fail(error, MOTLEY_E_DEVICE, "CLBlastSgemm [%d,%d]x[%d,%d] failed on %s with status %d", g->M,
                             g->K, g->K, g->N, device->info.name, (int)status);

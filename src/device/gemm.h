@@ -12,6 +12,7 @@ struct motley__gemm {
     int M, N, K, transpose_a, transpose_b, accumulate;
     const struct motley__buffer *a, *b;
     struct motley__buffer *c;
+    size_t a_first, b_first, c_first;       /* where each begins in its buffer, in numbers */
 };
 
 /* 1: CLBlast was built in. */
