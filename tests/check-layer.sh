@@ -1,7 +1,7 @@
 #!/bin/sh
 # `motley layer` against tests/reference.py, an independent computation in double precision with numpy, at 1 to 4
 # ranks: every activation, biases, K = 1, 2, E, uneven tokens, experts without rows, equal gate rows, forced experts,
-# odd file offsets, BF16; and bit for bit against itself.
+# odd file offsets, BF16 files, storage in bf16 and f16; and bit for bit against itself.
 #
 # PYTHON names the interpreter (python3).
 #
@@ -63,6 +63,17 @@ compare 2 "--width 1024 --hidden 2816 --experts 4 --tokens 33 --top-k 2 --activa
     "--top-k 2 --activation swiglu --backward"
 compare 3 "$small 41 --top-k 2 --bias b1 b2 --activation gelu" \
     "--top-k 2 --activation gelu --backward" --shares even --repeat 3
+# Stored in two bytes on the devices and on the wire.
+compare 1 "$small 37 --top-k 2 --bias b1 b2 --activation gelu" \
+    "--top-k 2 --activation gelu --backward --dtype bf16"
+compare 3 "$small 37 --top-k 2 --activation swiglu --tokens-per-rank 5 0 32" \
+    "--top-k 2 --activation swiglu --backward --dtype bf16"
+compare 4 "$small 41 --top-k 2 --activation swiglu --forced" \
+    "--top-k 2 --activation swiglu --gate forced --backward --dtype f16"
+compare 2 "--width 1024 --hidden 2816 --experts 4 --tokens 33 --top-k 2 --activation swiglu --dtype BF16" \
+    "--top-k 2 --activation swiglu --backward --dtype bf16"
+compare 2 "$small 0 --top-k 2 --activation silu" \
+    "--top-k 2 --activation silu --backward --dtype f16"
 
 # The same printed plan, the same bits.  What a plan chooses is measured, so two runs may differ in it: then another
 # run is compared.
