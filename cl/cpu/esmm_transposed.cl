@@ -46,18 +46,20 @@ static inline void multiply_few(struct motley__product_args args, struct ragged_
                                 __global const STORED *w, VECTOR *dots, __global STORED *y)
 {
     __global const STORED *row[FEW_ROWS];
-    int block = max(FEW_DOTS / tile.rows, PANEL) / LANES * LANES;
+    int passes = (tile.rows + FEW_PASS - 1) / FEW_PASS, share = (tile.rows + passes - 1) / passes;
+    int block = max(FEW_DOTS / share, PANEL) / LANES * LANES;
 
+    share = (share + 3) / 4 * 4;
     for (int r = 0; r < tile.rows; r++)
         row[r] = ragged_row(tile.first + r, index, own, received, args.own_rows, args.O);
-    for (int i = from; i < to; i += block) {
-        int inputs = min(block, to - i);
-        few_multiply(tile.rows, row, args.O, args.I, i, inputs, w, dots);
-        for (int r = 0; r < tile.rows; r += few_height(tile.rows - r))
-            for (int in = 0, height = few_height(tile.rows - r); in < height; in++)
-                few_store(inputs, height, dots + (size_t)r * inputs + in, args.accumulate,
-                          y + (size_t)(tile.first + r + in) * args.I + i);
-    }
+    for (int i = from; i < to; i += block)
+        for (int r = 0; r < tile.rows; r += share) {
+            int inputs = min(block, to - i), rows = min(share, tile.rows - r);
+            __global STORED *to_rows = y + (size_t)(tile.first + r) * args.I + i;
+            few_multiply(rows, row + r, args.O, args.I, i, inputs, w, dots);
+            for (int n = 0; n < rows; n++, to_rows += args.I)
+                few_store(rows, n, inputs, dots, args.accumulate, to_rows);
+        }
 }
 
 __kernel void esmm_transposed(struct motley__product_args args, __global const int *offsets, __global const int *index,

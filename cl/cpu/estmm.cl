@@ -20,23 +20,23 @@ TILE_MULTIPLY(block)
 
 /* Columns from .. from+columns-1 of rows first .. first+depth-1 in chunks [chunk][k][columns of the chunk].  Columns
  * that only fill up the last chunk repeat the row's last one.  Where the row is long enough a whole vector is copied;
- * what that writes beyond the chunk's height is overwritten by the next k or chunk, or lies in the slack of LANES. */
+ * what that writes beyond the chunk's height is overwritten by the next k, so the last k is copied number by number. */
 static inline void pack_inputs(int first, int depth, __global const int *index, __global const STORED *own,
                                __global const STORED *received, int own_rows, int width, int from, int columns,
                                float *packed)
 {
-    int whole = LANES >= ROWS ? LANES : INT_MAX;
-    for (int c = 0, height; c < columns; c += height) {
-        height = tile_height(columns - c);
-        int left = width - from - c;
-        float *to = packed + c * depth;
-        for (int k = 0; k < depth; k++, to += height) {
-            __global const STORED *row = ragged_row(first + k, index, own, received, own_rows, width) + from + c;
+    for (int k = 0; k < depth; k++) {
+        __global const STORED *row = ragged_row(first + k, index, own, received, own_rows, width) + from;
+        int whole = LANES >= ROWS && k + 1 < depth ? LANES : INT_MAX;
+        for (int c = 0, height; c < columns; c += height) {
+            height = tile_height(columns - c);
+            float *to = packed + c * depth + k * height;
+            int left = width - from - c;
             if (left >= whole)
-                *(ANYWHERE *)to = STORED_LOAD(0, row);
+                *(ANYWHERE *)to = STORED_LOAD(0, row + c);
             else
                 for (int i = 0; i < height; i++)
-                    to[i] = stored_get(row, min(i, left - 1));
+                    to[i] = stored_get(row, c + min(i, left - 1));
         }
     }
 }

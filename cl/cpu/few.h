@@ -7,6 +7,7 @@
  * meet them in chunks of 4, 2 and 1, whose parts of g stay in registers.
  *
  *     FEW_ROWS     rows of a tile up to which this beats turning the weights around
+ *     FEW_PASS     rows that meet the weights together, a multiple of 4; further passes find them in the second cache
  *     FEW_DOTS     dots of a block: rows times inputs that the first cache holds
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -17,33 +18,53 @@
 #include "cpu/stored.h"
 
 #ifndef FEW_ROWS
-#define FEW_ROWS 16
+#define FEW_ROWS (LANES == 16 ? 48 : 16)
+#endif
+#ifndef FEW_PASS
+#define FEW_PASS 16
 #endif
 #ifndef FEW_DOTS
 #define FEW_DOTS 512
 #endif
 
-#define FEW_G(r)                                                                                                   \
-    const VECTOR g##r##_0 = stored_read(row[r] + o, O - o), g##r##_1 = stored_read(row[r] + o + LANES, O - o - LANES);
-#define FEW_STEP(r) dots[r] += g##r##_0 * w0 + g##r##_1 * w1;
+#define FEW_READ(r, v) const VECTOR g##r##_##v = stored_read(row[r] + o + v * LANES, O - o - v * LANES);
+#define FEW_READ_1(r) FEW_READ(r, 0) FEW_READ(r, 1)
+#define FEW_READ_2(r) FEW_READ_1(r) FEW_READ(r, 2) FEW_READ(r, 3)
+#define FEW_STEP_1(r) dots[r] += g##r##_0 * w0 + g##r##_1 * w1;
+#define FEW_STEP_2(r) dots[r] += g##r##_0 * w0 + g##r##_1 * w1 + g##r##_2 * w2 + g##r##_3 * w3;
+#define FEW_LOAD_1
+#define FEW_LOAD_2                                                                                                 \
+    FETCH(next + i * PANEL + stride);                                                                              \
+    FETCH(next + i * PANEL + stride + LANES);                                                                      \
+    const VECTOR w2 = STORED_LOAD(2 * i, w + stride), w3 = STORED_LOAD(2 * i + 1, w + stride);
 
-/* One panel of outputs, o .. o+PANEL-1, times `inputs` inputs from w on; `next` is what comes after. */
-#define FEW(rows)                                                                                                  \
-    static inline void few_##rows(__global const STORED *const *row, int o, int O, int inputs,                      \
-                                  __global const STORED *w, __global const STORED *next, VECTOR *dots)             \
+/* One panel of outputs, o .. o+PANEL-1, or two, `stride` apart, times `inputs` inputs from w on; `next` is what comes
+ * after. */
+#define FEW(rows, panels)                                                                                          \
+    static inline void few_##rows##_##panels(__global const STORED *const *row, int o, int O, int inputs,          \
+                                             __global const STORED *w, size_t stride,                              \
+                                             __global const STORED *next, VECTOR *dots)                            \
     {                                                                                                              \
-        EACH_##rows(FEW_G)                                                                                         \
-        for (int i = 0; i < inputs; i++, w += PANEL, next += PANEL, dots += rows) {                                \
-            FETCH(next);                                                                                           \
-            FETCH(next + LANES);                                                                                   \
-            const VECTOR w0 = STORED_LOAD(0, w), w1 = STORED_LOAD(1, w);                                           \
-            EACH_##rows(FEW_STEP)                                                                                  \
+        EACH_##rows(FEW_READ_##panels)                                                                             \
+        for (int i = 0; i < inputs; i++, dots += rows) {                                                           \
+            FETCH(next + i * PANEL);                                                                               \
+            FETCH(next + i * PANEL + LANES);                                                                       \
+            const VECTOR w0 = STORED_LOAD(2 * i, w), w1 = STORED_LOAD(2 * i + 1, w);                               \
+            FEW_LOAD_##panels                                                                                      \
+            EACH_##rows(FEW_STEP_##panels)                                                                         \
         }                                                                                                          \
     }
+#define FEW_CASE(rows, panels)                                                                                     \
+    case rows: few_##rows##_##panels(row + r, o, O, inputs, w, stride, next, dots + (size_t)r * inputs); break;
 
-FEW(4)
-FEW(2)
-FEW(1)
+FEW(4, 1)
+FEW(2, 1)
+FEW(1, 1)
+#if LANES == 16 /* registers for two panels at a time */
+FEW(4, 2)
+FEW(2, 2)
+FEW(1, 2)
+#endif
 
 static inline int few_height(int left)
 {
@@ -58,24 +79,32 @@ static inline void few_multiply(int rows, __global const STORED *const *row, int
     for (int i = 0; i < inputs * rows; i++)
         dots[i] = (VECTOR)0.0f;
     w += (size_t)i0 * PANEL;
-    for (int o = 0; o < O; o += PANEL, w += stride) {
-        __global const STORED *next = o + PANEL < O ? w + stride : w + (size_t)inputs * PANEL;
-        for (int r = 0; r < rows; r += few_height(rows - r)) {
-            VECTOR *to = dots + (size_t)r * inputs;
+    int o = 0;
+#if LANES == 16
+    for (; o + PANEL < O; o += 2 * PANEL, w += 2 * stride) {
+        __global const STORED *next = o + 3 * PANEL < O ? w + 2 * stride : w;
+        for (int r = 0; r < rows; r += few_height(rows - r))
             switch (few_height(rows - r)) {
-            case 4: few_4(row + r, o, O, inputs, w, next, to); break;
-            case 2: few_2(row + r, o, O, inputs, w, next, to); break;
-            default: few_1(row + r, o, O, inputs, w, next, to);
+                FEW_CASE(4, 2) FEW_CASE(2, 2) FEW_CASE(1, 2)
             }
-        }
+    }
+#endif
+    for (; o < O; o += PANEL, w += stride) {
+        __global const STORED *next = o + PANEL < O ? w + stride : w;
+        for (int r = 0; r < rows; r += few_height(rows - r))
+            switch (few_height(rows - r)) {
+                FEW_CASE(4, 1) FEW_CASE(2, 1) FEW_CASE(1, 1)
+            }
     }
 }
 
 #define FEW_GATHER(i) part[i] = dots[min(i, inputs - 1) * height];
 
-/* y[i0 + i] (+)= the sums of row r's dots, in a chunk of `height` rows. */
-static inline void few_store(int inputs, int height, const VECTOR *dots, int accumulate, __global STORED *y)
+/* y[i] (+)= the sums of row r's dots, of `rows` rows in chunks. */
+static inline void few_store(int rows, int r, int inputs, const VECTOR *dots, int accumulate, __global STORED *y)
 {
+    int first = r < rows / 4 * 4 ? r / 4 * 4 : r < rows / 2 * 2 ? rows / 4 * 4 : r, height = few_height(rows - first);
+    dots += (size_t)first * inputs + r - first;
     for (; inputs > 0; inputs -= LANES, dots += LANES * height, y += LANES) {
         VECTOR part[LANES];
         EACH_LANE(FEW_GATHER)
