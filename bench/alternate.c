@@ -71,15 +71,16 @@ static int time_cold(const struct motley__side *side, const struct motley__side 
     return status ? status : motley__side_time(&timed, seconds, error);
 }
 
-int motley__alternate(const struct motley__side *ours, const struct motley__side *peer, const struct motley__side *flush,
-                      const struct motley__rounds *rounds, double *seconds, double *peer_seconds,
-                      struct motley_error *error)
+int motley__alternate(const struct motley__side *ours, const struct motley__side *peer,
+                      const struct motley__side *flush, const struct motley__rounds *rounds, double *seconds,
+                      double *peer_seconds, struct motley_error *error)
 {
     double own[MOTLEY__ROUNDS], other[MOTLEY__ROUNDS];
     const double begin = motley__seconds();
     int n = 0, status = 0;
     double spent = 0;
-    while (!status && n < rounds->most && (n == 0 || spent < (n < rounds->least ? PATIENCE_SECONDS : rounds->seconds))) {
+    while (!status && n < rounds->most &&
+           (n == 0 || spent < (n < rounds->least ? PATIENCE_SECONDS : rounds->seconds))) {
         const int peer_first = peer && n % 2;
         if (peer_first)
             status = time_cold(peer, flush, &other[n], error);

@@ -1,8 +1,8 @@
 /* Two rivals under one clock: each in turn, in every round in the other order, from cold caches; medians.
  *
  * A device that is the host itself (a CPU) is timed by the host's clock, from before the first launch until the queue
- * has drained: what a caller waits.  Elsewhere the device's own clock is read at markers before and behind, which leaves
- * out how long the host takes to notice; gaps in which the device waits for the host count.
+ * has drained: what a caller waits.  Elsewhere the device's own clock is read at markers before and behind, which
+ * leaves out how long the host takes to notice; gaps in which the device waits for the host count.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_ALTERNATE_H
@@ -27,10 +27,10 @@ enum { MOTLEY__ROUNDS = 101 };
 /* One run. */
 int motley__side_time(const struct motley__side *side, double *seconds, struct motley_error *error);
 
-/* Medians of both; peer may be NULL.  flush is called before every run.  Both must have run before: nothing is warmed up
- * here. */
-int motley__alternate(const struct motley__side *ours, const struct motley__side *peer, const struct motley__side *flush,
-                      const struct motley__rounds *rounds, double *seconds, double *peer_seconds,
-                      struct motley_error *error);
+/* Medians of both; peer may be NULL.  flush is called before every run.  Both must have run before: nothing is warmed
+ * up here. */
+int motley__alternate(const struct motley__side *ours, const struct motley__side *peer,
+                      const struct motley__side *flush, const struct motley__rounds *rounds, double *seconds,
+                      double *peer_seconds, struct motley_error *error);
 
 #endif

@@ -61,6 +61,6 @@ void motley__blas_product(const struct motley__blas *blas, int transpose_a, int 
                           const float *a, const float *b, float beta, float *c)
 {
     if (m > 0 && n > 0)
-        blas->sgemm(ROW_MAJOR, transpose_a ? TRANSPOSED : NOT_TRANSPOSED, transpose_b ? TRANSPOSED : NOT_TRANSPOSED, m, n,
-                    k, 1.0f, a, transpose_a ? m : k, b, transpose_b ? k : n, beta, c, n);
+        blas->sgemm(ROW_MAJOR, transpose_a ? TRANSPOSED : NOT_TRANSPOSED, transpose_b ? TRANSPOSED : NOT_TRANSPOSED, m,
+                    n, k, 1.0f, a, transpose_a ? m : k, b, transpose_b ? k : n, beta, c, n);
 }

@@ -31,9 +31,8 @@ int motley__clblast_products(const struct motley__clblast *peer, int transposed,
     int status = 0;
     for (int e = 0; e < p->shape.E && !status; e++) {
         struct motley__gemm gemm = {.M = rows_of(p, e), .N = to, .K = from, .transpose_b = !transposed,
-                                    .accumulate = accumulate, .a = x, .c = y,
-                                    .a_first = (size_t)p->offsets[e] * (size_t)from,
-                                    .c_first = (size_t)p->offsets[e] * (size_t)to};
+            .accumulate = accumulate, .a = x, .c = y, .a_first = (size_t)p->offsets[e] * (size_t)from,
+            .c_first = (size_t)p->offsets[e] * (size_t)to};
         gemm.b = locate(w, e, &gemm.b_first);
         status = motley__gemm(p->device, &gemm, error);
     }
@@ -41,7 +40,8 @@ int motley__clblast_products(const struct motley__clblast *peer, int transposed,
 }
 
 int motley__clblast_gradients(const struct motley__clblast *peer, enum motley__bench_weight which,
-                              const struct motley__buffer *a, const struct motley__buffer *b, struct motley_error *error)
+                              const struct motley__buffer *a, const struct motley__buffer *b,
+                              struct motley_error *error)
 {
     const struct motley__problem *p = peer->problem;
     const struct motley__matrix *dw = peer->matrix[which];
@@ -49,8 +49,7 @@ int motley__clblast_gradients(const struct motley__clblast *peer, enum motley__b
     int status = 0;
     for (int e = 0; e < p->shape.E && !status; e++) {
         struct motley__gemm gemm = {.M = dw->O, .N = dw->I, .K = rows_of(p, e), .transpose_a = 1, .a = a, .b = b,
-                                    .a_first = (size_t)p->offsets[e] * (size_t)dw->O,
-                                    .b_first = (size_t)p->offsets[e] * (size_t)dw->I};
+            .a_first = (size_t)p->offsets[e] * (size_t)dw->O, .b_first = (size_t)p->offsets[e] * (size_t)dw->I};
         gemm.c = locate(dw, e, &gemm.c_first);
         status = gemm.K ? motley__gemm(p->device, &gemm, error)
                         : motley__buffer_zero(gemm.c, gemm.c_first * sizeof(float), each * sizeof(float), error);
@@ -79,7 +78,8 @@ static int copy_weight(struct motley__clblast *peer, enum motley__bench_weight w
     const size_t each = (size_t)O * (size_t)I;
     if (peer->matrix[which])
         return 0;
-    int status = motley__matrix_create(peer->problem->device, MOTLEY_F32, s->E, O, I, 1, NULL, &peer->matrix[which], error);
+    int status =
+        motley__matrix_create(peer->problem->device, MOTLEY_F32, s->E, O, I, 1, NULL, &peer->matrix[which], error);
     if (status || which >= MOTLEY__DW1)
         return status;
     float *host = malloc(each * sizeof *host);
@@ -99,7 +99,8 @@ static int make_rows(struct motley__clblast *peer, struct motley_error *error)
     int status = 0;
     for (int i = 0; i < MOTLEY__SCRATCHES && !status; i++)
         if (peer->method->scratches & MOTLEY__BIT(i) && !peer->scratch[i])
-            status = motley__buffer_create(p->device, P * (i >= MOTLEY__PRE ? F : D) * sizeof(float), &peer->scratch[i], error);
+            status = motley__buffer_create(p->device, P * (i >= MOTLEY__PRE ? F : D) * sizeof(float), &peer->scratch[i],
+                                           error);
     if (!status && !peer->out)
         status = motley__buffer_create(p->device, (size_t)p->T * D * sizeof(float), &peer->out, error);
     if (!status && !peer->dweight)
@@ -177,7 +178,8 @@ static int run(void *self, struct motley_error *error)
     return peer->method->run(peer, error);
 }
 
-static int result(void *self, const struct motley__result *like, int j, const float **expected, struct motley_error *error)
+static int result(void *self, const struct motley__result *like, int j, const float **expected,
+                  struct motley_error *error)
 {
     struct motley__clblast *peer = self;
     const size_t count = (size_t)like->count * like->width;
@@ -194,6 +196,7 @@ static int result(void *self, const struct motley__result *like, int j, const fl
 
 struct motley__peer motley__clblast_peer(struct motley__clblast *clblast, struct motley__device *device)
 {
-    return (struct motley__peer){.name = "clblast", .self = clblast, .device = device, .knows = knows, .open = open_problem,
-                                 .prepare = prepare, .run = run, .result = result, .close = close_problem, .release = release};
+    return (struct motley__peer){.name = "clblast", .self = clblast, .device = device, .knows = knows,
+        .open = open_problem, .prepare = prepare, .run = run, .result = result, .close = close_problem,
+        .release = release};
 }

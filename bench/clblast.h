@@ -1,7 +1,7 @@
 /* CLBlast as a peer, on the same device: rows gathered by a kernel, then one product for each expert.
  *
- * What it has no kernel for (gathering, the activation, weighing and adding) is done by Motley's.  f32 only.  It has its own
- * copies of weights; rows it only reads are shared, since caches are cold before every run.
+ * What it has no kernel for (gathering, the activation, weighing and adding) is done by Motley's.  f32 only.  It has
+ * its own copies of weights; rows it only reads are shared, since caches are cold before every run.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_CLBLAST_H
@@ -38,7 +38,8 @@ int motley__clblast_products(const struct motley__clblast *peer, int transposed,
                              const struct motley__buffer *x, int accumulate, struct motley__buffer *y,
                              struct motley_error *error);
 int motley__clblast_gradients(const struct motley__clblast *peer, enum motley__bench_weight which,
-                              const struct motley__buffer *a, const struct motley__buffer *b, struct motley_error *error);
+                              const struct motley__buffer *a, const struct motley__buffer *b,
+                              struct motley_error *error);
 
 /* clblast: zero before; borrowed, released by the peer's release. */
 struct motley__peer motley__clblast_peer(struct motley__clblast *clblast, struct motley__device *device);

@@ -18,7 +18,8 @@ static int gather(const struct motley__clblast *peer, enum motley__tensor which,
         .x = p->tensor[which], .order = p->list[MOTLEY__ORDER], .send = peer->scratch[to]}, error);
 }
 
-static int activate(const struct motley__clblast *peer, int swiglu, struct motley__buffer *h, struct motley_error *error)
+static int activate(const struct motley__clblast *peer, int swiglu, struct motley__buffer *h,
+                    struct motley_error *error)
 {
     const struct motley__problem *p = peer->problem;
     const cl_ulong count = (cl_ulong)p->P * (cl_ulong)p->shape.F;
@@ -57,7 +58,8 @@ static int run_swiglu(struct motley__clblast *peer, struct motley_error *error)
 
 static int run_transposed(struct motley__clblast *peer, struct motley_error *error)
 {
-    return motley__clblast_products(peer, 1, MOTLEY__W1, peer->problem->tensor[MOTLEY__G], 0, peer->scratch[MOTLEY__OUT], error);
+    return motley__clblast_products(peer, 1, MOTLEY__W1, peer->problem->tensor[MOTLEY__G], 0,
+                                    peer->scratch[MOTLEY__OUT], error);
 }
 
 static int run_estmm(struct motley__clblast *peer, struct motley_error *error)
@@ -76,9 +78,10 @@ static int is_swiglu(const struct motley__clblast *peer)
 static int combine(const struct motley__clblast *peer, int weighted, struct motley_error *error)
 {
     const struct motley__problem *p = peer->problem;
-    return motley__decode(p->device, &(struct motley__decode){.T = p->T, .K = p->shape.K, .D = p->shape.D, .own_end = p->P,
-        .where = p->list[MOTLEY__WHERE], .pair_own = p->list[MOTLEY__SAME], .o = peer->scratch[MOTLEY__OUT],
-        .weights = weighted ? p->list[MOTLEY__WEIGHT] : NULL, .y = peer->out}, error);
+    return motley__decode(p->device, &(struct motley__decode){.T = p->T, .K = p->shape.K, .D = p->shape.D,
+        .own_end = p->P, .where = p->list[MOTLEY__WHERE], .pair_own = p->list[MOTLEY__SAME],
+        .o = peer->scratch[MOTLEY__OUT], .weights = weighted ? p->list[MOTLEY__WEIGHT] : NULL, .y = peer->out},
+        error);
 }
 
 static int run_layer(struct motley__clblast *peer, struct motley_error *error)
@@ -116,10 +119,11 @@ static int run_layer_backward(struct motley__clblast *peer, struct motley_error 
     if (!status)
         status = motley__clblast_products(peer, 1, MOTLEY__W2, rows[MOTLEY__GATHERED_DY], 0, rows[MOTLEY__U], error);
     if (!status)
-        status = motley__activation_backward(p->device, &(struct motley__activation_backward){.P = p->P, .F = p->shape.F,
-            .activation = swiglu ? MOTLEY__ACT_SWIGLU : MOTLEY__ACT_RELU, .weight = p->list[MOTLEY__PAIR_WEIGHT],
-            .pre = rows[MOTLEY__PRE], .pre3 = swiglu ? rows[MOTLEY__PRE3] : NULL, .u = rows[MOTLEY__U],
-            .h = rows[MOTLEY__HIDDEN], .dw = peer->dweight}, error);
+        status = motley__activation_backward(
+            p->device, &(struct motley__activation_backward){.P = p->P, .F = p->shape.F,
+                .activation = swiglu ? MOTLEY__ACT_SWIGLU : MOTLEY__ACT_RELU, .weight = p->list[MOTLEY__PAIR_WEIGHT],
+                .pre = rows[MOTLEY__PRE], .pre3 = swiglu ? rows[MOTLEY__PRE3] : NULL, .u = rows[MOTLEY__U],
+                .h = rows[MOTLEY__HIDDEN], .dw = peer->dweight}, error);
     if (!status)
         status = layer_gradients(peer, error);
     if (!status)

@@ -9,7 +9,7 @@
 #include "bench/compare.h"
 #include "device/storage.h"
 
-enum { MATRICES = 8, PARTS = 6, ELEMENTS = 24 };      /* compared: experts with a peer; parts, numbers of each without */
+enum { MATRICES = 8, PARTS = 6, ELEMENTS = 24 }; /* compared: experts with a peer; parts, numbers of each without */
 static const size_t CHUNK = (size_t)1 << 22;    /* numbers brought to the host at once, or one part if that is more */
 
 struct sums {
@@ -26,7 +26,8 @@ static void add(struct sums *sums, const float *got, const float *expected, size
 }
 
 /* Numbers of a result in rows. */
-static int read_rows(const struct motley__result *result, size_t first, size_t count, float *host, struct motley_error *error)
+static int read_rows(const struct motley__result *result, size_t first, size_t count, float *host,
+                     struct motley_error *error)
 {
     const size_t each = motley__storage_bytes(result->dtype);
     if (result->dtype == MOTLEY_F32)

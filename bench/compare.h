@@ -6,8 +6,8 @@
 
 #include "bench/operator.h"
 
-/* The norm of the difference over that of `expected` [count, width], of one result after the queue has drained.  All rows are
- * compared; of experts' matrices at most 8, spread evenly. */
+/* The norm of the difference over that of `expected` [count, width], of one result after the queue has drained.  All
+ * rows are compared; of experts' matrices at most 8, spread evenly. */
 int motley__compare(const struct motley__result *result, const float *expected, double *difference,
                     struct motley_error *error);
 

@@ -43,7 +43,8 @@ static int make(struct motley__problem *p, struct motley_error *error)
         status = motley__matrix_set(gate->w, 0, rows, error);
     }
     if (!status)
-        status = motley__buffer_create(device, motley__gate_scratch_bytes(device, p->T, p->shape.E), &gate->logits, error);
+        status =
+            motley__buffer_create(device, motley__gate_scratch_bytes(device, p->T, p->shape.E), &gate->logits, error);
     if (!status)
         status = motley__buffer_create(device, (size_t)p->T * sizeof(float), &gate->lse, error);
     if (!status)
@@ -64,9 +65,10 @@ static int open_gate(struct motley__problem *p, struct motley_error *error)
 static int run_gate(struct motley__problem *p, struct motley_error *error)
 {
     struct motley__gate_case *gate = p->gate;
-    return motley__gate_forward(p->device, &(struct motley__gate_forward){.T = p->T, .D = p->shape.D, .E = p->shape.E,
-        .K = p->shape.K, .x = p->tensor[MOTLEY__X], .w = gate->w, .logits = gate->logits,
-        .p = p->tensor[MOTLEY__PROBABILITY], .lse = gate->lse, .indices = gate->indices, .weights = gate->weights}, error);
+    return motley__gate_forward(p->device, &(struct motley__gate_forward){.dtype = p->shape.dtype, .T = p->T,
+        .D = p->shape.D, .E = p->shape.E, .K = p->shape.K, .x = p->tensor[MOTLEY__X], .w = gate->w,
+        .logits = gate->logits, .p = p->tensor[MOTLEY__PROBABILITY], .lse = gate->lse, .indices = gate->indices,
+        .weights = gate->weights}, error);
 }
 
 static int results_gate(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
@@ -80,7 +82,8 @@ static double logit(const struct motley__problem *p, int t, size_t e)
     const size_t D = (size_t)p->shape.D;
     double sum = 0;
     for (size_t i = 0; i < D; i++)
-        sum += motley__problem_number(p, MOTLEY__X, (size_t)t * D + i) * motley__problem_number(p, MOTLEY__GATE, e * D + i);
+        sum += motley__problem_number(p, MOTLEY__X, (size_t)t * D + i) *
+               motley__problem_number(p, MOTLEY__GATE, e * D + i);
     return sum;
 }
 
@@ -98,9 +101,10 @@ static double twin_gate(const struct motley__problem *p, int j, int t, size_t e)
 static struct motley__work work_gate(const struct motley__problem *p, int e)
 {
     const double T = e == 0 ? p->T : 0, E = p->shape.E, D = p->shape.D;
-    return (struct motley__work){2 * T * E * D, e == 0 ? sizeof(float) * (E * D + T * (D + E + 1 + 2 * p->shape.K)) : 0};
+    const double bytes = sizeof(float) * (E * D + T * (E + 1 + 2 * p->shape.K)) + motley__operator_bytes(p) * T * D;
+    return (struct motley__work){2 * T * E * D, e == 0 ? bytes : 0};
 }
 
 const struct motley__operator motley__operator_gate = {
-    .name = "gate", .single = 1, .open = open_gate, .run = run_gate, .results = results_gate, .twin = twin_gate, .work = work_gate,
+    .name = "gate", .open = open_gate, .run = run_gate, .results = results_gate, .twin = twin_gate, .work = work_gate,
 };

@@ -31,7 +31,8 @@ static void gather_part(void *self, int first, int last)
 {
     const struct gather *g = self;
     for (int p = first; p < last; p++)
-        memcpy(g->to + (size_t)p * (size_t)g->D, g->from + (size_t)g->index[p] * (size_t)g->D, (size_t)g->D * sizeof(float));
+        memcpy(g->to + (size_t)p * (size_t)g->D, g->from + (size_t)g->index[p] * (size_t)g->D,
+               (size_t)g->D * sizeof(float));
 }
 
 void motley__host_gather(struct motley__team *team, int P, int D, const int *index, const float *from, float *to)
@@ -59,8 +60,8 @@ static void combine_part(void *self, int first, int last)
     }
 }
 
-void motley__host_combine(struct motley__team *team, int T, int K, int D, const int *where, const float *weight, const float *o,
-                          float *y)
+void motley__host_combine(struct motley__team *team, int T, int K, int D, const int *where, const float *weight,
+                          const float *o, float *y)
 {
     struct combine c = {K, D, where, weight, o, y};
     motley__team_run(team, combine_part, &c, T, 4.0 * T * (K + 1) * D);

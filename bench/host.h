@@ -1,5 +1,5 @@
-/* What a peer needs beside products, on the host: rows gathered, activations, rows weighed and added; by a team of threads, in
- * the widest vectors the processor has.
+/* What a peer needs beside products, on the host: rows gathered, activations, rows weighed and added; by a team of
+ * threads, in the widest vectors the processor has.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_HOST_H
@@ -16,13 +16,13 @@ void motley__host_zero(struct motley__team *team, size_t count, float *to);
 /* to [P,D]: to[p,:] = from[index[p],:] */
 void motley__host_gather(struct motley__team *team, int P, int D, const int *index, const float *from, float *to);
 /* y [T,D]: y[t,:] = sum over k of weight[t,k] o[where[t,k],:]; weight NULL: ones */
-void motley__host_combine(struct motley__team *team, int T, int K, int D, const int *where, const float *weight, const float *o,
-                          float *y);
+void motley__host_combine(struct motley__team *team, int T, int K, int D, const int *where, const float *weight,
+                          const float *o, float *y);
 
 /* h [P,F] = silu(pre) pre3, or relu(pre) where pre3 is NULL */
 void motley__host_activate(struct motley__team *team, int P, int F, const float *pre, const float *pre3, float *h);
 
-/* As motley__activation_backward, but what pre3 becomes goes to dpre3, and pair p's routing weight is weight[pair[p]]. */
+/* As motley__activation_backward, but what pre3 becomes goes to dpre3; pair p has the routing weight weight[pair[p]]. */
 struct motley__host_backward {
     int P, F;
     const int *pair;                    /* [P] */

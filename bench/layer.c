@@ -56,7 +56,8 @@ static int set_weights(const struct motley__bench_layer *l, const struct motley_
     const int count = weights->shape.activation == MOTLEY_SWIGLU ? 3 : 2;
     const size_t each = (size_t)weights->shape.D * (size_t)weights->shape.F;
     float *host = malloc(each * sizeof *host);
-    int status = host ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a matrix of %zu numbers", each);
+    int status =
+        host ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a matrix of %zu numbers", each);
     for (int i = 0; i < count && !status; i++)
         for (int e = 0; e < weights->shape.E && !status; e++) {
             motley__bench_weights_numbers(weights, pairs[i].here, e, 0, each, host);
@@ -70,8 +71,8 @@ static int create(struct motley__bench_weights *weights, int trained, struct mot
                   struct motley_error *error)
 {
     const struct motley__bench_shape *s = &weights->shape;
-    const struct motley_layer_shape shape = {.D = s->D, .F = s->F, .E = s->E, .K = s->K, .activation = s->activation, .dtype = s->dtype,
-                                             .gate = MOTLEY_GATE_FORCED};
+    const struct motley_layer_shape shape = {.D = s->D, .F = s->F, .E = s->E, .K = s->K, .activation = s->activation,
+        .dtype = s->dtype, .gate = MOTLEY_GATE_FORCED};
     const struct motley_plan_options options = {.backward = trained, .shares = MOTLEY_SHARES_EVEN};
     struct motley__profile_entry entry = {.key = {.memory_bytes = UINT64_MAX}};  /* the device itself says what fits */
     const struct motley__profile_entry *const entries[] = {&entry};
@@ -158,7 +159,7 @@ static int run_backward(struct motley__problem *p, struct motley_error *error)
 static int results_forward(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
 {
     result[0] = (struct motley__result){.rows = p->tensor[MOTLEY__Y], .count = p->T, .width = (size_t)p->shape.D,
-                                        .dtype = motley__problem_dtype(p, MOTLEY__Y)};
+        .dtype = motley__problem_dtype(p, MOTLEY__Y)};
     return 1;
 }
 
@@ -169,7 +170,7 @@ static int results_backward(struct motley__problem *p, struct motley__result res
     int count = results_forward(p, result); /* dx is where y was */
     for (int i = 0; i < 3 && gradient[i]; i++)
         result[count++] = (struct motley__result){.matrix = gradient[i], .count = p->shape.E,
-                                                  .width = (size_t)p->shape.D * (size_t)p->shape.F};
+            .width = (size_t)p->shape.D * (size_t)p->shape.F};
     return count;
 }
 
@@ -178,10 +179,12 @@ static struct motley__work work_forward(const struct motley__problem *p, int e)
 {
     const double n = p->offsets[e + 1] - p->offsets[e], matrices = p->shape.activation == MOTLEY_SWIGLU ? 3 : 2;
     const double weights = matrices * p->shape.D * p->shape.F;
-    return (struct motley__work){2 * n * weights, motley__operator_bytes(p) * ((n > 0 ? weights : 0) + n * 2 * p->shape.D)};
+    return (struct motley__work){2 * n * weights,
+                                 motley__operator_bytes(p) * ((n > 0 ? weights : 0) + n * 2 * p->shape.D)};
 }
 
-/* Weights once where there are rows, every gradient written; x, dy and what was kept of the activations read, dx written. */
+/* Weights once where there are rows, every gradient written; x, dy and what was kept of the activations read, dx
+ * written. */
 static struct motley__work work_backward(const struct motley__problem *p, int e)
 {
     const double n = p->offsets[e + 1] - p->offsets[e], matrices = p->shape.activation == MOTLEY_SWIGLU ? 3 : 2;
@@ -192,9 +195,9 @@ static struct motley__work work_backward(const struct motley__problem *p, int e)
 }
 
 const struct motley__operator motley__operator_layer = {
-    .name = "layer", .single = 1, .open = open_forward, .run = run_forward, .results = results_forward, .work = work_forward,
+    .name = "layer", .open = open_forward, .run = run_forward, .results = results_forward, .work = work_forward,
 };
 const struct motley__operator motley__operator_layer_backward = {
-    .name = "layer", .backward = 1, .single = 1, .open = open_backward, .prepare = run_forward, .run = run_backward,
+    .name = "layer", .backward = 1, .open = open_backward, .prepare = run_forward, .run = run_backward,
     .results = results_backward, .work = work_backward,
 };

@@ -30,9 +30,9 @@ void motley__openblas_products(const struct motley__openblas *peer, int transpos
     sizes_of(p, which, &O, &I);
     const int from = transposed ? O : I, to = transposed ? I : O;
     for (int e = 0; e < p->shape.E; e++)
-        motley__blas_product(peer->blas, 0, !transposed, rows_of(p, e), to, from, x + (size_t)p->offsets[e] * (size_t)from,
-                             peer->weight[which] + (size_t)e * (size_t)O * (size_t)I, beta,
-                             y + (size_t)p->offsets[e] * (size_t)to);
+        motley__blas_product(
+            peer->blas, 0, !transposed, rows_of(p, e), to, from, x + (size_t)p->offsets[e] * (size_t)from,
+            peer->weight[which] + (size_t)e * (size_t)O * (size_t)I, beta, y + (size_t)p->offsets[e] * (size_t)to);
 }
 
 void motley__openblas_gradients(const struct motley__openblas *peer, enum motley__bench_weight which, const float *a,
@@ -97,7 +97,8 @@ static int make_scratch(struct motley__openblas *peer, enum motley__scratch_rows
 static unsigned weights_of(const struct motley__openblas *peer)
 {
     const unsigned third = MOTLEY__BIT(MOTLEY__W3) | MOTLEY__BIT(MOTLEY__DW3);
-    const int lacks = peer->method->weights & MOTLEY__BIT(MOTLEY__W2) && peer->problem->shape.activation != MOTLEY_SWIGLU;
+    const int lacks =
+        peer->method->weights & MOTLEY__BIT(MOTLEY__W2) && peer->problem->shape.activation != MOTLEY_SWIGLU;
     return lacks ? peer->method->weights & ~third : peer->method->weights;
 }
 
@@ -198,7 +199,8 @@ static int run(void *self, struct motley_error *error)
     return 0;
 }
 
-static int result(void *self, const struct motley__result *like, int j, const float **expected, struct motley_error *error)
+static int result(void *self, const struct motley__result *like, int j, const float **expected,
+                  struct motley_error *error)
 {
     const struct motley__openblas *peer = self;
     (void)like;
@@ -210,5 +212,5 @@ static int result(void *self, const struct motley__result *like, int j, const fl
 struct motley__peer motley__openblas_peer(struct motley__openblas *openblas)
 {
     return (struct motley__peer){.name = "openblas", .self = openblas, .knows = knows, .open = open_problem, .run = run,
-                                 .result = result, .close = close_problem, .release = release};
+        .result = result, .close = close_problem, .release = release};
 }

@@ -1,8 +1,8 @@
 /* OpenBLAS as a peer: one product for each expert with all of its threads.
  *
- * Rows are gathered, activated, weighed and added by a team of as many threads in the widest vectors, for all experts at
- * once, so that the comparison is with a peer made well.  It has its own copies of weights and rows, so that neither side
- * finds its data in a cache because of the other.
+ * Rows are gathered, activated, weighed and added by a team of as many threads in the widest vectors, for all experts
+ * at once, so that the comparison is with a peer made well.  It has its own copies of weights and rows, so that neither
+ * side finds its data in a cache because of the other.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_OPENBLAS_H
@@ -38,14 +38,16 @@ struct motley__method {
 /* Tables that end with a NULL name. */
 extern const struct motley__method motley__openblas_operators[], motley__openblas_layers[];
 
-/* y rows [n,O] of every expert = x rows [n,I] W^T (W [O,I]), or x rows [n,O] W when transposed; y += ... when beta is 1. */
+/* y rows [n,O] of every expert = x rows [n,I] W^T (W [O,I]), or x rows [n,O] W when transposed; y += ... when beta
+ * is 1. */
 void motley__openblas_products(const struct motley__openblas *peer, int transposed, enum motley__bench_weight which,
                                const float *x, float beta, float *y);
 /* dW = a^T b of every expert's rows; zero where it has none. */
 void motley__openblas_gradients(const struct motley__openblas *peer, enum motley__bench_weight which, const float *a,
                                 const float *b);
 
-/* blas, team and most_bytes are the caller's to set in `openblas`, which is borrowed and released by the peer's release. */
+/* blas, team and most_bytes are the caller's to set in `openblas`, which is borrowed and released by the peer's
+ * release. */
 struct motley__peer motley__openblas_peer(struct motley__openblas *openblas);
 
 #endif

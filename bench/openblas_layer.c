@@ -1,8 +1,8 @@
 /* How the peer computes a whole layer, both ways.
  *
- *   forward    gather x; pre = x W1^T, pre3 = x W3^T; h = silu(pre) pre3; o = h W2^T; y[t] = sum of w o over the token's pairs
- *   backward   gather dy; u = dy W2; dh1, dh3, w h, dw from u, pre, pre3; dW2 = dy^T (w h), dW1 = dh1^T x, dW3 = dh3^T x;
- *              o = dh1 W1 + dh3 W3; dx[t] = sum of o
+ *   forward    gather x; pre = x W1^T, pre3 = x W3^T; h = silu(pre) pre3; o = h W2^T; y[t] = sum of w o over the
+ * token's pairs backward   gather dy; u = dy W2; dh1, dh3, w h, dw from u, pre, pre3; dW2 = dy^T (w h), dW1 = dh1^T x,
+ * dW3 = dh3^T x; o = dh1 W1 + dh3 W3; dx[t] = sum of o
  *
  * The gathered x, pre and pre3 are kept from forward to backward.  relu: no W3.
  *
@@ -52,8 +52,8 @@ static void backward(struct motley__openblas *peer)
     const int swiglu = is_swiglu(peer);
     motley__host_gather(peer->team, p->P, p->shape.D, p->token, peer->tensor[MOTLEY__DY], rows[MOTLEY__GATHERED_DY]);
     motley__openblas_products(peer, 1, MOTLEY__W2, rows[MOTLEY__GATHERED_DY], 0, rows[MOTLEY__U]);
-    motley__host_activate_backward(peer->team, &(struct motley__host_backward){.P = p->P, .F = p->shape.F, .pair = p->order,
-        .weight = p->weight, .pre = rows[MOTLEY__PRE], .pre3 = pre3_of(peer), .u = rows[MOTLEY__U],
+    motley__host_activate_backward(peer->team, &(struct motley__host_backward){.P = p->P, .F = p->shape.F,
+        .pair = p->order, .weight = p->weight, .pre = rows[MOTLEY__PRE], .pre3 = pre3_of(peer), .u = rows[MOTLEY__U],
         .dpre3 = rows[MOTLEY__DPRE3], .h = rows[MOTLEY__HIDDEN], .dweight = peer->dweight});
     motley__openblas_gradients(peer, MOTLEY__DW2, rows[MOTLEY__GATHERED_DY], rows[MOTLEY__HIDDEN]);
     motley__openblas_gradients(peer, MOTLEY__DW1, rows[MOTLEY__U], rows[MOTLEY__GATHERED]);

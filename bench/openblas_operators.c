@@ -9,7 +9,8 @@
 static void gather_x(const struct motley__openblas *peer)
 {
     const struct motley__problem *p = peer->problem;
-    motley__host_gather(peer->team, p->P, p->shape.D, p->token, peer->tensor[MOTLEY__X], peer->scratch[MOTLEY__GATHERED]);
+    motley__host_gather(peer->team, p->P, p->shape.D, p->token, peer->tensor[MOTLEY__X],
+                        peer->scratch[MOTLEY__GATHERED]);
 }
 
 static void run_esmm(struct motley__openblas *peer)

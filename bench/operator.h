@@ -31,7 +31,6 @@ struct motley__work {
 struct motley__operator {
     const char *name;
     int backward;
-    int single;                         /* 1: it knows no storage type but f32 */
     /* Make the tensors it needs, on the device. */
     int (*open)(struct motley__problem *problem, struct motley_error *error);
     /* What comes before each run and is not timed; may be NULL. */
@@ -46,9 +45,9 @@ struct motley__operator {
     struct motley__work (*work)(const struct motley__problem *problem, int e);
 };
 
-extern const struct motley__operator motley__operator_esmm, motley__operator_esmm_swiglu, motley__operator_esmm_transposed,
-    motley__operator_estmm, motley__operator_ess, motley__operator_activation, motley__operator_gate, motley__operator_encode,
-    motley__operator_combine, motley__operator_decode;
+extern const struct motley__operator motley__operator_esmm, motley__operator_esmm_swiglu,
+    motley__operator_esmm_transposed, motley__operator_estmm, motley__operator_ess, motley__operator_activation,
+    motley__operator_gate, motley__operator_encode, motley__operator_combine, motley__operator_decode;
 extern const struct motley__operator motley__operator_layer, motley__operator_layer_backward;
 
 /* NULL ends both. */
@@ -70,7 +69,7 @@ struct motley__rows motley__rows_by_pair(const struct motley__problem *problem, 
 /* Everything it must do. */
 struct motley__work motley__operator_work(const struct motley__operator *op, const struct motley__problem *problem);
 /* Seconds: the sum over experts of the larger of flops at the peak and bytes at the bandwidth. */
-double motley__operator_limit(const struct motley__operator *op, const struct motley__problem *problem, double flops_per_second,
-                              double bytes_per_second);
+double motley__operator_limit(const struct motley__operator *op, const struct motley__problem *problem,
+                              double flops_per_second, double bytes_per_second);
 
 #endif

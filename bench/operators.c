@@ -18,14 +18,14 @@ const struct motley__operator *const motley__layer_operators[] = {
 
 struct motley__rows motley__rows_by_token(const struct motley__problem *problem, enum motley__tensor which)
 {
-    return (struct motley__rows){.own = problem->tensor[which], .own_rows = problem->T, .index = problem->list[MOTLEY__TOKEN],
-                                 .dtype = motley__problem_dtype(problem, which)};
+    return (struct motley__rows){.own = problem->tensor[which], .own_rows = problem->T,
+        .index = problem->list[MOTLEY__TOKEN], .dtype = motley__problem_dtype(problem, which)};
 }
 
 struct motley__rows motley__rows_by_pair(const struct motley__problem *problem, enum motley__tensor which)
 {
     return (struct motley__rows){.own = problem->tensor[which], .own_rows = problem->P,
-                                 .dtype = motley__problem_dtype(problem, which)};
+        .dtype = motley__problem_dtype(problem, which)};
 }
 
 double motley__operator_bytes(const struct motley__problem *problem)
@@ -36,8 +36,7 @@ double motley__operator_bytes(const struct motley__problem *problem)
 struct motley__result motley__operator_rows(const struct motley__problem *problem, enum motley__tensor which)
 {
     return (struct motley__result){.rows = problem->tensor[which], .count = motley__problem_rows(problem, which),
-                                   .width = (size_t)motley__problem_width(problem, which),
-                                   .dtype = motley__problem_dtype(problem, which)};
+        .width = (size_t)motley__problem_width(problem, which), .dtype = motley__problem_dtype(problem, which)};
 }
 
 int motley__operator_tensors(struct motley__problem *problem, const enum motley__tensor *tensors, int count,
@@ -71,8 +70,8 @@ struct motley__work motley__operator_work(const struct motley__operator *op, con
     return sum;
 }
 
-double motley__operator_limit(const struct motley__operator *op, const struct motley__problem *problem, double flops_per_second,
-                              double bytes_per_second)
+double motley__operator_limit(const struct motley__operator *op, const struct motley__problem *problem,
+                              double flops_per_second, double bytes_per_second)
 {
     double seconds = 0;
     for (int e = 0; e < problem->shape.E; e++) {

@@ -67,14 +67,16 @@ static int run_read(void *self, struct motley_error *error)
 }
 
 /* The shortest of some runs, until they get no shorter: others may have the cores now and then. */
-static int best_of(struct trial *t, int (*run)(void *, struct motley_error *), double *seconds, struct motley_error *error)
+static int best_of(struct trial *t, int (*run)(void *, struct motley_error *), double *seconds,
+                   struct motley_error *error)
 {
     const struct motley__side side = {.self = t, .run = run, .device = t->peak->device};
     double one;
     int status = motley__side_time(&side, &one, error); /* builds */
     const double end = motley__seconds() + t->peak->seconds;
     *seconds = 1e30;
-    for (int i = 0, idle = 0; (i < LEAST_TRIES || (idle < IDLE_TRIES && motley__seconds() < end)) && !status; i++, idle++) {
+    for (int i = 0, idle = 0; (i < LEAST_TRIES || (idle < IDLE_TRIES && motley__seconds() < end)) && !status;
+         i++, idle++) {
         status = motley__side_time(&side, &one, error);
         if (!status && one < 0.99 * *seconds)
             idle = 0;
@@ -134,7 +136,8 @@ int motley__peak_again(struct motley__peak *peak, struct motley_error *error)
     return status ? status : measure_read(peak, error);
 }
 
-int motley__peak_measure(struct motley__device *device, double seconds, struct motley__peak *peak, struct motley_error *error)
+int motley__peak_measure(struct motley__device *device, double seconds, struct motley__peak *peak,
+                         struct motley_error *error)
 {
     cl_ulong cache = 0;
     clGetDeviceInfo(device->id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof cache, &cache, NULL);

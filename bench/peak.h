@@ -17,9 +17,10 @@ struct motley__peak {
     size_t flush_bytes;                 /* more than the caches hold */
 };
 
-/* Blocking; spends these seconds at most on each, but for a few runs.  peak: zero before; released by the caller, also after
- * a failure. */
-int motley__peak_measure(struct motley__device *device, double seconds, struct motley__peak *peak, struct motley_error *error);
+/* Blocking; spends these seconds at most on each, but for a few runs.  peak: zero before; released by the caller, also
+ * after a failure. */
+int motley__peak_measure(struct motley__device *device, double seconds, struct motley__peak *peak,
+                         struct motley_error *error);
 /* Both once more: the better ones count.  Others may have had the cores the first time. */
 int motley__peak_again(struct motley__peak *peak, struct motley_error *error);
 void motley__peak_release(struct motley__peak *peak);

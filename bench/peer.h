@@ -22,11 +22,13 @@ struct motley__peer {
     /* 1: it has this operator for this problem. */
     int (*knows)(const void *self, const struct motley__problem *problem, const struct motley__operator *op);
     /* Ready to run it. */
-    int (*open)(void *self, struct motley__problem *problem, const struct motley__operator *op, struct motley_error *error);
+    int (*open)(void *self, struct motley__problem *problem, const struct motley__operator *op,
+                struct motley_error *error);
     int (*prepare)(void *self, struct motley_error *error);     /* before each run; may be NULL */
     int (*run)(void *self, struct motley_error *error);
     /* Result number j as operator.h lists them, [count, width] canonical; borrowed until the next call. */
-    int (*result)(void *self, const struct motley__result *like, int j, const float **expected, struct motley_error *error);
+    int (*result)(void *self, const struct motley__result *like, int j, const float **expected,
+                  struct motley_error *error);
     void (*close)(void *self);          /* what belongs to the problem goes */
     void (*release)(void *self);        /* and what belongs to the weights */
 };

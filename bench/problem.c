@@ -15,7 +15,7 @@
 #include "device/storage.h"
 #include "layer/esmm.h"
 
-enum { SEED = 7, STEP = 65537 };                    /* a tensor's or expert's numbers begin so far behind the last one's */
+enum { SEED = 7, STEP = 65537 }; /* a tensor's or expert's numbers begin so far behind the last one's */
 static const size_t NOISE = (size_t)1 << 22;        /* numbers in the table */
 static const size_t CHUNK = (size_t)1 << 20;        /* numbers written to the device at once */
 
@@ -57,12 +57,14 @@ int motley__bench_weights_create(motley_context *context, const struct motley__b
     made->context = context;
     made->device = context->device;
     made->shape = *shape;
-    const float scale = (float)sqrt(3.0 / shape->D); /* products of rows and weights then have a variance of about 1/3 */
+    const float scale =
+        (float)sqrt(3.0 / shape->D); /* products of rows and weights then have a variance of about 1/3 */
     for (size_t i = 0; i < NOISE; i++) {
         made->noise[i] = (float)(2 * motley__random_uniform(SEED, 0, i) - 1);
         made->small[i] = scale * made->noise[i];
     }
-    if (shape->dtype != MOTLEY_F32 && (round_table(shape->dtype, made->noise) || round_table(shape->dtype, made->small))) {
+    if (shape->dtype != MOTLEY_F32 &&
+        (round_table(shape->dtype, made->noise) || round_table(shape->dtype, made->small))) {
         motley__bench_weights_destroy(made);
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a table of %zu numbers", NOISE);
     }
@@ -88,14 +90,14 @@ static size_t first_number(const struct motley__bench_weights *weights, enum mot
     return STEP * ((size_t)which * (size_t)weights->shape.E + (size_t)expert + MOTLEY__TENSORS);
 }
 
-void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert,
-                                   size_t first, size_t count, float *host)
+void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which,
+                                   int expert, size_t first, size_t count, float *host)
 {
     read_noise(weights->small, first_number(weights, which, expert) + first, count, host);
 }
 
-static int fill_matrix(const struct motley__bench_weights *weights, enum motley__bench_weight which, struct motley__matrix *matrix,
-                       struct motley_error *error)
+static int fill_matrix(const struct motley__bench_weights *weights, enum motley__bench_weight which,
+                       struct motley__matrix *matrix, struct motley_error *error)
 {
     const size_t each = (size_t)matrix->O * (size_t)matrix->I;
     float *host = malloc(each * sizeof *host);
@@ -118,8 +120,8 @@ int motley__bench_weights_there(struct motley__bench_weights *weights, enum motl
     const int O = second ? shape->D : shape->F, I = second ? shape->F : shape->D;
     if (!weights->matrix[which]) {
         struct motley__matrix *made;
-        int status = motley__matrix_create(weights->device, which < MOTLEY__DW1 ? shape->dtype : MOTLEY_F32, shape->E, O, I,
-                                           motley__esmm_panel(weights->device, shape->dtype), NULL, &made, error);
+        int status = motley__matrix_create(weights->device, which < MOTLEY__DW1 ? shape->dtype : MOTLEY_F32, shape->E,
+                                           O, I, motley__esmm_panel(weights->device, shape->dtype), NULL, &made, error);
         if (!status && which < MOTLEY__DW1 && (status = fill_matrix(weights, which, made, error)))
             motley__matrix_destroy(made);
         if (status)
@@ -188,14 +190,14 @@ double motley__problem_number(const struct motley__problem *problem, enum motley
     return problem->weights->noise[(STEP * (size_t)which + at) % NOISE];
 }
 
-double motley__bench_weights_number(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert,
-                                    size_t at)
+double motley__bench_weights_number(const struct motley__bench_weights *weights, enum motley__bench_weight which,
+                                    int expert, size_t at)
 {
     return weights->small[(first_number(weights, which, expert) + at) % NOISE];
 }
 
-void motley__problem_numbers(const struct motley__problem *problem, enum motley__tensor which, size_t first, size_t count,
-                             float *host)
+void motley__problem_numbers(const struct motley__problem *problem, enum motley__tensor which, size_t first,
+                             size_t count, float *host)
 {
     assert(!motley__problem_written(which));
     read_noise(problem->weights->noise, STEP * (size_t)which + first, count, host);
@@ -224,10 +226,11 @@ int motley__problem_there(struct motley__problem *problem, enum motley__tensor w
                           struct motley_error *error)
 {
     if (!problem->tensor[which]) {
-        const size_t count = (size_t)motley__problem_rows(problem, which) * (size_t)motley__problem_width(problem, which);
+        const size_t count =
+            (size_t)motley__problem_rows(problem, which) * (size_t)motley__problem_width(problem, which);
         struct motley__buffer *made;
-        int status = motley__buffer_create(problem->device, count * motley__storage_bytes(motley__problem_dtype(problem, which)),
-                                           &made, error);
+        int status = motley__buffer_create(
+            problem->device, count * motley__storage_bytes(motley__problem_dtype(problem, which)), &made, error);
         if (status)
             return status;
         status = motley__problem_written(which) ? motley__buffer_zero(made, 0, made->bytes, error)
@@ -291,7 +294,8 @@ static int upload_lists(struct motley__problem *p, struct motley_error *error)
     const size_t P = (size_t)p->P;
     int *same = malloc(P * sizeof *same);
     float *pair_weight = malloc(P * sizeof *pair_weight);
-    int status = same && pair_weight ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d routed rows", p->P);
+    int status =
+        same && pair_weight ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d routed rows", p->P);
     for (int i = 0; !status && i < p->P; i++) {
         same[i] = i;
         pair_weight[i] = p->weight[p->order[i]];
@@ -318,7 +322,7 @@ int motley__problem_create(struct motley__bench_weights *weights, int T, enum mo
     if (!p)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a benchmark");
     *p = (struct motley__problem){.device = weights->device, .weights = weights, .shape = weights->shape, .T = T,
-                                  .P = T * weights->shape.K, .routing = routing};
+        .P = T * weights->shape.K, .routing = routing};
     int status = make_host_side(p, error);
     if (!status)
         status = motley__routing_draw(routing, seed, T, p->shape.K, p->shape.E, p->indices, error);

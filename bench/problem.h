@@ -1,8 +1,8 @@
-/* The tensors of one shape, and of one routing of so many rows over it: made when first asked for, with the same numbers on
- * the device and for the peers on the host, who have them in f32, rounded to the storage type.
+/* The tensors of one shape, and of one routing of so many rows over it: made when first asked for, with the same
+ * numbers on the device and for the peers on the host, who have them in f32, rounded to the storage type.
  *
- * Every number is a place in one table of noise, another for each tensor and expert, so either side can have any part at
- * any time and nothing has to be kept twice.
+ * Every number is a place in one table of noise, another for each tensor and expert, so either side can have any part
+ * at any time and nothing has to be kept twice.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_PROBLEM_H
@@ -40,8 +40,8 @@ void motley__bench_weights_destroy(struct motley__bench_weights *weights); /* ac
 int motley__bench_weights_there(struct motley__bench_weights *weights, enum motley__bench_weight which,
                                 struct motley__matrix **matrix, struct motley_error *error);
 /* `count` numbers from element `first` of an expert's canonical matrix on. */
-void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert,
-                                   size_t first, size_t count, float *host);
+void motley__bench_weights_numbers(const struct motley__bench_weights *weights, enum motley__bench_weight which,
+                                   int expert, size_t first, size_t count, float *host);
 
 /* Tensors of a problem; those written by operators hold no numbers. */
 enum motley__tensor {
@@ -103,13 +103,13 @@ int motley__problem_written(enum motley__tensor which); /* 1: it holds no number
 int motley__problem_rows(const struct motley__problem *problem, enum motley__tensor which);
 int motley__problem_width(const struct motley__problem *problem, enum motley__tensor which);
 /* Numbers of `count` elements from `first` on; of tensors that are not written. */
-void motley__problem_numbers(const struct motley__problem *problem, enum motley__tensor which, size_t first, size_t count,
-                             float *host);
+void motley__problem_numbers(const struct motley__problem *problem, enum motley__tensor which, size_t first,
+                             size_t count, float *host);
 
 /* One of them, and one of a weight. */
 double motley__problem_number(const struct motley__problem *problem, enum motley__tensor which, size_t at);
-double motley__bench_weights_number(const struct motley__bench_weights *weights, enum motley__bench_weight which, int expert,
-                                    size_t at);
+double motley__bench_weights_number(const struct motley__bench_weights *weights, enum motley__bench_weight which,
+                                    int expert, size_t at);
 
 /* The expert of a sorted position. */
 int motley__problem_expert(const struct motley__problem *problem, int p);

@@ -58,7 +58,8 @@ static double hidden(const struct motley__problem *p, enum motley__bench_weight 
     const int e = motley__problem_expert(p, pair);
     double sum = 0;
     for (size_t i = 0; i < D; i++)
-        sum += motley__problem_number(p, MOTLEY__X, row + i) * motley__bench_weights_number(p->weights, which, e, f * D + i);
+        sum += motley__problem_number(p, MOTLEY__X, row + i) *
+               motley__bench_weights_number(p->weights, which, e, f * D + i);
     return sum;
 }
 
@@ -89,7 +90,8 @@ static int run_swiglu(struct motley__problem *p, struct motley_error *error)
 {
     return motley__esmm(p->device, &(struct motley__esmm){.w = p->weights->matrix[MOTLEY__W1],
         .w3 = p->weights->matrix[MOTLEY__W3], .ragged = motley__problem_ragged(p),
-        .x = motley__rows_by_token(p, MOTLEY__X), .activation = MOTLEY__ACT_SWIGLU, .dtype = p->shape.dtype, .y = p->tensor[MOTLEY__H]}, error);
+        .x = motley__rows_by_token(p, MOTLEY__X), .activation = MOTLEY__ACT_SWIGLU, .dtype = p->shape.dtype,
+        .y = p->tensor[MOTLEY__H]}, error);
 }
 
 static double twin_swiglu(const struct motley__problem *p, int j, int pair, size_t f)
@@ -162,14 +164,17 @@ static int open_estmm(struct motley__problem *p, struct motley_error *error)
 
 static int run_estmm(struct motley__problem *p, struct motley_error *error)
 {
-    return motley__estmm(p->device, &(struct motley__estmm){motley__problem_ragged(p), motley__rows_by_pair(p, MOTLEY__G),
-        motley__rows_by_token(p, MOTLEY__X), 0, p->weights->matrix[MOTLEY__DW1]}, error);
+    return motley__estmm(p->device,
+                         &(struct motley__estmm){motley__problem_ragged(p), motley__rows_by_pair(p, MOTLEY__G),
+                                                 motley__rows_by_token(p, MOTLEY__X), 0,
+                                                 p->weights->matrix[MOTLEY__DW1]},
+                         error);
 }
 
 static int results_estmm(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
 {
     result[0] = (struct motley__result){.matrix = p->weights->matrix[MOTLEY__DW1], .count = p->shape.E,
-                                        .width = (size_t)p->shape.D * (size_t)p->shape.F};
+        .width = (size_t)p->shape.D * (size_t)p->shape.F};
     return 1;
 }
 

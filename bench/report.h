@@ -22,7 +22,7 @@ struct motley__report {
     FILE *stream;
     enum motley__format format;
     int rows;
-    struct motley__tally *tally;                /* owned list: what the summary needs of each operator, direction and peer */
+    struct motley__tally *tally; /* owned list: what the summary needs of each operator, direction and peer */
 };
 
 /* Rows come out as they are measured. */

@@ -56,7 +56,8 @@ static void draw_zipf(uint64_t seed, int t, int K, int E, const int *order, doub
 static int draw_llep(uint64_t seed, uint64_t n, int percent, int E, const int *order)
 {
     const int hot = E < HOT ? E : HOT, cold = E - hot;
-    const double where = motley__random_uniform(seed, STREAM_DRAW, 2 * n), which = motley__random_uniform(seed, STREAM_DRAW, 2 * n + 1);
+    const double where = motley__random_uniform(seed, STREAM_DRAW, 2 * n),
+                 which = motley__random_uniform(seed, STREAM_DRAW, 2 * n + 1);
     if (where * 100 < percent || cold == 0)
         return order[(int)(which * hot)];
     return order[hot + (int)(which * cold)];
@@ -66,7 +67,10 @@ int motley__routing_draw(enum motley__routing routing, uint64_t seed, int T, int
                          struct motley_error *error)
 {
     static const int percent[MOTLEY__ROUTINGS] = {
-        [MOTLEY__ROUTING_LLEP30] = 30, [MOTLEY__ROUTING_LLEP50] = 50, [MOTLEY__ROUTING_LLEP80] = 80, [MOTLEY__ROUTING_LLEP95] = 95,
+        [MOTLEY__ROUTING_LLEP30] = 30,
+        [MOTLEY__ROUTING_LLEP50] = 50,
+        [MOTLEY__ROUTING_LLEP80] = 80,
+        [MOTLEY__ROUTING_LLEP95] = 95,
     };
     int *order = malloc((size_t)E * sizeof *order);
     double *weight = malloc((size_t)E * sizeof *weight);

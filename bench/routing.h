@@ -5,8 +5,8 @@
  *   one       every pair to the same expert
  *   llepP     P% of the pairs on 4 experts, the others on the rest; all alike within each group
  *
- * The last two draw pairs independently, so a token may name one expert repeatedly.  Which experts are the favoured ones
- * is drawn by the seed.
+ * The last two draw pairs independently, so a token may name one expert repeatedly.  Which experts are the favoured
+ * ones is drawn by the seed.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_ROUTING_H

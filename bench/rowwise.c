@@ -31,15 +31,16 @@ static int prepare_activation(struct motley__problem *p, struct motley_error *er
 {
     const size_t bytes = p->tensor[MOTLEY__DH]->bytes;
     int status = motley__buffer_copy(p->tensor[MOTLEY__G], 0, p->tensor[MOTLEY__DH], 0, bytes, error);
-    return status ? status : motley__buffer_copy(p->tensor[MOTLEY__PREACT], 0, p->tensor[MOTLEY__PREACT3], 0, bytes, error);
+    return status ? status
+                  : motley__buffer_copy(p->tensor[MOTLEY__PREACT], 0, p->tensor[MOTLEY__PREACT3], 0, bytes, error);
 }
 
 static int run_activation(struct motley__problem *p, struct motley_error *error)
 {
     return motley__activation_backward(p->device, &(struct motley__activation_backward){.P = p->P, .F = p->shape.F,
-        .activation = MOTLEY__ACT_SWIGLU, .dtype = p->shape.dtype, .weight = p->list[MOTLEY__PAIR_WEIGHT], .pre = p->tensor[MOTLEY__PREACT],
-        .pre3 = p->tensor[MOTLEY__PREACT3], .u = p->tensor[MOTLEY__DH], .h = p->tensor[MOTLEY__H],
-        .dw = p->tensor[MOTLEY__DWEIGHT]}, error);
+        .activation = MOTLEY__ACT_SWIGLU, .dtype = p->shape.dtype, .weight = p->list[MOTLEY__PAIR_WEIGHT],
+        .pre = p->tensor[MOTLEY__PREACT], .pre3 = p->tensor[MOTLEY__PREACT3], .u = p->tensor[MOTLEY__DH],
+        .h = p->tensor[MOTLEY__H], .dw = p->tensor[MOTLEY__DWEIGHT]}, error);
 }
 
 static int results_activation(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
@@ -53,7 +54,8 @@ static int results_activation(struct motley__problem *p, struct motley__result r
 static double twin_activation(const struct motley__problem *p, int j, int pair, size_t f)
 {
     const size_t F = (size_t)p->shape.F, at = (size_t)pair * F + f;
-    const double pre = motley__problem_number(p, MOTLEY__PREACT, at), s = 1 / (1 + exp(-pre)), w = p->weight[p->order[pair]];
+    const double pre = motley__problem_number(p, MOTLEY__PREACT, at), s = 1 / (1 + exp(-pre)),
+                 w = p->weight[p->order[pair]];
     const double u = motley__problem_number(p, MOTLEY__G, at), pre3 = pre;
     double sum = 0;
     switch (j) {
@@ -89,8 +91,9 @@ static int open_encode(struct motley__problem *p, struct motley_error *error)
 
 static int run_encode(struct motley__problem *p, struct motley_error *error)
 {
-    return motley__encode(p->device, &(struct motley__encode){.D = p->shape.D, .K = p->shape.K, .rows = p->P,
-        .x = p->tensor[MOTLEY__X], .order = p->list[MOTLEY__ORDER], .send = p->tensor[MOTLEY__DX]}, error);
+    return motley__encode(p->device, &(struct motley__encode){.dtype = p->shape.dtype, .D = p->shape.D,
+        .K = p->shape.K, .rows = p->P, .x = p->tensor[MOTLEY__X], .order = p->list[MOTLEY__ORDER],
+        .send = p->tensor[MOTLEY__DX]}, error);
 }
 
 static int results_pairs(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
@@ -111,7 +114,7 @@ static struct motley__work work_encode(const struct motley__problem *p, int e)
 }
 
 const struct motley__operator motley__operator_encode = {
-    .name = "encode", .single = 1, .open = open_encode, .run = run_encode, .results = results_pairs, .twin = twin_encode,
+    .name = "encode", .open = open_encode, .run = run_encode, .results = results_pairs, .twin = twin_encode,
     .work = work_encode,
 };
 
@@ -123,9 +126,9 @@ static int open_combine(struct motley__problem *p, struct motley_error *error)
 
 static int run_combine(struct motley__problem *p, struct motley_error *error)
 {
-    return motley__combine(p->device, &(struct motley__combine){.rows = p->P, .D = p->shape.D, .o = p->tensor[MOTLEY__O],
-        .pair_received = p->list[MOTLEY__WHERE], .weight = p->list[MOTLEY__PAIR_WEIGHT],
-        .returned = p->tensor[MOTLEY__DX]}, error);
+    return motley__combine(p->device, &(struct motley__combine){.dtype = p->shape.dtype, .rows = p->P,
+        .D = p->shape.D, .o = p->tensor[MOTLEY__O], .pair_received = p->list[MOTLEY__WHERE],
+        .weight = p->list[MOTLEY__PAIR_WEIGHT], .returned = p->tensor[MOTLEY__DX]}, error);
 }
 
 static double twin_combine(const struct motley__problem *p, int j, int row, size_t d)
@@ -141,7 +144,7 @@ static struct motley__work work_combine(const struct motley__problem *p, int e)
 }
 
 const struct motley__operator motley__operator_combine = {
-    .name = "combine", .single = 1, .open = open_combine, .run = run_combine, .results = results_pairs, .twin = twin_combine,
+    .name = "combine", .open = open_combine, .run = run_combine, .results = results_pairs, .twin = twin_combine,
     .work = work_combine,
 };
 
@@ -153,9 +156,9 @@ static int open_decode(struct motley__problem *p, struct motley_error *error)
 
 static int run_decode(struct motley__problem *p, struct motley_error *error)
 {
-    return motley__decode(p->device, &(struct motley__decode){.T = p->T, .K = p->shape.K, .D = p->shape.D, .own_end = p->P,
-        .where = p->list[MOTLEY__WHERE], .pair_own = p->list[MOTLEY__SAME], .o = p->tensor[MOTLEY__O],
-        .weights = p->list[MOTLEY__WEIGHT], .y = p->tensor[MOTLEY__Y]}, error);
+    return motley__decode(p->device, &(struct motley__decode){.dtype = p->shape.dtype, .T = p->T, .K = p->shape.K,
+        .D = p->shape.D, .own_end = p->P, .where = p->list[MOTLEY__WHERE], .pair_own = p->list[MOTLEY__SAME],
+        .o = p->tensor[MOTLEY__O], .weights = p->list[MOTLEY__WEIGHT], .y = p->tensor[MOTLEY__Y]}, error);
 }
 
 static int results_decode(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
@@ -180,6 +183,6 @@ static struct motley__work work_decode(const struct motley__problem *p, int e)
 }
 
 const struct motley__operator motley__operator_decode = {
-    .name = "decode", .single = 1, .open = open_decode, .run = run_decode, .results = results_decode, .twin = twin_decode,
+    .name = "decode", .open = open_decode, .run = run_decode, .results = results_decode, .twin = twin_decode,
     .work = work_decode,
 };

@@ -54,8 +54,8 @@ struct cell {
 static void label_of(const struct motley__operator *op, const struct motley__bench_shape *s, int T,
                      enum motley__routing routing, char *label, size_t room)
 {
-    snprintf(label, room, "%s %s E%d K%d T%d D%d F%d %s %s", op->name, op->backward ? "backward" : "forward", s->E, s->K, T,
-             s->D, s->F, motley__routing_name(routing), motley__storage_name(s->dtype));
+    snprintf(label, room, "%s %s E%d K%d T%d D%d F%d %s %s", op->name, op->backward ? "backward" : "forward", s->E,
+             s->K, T, s->D, s->F, motley__routing_name(routing), motley__storage_name(s->dtype));
 }
 
 static int run_ours(void *self, struct motley_error *error)
@@ -80,8 +80,10 @@ static int judge(const struct cell *cell, const char *whom, double difference)
     const double limit = LIMIT[cell->run->problem->shape.dtype];
     if (difference <= limit)
         return 0;
-    return motley__fail(cell->run->error, MOTLEY_E_BUILD, "%s differs from %s by %.1e of its size, at most %.0e is right: what is "
-                        "wrong is not timed", cell->op->name, whom, difference, limit);
+    return motley__fail(cell->run->error, MOTLEY_E_BUILD,
+                        "%s differs from %s by %.1e of its size, at most %.0e is right: what is "
+                        "wrong is not timed",
+                        cell->op->name, whom, difference, limit);
 }
 
 /* Ours and the peer's once each: do they agree?  Without a peer: ours with its twin. */
@@ -122,10 +124,18 @@ static int time_cell(struct cell *cell)
     const struct motley__work work = motley__operator_work(cell->op, problem);
     const struct motley__variant *variant = motley__variant(run->device, problem->shape.dtype);
     struct motley__row row = {
-        .operator = cell->op->name, .family = variant->family, .variant = variant->name,
-        .peer = cell->peer ? cell->peer->name : motley__peer_name(MOTLEY__PEER_NONE), .shape = problem->shape, .T = problem->T,
-        .backward = cell->op->backward, .routing = problem->routing, .flops = work.flops, .bytes = work.bytes,
-        .peak_flops = run->peak.flops, .peak_bytes = run->peak.bytes,
+        .operator= cell->op->name,
+        .family = variant->family,
+        .variant = variant->name,
+        .peer = cell->peer ? cell->peer->name : motley__peer_name(MOTLEY__PEER_NONE),
+        .shape = problem->shape,
+        .T = problem->T,
+        .backward = cell->op->backward,
+        .routing = problem->routing,
+        .flops = work.flops,
+        .bytes = work.bytes,
+        .peak_flops = run->peak.flops,
+        .peak_bytes = run->peak.bytes,
         .limit_seconds = motley__operator_limit(cell->op, problem, run->peak.flops, run->peak.bytes),
     };
     int status = check(cell, &ours, peer);
@@ -150,7 +160,8 @@ static uint64_t host_bytes(void)
 }
 
 /* A cell that the memory does not hold is left out, with a word. */
-static int measure_cell(struct run *run, const struct motley__operator *op, const struct motley__peer *peer, const char *label)
+static int measure_cell(struct run *run, const struct motley__operator *op, const struct motley__peer *peer,
+                        const char *label)
 {
     struct cell cell = {run, op, peer};
     struct motley_error why = {0};
@@ -182,14 +193,14 @@ static double foretell(const struct run *run, const struct motley__operator *op)
 }
 
 /* One operator on one number of rows and one routing, if it was asked for. */
-static int visit_rows(struct run *run, const struct motley__operator *op, const struct motley__bench_shape *shape, int T,
-                      enum motley__routing routing,
+static int visit_rows(struct run *run, const struct motley__operator *op, const struct motley__bench_shape *shape,
+                      int T, enum motley__routing routing,
                       int (*visit)(struct run *run, const struct motley__operator *op, const char *label))
 {
     char label[160];
     int status = 0;
     label_of(op, shape, T, routing, label, sizeof label);
-    if (!wanted(run, label) || (op->single && shape->dtype != MOTLEY_F32))
+    if (!wanted(run, label))
         return 0;
     if (!run->weights) {
         status = motley__admit_dtype(run->device, shape->dtype, run->error);
@@ -199,7 +210,8 @@ static int visit_rows(struct run *run, const struct motley__operator *op, const 
             status = motley__peak_again(&run->peak, run->error);
     }
     if (!status)
-        status = motley__problem_create(run->weights, T, routing, (uint64_t)run->request->seed, &run->problem, run->error);
+        status =
+            motley__problem_create(run->weights, T, routing, (uint64_t)run->request->seed, &run->problem, run->error);
     if (!status)
         status = visit(run, op, label);
     for (int p = 0; p < MOTLEY__PEER_NONE; p++)
@@ -241,7 +253,8 @@ static int foretell_cell(struct run *run, const struct motley__operator *op, con
     return 0;
 }
 
-static int measure_one(struct run *run, const struct motley__operator *op, const struct motley__peer *peer, const char *label)
+static int measure_one(struct run *run, const struct motley__operator *op, const struct motley__peer *peer,
+                       const char *label)
 {
     motley__progress_show(&run->progress, run->done, "%s", label);
     int status = measure_cell(run, op, peer, label);

@@ -54,7 +54,8 @@ static int read_operator(const char *word, struct motley__selection *selection, 
             selection->operator[at] = *op;
             return 0;
         }
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", op == motley__operators ? "" : ", ", (*op)->name);
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", op == motley__operators ? "" : ", ",
+                 (*op)->name);
     }
     return motley__fail(error, MOTLEY_E_INVALID, "--operator: expected names among %s, found '%s'", known, word);
 }
@@ -83,8 +84,8 @@ static int read_shape(const char *word, struct motley__selection *selection, int
     const char *text = word;
     if (!read_size(&text, 'x', &s->E) || !read_size(&text, 'x', &s->K) || !read_size(&text, 'x', &s->D) ||
         !read_size(&text, 0, &s->F) || s->K > s->E)
-        return motley__fail(error, MOTLEY_E_INVALID, "--shape: expected ExKxDxF as 8x2x1024x2816, K at most E, found '%s'",
-                            word);
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "--shape: expected ExKxDxF as 8x2x1024x2816, K at most E, found '%s'", word);
     return 0;
 }
 
@@ -92,7 +93,8 @@ static int read_tokens(const char *word, struct motley__selection *selection, in
 {
     const char *text = word;
     if (!read_size(&text, 0, &selection->T[at]))
-        return motley__fail(error, MOTLEY_E_INVALID, "--tokens: expected numbers from 1 to %d, found '%s'", LARGEST, word);
+        return motley__fail(error, MOTLEY_E_INVALID, "--tokens: expected numbers from 1 to %d, found '%s'", LARGEST,
+                            word);
     return 0;
 }
 
@@ -103,7 +105,8 @@ static int read_routing(const char *word, struct motley__selection *selection, i
             selection->routing[at] = (enum motley__routing)r;
             return 0;
         }
-    return motley__fail(error, MOTLEY_E_INVALID, "--routing: expected words among " MOTLEY__ROUTING_NAMES ", found '%s'", word);
+    return motley__fail(error, MOTLEY_E_INVALID,
+                        "--routing: expected words among " MOTLEY__ROUTING_NAMES ", found '%s'", word);
 }
 
 static int read_peer(const char *word, struct motley__selection *selection, int at, struct motley_error *error)
@@ -113,13 +116,15 @@ static int read_peer(const char *word, struct motley__selection *selection, int 
             selection->peer[at] = p;
             return 0;
         }
-    return motley__fail(error, MOTLEY_E_INVALID, "--peer: expected words among openblas, clblast, none, found '%s'", word);
+    return motley__fail(error, MOTLEY_E_INVALID, "--peer: expected words among openblas, clblast, none, found '%s'",
+                        word);
 }
 
 /* What is measured when nothing else is said. */
 static void choose_defaults(const struct motley__bench_request *request, int is_gpu, struct motley__selection *s)
 {
-    for (const struct motley__operator *const *op = request->layer ? motley__layer_operators : motley__operators; *op; op++)
+    for (const struct motley__operator *const *op = request->layer ? motley__layer_operators : motley__operators; *op;
+         op++)
         s->operator[s->operators++] = *op;
     for (; s->dtypes < (request->full ? 3 : 1); s->dtypes++)
         s->dtype[s->dtypes] = (enum motley_dtype)s->dtypes;
@@ -142,7 +147,8 @@ int motley__select(const struct motley__bench_request *request, int is_gpu, stru
     *selection = (struct motley__selection){0};
     choose_defaults(request, is_gpu, selection);
     if (request->operators && request->layer)
-        status = motley__fail(error, MOTLEY_E_INVALID, "--operator: a whole layer is not divided; see 'motley bench operators'");
+        status = motley__fail(error, MOTLEY_E_INVALID,
+                              "--operator: a whole layer is not divided; see 'motley bench operators'");
     if (!status && request->operators)
         status = read_list("--operator", request->operators, read_operator, selection, &selection->operators, error);
     if (!status && request->dtypes)

@@ -15,7 +15,8 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-/* exp(x) = 2^n e^r, n the whole number nearest x / ln 2, e^r by its series: within 2e-7, 0 and infinity only in the limit. */
+/* exp(x) = 2^n e^r, n the whole number nearest x / ln 2, e^r by its series: within 2e-7, 0 and infinity only in the
+ * limit. */
 ALWAYS float exponential(float x)
 {
     const float low = -87.0f, high = 88.0f, shift = 12582912.0f; /* 1.5 2^23: adding it rounds to a whole number */
@@ -68,7 +69,8 @@ ALWAYS void swiglu_backward_part(size_t n, float weight, const float *restrict p
                                  float *restrict u, float *restrict dpre3, float *restrict h, float *restrict part)
 {
     for (size_t i = 0; i < n; i++) {
-        const float s = 1.0f / (1.0f + exponential(-pre[i])), silu = pre[i] * s, out = silu * pre3[i], wu = weight * u[i];
+        const float s = 1.0f / (1.0f + exponential(-pre[i])), silu = pre[i] * s, out = silu * pre3[i],
+                    wu = weight * u[i];
         part[i] += u[i] * out;
         h[i] = weight * out;
         dpre3[i] = wu * silu;
@@ -76,7 +78,8 @@ ALWAYS void swiglu_backward_part(size_t n, float weight, const float *restrict p
     }
 }
 
-ALWAYS float swiglu_backward(size_t count, float weight, const float *pre, const float *pre3, float *u, float *dpre3, float *h)
+ALWAYS float swiglu_backward(size_t count, float weight, const float *pre, const float *pre3, float *u, float *dpre3,
+                             float *h)
 {
     float part[PARTS] = {0};
     size_t i = 0;
@@ -158,8 +161,8 @@ void motley__wide_relu(size_t count, const float *pre, float *h)
     CHOOSE(relu)(count, pre, h);
 }
 
-float motley__wide_swiglu_backward(size_t count, float weight, const float *pre, const float *pre3, float *u, float *dpre3,
-                                   float *h)
+float motley__wide_swiglu_backward(size_t count, float weight, const float *pre, const float *pre3, float *u,
+                                   float *dpre3, float *h)
 {
     return CHOOSE(swiglu_backward)(count, weight, pre, pre3, u, dpre3, h);
 }

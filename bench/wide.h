@@ -14,8 +14,8 @@ void motley__wide_swiglu(size_t count, const float *pre, const float *pre3, floa
 void motley__wide_relu(size_t count, const float *pre, float *h);
 
 /* Backward of both: returns <u, h>, then h <- weight h, u <- weight u dh/dpre, and dpre3 <- weight u dh/dpre3. */
-float motley__wide_swiglu_backward(size_t count, float weight, const float *pre, const float *pre3, float *u, float *dpre3,
-                                   float *h);
+float motley__wide_swiglu_backward(size_t count, float weight, const float *pre, const float *pre3, float *u,
+                                   float *dpre3, float *h);
 float motley__wide_relu_backward(size_t count, float weight, const float *pre, float *u, float *h);
 
 #endif

@@ -47,6 +47,7 @@ bench relu 4 layer --shape 4x2x32x48 --tokens 5 --routing even,llep50 --activati
 bench filtered 1 operators --shape 4x2x32x48 --tokens 3,4 --cases 'estmm backward E4 K2 T4 D32 F48 zipf'
 bench alone 1 operators --shape 4x2x32x48 --tokens 3 --operator esmm --routing zipf --peer none
 bench bf16 3 operators --shape 4x2x32x48 --tokens 3 --operator esmm,esmm_transposed,estmm --routing zipf --dtype bf16
+bench bf16-layer 2 layer --shape 4x2x32x48 --tokens 3 --routing zipf --dtype bf16
 grep -q '^estmm,[a-z]*,[a-z0-9_]*,bf16,' "$work/bf16.csv" || fail "no row in bf16"
 bench clblast 1 operators --shape 4x2x32x48 --tokens 3 --operator estmm --routing zipf --peer clblast
 grep -q '^estmm,.*,clblast,[0-9]' "$work/clblast.csv" || grep -q '^clblast: not in this build' "$work/clblast.log" ||

@@ -33,9 +33,11 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--routing", MOTLEY__TEXT, &bench->routings, 0, 0, "LIST", "these alone: " MOTLEY__ROUTING_NAMES, 0},
         {"--peer", MOTLEY__TEXT, &bench->peers, 0, 0, "LIST", "these alone: openblas|clblast|none", 0},
         {"--activation", MOTLEY__CHOICE, &bench->activation, 0, 0, "swiglu|relu", "of whole layers (swiglu)", 0},
-        {"--cases", MOTLEY__TEXT, &bench->cases, 0, 0, "TEXT", "cells whose name has this, as 'estmm backward E8 K2 T512'", 0},
+        {"--cases", MOTLEY__TEXT, &bench->cases, 0, 0, "TEXT",
+         "cells whose name has this, as 'estmm backward E8 K2 T512'", 0},
         {"--seconds", MOTLEY__NUMBER, &bench->seconds, 1e-3, 1e6, "s", "for the rounds of each row (0.8)", 0},
-        {"--rounds", MOTLEY__INTEGER, &bench->rounds, 1, MOTLEY__ROUNDS, "n", "so many for each row, however long they take", 0},
+        {"--rounds", MOTLEY__INTEGER, &bench->rounds, 1, MOTLEY__ROUNDS, "n",
+         "so many for each row, however long they take", 0},
         {"--seed", MOTLEY__INTEGER, &bench->seed, 0, 1e15, "s", "of the routings (1)", 0},
         {0},
     };
@@ -86,7 +88,9 @@ int motley__command_bench(int argc, char **argv, struct motley__globals *globals
         fprintf(stderr, "motley bench: %s\n", error.text);
         return 2;
     }
-    request.bench.format = request.csv ? MOTLEY__FORMAT_CSV : globals->json ? MOTLEY__FORMAT_JSON : MOTLEY__FORMAT_TABLE;
+    request.bench.format = request.csv     ? MOTLEY__FORMAT_CSV
+                           : globals->json ? MOTLEY__FORMAT_JSON
+                                           : MOTLEY__FORMAT_TABLE;
     request.bench.quiet = globals->quiet;
     status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
     if (!status)
