@@ -2,7 +2,7 @@
  *
  *   dW[e] (+)= sum over p with e(p)=e of a[row p,:]^T b[row p,:]        a [*,O], b [*,I], dW [E,O,I] in panels
  *
- * Work-groups of one item: dimension 0 counts (expert, block of BLOCK_ROWS inputs), dimension 1 runs of panels
+ * Work-groups of one item: dimension 0 counts (expert, block of BLOCK_INPUTS inputs), dimension 1 runs of panels
  * of outputs, so that few experts also occupy all threads.  The forward product's loop with other parts:
  * inputs are the broadcast side, a panel of a's columns the vector side, rows of the expert the contraction, in
  * ascending order.  Padding comes out as zero, because a's columns beyond O are packed as zero.
@@ -16,7 +16,54 @@
 #include "ragged.h"
 #include "cpu/tile.h"
 
-TILE_MULTIPLY(block)
+#ifndef BLOCK_INPUTS
+#define BLOCK_INPUTS 288 /* inputs of one work-group at most, a multiple of both ROWS; src/layer/cpu.c says the same */
+#endif
+
+/* The tile of tile.h, put straight into the gradient: `count` of its rows are inputs that exist, and a sum that is not
+ * the last of its place stays near. */
+#define GRADIENT_PUT(r)                                                                                            \
+    if (r < count) {                                                                                               \
+        if (add)                                                                                                   \
+            s##r##_0 += LOAD(2 * r, to), s##r##_1 += LOAD(2 * r + 1, to);                                          \
+        if (last) {                                                                                                \
+            STREAM(s##r##_0, 2 * r, to);                                                                           \
+            STREAM(s##r##_1, 2 * r + 1, to);                                                                       \
+        } else {                                                                                                   \
+            STORE(s##r##_0, 2 * r, to);                                                                            \
+            STORE(s##r##_1, 2 * r + 1, to);                                                                        \
+        }                                                                                                          \
+    }
+
+#define GRADIENT(place, height)                                                                                    \
+    static inline void place##_##height(int depth, const float *a, const VECTOR *b, int count, int add, int last,  \
+                                        __global float *to)                                                        \
+    {                                                                                                              \
+        EACH_##height(TILE_ZERO)                                                                                   \
+        for (int k = 0; k < depth; k++, a += height) {                                                             \
+            VECTOR b0 = b[2 * k], b1 = b[2 * k + 1];                                                               \
+            EACH_##height(TILE_STEP)                                                                               \
+        }                                                                                                          \
+        EACH_##height(GRADIENT_PUT)                                                                                \
+    }
+TILE_FORMS(GRADIENT, gradient)
+
+#define GRADIENT_CASE(place, height)                                                                               \
+    case height:                                                                                                   \
+        place##_##height(depth, packed + c * depth, block, columns - c, add, last, to + (size_t)c * PANEL);        \
+        break;
+
+/* to [columns][PANEL] (+)= packed [columns][depth] times block [depth][PANEL]. */
+static inline void gradient_multiply(int columns, int depth, const float *packed, const VECTOR *block, int add,
+                                     int last, __global float *to)
+{
+    for (int c = 0, height; c < columns; c += height) {
+        height = tile_height(columns - c);
+        switch (height) {
+            TILE_FORMS(GRADIENT_CASE, gradient)
+        }
+    }
+}
 
 /* Columns from .. from+columns-1 of rows first .. first+depth-1 in chunks [chunk][k][columns of the chunk].  Columns
  * that only fill up the last chunk repeat the row's last one.  Where the row is long enough a whole vector is copied;
@@ -59,34 +106,27 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
                     __global const int *index_b, __global const STORED *own_b, __global const STORED *received_b,
                     __global float *dw)
 {
-    float packed[BLOCK_ROWS * DEPTH + LANES];
-    VECTOR block[2 * DEPTH], sums[2 * MAX_PANELS * BLOCK_ROWS];
-    int blocks = (args.I + BLOCK_ROWS - 1) / BLOCK_ROWS, panels = (args.O + PANEL - 1) / PANEL;
+    float packed[BLOCK_INPUTS * DEPTH + LANES];
+    VECTOR block[2 * DEPTH];
+    int blocks = (args.I + BLOCK_INPUTS - 1) / BLOCK_INPUTS, panels = (args.O + PANEL - 1) / PANEL;
     int share = ((args.I + blocks - 1) / blocks + ROWS - 1) / ROWS * ROWS;
     int expert = get_group_id(0) / blocks, input = get_group_id(0) % blocks * share;
     int first = run_of(panels).first, count = run_of(panels).count;
     int columns = min(share, args.I - input);
     struct ragged_tile rows = ragged_rows(args, offsets, args.first + expert);
 
+    dw += (((size_t)expert * panels + first) * args.I + input) * PANEL;
     for (int k = 0; k < rows.rows; k += DEPTH) {
-        int depth = min(DEPTH, rows.rows - k);
+        int depth = min(DEPTH, rows.rows - k), last = k + depth == rows.rows;
         pack_inputs(rows.first + k, depth, index_b, own_b, received_b, args.own_rows_b, args.I, input, columns, packed);
         for (int j = 0; j < count; j++) {
             pack_panel(rows.first + k, depth, index, own, received, args.own_rows, args.O, (first + j) * PANEL, block);
-            block_multiply(columns, depth, packed, (const float *)block, k > 0, ahead_of(own, 0),
-                           sums + 2 * j * BLOCK_ROWS);
+            gradient_multiply(columns, depth, packed, block, k > 0 || args.accumulate, last,
+                              dw + (size_t)j * args.I * PANEL);
         }
     }
-    if (rows.rows == 0 && args.accumulate)
-        return;
-    for (int j = 0; j < count; j++) {
-        __global float *to = dw + (((size_t)expert * panels + first + j) * args.I + input) * PANEL;
-        const VECTOR *sum = sums + 2 * j * BLOCK_ROWS;
-        if (args.accumulate)
+    if (rows.rows == 0 && !args.accumulate)
+        for (int j = 0; j < count; j++)
             for (int i = 0; i < 2 * columns; i++)
-                STORE(sum[i] + LOAD(i, to), i, to);
-        else
-            for (int i = 0; i < 2 * columns; i++)
-                STREAM(rows.rows > 0 ? sum[i] : (VECTOR)0.0f, i, to);
-    }
+                STREAM((VECTOR)0.0f, i, dw + (size_t)j * args.I * PANEL);
 }

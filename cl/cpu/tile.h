@@ -87,7 +87,7 @@ static inline struct ahead ahead_of(__global const STORED *next, size_t stride)
     }
 
 /* Rows of a block are packed in chunks of at most ROWS, [chunk][k][rows of the chunk], so that the inner loop reads
- * them from one pointer.  The last two chunks share what is left evenly, since narrow chunks load more for each product. */
+ * them from one pointer.  The last two chunks share what is left evenly: narrow ones load more for each product. */
 #if LANES == 16
 #define TILE_FORMS(M, place) M(place, 1) M(place, 2) M(place, 4) M(place, 8) M(place, 12)
 static inline int tile_height(int left)

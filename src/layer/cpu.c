@@ -16,6 +16,7 @@
 
 enum {
     BLOCK_ROWS = 144,               /* of cl/cpu/tile.h */
+    BLOCK_INPUTS = 288,             /* of cl/cpu/estmm.cl */
     MAX_PANELS = 8,
     GROUPS_PER_THREAD = 12
 };
@@ -123,7 +124,7 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
 static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
 {
     struct motley__product_args args = motley__estmm_args(e, segment);
-    size_t blocks = ((size_t)args.I + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    size_t blocks = ((size_t)args.I + BLOCK_INPUTS - 1) / BLOCK_INPUTS;
     size_t tiles = blocks * (size_t)args.experts;
     struct motley__range range = range_of(device, tiles, tiles, args.O, 1);
     cl_kernel kernel;
