@@ -35,6 +35,7 @@ expect() {
 expect 0 1 out '^rank  host ' devices
 expect 0 2 out '^   1  ' devices
 expect 0 2 out '"rank": 1,' devices --json
+expect 0 1 out '"dtype": "bf16"' devices --json --dtype bf16
 expect 0 1 out '^fine .* ran a kernel' doctor
 expect 0 2 out 'rank 1 of .* drives ' doctor
 expect 0 1 out '"healthy": true' doctor --json

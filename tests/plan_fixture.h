@@ -22,6 +22,7 @@ static inline struct motley__profile_key fixture_key(int rank)
     strcpy(key.name, "A \"fast\" \\device\\, the 2nd | x=1");
     strcpy(key.driver, "580.1");
     strcpy(key.family, "generic");
+    strcpy(key.variant, "tiles");
     return key;
 }
 
@@ -30,7 +31,7 @@ static inline struct motley__curve fixture_curve(const struct motley_layer_shape
                                                  double per_row)
 {
     struct motley__curve curve = {.backward = backward, .D = shape->D, .F = shape->F, .activation = (int)shape->activation,
-                                  .bias = shape->bias};
+                                  .bias = shape->bias, .dtype = (int)shape->dtype};
     for (int rows = 1; rows <= 256; rows *= 4) {
         struct motley__point point = {.rows = rows, .seconds = overhead + rows * per_row, .spread = per_row, .samples = 9};
         motley__curve_set(&curve, &point);

@@ -328,6 +328,37 @@ static void a_cut_text_is_refused(void **state)
     motley_plan_destroy(plan);
 }
 
+/* Storage and variants are in the text; a text from before they were is of f32. */
+static void storage_is_part_of_the_text(void **state)
+{
+    (void)state;
+    static const double slow[2] = {1, 1};
+    struct motley_layer_shape shape = fixture_shape(4, 1);
+    const struct motley_plan_options options = {.tokens = 8};
+    struct cluster cluster;
+    motley_plan *plan, *read;
+    char *text;
+    shape.dtype = MOTLEY_BF16;
+    make_cluster(&cluster, &shape, 2, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, 2, cluster.entry, &plan, NULL), 0);
+    assert_int_equal(motley_plan_text(plan, &text, NULL), 0);
+    assert_int_equal(motley_plan_parse(text, &read, NULL), 0);
+    assert_int_equal(motley_plan_shape(read)->dtype, MOTLEY_BF16);
+    assert_string_equal(read->rank[1].variant, "tiles");
+    motley_plan_destroy(read);
+    for (char *at; (at = strstr(text, "\"dtype\"")) || (at = strstr(text, "\"variant\""));)
+        at[1] = '_'; /* an unknown name is as good as none */
+    assert_int_equal(motley_plan_parse(text, &read, NULL), 0);
+    assert_int_equal(motley_plan_shape(read)->dtype, MOTLEY_F32);
+    assert_string_equal(read->rank[1].variant, "");
+    motley_plan_destroy(read);
+    free(text);
+    shape.dtype = (enum motley_dtype)3;
+    assert_int_equal(motley__plan_check(&shape, &options, NULL), MOTLEY_E_INVALID);
+    motley_plan_destroy(plan);
+    clear_cluster(&cluster);
+}
+
 /* A placement need not be in blocks. */
 static void any_partition_can_be_read(void **state)
 {
@@ -409,6 +440,7 @@ int main(void)
         cmocka_unit_test(the_same_measurements_give_the_same_plan),
         cmocka_unit_test(lies_are_found),
         cmocka_unit_test(a_cut_text_is_refused),
+        cmocka_unit_test(storage_is_part_of_the_text),
         cmocka_unit_test(any_partition_can_be_read),
         cmocka_unit_test(sequences_follow_dense_speed),
         cmocka_unit_test(the_table_names_every_rank),

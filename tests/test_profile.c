@@ -132,6 +132,35 @@ static void unknown_lines_are_passed_over(void **state)
     motley__profile_clear(&read);
 }
 
+/* The storage type is part of what a curve is of; a device line without a variant is from before they had names. */
+static void storage_types_have_curves_of_their_own(void **state)
+{
+    (void)state;
+    struct motley__profile read = {0};
+    char text[1024], *again;
+    struct motley_layer_shape shape = {.D = 8, .F = 4, .E = 1, .K = 1, .activation = MOTLEY_GELU, .bias = 1};
+    snprintf(text, sizeof text, "%s%s", HEAD,
+             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=f32\n    point rows=3 seconds=0.5 spread=0 samples=2\n"
+             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=bf16\n    point rows=3 seconds=0.25 spread=0 samples=2\n"
+             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=f8\n    point rows=3 seconds=0.125 spread=0 samples=2\n");
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(motley__profile_parse(round ? again : text, "test", NULL, &read, NULL), 0);
+        assert_int_equal(read.entries, 1);
+        assert_int_equal(read.entry[0].curves, 2);
+        assert_string_equal(read.entry[0].key.variant, "");
+        shape.dtype = MOTLEY_F32;
+        assert_true(motley__curve_find(&read.entry[0], &shape, 0)->point[0].seconds == 0.5);
+        shape.dtype = MOTLEY_BF16;
+        assert_true(motley__curve_find(&read.entry[0], &shape, 0)->point[0].seconds == 0.25);
+        shape.dtype = MOTLEY_F16;
+        assert_null(motley__curve_find(&read.entry[0], &shape, 0));
+        if (!round)
+            assert_int_equal(motley__profile_text(&read, &again, NULL), 0);
+        motley__profile_clear(&read);
+    }
+    free(again);
+}
+
 /* Each of these loses what it says and no more. */
 static void damage_stays_local(void **state)
 {
@@ -342,6 +371,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_comes_back_exactly),
         cmocka_unit_test(locale_does_not_matter),
+        cmocka_unit_test(storage_types_have_curves_of_their_own),
         cmocka_unit_test(unknown_lines_are_passed_over),
         cmocka_unit_test(damage_stays_local),
         cmocka_unit_test(any_damage_is_survived),
