@@ -33,6 +33,13 @@ KERNELS = \
     %D%/model.h \
     %D%/nonlinear.h \
     %D%/norm.cl \
+    %D%/nvidia/async.h \
+    %D%/nvidia/esmm_wgmma.cl \
+    %D%/nvidia/estmm_wgmma.cl \
+    %D%/nvidia/pipeline.h \
+    %D%/nvidia/schedule.h \
+    %D%/nvidia/store.h \
+    %D%/nvidia/wgmma.h \
     %D%/peak.cl \
     %D%/place.cl \
     %D%/ragged.h \

@@ -15,6 +15,7 @@
  *   queue.c     launching kernels, waiting                          (queue.h)
  *   source.c    the text of a kernel file, its includes resolved    (program.h)
  *   program.c   source -> built program, kernels by name            (program.h)
+ *   retarget.c  NVIDIA's target sm_90a                              (program.h)
  *   cache.c     built programs on disk                              (program.h)
  *   storage.c   numbers into and out of the storage types       (storage.h)
  *   tensor.c    a matrix of the public interface                    (tensor.h)

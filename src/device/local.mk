@@ -23,6 +23,7 @@ libmotley_all_la_SOURCES += \
     %D%/program.h \
     %D%/queue.c \
     %D%/queue.h \
+    %D%/retarget.c \
     %D%/source.c \
     %D%/storage.c \
     %D%/storage.h \

@@ -97,6 +97,14 @@ static int from_source(struct motley__device *device, const char *source, const 
     if (status)
         return status;
     code = clBuildProgram(p, 1, &device->id, options, NULL, NULL);
+    if (code != CL_SUCCESS && strstr(options, MOTLEY__SM_90A)) {
+        cl_program retargeted;
+        if (motley__retarget(device, p, &retargeted) == CL_SUCCESS) {
+            clReleaseProgram(p);
+            p = retargeted;
+            code = CL_SUCCESS;
+        }
+    }
     if (code != CL_SUCCESS) {
         status = fail_build(device, p, code, source, options, error);
         clReleaseProgram(p);

@@ -13,7 +13,9 @@
 /* Kernel `name` of file `source` ("route.cl", "cpu/esmm.cl"), built with `options` ("-DPANEL=16", may be "").
  * Built at most once per (source, options) in this process.  The kernel is borrowed until the device
  * is closed.  `#include "tile.h"` in a source finds cl/tile.h among the embedded ones.
+ * MOTLEY__SM_90A at the start of `options` asks for NVIDIA's target of that name (retarget.c).
  * Errors: MOTLEY_E_BUILD with the start of the compiler's log (the whole log goes to stderr). */
+#define MOTLEY__SM_90A "-DSM_90A "
 int motley__kernel(struct motley__device *device, const char *source, const char *options, const char *name,
                    cl_kernel *kernel, struct motley_error *error);
 
@@ -27,6 +29,10 @@ extern const int motley__sources_count;
 
 /* source.c: the text of cl/<name> with its includes in place and #line directives; *text owned by the caller. */
 int motley__source_text(const char *name, char **text, struct motley_error *error);
+
+/* retarget.c: a program for sm_90a from one whose build failed because the compiler knows only sm_90.  Returns an OpenCL
+ * code; *program, owned, is built. */
+int motley__retarget(struct motley__device *device, cl_program failed, cl_program *program);
 
 /* cache.c: one file per built program, "<hash>.bin" with a header {magic, key length, key, bytes, checksum}.
  * A missing, foreign, truncated or corrupted file is a miss and is replaced; writes are atomic, so several

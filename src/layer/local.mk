@@ -32,6 +32,8 @@ libmotley_all_la_SOURCES += \
     %D%/matrix.h \
     %D%/memory.c \
     %D%/mover.h \
+    %D%/nvidia.c \
+    %D%/nvidia.h \
     %D%/place.c \
     %D%/product.c \
     %D%/product.h \

@@ -45,6 +45,7 @@ struct motley__variant {
 #define MOTLEY__DTYPE_ALL ((1u << MOTLEY__DTYPES) - 1)
 
 extern const struct motley__variant motley__variant_cpu;
+extern const struct motley__variant motley__variant_nvidia_wgmma;
 extern const struct motley__variant motley__variant_generic;
 
 /* All variants, the preferred first; the last is generic and has no NULL. */

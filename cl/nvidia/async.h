@@ -1,0 +1,69 @@
+/* Hopper's asynchronous copies into local memory, as inline PTX (sm_90).
+ *
+ * A stage of the pipeline is filled by the producer's work-items with cp.async and read by the tensor cores.  Two
+ * barriers a stage: `full` completes a phase when all producers have said that their part has arrived, `empty` when all
+ * consuming warps have read it.
+ *
+ * Matrices lie in blocks of 128-byte rows, 16-byte chunks exchanged by the row's number so that neither the writes nor
+ * the tensor cores' reads meet in one bank (the hardware's 128-byte swizzle):
+ *
+ *     chunk c of row r lies at r * 128 + ((c ^ (r & 7)) << 4)
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_CL_NVIDIA_ASYNC_H
+#define MOTLEY_CL_NVIDIA_ASYNC_H
+
+#define SWIZZLED(row, chunk) (((row) << 7) + (((chunk) ^ ((row)&7)) << 4))
+
+/* Functions that are given arrays of registers must not become calls. */
+#define INLINE __attribute__((always_inline))
+
+/* The address of local memory as PTX counts it. */
+#define LOCAL_ADDRESS(p) ((uint)(ulong)(p))
+
+/* 16 bytes to local memory, of which the first `bytes` come from `from` and the rest is zero; nothing is read when
+ * bytes is 0. */
+static inline void copy_chunk(uint to, ulong from, int bytes)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+}
+
+/* The same for a whole chunk. */
+static inline void copy_whole(uint to, __global const ushort *from)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"((ulong)from) : "memory");
+}
+
+static inline void copies_commit(void)
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/* All but the last `n` groups of copies have arrived. */
+#define COPIES_WAIT(n) asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory")
+
+/* What this work-item wrote to local memory is seen by the tensor cores once a barrier has ordered them. */
+static inline void publish(void)
+{
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+static inline void phase_create(uint barrier, int arrivals)
+{
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+static inline void phase_arrive(uint barrier)
+{
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+/* Until the phase of the given parity is complete. */
+static inline void phase_wait(uint barrier, uint parity)
+{
+    asm volatile("{\n.reg .pred done;\nAGAIN:\n"
+                 "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+                 "@done bra READY;\nbra AGAIN;\nREADY:\n}" ::"r"(barrier), "r"(parity) : "memory");
+}
+
+#endif

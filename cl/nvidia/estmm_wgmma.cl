@@ -1,0 +1,212 @@
+/* ESTMM on Hopper's tensor cores; inputs bf16 or f16, the gradient f32 in canonical form.
+ *
+ *   dW[e] (+)= sum over p with e(p)=e of a[row p,:]^T b[row p,:]        a [*,O], b [*,I], dW [E,O,I]
+ *
+ * Resident work-groups of three warpgroups as in esmm_wgmma.cl; a tile is 128 outputs by 256 inputs of one expert, a
+ * stage 64 of its rows: both operands lie with the contraction across the 128-byte rows.
+ *
+ *     a    two blocks [64 rows][64 outputs]     16 KiB
+ *     b    four blocks [64 rows][64 inputs]     32 KiB
+ *
+ * Tiles of the expert with most rows come first, so that the last ones to end are short.
+ * 2 P O I flops; a is read I/256 times, b O/128 times through the L2 cache, dW written once.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "types.h"
+#include "nvidia/pipeline.h"
+#include "nvidia/schedule.h"
+#include "nvidia/wgmma.h"
+
+#define OUTPUTS 128
+#define INPUTS 256
+#define DEPTH 64
+#define A_BYTES (OUTPUTS * DEPTH * 2)
+#define STAGE_BYTES (A_BYTES + INPUTS * DEPTH * 2)
+#define BLOCK_BYTES (64 * DEPTH * 2)
+
+struct place {
+    int expert, first, rows;
+    int output, input;
+};
+
+/* order[n]: the expert with the n-th most rows, ties to the lower number. */
+static inline void experts_sort(int experts, __local const int *offsets, __local ushort *order)
+{
+    for (int e = get_local_id(0); e < experts; e += get_local_size(0)) {
+        int rows = offsets[e + 1] - offsets[e], before = 0;
+        for (int other = 0; other < experts; other++) {
+            int its = offsets[other + 1] - offsets[other];
+            before += its > rows || (its == rows && other < e);
+        }
+        order[before] = (ushort)e;
+    }
+}
+
+static inline struct place place_of(int t, int outputs, int inputs, __local const int *offsets,
+                                    __local const ushort *order)
+{
+    int each = outputs * inputs, expert = order[t / each], number = t % each;
+    return (struct place){expert, offsets[expert], offsets[expert + 1] - offsets[expert],
+                          number % outputs * OUTPUTS, number / outputs * INPUTS};
+}
+
+/* The numbers of the rows that a producer copies: 16 apart, from `first` on; those beyond the end repeat the last. */
+static inline void find_rows(int first, int last, __global const int *index, int n[4])
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        int p = min(first + 16 * i, last);
+        n[i] = index ? index[p] : p;
+    }
+}
+
+/* A producer's chunk of four rows, in each of `blocks` blocks of 64 columns from `column` on; zero beyond the expert's
+ * rows and the matrix's columns.  `inside`: neither ends here. */
+static inline INLINE void
+produce_blocks(__local uchar *memory, uint at, const int n[4], int line, int rows, __global const ushort *own,
+               __global const ushort *received, int own_rows, int width, int column, const int blocks, int inside)
+{
+    const int chunk = get_local_id(0) & 7;
+    const uint to = LOCAL_ADDRESS(memory) + at + SWIZZLED(line, chunk);
+    own += column + 8 * chunk;
+    received += column + 8 * chunk - (size_t)own_rows * width;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        __global const ushort *row = (n[i] < own_rows ? own : received) + (size_t)(uint)n[i] * (uint)width;
+        if (inside) {
+#pragma unroll
+            for (int block = 0; block < blocks; block++)
+                copy_whole(to + block * BLOCK_BYTES + 2048 * i, row + 64 * block);
+        } else {
+#pragma unroll
+            for (int block = 0; block < blocks; block++)
+                fetch(memory, LOCAL_ADDRESS(memory), at + block * BLOCK_BYTES + SWIZZLED(line + 16 * i, chunk),
+                      row + 64 * block, line + 16 * i < rows ? width - column - 64 * block - 8 * chunk : 0,
+                      !(width & 7));
+        }
+    }
+}
+
+/* c = this warpgroup's 64 outputs by 256 inputs. */
+static inline INLINE void consume(int rows, int group, uint base, uint full, uint empty, struct ring *ring, float c[128])
+{
+    int last = 0;
+    for (int k = 0; k < rows; k += DEPTH) {
+        const uint a = base + ring->stage * STAGE_BYTES + group * BLOCK_BYTES;
+        const uint b = base + ring->stage * STAGE_BYTES + A_BYTES;
+        phase_wait(full + 8 * ring->stage, ring->parity);
+        wgmma_begin();
+#pragma unroll
+        for (int i = 0; i < DEPTH / 16; i++)
+            WGMMA(c, DESCRIPTOR(WIDTH_ROWS, a) + i * WIDTH_ROWS_STEP, DESCRIPTOR(WIDTH_ROWS, b) + i * WIDTH_ROWS_STEP,
+                  1, 1, k == 0 && i == 0);
+        wgmma_commit();
+        if (k > 0) {
+            WGMMA_WAIT(1);
+            release(last, empty);
+        }
+        last = ring->stage;
+        ring_next(ring);
+    }
+    WGMMA_WAIT(0);
+    WGMMA_DONE(c);
+    release(last, empty);
+}
+
+static inline void store_pair(__global float *to, float2 value, int left, int whole, int add)
+{
+    if (whole && left > 1) {
+        __global float2 *both = (__global float2 *)to;
+        *both = add ? *both + value : value;
+        return;
+    }
+    if (left > 0)
+        to[0] = add ? to[0] + value.x : value.x;
+    if (left > 1)
+        to[1] = add ? to[1] + value.y : value.y;
+}
+
+static inline INLINE void store(struct motley__product_args args, struct place place, int group, const float c[128],
+                         __global float *dw)
+{
+    const int lane = get_local_id(0) & 31, warp = (get_local_id(0) >> 5) & 3;
+    const int o = place.output + 64 * group + 16 * warp + (lane >> 2), i = place.input + 2 * (lane & 3);
+    __global float *to = dw + ((size_t)place.expert * args.O + o) * args.I + i;
+
+#pragma unroll
+    for (int j = 0; j < 32; j++) {
+        const int left = args.I - i - 8 * j;
+        if (o < args.O)
+            store_pair(to + 8 * j, (float2)(c[4 * j], c[4 * j + 1]), left, !(args.I & 1), args.accumulate);
+        if (o + 8 < args.O)
+            store_pair(to + 8 * (size_t)args.I + 8 * j, (float2)(c[4 * j + 2], c[4 * j + 3]), left, !(args.I & 1),
+                       args.accumulate);
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+estmm_wgmma(struct motley__product_args args, __global const int *offsets, __global const int *index,
+            __global const ushort *own, __global const ushort *received, __global const int *index_b,
+            __global const ushort *own_b, __global const ushort *received_b, __global float *dw)
+{
+    __local uchar memory[STAGES * STAGE_BYTES] __attribute__((aligned(1024)));
+    __local ulong full[STAGES], empty[STAGES];
+    __local int first_pair[MAX_EXPERTS + 1];
+    __local ushort order[MAX_EXPERTS];
+    const int outputs = (args.O + OUTPUTS - 1) / OUTPUTS, inputs = (args.I + INPUTS - 1) / INPUTS;
+    const int tiles = args.experts * outputs * inputs;
+    const uint full_ = LOCAL_ADDRESS(full), empty_ = LOCAL_ADDRESS(empty);
+    struct ring ring = {0, 0};
+
+    pipeline_create(full_, empty_);
+    offsets_copy(args, offsets, first_pair);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    experts_sort(args.experts, first_pair, order);
+    barrier(CLK_LOCAL_MEM_FENCE);
+
+    if (get_local_id(0) < PRODUCERS) {
+        const int line = get_local_id(0) >> 3;
+        struct announcer announcer = {{0, 0}, 0};
+        for (int t = get_group_id(0); t < tiles; t += get_num_groups(0)) {
+            const struct place place = place_of(t, outputs, inputs, first_pair, order);
+            const int last = place.first + place.rows - 1;
+            const int inner = !((args.O | args.I) & 7) && place.output + OUTPUTS <= args.O && place.input + INPUTS <= args.I;
+            int n[4], n_b[4], next[4], next_b[4];
+            if (place.rows > 0) {
+                find_rows(place.first + line, last, index, next);
+                find_rows(place.first + line, last, index_b, next_b);
+            }
+            for (int k = 0; k < place.rows; k += DEPTH) {
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    n[i] = next[i], n_b[i] = next_b[i];
+                find_rows(place.first + k + DEPTH + line, last, index, next);
+                find_rows(place.first + k + DEPTH + line, last, index_b, next_b);
+                const int inside = inner && k + DEPTH <= place.rows;
+                phase_wait(empty_ + 8 * ring.stage, ring.parity ^ 1);
+                produce_blocks(memory, ring.stage * STAGE_BYTES, n, line, place.rows - k, own, received, args.own_rows,
+                               args.O, place.output, 2, inside);
+                produce_blocks(memory, ring.stage * STAGE_BYTES + A_BYTES, n_b, line, place.rows - k, own_b, received_b,
+                               args.own_rows_b, args.I, place.input, 4, inside);
+                issued(&ring, &announcer, full_);
+            }
+        }
+        announce_rest(&announcer, full_);
+    } else {
+        const int group = (get_local_id(0) - PRODUCERS) >> 7;
+        for (int t = get_group_id(0); t < tiles; t += get_num_groups(0)) {
+            const struct place place = place_of(t, outputs, inputs, first_pair, order);
+            float c[128];
+            if (place.rows > 0) {
+                consume(place.rows, group, LOCAL_ADDRESS(memory), full_, empty_, &ring, c);
+            } else if (!args.accumulate) {
+#pragma unroll
+                for (int i = 0; i < 128; i++)
+                    c[i] = 0.0f;
+            } else {
+                continue;
+            }
+            store(args, place, group, c, dw);
+        }
+    }
+}

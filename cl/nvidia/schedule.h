@@ -1,0 +1,60 @@
+/* Which tile of which expert a resident work-group computes next.
+ *
+ * A launch has as many work-groups as the device has multiprocessors; group g takes tiles g, g + groups, ... of one list
+ * over all experts.  An expert's row tiles are numbered as in ragged.h, from its offset alone, so surplus numbers without
+ * rows exist; the offsets are copied to local memory once.  Within an expert tiles follow each other in bands of BAND row tiles, column by
+ * column, so that what runs at one time shares rows and weights in the L2 cache.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_CL_NVIDIA_SCHEDULE_H
+#define MOTLEY_CL_NVIDIA_SCHEDULE_H
+
+#include "types.h"
+
+#define MAX_EXPERTS 4096 /* of one launch; MOTLEY__NVIDIA_EXPERTS of src/layer/nvidia.h */
+#define BAND 16
+
+struct tile {
+    int expert;         /* of the launch, from 0 */
+    int first, rows;    /* pairs; no rows: nothing to do */
+    int column;         /* number of the column tile */
+};
+
+/* The experts' first pairs, [experts + 1]; a barrier must follow.  Without offsets one expert has all rows. */
+static inline void offsets_copy(struct motley__product_args args, __global const int *offsets, __local int *copy)
+{
+    for (int e = get_local_id(0); e <= args.experts; e += get_local_size(0))
+        copy[e] = offsets ? offsets[args.first + e] : e * args.rows;
+}
+
+static inline int tiles_before(__local const int *offsets, int expert, int height)
+{
+    return (offsets[expert] - offsets[0]) / height + expert;
+}
+
+static inline struct tile tile_find(struct motley__product_args args, __local const int *offsets, int number,
+                                    int height, int columns)
+{
+    struct tile tile = {0, 0, 0, 0};
+    int low = 0, high = args.experts;
+    while (high - low > 1) {
+        int middle = (low + high) / 2;
+        if (tiles_before(offsets, middle, height) * columns <= number)
+            low = middle;
+        else
+            high = middle;
+    }
+    int rows = offsets[low + 1] - offsets[low], tiles = (rows + height - 1) / height;
+    int here = number - tiles_before(offsets, low, height) * columns;
+    tile.expert = low;
+    if (here < tiles * columns) {
+        int band = here / (BAND * columns) * BAND, in_band = here % (BAND * columns);
+        int bands = min(BAND, tiles - band), row = band + in_band % bands;
+        tile.column = in_band / bands;
+        tile.first = offsets[low] + row * height;
+        tile.rows = min(height, offsets[low + 1] - tile.first);
+    }
+    return tile;
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* A warp's share of a result, from the tensor cores' spread to rows in memory.
+ *
+ * Four neighbouring work-items hold two neighbouring columns each of 8; in four such blocks of 8 columns every one
+ * collects a whole block by two exchanges, and stores 16 bytes of storage type at once.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_CL_NVIDIA_STORE_H
+#define MOTLEY_CL_NVIDIA_STORE_H
+
+#if STORAGE == 2
+#define PACK_PTX "cvt.rn.f16x2.f32 %0, %1, %2;"
+#else
+#define PACK_PTX "cvt.rn.bf16x2.f32 %0, %1, %2;"
+#endif
+
+/* Two neighbouring numbers in storage type. */
+static inline uint pack(float low, float high)
+{
+    uint both;
+    asm(PACK_PTX : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
+
+static inline float unpack(uint bits16)
+{
+#if STORAGE == 2
+    float f;
+    asm("{\n.reg .b16 h;\ncvt.u16.u32 h, %1;\ncvt.f32.f16 %0, h;\n}" : "=f"(f) : "r"(bits16));
+    return f;
+#else
+    return as_float(bits16 << 16);
+#endif
+}
+
+static inline uint exchange(uint value, int lanes)
+{
+    uint got;
+    asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, 0xffffffff;" : "=r"(got) : "r"(value), "r"(lanes));
+    return got;
+}
+
+/* Number j of 4 of work-item q of 4: columns 2q, 2q+1 of block j.  Returned: number i holds columns 2i, 2i+1 of block q.
+ * Written as choices of values, not of places, so that all stays in registers. */
+static inline uint4 gather_block(uint4 block)
+{
+    const int odd = get_local_id(0) & 1, upper = get_local_id(0) & 2;
+    uint a = block.x, b = block.y, c = block.z, d = block.w;
+    const uint got_ab = exchange(odd ? a : b, 1), got_cd = exchange(odd ? c : d, 1);
+    a = odd ? got_ab : a;
+    b = odd ? b : got_ab;
+    c = odd ? got_cd : c;
+    d = odd ? d : got_cd;
+    const uint got_ac = exchange(upper ? a : c, 2), got_bd = exchange(upper ? b : d, 2);
+    return (uint4)(upper ? got_ac : a, upper ? got_bd : b, upper ? c : got_ac, upper ? d : got_bd);
+}
+
+static inline void store_one(__global ushort *row, int column, int end, uint bits, int add)
+{
+    if (column < end)
+        row[column] = (ushort)(add ? pack(unpack(row[column]) + unpack(bits), 0.0f) : bits);
+}
+
+/* 8 numbers to columns column .. column+7 of a row, one by one, as far as they lie below `end`; add: to what is there. */
+static inline void store_block(__global ushort *row, int column, int end, uint4 block, int add)
+{
+    const ushort8 numbers = as_ushort8(block);
+    store_one(row, column, end, numbers.s0, add);
+    store_one(row, column + 1, end, numbers.s1, add);
+    store_one(row, column + 2, end, numbers.s2, add);
+    store_one(row, column + 3, end, numbers.s3, add);
+    store_one(row, column + 4, end, numbers.s4, add);
+    store_one(row, column + 5, end, numbers.s5, add);
+    store_one(row, column + 6, end, numbers.s6, add);
+    store_one(row, column + 7, end, numbers.s7, add);
+}
+
+#endif

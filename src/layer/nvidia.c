@@ -1,0 +1,126 @@
+/* The variant "nvidia/wgmma": Hopper's tensor cores, for bf16 and f16; kernels in cl/nvidia/.
+ *
+ *   weights    canonical (panel 1), also where transposed
+ *   tiles      128 rows by 256 columns; one resident work-group of three warpgroups on each multiprocessor
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "device/program.h"
+#include "device/queue.h"
+#include "layer/nvidia.h"
+#include "layer/product.h"
+
+enum { ITEMS = 384 };                       /* of cl/nvidia/pipeline.h */
+
+/* cl_nv_device_attribute_query. */
+enum { COMPUTE_CAPABILITY_MAJOR = 0x4000, COMPUTE_CAPABILITY_MINOR = 0x4001 };
+
+int motley__nvidia_capability(const struct motley__device *device)
+{
+    cl_uint major = 0, minor = 0;
+    if (!strstr(device->info.platform, "NVIDIA") ||
+        clGetDeviceInfo(device->id, COMPUTE_CAPABILITY_MAJOR, sizeof major, &major, NULL) != CL_SUCCESS ||
+        clGetDeviceInfo(device->id, COMPUTE_CAPABILITY_MINOR, sizeof minor, &minor, NULL) != CL_SUCCESS)
+        return 0;
+    return (int)(10 * major + minor);
+}
+
+int motley__nvidia_panel(const struct motley__device *device)
+{
+    (void)device;
+    return 1;
+}
+
+static int suits(const struct motley__device *device)
+{
+    return motley__nvidia_capability(device) == 90;
+}
+
+static void describe(const struct motley__device *device, char *text, size_t size)
+{
+    (void)device;
+    snprintf(text, size, "128x256 tiles on tensor cores");
+}
+
+static struct motley__range residents(const struct motley__device *device)
+{
+    return (struct motley__range){{(size_t)device->compute_units * ITEMS}, {ITEMS}};
+}
+
+static int get_kernel(struct motley__device *device, const char *source, const char *name, const char *which,
+                      enum motley_dtype dtype, cl_kernel *kernel, struct motley_error *error)
+{
+    char options[96];
+    snprintf(options, sizeof options, MOTLEY__SM_90A "%s -DSTORAGE=%d", which, (int)dtype);
+    return motley__kernel(device, source, options, name, kernel, error);
+}
+
+static int check_experts(const struct motley__device *device, int experts, struct motley_error *error)
+{
+    if (experts <= MOTLEY__NVIDIA_EXPERTS)
+        return 0;
+    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%d experts on %s, which holds at most %d: use more ranks", experts,
+                        device->info.name, MOTLEY__NVIDIA_EXPERTS);
+}
+
+static int launch(struct motley__device *device, const char *which, const struct motley__esmm *e, int segment,
+                  struct motley_error *error)
+{
+    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
+    struct motley__product_args args = motley__esmm_args(e, segment);
+    cl_kernel kernel;
+    int status = check_experts(device, args.experts, error);
+    if (!status)
+        status = get_kernel(device, "nvidia/esmm_wgmma.cl", "esmm_wgmma", which, e->w->dtype, &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, residents(device), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(e->ragged.offsets), MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own),
+                          MOTLEY__BUFFER(e->x.received), MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3),
+                          MOTLEY__BUFFER(e->bias), MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3),
+                          MOTLEY__BUFFER(e->y));
+}
+
+static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
+{
+    char which[32];
+    snprintf(which, sizeof which, "-DACTIVATION=%d", e->activation);
+    return launch(device, which, e, segment, error);
+}
+
+static int esmm_transposed(struct motley__device *device, const struct motley__esmm *e, int segment,
+                           struct motley_error *error)
+{
+    return launch(device, "-DTRANSPOSED", e, segment, error);
+}
+
+static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
+{
+    struct motley__product_args args = motley__estmm_args(e, segment);
+    cl_kernel kernel;
+    int status = check_experts(device, args.experts, error);
+    if (!status)
+        status = get_kernel(device, "nvidia/estmm_wgmma.cl", "estmm_wgmma", "", e->a.dtype, &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, residents(device), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(e->ragged.offsets), MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own),
+                          MOTLEY__BUFFER(e->a.received), MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own),
+                          MOTLEY__BUFFER(e->b.received), MOTLEY__BUFFER(e->dw->segment[segment]));
+}
+
+const struct motley__variant motley__variant_nvidia_wgmma = {
+    .family = "nvidia",
+    .name = "wgmma",
+    .dtypes = MOTLEY__DTYPE_BIT(MOTLEY_BF16) | MOTLEY__DTYPE_BIT(MOTLEY_F16),
+    .suits = suits,
+    .panel = motley__nvidia_panel,
+    .describe = describe,
+    .esmm = esmm,
+    .esmm_transposed = esmm_transposed,
+    .estmm = estmm,
+};

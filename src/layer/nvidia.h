@@ -1,0 +1,17 @@
+/* What the variants of the family "nvidia" share.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_LAYER_NVIDIA_H
+#define MOTLEY_LAYER_NVIDIA_H
+
+#include "layer/variant.h"
+
+enum { MOTLEY__NVIDIA_EXPERTS = 4096 }; /* MAX_EXPERTS of cl/nvidia/schedule.h */
+
+/* 10 major + minor of an NVIDIA GPU's compute capability, 90 for Hopper; 0 for any other device. */
+int motley__nvidia_capability(const struct motley__device *device);
+
+/* The layout of all its matrices: canonical. */
+int motley__nvidia_panel(const struct motley__device *device);
+
+#endif
