@@ -41,7 +41,7 @@ void place(const struct motley__place_args a, __global const struct motley__segm
            __global float *restrict weight, __global int *restrict pair_own, __global int *restrict pair_received)
 {
     const int P = segment[a.segments - 1].pair + segment[a.segments - 1].count;
-    const int groups = get_num_groups(0), share = P / groups + (P % groups != 0);
+    const int groups = get_num_groups(0), whole = P / groups, share = whole + (whole * groups != P);
     const int first = (int)min((long)get_group_id(0) * share, (long)P), last = first + min(share, P - first);
 
     int p = first + get_local_id(0);

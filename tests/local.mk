@@ -78,6 +78,7 @@ SCRIPT_TESTS = \
     %D%/check-layer.sh \
     %D%/check-bench.sh \
     %D%/check-vendors.sh \
+    %D%/check-oclgrind.sh \
     %D%/check-bad-input.sh \
     %D%/check-uneven.sh \
     %D%/check-train.sh \

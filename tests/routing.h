@@ -46,6 +46,14 @@ static inline void on_both_maps(struct motley__device *device, void (*body)(stru
     device->info.is_gpu = is_gpu;
 }
 
+/* 0: a case of so many steps is to be left out.  MOTLEY_TEST_STEPS says how many a case may have at most, so that the
+ * tests can be run by a simulator; without it all are run. */
+static inline int affordable(double steps)
+{
+    const char *most = getenv("MOTLEY_TEST_STEPS");
+    return !most || steps <= strtod(most, NULL);
+}
+
 /* MOTLEY_TEST_SEED, or 1; printed. */
 static inline uint64_t test_seed(void)
 {

@@ -109,14 +109,16 @@ static void forward_on(struct motley__device *device)
 {
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
-        check_forward(device, seed + i, &SIZES[i]);
+        if (affordable((double)SIZES[i].P * SIZES[i].O * SIZES[i].I))
+            check_forward(device, seed + i, &SIZES[i]);
 }
 
 static void transposed_on(struct motley__device *device)
 {
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
-        check_transposed(device, seed + i, &SIZES[i]);
+        if (affordable((double)SIZES[i].P * SIZES[i].O * SIZES[i].I))
+            check_transposed(device, seed + i, &SIZES[i]);
 }
 
 static void activations_on(struct motley__device *device)
@@ -125,7 +127,9 @@ static void activations_on(struct motley__device *device)
     for (int activation = MOTLEY__ACT_RELU; activation <= MOTLEY__ACT_NONE; activation++)
         for (int keep = 0; keep < 2; keep++) {
             const int bias = activation != MOTLEY__ACT_SWIGLU;
-            const struct esmm_case c = {3, 170, 75, 41, SPREAD, 1, activation, bias, keep, 0};
+            const struct esmm_case large = {3, 170, 75, 41, SPREAD, 1, activation, bias, keep, 0},
+                                   small = {3, 40, 19, 11, SPREAD, 1, activation, bias, keep, 0};
+            const struct esmm_case c = simulated() ? small : large;
             check_forward(device, seed, &c);
         }
 }
@@ -135,6 +139,8 @@ static void segments_on(struct motley__device *device)
     const uint64_t seed = test_seed(), limit = device->max_buffer_bytes;
     const struct esmm_case plain = {5, 120, 115, 90, SPREAD, 1, MOTLEY__ACT_GELU, 1, 1, 0},
                            swiglu = {5, 120, 115, 90, SPREAD, 1, MOTLEY__ACT_SWIGLU, 0, 1, 0};
+    if (!affordable(120.0 * 115 * 90))
+        return;
     device->max_buffer_bytes = 2 * sizeof(float) *
                                motley__matrix_numbers(115, 90, motley__esmm_panel(device, MOTLEY_F32));
     check_forward(device, seed, &plain);
@@ -211,6 +217,8 @@ static void repeats_on(struct motley__device *device)
 {
     enum { E = 4, P = 333, O = 100, I = 600 };
     const uint64_t seed = test_seed();
+    if (!affordable((double)P * O * I))
+        return;
     struct ragged_problem ragged = make_ragged(device, seed, E, P, SPREAD);
     struct row_problem x = make_rows(device, seed, 10, P, I, 1);
     float *w = random_floats(seed, 1, E * O * I), *y[2];

@@ -67,7 +67,8 @@ static void estmm_on(struct motley__device *device)
 {
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
-        check_estmm(device, seed + i, &SIZES[i]);
+        if (affordable((double)SIZES[i].P * SIZES[i].O * SIZES[i].I))
+            check_estmm(device, seed + i, &SIZES[i]);
 }
 
 static void ess_on(struct motley__device *device)
@@ -84,6 +85,8 @@ static void segments_on(struct motley__device *device)
 {
     const uint64_t seed = test_seed(), limit = device->max_buffer_bytes;
     const struct estmm_case c = {5, 120, 115, 90, ALTERNATELY_EMPTY, 1, 0};
+    if (!affordable((double)c.P * c.O * c.I))
+        return;
     device->max_buffer_bytes = 2 * sizeof(float) *
                                motley__matrix_numbers(c.O, c.I, motley__esmm_panel(device, MOTLEY_F32));
     check_estmm(device, seed, &c);

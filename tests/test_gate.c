@@ -95,6 +95,8 @@ static void equals_twin_on(struct motley__device *device)
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < COUNT(all_sizes); i++) {
         const struct sizes s = all_sizes[i];
+        if (!affordable((double)s.T * s.E * s.D))
+            continue;
         float *x = random_floats(seed, 2 * i, (size_t)s.T * (size_t)s.D);
         float *w = random_floats(seed, 2 * i + 1, (size_t)s.E * (size_t)s.D);
         for (int j = 0; j < s.E * s.D; j++)
@@ -124,6 +126,8 @@ static void single_is_close_on(struct motley__device *device)
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < COUNT(all_sizes); i++) {
         const struct sizes s = all_sizes[i];
+        if (!affordable((double)s.T * s.E * s.D))
+            continue;
         float *x = random_floats(seed, 2 * i, (size_t)s.T * (size_t)s.D);
         float *w = random_floats(seed, 2 * i + 1, (size_t)s.E * (size_t)s.D);
         for (int j = 0; j < s.E * s.D; j++)

@@ -46,6 +46,8 @@ static void equals_twin_on(struct motley__device *device)
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const int N = sizes[i].T * sizes[i].K, E = sizes[i].E;
+        if (!affordable((double)N * 16))
+            continue;
         int *indices = ARRAY(int, N), *slot = random_permutation(seed, 2, E);
         for (int n = 0; n < N; n++)
             indices[n] = random_int(seed, 1, (size_t)n, E);

@@ -110,7 +110,7 @@ __kernel void estmm(struct motley__product_args args, __global const int *offset
     VECTOR block[2 * DEPTH];
     int blocks = (args.I + BLOCK_INPUTS - 1) / BLOCK_INPUTS, panels = (args.O + PANEL - 1) / PANEL;
     int share = ((args.I + blocks - 1) / blocks + ROWS - 1) / ROWS * ROWS;
-    int expert = get_group_id(0) / blocks, input = get_group_id(0) % blocks * share;
+    int group = get_group_id(0), expert = group / blocks, input = (group - expert * blocks) * share;
     int first = run_of(panels).first, count = run_of(panels).count;
     int columns = min(share, args.I - input);
     struct ragged_tile rows = ragged_rows(args, offsets, args.first + expert);

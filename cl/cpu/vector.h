@@ -17,9 +17,10 @@
 /* A vector at any address. */
 typedef VECTOR ANYWHERE __attribute__((aligned(4)));
 
-/* Ask for the cache line at an address, of any space: the second cache keeps it until it is used. */
+/* Ask for the cache line at an address, of any space: the second cache keeps it until it is used.
+ * NO_FETCH (-D) leaves it out, for simulators that do not know it. */
 #ifdef __has_builtin
-#if __has_builtin(__builtin_prefetch)
+#if __has_builtin(__builtin_prefetch) && !defined NO_FETCH
 #define FETCH(address) __builtin_prefetch((const void *)(size_t)(address), 0, 2)
 #endif
 #endif
