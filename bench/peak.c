@@ -28,10 +28,13 @@ struct trial {
     cl_ulong vectors;           /* peak_read */
 };
 
-static int lanes_of(const struct motley__device *device)
+/* Floats of a vector: a CPU's native width; on GPUs one for sums, four for reads. */
+static int lanes_of(const struct motley__device *device, int reads)
 {
     const int native = device->native_float;
-    return device->info.is_gpu ? 1 : native >= 16 ? 16 : native >= 8 ? 8 : 4;
+    if (device->info.is_gpu)
+        return reads ? 4 : 1;
+    return native >= 16 ? 16 : native >= 8 ? 8 : 4;
 }
 
 /* Enough work-items to fill the device: a CPU's are one group each. */
@@ -43,12 +46,11 @@ static struct motley__range full_range(const struct motley__device *device)
     return (struct motley__range){{units * 4}, {1}};
 }
 
-static int kernel_of(struct motley__device *device, const char *name, cl_kernel *kernel, struct motley_error *error)
+static int kernel_of(struct motley__device *device, int reads, cl_kernel *kernel, struct motley_error *error)
 {
     char options[64];
-    snprintf(options, sizeof options, "-DLANES=%d%s", device->info.is_gpu ? (name[5] == 'r' ? 4 : 1) : lanes_of(device),
-             device->info.is_gpu ? " -DSTRIDED" : "");
-    return motley__kernel(device, "peak.cl", options, name, kernel, error);
+    snprintf(options, sizeof options, "-DLANES=%d%s", lanes_of(device, reads), device->info.is_gpu ? " -DSTRIDED" : "");
+    return motley__kernel(device, "peak.cl", options, reads ? "peak_read" : "peak_fma", kernel, error);
 }
 
 static int run_fma(void *self, struct motley_error *error)
@@ -91,7 +93,7 @@ static int measure_fma(struct motley__peak *peak, struct motley_error *error)
     struct motley__device *device = peak->device;
     struct trial t = {.peak = peak, .range = full_range(device), .loops = 1 << 12};
     double seconds = 0;
-    int status = kernel_of(device, "peak_fma", &t.kernel, error);
+    int status = kernel_of(device, 0, &t.kernel, error);
     if (!status)
         status = best_of(&t, run_fma, &seconds, error);
     if (!status) {
@@ -99,7 +101,7 @@ static int measure_fma(struct motley__peak *peak, struct motley_error *error)
         t.loops = (int)(loops < 1 << 28 ? loops : 1 << 28) / 4 * 4 + 4;
         status = best_of(&t, run_fma, &seconds, error);
     }
-    const double flops = 2.0 * CHAINS * lanes_of(device) * t.loops * (double)t.range.global[0] / seconds;
+    const double flops = 2.0 * CHAINS * lanes_of(device, 0) * t.loops * (double)t.range.global[0] / seconds;
     if (!status && flops > peak->flops)
         peak->flops = flops;
     return status;
@@ -109,16 +111,16 @@ static int measure_fma(struct motley__peak *peak, struct motley_error *error)
 static int read_trial(const struct motley__peak *peak, size_t bytes, struct trial *t, struct motley_error *error)
 {
     struct motley__device *device = peak->device;
-    const size_t vector = sizeof(float) * (device->info.is_gpu ? 4 : (size_t)lanes_of(device));
+    const size_t vector = sizeof(float) * (size_t)lanes_of(device, 1);
     *t = (struct trial){.peak = peak, .range = full_range(device)};
     const size_t grain = UNROLLED * t->range.global[0];
     t->vectors = bytes / vector / grain * grain;
-    return kernel_of(device, "peak_read", &t->kernel, error);
+    return kernel_of(device, 1, &t->kernel, error);
 }
 
 static int measure_read(struct motley__peak *peak, struct motley_error *error)
 {
-    const size_t vector = sizeof(float) * (peak->device->info.is_gpu ? 4 : (size_t)lanes_of(peak->device));
+    const size_t vector = sizeof(float) * (size_t)lanes_of(peak->device, 1);
     struct trial t;
     double seconds = 0;
     int status = read_trial(peak, peak->data->bytes, &t, error);

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ struct run {
     struct motley__peer peer[MOTLEY__PEER_NONE];/* by kind */
     struct motley__report report;
     struct motley__progress progress;
+    int cells;                                  /* that were asked for */
     double expected, done;                      /* of the progress: seconds */
     struct motley__bench_weights *weights;            /* of the present shape */
     struct motley__problem *problem;            /* of the present rows */
@@ -250,6 +252,7 @@ static int foretell_cell(struct run *run, const struct motley__operator *op, con
 {
     (void)label;
     run->expected += run->selection.peers * foretell(run, op);
+    run->cells++;
     return 0;
 }
 
@@ -282,6 +285,11 @@ static int measure_all(struct run *run)
     int status = walk(run, foretell_cell);
     if (status)
         return status;
+    if (run->cells == 0)
+        return motley__fail(run->error, MOTLEY_E_INVALID, "no cell's name has '%s'; the names are as 'estmm backward E8 K2 "
+                            "T512 D1024 F2816 zipf f32'", run->request->cases);
+    if (!run->request->quiet)
+        fprintf(stderr, "%d cells, about %.0f minutes\n", run->cells, ceil(run->expected / 60));
     motley__progress_start(&run->progress, run->request->quiet ? NULL : stderr, "bench", run->expected);
     status = walk(run, measure_peers);
     motley__progress_end(&run->progress);

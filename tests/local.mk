@@ -55,7 +55,8 @@ UNIT_TESTS = \
     %D%/test_ngram \
     %D%/test_history \
     %D%/test_settings \
-    %D%/test_adamw
+    %D%/test_adamw \
+    %D%/test_bench
 
 MPI_TESTS = \
     %D%/test_agree \
@@ -105,8 +106,9 @@ check_PROGRAMS += %D%/uneven
 # Tests see every internal symbol.
 LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 
-# The command's own reader of options is no part of the library.
+# The command's own reader of options is no part of the library, nor is its benchmark.
 %C%_test_options_SOURCES = %D%/test_options.c src/cli/options.c
+%C%_test_bench_SOURCES = %D%/test_bench.c bench/host.c bench/routing.c bench/team.c bench/wide.c
 
 # What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode,
 # plan_fixture.h those of planning, product.h those of the products, layer_reference.h that of the layer.
