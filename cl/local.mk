@@ -34,8 +34,12 @@ KERNELS = \
     %D%/nonlinear.h \
     %D%/norm.cl \
     %D%/nvidia/async.h \
+    %D%/nvidia/copy.h \
+    %D%/nvidia/esmm_mma.cl \
     %D%/nvidia/esmm_wgmma.cl \
+    %D%/nvidia/estmm_mma.cl \
     %D%/nvidia/estmm_wgmma.cl \
+    %D%/nvidia/mma.h \
     %D%/nvidia/pipeline.h \
     %D%/nvidia/schedule.h \
     %D%/nvidia/store.h \

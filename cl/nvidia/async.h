@@ -13,34 +13,9 @@
 #ifndef MOTLEY_CL_NVIDIA_ASYNC_H
 #define MOTLEY_CL_NVIDIA_ASYNC_H
 
+#include "nvidia/copy.h"
+
 #define SWIZZLED(row, chunk) (((row) << 7) + (((chunk) ^ ((row)&7)) << 4))
-
-/* Functions that are given arrays of registers must not become calls. */
-#define INLINE __attribute__((always_inline))
-
-/* The address of local memory as PTX counts it. */
-#define LOCAL_ADDRESS(p) ((uint)(ulong)(p))
-
-/* 16 bytes to local memory, of which the first `bytes` come from `from` and the rest is zero; nothing is read when
- * bytes is 0. */
-static inline void copy_chunk(uint to, ulong from, int bytes)
-{
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
-}
-
-/* The same for a whole chunk. */
-static inline void copy_whole(uint to, __global const ushort *from)
-{
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"((ulong)from) : "memory");
-}
-
-static inline void copies_commit(void)
-{
-    asm volatile("cp.async.commit_group;" ::: "memory");
-}
-
-/* All but the last `n` groups of copies have arrived. */
-#define COPIES_WAIT(n) asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory")
 
 /* What this work-item wrote to local memory is seen by the tensor cores once a barrier has ordered them. */
 static inline void publish(void)

@@ -15,6 +15,7 @@
 #include "types.h"
 #include "nvidia/pipeline.h"
 #include "nvidia/schedule.h"
+#include "nvidia/store.h"
 #include "nvidia/wgmma.h"
 
 #define OUTPUTS 128
@@ -28,19 +29,6 @@ struct place {
     int expert, first, rows;
     int output, input;
 };
-
-/* order[n]: the expert with the n-th most rows, ties to the lower number. */
-static inline void experts_sort(int experts, __local const int *offsets, __local ushort *order)
-{
-    for (int e = get_local_id(0); e < experts; e += get_local_size(0)) {
-        int rows = offsets[e + 1] - offsets[e], before = 0;
-        for (int other = 0; other < experts; other++) {
-            int its = offsets[other + 1] - offsets[other];
-            before += its > rows || (its == rows && other < e);
-        }
-        order[before] = (ushort)e;
-    }
-}
 
 static inline struct place place_of(int t, int outputs, int inputs, __local const int *offsets,
                                     __local const ushort *order)
@@ -111,19 +99,6 @@ static inline INLINE void consume(int rows, int group, uint base, uint full, uin
     WGMMA_WAIT(0);
     WGMMA_DONE(c);
     release(last, empty);
-}
-
-static inline void store_pair(__global float *to, float2 value, int left, int whole, int add)
-{
-    if (whole && left > 1) {
-        __global float2 *both = (__global float2 *)to;
-        *both = add ? *both + value : value;
-        return;
-    }
-    if (left > 0)
-        to[0] = add ? to[0] + value.x : value.x;
-    if (left > 1)
-        to[1] = add ? to[1] + value.y : value.y;
 }
 
 static inline INLINE void store(struct motley__product_args args, struct place place, int group, const float c[128],

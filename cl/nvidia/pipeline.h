@@ -33,27 +33,6 @@ static inline void ring_next(struct ring *ring)
     }
 }
 
-/* 8 numbers of a row to one chunk; `left` of the row are within the matrix.  Rows whose length is no multiple of 8
- * lie at odd addresses: their numbers are fetched one by one. */
-static inline void fetch(__local uchar *memory, uint base, uint at, __global const ushort *from, int left, int whole)
-{
-    left = clamp(left, 0, 8);
-    if (whole) {
-        copy_chunk(base + at, (ulong)from, 2 * left);
-        return;
-    }
-    uint4 chunk;
-    ushort part[8];
-#pragma unroll
-    for (int i = 0; i < 8; i++)
-        part[i] = i < left ? from[i] : (ushort)0;
-    chunk.x = part[0] | (uint)part[1] << 16;
-    chunk.y = part[2] | (uint)part[3] << 16;
-    chunk.z = part[4] | (uint)part[5] << 16;
-    chunk.w = part[6] | (uint)part[7] << 16;
-    *(__local uint4 *)(memory + at) = chunk;
-}
-
 /* What a producer has issued but not yet announced. */
 struct announcer {
     struct ring ring;

@@ -57,4 +57,17 @@ static inline struct tile tile_find(struct motley__product_args args, __local co
     return tile;
 }
 
+/* order[n]: the expert with the n-th most rows, ties to the lower number. */
+static inline void experts_sort(int experts, __local const int *offsets, __local ushort *order)
+{
+    for (int e = get_local_id(0); e < experts; e += get_local_size(0)) {
+        int rows = offsets[e + 1] - offsets[e], before = 0;
+        for (int other = 0; other < experts; other++) {
+            int its = offsets[other + 1] - offsets[other];
+            before += its > rows || (its == rows && other < e);
+        }
+        order[before] = (ushort)e;
+    }
+}
+
 #endif

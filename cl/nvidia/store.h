@@ -74,4 +74,18 @@ static inline void store_block(__global ushort *row, int column, int end, uint4 
     store_one(row, column + 7, end, numbers.s7, add);
 }
 
+/* Two neighbouring numbers of an f32 row, as far as `left` reaches; whole: rows begin at even places. */
+static inline void store_pair(__global float *to, float2 value, int left, int whole, int add)
+{
+    if (whole && left > 1) {
+        __global float2 *both = (__global float2 *)to;
+        *both = add ? *both + value : value;
+        return;
+    }
+    if (left > 0)
+        to[0] = add ? to[0] + value.x : value.x;
+    if (left > 1)
+        to[1] = add ? to[1] + value.y : value.y;
+}
+
 #endif

@@ -59,7 +59,7 @@ static int get_kernel(struct motley__device *device, const char *source, const c
     return motley__kernel(device, source, options, name, kernel, error);
 }
 
-static int check_experts(const struct motley__device *device, int experts, struct motley_error *error)
+int motley__nvidia_check_experts(const struct motley__device *device, int experts, struct motley_error *error)
 {
     if (experts <= MOTLEY__NVIDIA_EXPERTS)
         return 0;
@@ -73,7 +73,7 @@ static int launch(struct motley__device *device, const char *which, const struct
     const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
     struct motley__product_args args = motley__esmm_args(e, segment);
     cl_kernel kernel;
-    int status = check_experts(device, args.experts, error);
+    int status = motley__nvidia_check_experts(device, args.experts, error);
     if (!status)
         status = get_kernel(device, "nvidia/esmm_wgmma.cl", "esmm_wgmma", which, e->w->dtype, &kernel, error);
     if (status)
@@ -102,7 +102,7 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
 {
     struct motley__product_args args = motley__estmm_args(e, segment);
     cl_kernel kernel;
-    int status = check_experts(device, args.experts, error);
+    int status = motley__nvidia_check_experts(device, args.experts, error);
     if (!status)
         status = get_kernel(device, "nvidia/estmm_wgmma.cl", "estmm_wgmma", "", e->a.dtype, &kernel, error);
     if (status)

@@ -14,4 +14,7 @@ int motley__nvidia_capability(const struct motley__device *device);
 /* The layout of all its matrices: canonical. */
 int motley__nvidia_panel(const struct motley__device *device);
 
+/* A launch holds that many experts.  Errors: MOTLEY_E_UNSUPPORTED. */
+int motley__nvidia_check_experts(const struct motley__device *device, int experts, struct motley_error *error);
+
 #endif
