@@ -35,10 +35,13 @@ KERNELS = \
     %D%/norm.cl \
     %D%/nvidia/async.h \
     %D%/nvidia/copy.h \
+    %D%/nvidia/esmm_fma.cl \
     %D%/nvidia/esmm_mma.cl \
     %D%/nvidia/esmm_wgmma.cl \
+    %D%/nvidia/estmm_fma.cl \
     %D%/nvidia/estmm_mma.cl \
     %D%/nvidia/estmm_wgmma.cl \
+    %D%/nvidia/fma.h \
     %D%/nvidia/mma.h \
     %D%/nvidia/pipeline.h \
     %D%/nvidia/schedule.h \

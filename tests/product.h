@@ -21,22 +21,23 @@ static inline int simulated(void)
     return getenv("MOTLEY_TEST_STEPS") != NULL;
 }
 
-/* Run a test's body with each family. */
+/* Run a test's body with each set of kernels that the device can run; nvidia/fma runs anywhere when asked for. */
 static inline void with_families(struct motley__device *device, void (*body)(struct motley__device *device))
 {
-    static const char *const families[] = {"cpu", "generic"};
-    for (int f = 0; f < 2; f++) {
-        if (simulated()) {
-            device->variant[MOTLEY_F32] = f == 0 ? &motley__variant_cpu : &motley__variant_generic;
-            body(device);
-            continue;
-        }
-        if (f == 0 && !device->is_cpu)
-            continue;
+    static const char *const families[] = {"cpu", "generic", "nvidia/fma"};
+    static const struct motley__variant *const variants[] = {&motley__variant_cpu, &motley__variant_generic,
+                                                             &motley__variant_nvidia_fma};
+    for (int f = 0; f < 3; f++) {
         assert_int_equal(setenv("MOTLEY_FAMILY", families[f], 1), 0);
-        SUCCEED(motley__admit(device, &error));
-        assert_string_equal(device->info.family, families[f]);
-        print_message("%s\n", device->info.why);
+        if (!(simulated() && f == 0) && !variants[f]->suits(device))
+            continue;
+        if (simulated()) {
+            device->variant[MOTLEY_F32] = variants[f];
+        } else {
+            SUCCEED(motley__admit(device, &error));
+            assert_ptr_equal(device->variant[MOTLEY_F32], variants[f]);
+            print_message("%s\n", device->info.why);
+        }
         body(device);
     }
     unsetenv("MOTLEY_FAMILY");

@@ -34,6 +34,7 @@ libmotley_all_la_SOURCES += \
     %D%/mover.h \
     %D%/nvidia.c \
     %D%/nvidia.h \
+    %D%/nvidia_fma.c \
     %D%/nvidia_mma.c \
     %D%/place.c \
     %D%/product.c \

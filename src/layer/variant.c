@@ -11,6 +11,7 @@ const struct motley__variant *const motley__variants[] = {
     &motley__variant_cpu,
     &motley__variant_nvidia_wgmma,
     &motley__variant_nvidia_mma,
+    &motley__variant_nvidia_fma,
     &motley__variant_generic,
 };
 const int motley__variants_count = sizeof motley__variants / sizeof *motley__variants;

@@ -47,6 +47,7 @@ struct motley__variant {
 extern const struct motley__variant motley__variant_cpu;
 extern const struct motley__variant motley__variant_nvidia_wgmma;
 extern const struct motley__variant motley__variant_nvidia_mma;
+extern const struct motley__variant motley__variant_nvidia_fma;
 extern const struct motley__variant motley__variant_generic;
 
 /* All variants, the preferred first; the last is generic and has no NULL. */
