@@ -42,18 +42,25 @@ static inline INLINE void find_next(struct operand *of, int first, int last)
     }
 }
 
-/* `left` rows of the expert remain; zero beyond them and beyond the matrix's columns. */
-static inline INLINE void fill(const struct operand *of, int left, __local uchar *memory,
-                                                       uint at)
+static inline __global const ushort *row_of(const struct operand *of, int n)
 {
-    const int line = get_local_id(0) >> 4;
+    return (n < of->own_rows ? of->own : of->received) + (size_t)(uint)n * (uint)of->width;
+}
+
+/* `left` rows of the expert remain; zero beyond them and beyond the matrix's columns. */
+static inline INLINE void fill(const struct operand *of, int left, __local uchar *memory, uint at)
+{
+    const int line = get_local_id(0) >> 4, bytes = 2 * clamp(of->within, 0, 8);
     const uint base = LOCAL_ADDRESS(memory);
-    at += WIDE(line, get_local_id(0) & 15);
+    at += WIDE(line, (int)get_local_id(0) & 15);
+    if (!(of->width & 7)) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const int n = of->next[i];
-        __global const ushort *from = (n < of->own_rows ? of->own : of->received) + (size_t)n * of->width;
-        fetch(memory, base, at + 2048 * i, from, line + 8 * i < left ? of->within : 0, !(of->width & 7));
+        for (int i = 0; i < 4; i++)
+            copy_chunk(base + at + 2048 * i, (ulong)row_of(of, of->next[i]), line + 8 * i < left ? bytes : 0);
+    } else {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            fetch(memory, base, at + 2048 * i, row_of(of, of->next[i]), line + 8 * i < left ? of->within : 0, 0);
     }
 }
 
