@@ -19,6 +19,17 @@
 #define REAL VECTOR
 #include "nonlinear.h"
 
+/* Few rows, one chunk of the tile, read each panel from end to end and the panels one after the other.  How far ahead
+ * of what is used they fetch was measured: a row or two go on at the memory's speed, more leave it time. */
+static inline size_t stream_ahead(int rows)
+{
+#if STORAGE == 0
+    return (rows > ROWS / 3 ? 16384 : 2048) / sizeof(STORED);
+#else
+    return 4096 / sizeof(STORED);
+#endif
+}
+
 TILE_MULTIPLY(direct)
 #if STORAGE != 0
 TILE_MULTIPLY(block)
@@ -73,8 +84,9 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
 
     if (tile.rows == 0)
         return;
-    for (int k = 0; k < args.I; k += DEPTH) {
-        int depth = min(DEPTH, args.I - k);
+    int few = tile.rows <= ROWS, step = few ? BLOCK_ROWS / ROWS * DEPTH : DEPTH;
+    for (int k = 0; k < args.I; k += step) {
+        int depth = min(step, args.I - k);
         rows_pack(tile, index, own, received, args.own_rows, args.I, k, depth, packed);
         __global const STORED *from = w + begin + (size_t)k * PANEL;
         for (int j = 0; j < matrices * count; j++) {
@@ -83,7 +95,8 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
                                          ((size_t)(after % count) * args.I + k + (after == 0 ? depth : 0)) * PANEL;
             if (k + depth == args.I && after == 0)
                 next = from;
-            multiply(tile.rows, depth, packed, from, k > 0, ahead_of(next, PANEL * PANEL), sums + 2 * j * BLOCK_ROWS);
+            multiply(tile.rows, depth, packed, from, k > 0,
+                     ahead_of(few ? from + stream_ahead(tile.rows) : next, PANEL * PANEL), sums + 2 * j * BLOCK_ROWS);
             from = next;
         }
     }

@@ -65,8 +65,14 @@ static inline struct ahead ahead_of(__global const STORED *next, size_t stride)
 /* b comes from two places: as the weights lie in memory (direct), or from private memory (block), already floats. */
 #define direct_from __global const STORED *
 #define direct_load STORED_LOAD
+#if STORAGE == 0
+#define direct_fetch FETCH
+#else
+#define direct_fetch FETCH_NEAR /* of few rows only: esmm.cl widens the weights for others */
+#endif
 #define block_from const float *
 #define block_load LOAD
+#define block_fetch FETCH
 
 #define TILE(place, height)                                                                                        \
     static inline void place##_##height(int depth, const float *a, place##_from b, int add, struct ahead ahead,    \
@@ -78,8 +84,8 @@ static inline struct ahead ahead_of(__global const STORED *next, size_t stride)
         }                                                                                                          \
         for (int left = depth; left > 0; left -= PANEL, ahead.at += ahead.stride) {                                \
             for (int k = 0; k < min(left, PANEL); k++, a += height, b += PANEL) {                                  \
-                FETCH(ahead.at + k * STEP_BYTES + ahead.line[0]);                                                  \
-                FETCH(ahead.at + k * STEP_BYTES + ahead.line[1]);                                                  \
+                place##_fetch(ahead.at + k * STEP_BYTES + ahead.line[0]);                                          \
+                place##_fetch(ahead.at + k * STEP_BYTES + ahead.line[1]);                                          \
                 VECTOR b0 = place##_load(0, b), b1 = place##_load(1, b);                                           \
                 EACH_##height(TILE_STEP)                                                                           \
             }                                                                                                      \

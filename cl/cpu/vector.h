@@ -17,15 +17,17 @@
 /* A vector at any address. */
 typedef VECTOR ANYWHERE __attribute__((aligned(4)));
 
-/* Ask for the cache line at an address, of any space: the second cache keeps it until it is used.
+/* Ask for the cache line at an address, of any space: for the second cache, or (NEAR) for the first at once.
  * NO_FETCH (-D) leaves it out, for simulators that do not know it. */
 #ifdef __has_builtin
 #if __has_builtin(__builtin_prefetch) && !defined NO_FETCH
 #define FETCH(address) __builtin_prefetch((const void *)(size_t)(address), 0, 2)
+#define FETCH_NEAR(address) __builtin_prefetch((const void *)(size_t)(address), 0, 3)
 #endif
 #endif
 #ifndef FETCH
 #define FETCH(address)
+#define FETCH_NEAR(address)
 #endif
 
 /* Vector i from an aligned address on, written past the caches: for what is written once and read much later.  The line
