@@ -3,7 +3,8 @@
  *   dW[e] (+)= sum over p with e(p)=e of a[row p,:]^T b[row p,:]        a [*,O], b [*,I], dW [E,O,I]
  *
  * Work-groups of GROUP x GROUP items: dimension 0 counts tiles of inputs, dimension 1 tiles of outputs, dimension 2
- * experts; each computes a TILE x TILE tile of dW[e] (tile.h) from the expert's rows in ascending order, GROUP at a time.
+ * experts; each computes a TILE x TILE tile of dW[e] (tile.h) from the expert's rows in ascending order, GROUP at a
+ * time.
  *
  * 2 P O I flops; dW, f32, is written once.
  *

@@ -28,6 +28,7 @@ KERNELS = \
     %D%/estmm.cl \
     %D%/gate.cl \
     %D%/lanes.h \
+    %D%/linear.cl \
     %D%/logits.cl \
     %D%/losses.cl \
     %D%/model.h \

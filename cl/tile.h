@@ -3,8 +3,8 @@
  *     sum[i][j] += sum over k < GROUP of a[k][y + i GROUP] b[k][x + j GROUP]
  *
  * GROUP x GROUP work-items, each with ITEM x ITEM sums of rows y + i GROUP and columns x + j GROUP, so that
- * neighbouring items read neighbouring words of local memory and write neighbouring words of the output.  Both operands lie in
- * local memory as [k][TILE + 1]; the odd pitch keeps transposing stores off one bank.
+ * neighbouring items read neighbouring words of local memory and write neighbouring words of the output.  Both operands
+ * lie in local memory as [k][TILE + 1]; the odd pitch keeps transposing stores off one bank.
  *
  *     GROUP   side of the work-group (-D): 16, or 8 on devices that hold no 256 items
  *     ITEM    sums of one item in each direction (-D)

@@ -30,6 +30,12 @@ struct motley__activation_args {
     int activation; /* MOTLEY__ACT_* */
 };
 
+/* linear_backward, linear_gradient: a dense [O,I] matrix and T rows. */
+struct motley__linear_args {
+    int T, O, I;
+    int accumulate; /* 1: add to the output */
+};
+
 /* The gate: logits_tile, logits_group, gate_select. */
 struct motley__gate_args {
     int T, D, E, K;

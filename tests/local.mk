@@ -29,6 +29,7 @@ UNIT_TESTS = \
     %D%/test_matrix \
     %D%/test_storage \
     %D%/test_stored \
+    %D%/test_stored_rows \
     %D%/test_esmm \
     %D%/test_estmm \
     %D%/test_activation \

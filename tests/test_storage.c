@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "device/storage.h"
+#include "layer/estmm.h"
 #include "product.h"
 
 static const enum motley_dtype TYPES[] = {MOTLEY_BF16, MOTLEY_F16};
@@ -99,26 +100,32 @@ static float *all_sorts(uint64_t seed, size_t count)
     return x;
 }
 
-enum { PANEL = 1 };
-
-/* y = x [1]: the kernel does nothing but read and write.  A sum that starts from 0 makes -0 into 0. */
-static void *through_kernel(struct motley__device *device, enum motley_dtype from, enum motley_dtype to, const void *x,
-                            size_t count)
+/* y = W 1: the kernel does nothing but write the weights.  A sum that starts from 0 makes -0 into 0. */
+static uint16_t *written_by_kernel(struct motley__device *device, enum motley_dtype to, const float *w, int count)
 {
     const float one = 1;
-    struct motley__matrix *w;
-    SUCCEED(motley__matrix_create(device, from, 1, 1, 1, PANEL, NULL, &w, &error));
-    SUCCEED(motley__matrix_set(w, 0, &one, &error));
-    struct motley__buffer *there = to_device(device, x, count * motley__storage_bytes(from));
-    struct motley__esmm esmm = {.w = w, .ragged = {.E = 1, .P = (int)count}, .dtype = to,
-                                .x = {.own = there, .own_rows = (int)count, .dtype = from},
+    struct motley__matrix *matrix;
+    SUCCEED(motley__matrix_create(device, MOTLEY_F32, 1, count, 1, 1, NULL, &matrix, &error));
+    SUCCEED(motley__matrix_set(matrix, 0, w, &error));
+    struct motley__buffer *there = to_device(device, &one, sizeof one);
+    struct motley__esmm esmm = {.w = matrix, .ragged = {.E = 1, .P = 1}, .x = {.own = there, .own_rows = 1}, .dtype = to,
                                 .activation = MOTLEY__ACT_NONE,
-                                .y = unwritten(device, count * motley__storage_bytes(to))};
+                                .y = unwritten(device, (size_t)count * motley__storage_bytes(to))};
     SUCCEED(motley__esmm(device, &esmm, &error));
-    void *y = take_back(esmm.y);
     motley__buffer_destroy(there);
-    motley__matrix_destroy(w);
-    return y;
+    motley__matrix_destroy(matrix);
+    return take_back(esmm.y);
+}
+
+/* db = the sum of one row. */
+static float *read_by_kernel(struct motley__device *device, enum motley_dtype from, const uint16_t *row, int count)
+{
+    struct motley__buffer *there = to_device(device, row, (size_t)count * motley__storage_bytes(from));
+    struct motley__ess ess = {.ragged = {.E = 1, .P = 1}, .a = {.own = there, .own_rows = 1, .dtype = from}, .O = count,
+                              .db = unwritten(device, (size_t)count * sizeof(float))};
+    SUCCEED(motley__ess(device, &ess, &error));
+    motley__buffer_destroy(there);
+    return take_back(ess.db);
 }
 
 static void kernels_write_alike(void **state)
@@ -126,7 +133,7 @@ static void kernels_write_alike(void **state)
     const size_t count = 20000;
     float *x = all_sorts(test_seed(), count);
     for (size_t t = 0; t < 2; t++) {
-        uint16_t *got = through_kernel(*state, MOTLEY_F32, TYPES[t], x, count);
+        uint16_t *got = written_by_kernel(*state, TYPES[t], x, (int)count);
         for (size_t i = 0; i < count; i++) {
             const float expected = loaded(TYPES[t], stored(TYPES[t], x[i])), found = loaded(TYPES[t], got[i]);
             if (isnan(expected) ? !isnan(found) : found != expected)
@@ -144,7 +151,7 @@ static void kernels_read_alike(void **state)
     for (size_t i = 0; i < count; i++)
         patterns[i] = (uint16_t)i;
     for (size_t t = 0; t < 2; t++) {
-        float *got = through_kernel(*state, TYPES[t], MOTLEY_F32, patterns, count);
+        float *got = read_by_kernel(*state, TYPES[t], patterns, (int)count);
         for (size_t i = 0; i < count; i++) {
             const float expected = loaded(TYPES[t], (uint16_t)i);
             if (expected != 0 && fabsf(expected) < 0x1p-126f)

@@ -50,7 +50,7 @@ int motley_layer_create(motley_context *context, const motley_plan *plan, motley
 void motley_layer_destroy(motley_layer *layer); /* accepts NULL; local */
 
 /* Write or read one expert's matrix (the whole gate for MOTLEY_GATE, expert ignored), canonical
- * row-major host memory.  Local; only on the rank that owns the expert. */
+ * row-major host memory; w1, w2 and w3 are rounded to the storage type.  Local; only on the rank that owns the expert. */
 int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, const float *host,
                      struct motley_error *error);
 int motley_layer_get(const motley_layer *layer, enum motley_weight which, int expert, float *host,
@@ -59,7 +59,7 @@ int motley_layer_get(const motley_layer *layer, enum motley_weight which, int ex
 int motley_layer_get_gradient(const motley_layer *layer, enum motley_weight which, int expert, float *host,
                               struct motley_error *error);
 
-/* y = layer(x).
+/* y = layer(x).  All tensors are stored as the plan's shape says (dtype).
  *
  * x       [T,D] borrowed; must stay unchanged until backward when one follows
  * forced  [T,K] host, borrowed: the experts when the gate is MOTLEY_GATE_FORCED, else NULL

@@ -5,10 +5,13 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "cl/types.h"
 #include "device/gemm.h"
+#include "device/program.h"
 #include "device/queue.h"
 #include "layer/esmm.h"
 #include "layer/estmm.h"
@@ -60,6 +63,35 @@ static struct motley__rows all_rows(const struct motley__buffer *x, enum motley_
     return (struct motley__rows){.own = x, .own_rows = INT_MAX, .dtype = dtype};
 }
 
+enum { ROWS = 6, OUTPUTS = 4 };         /* of cl/linear.cl */
+
+/* Rows that are not f32 have kernels of their own on CPUs; a GPU's ESMM of mixed types is good enough. */
+static int has_kernels(const struct motley__linear *linear)
+{
+    return linear->dtype != MOTLEY_F32 && !linear->w->device->info.is_gpu;
+}
+
+/* Inputs of a vector. */
+static int vector_of(int I)
+{
+    return I % 16 == 0 ? 16 : I % 4 == 0 ? 4 : 1;
+}
+
+static int launch(const struct motley__linear *linear, const char *name, struct motley__range range, int T,
+                  int accumulate, const struct motley__buffer *dy, const struct motley__buffer *from,
+                  struct motley__buffer *to, struct motley_error *error)
+{
+    const struct motley__matrix *w = linear->w;
+    const struct motley__linear_args args = {.T = T, .O = w->O, .I = w->I, .accumulate = accumulate};
+    char options[32];
+    cl_kernel kernel;
+    snprintf(options, sizeof options, "-DV=%d -DSTORAGE=%d", vector_of(w->I), linear->dtype);
+    int status = motley__kernel(w->device, "linear.cl", options, name, &kernel, error);
+    return status ? status
+                  : motley__launch(w->device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(dy),
+                                   MOTLEY__BUFFER(from), MOTLEY__BUFFER(to));
+}
+
 int motley__linear_forward(const struct motley__linear *linear, int T, const struct motley__buffer *x, int accumulate,
                            struct motley__buffer *y, struct motley_error *error)
 {
@@ -79,6 +111,10 @@ int motley__linear_backward(const struct motley__linear *linear, int T, const st
                             struct motley__buffer *dx, struct motley_error *error)
 {
     const struct motley__matrix *w = linear->w;
+    if (has_kernels(linear))
+        return launch(linear, "linear_backward",
+                      (struct motley__range){{((size_t)T + ROWS - 1) / ROWS}, {1}}, T, accumulate, dy,
+                      w->segment[0], dx, error);
     if (linear->path == MOTLEY__DENSE_CLBLAST)
         return motley__gemm(w->device,
                             &(struct motley__gemm){.M = T, .N = w->I, .K = w->O, .accumulate = accumulate, .a = dy,
@@ -97,6 +133,12 @@ int motley__linear_gradient(const struct motley__linear *linear, int T, const st
 {
     struct motley__matrix *dw = linear->dw;
     assert(dw);
+    if (has_kernels(linear)) {
+        const size_t pairs = ((size_t)dw->I / (size_t)vector_of(dw->I) + 1) / 2; /* of vectors */
+        return launch(linear, "linear_gradient",
+                      (struct motley__range){{((size_t)dw->O + OUTPUTS - 1) / OUTPUTS, pairs}, {1, 1}}, T, accumulate,
+                      dy, x, dw->segment[0], error);
+    }
     /* CLBlast refuses an empty contraction; the ESTMM writes the zeros. */
     if (linear->path == MOTLEY__DENSE_CLBLAST && T == 0)
         return accumulate ? 0 : motley__buffer_zero(dw->segment[0], 0, sizeof(float) * dw->O * dw->I, error);

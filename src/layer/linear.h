@@ -6,7 +6,8 @@
 
 #include "layer/matrix.h"
 
-/* Rows that are not f32 take the ESMM of mixed storage types, on either path, with panel 1.
+/* Rows that are not f32 take, on either path and with panel 1, the ESMM of mixed storage types; backward and gradient
+ * on a CPU cl/linear.cl.
  * CLBlast wants canonical weights, so the path is decided when a matrix is created: panel 1 with
  * MOTLEY__DENSE_CLBLAST, the family's panel with MOTLEY__DENSE_ESMM. */
 enum motley__dense { MOTLEY__DENSE_ESMM, MOTLEY__DENSE_CLBLAST };
