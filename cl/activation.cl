@@ -5,13 +5,23 @@
  *
  * One work-group a row, of any power-of-two size; its sums are added pairwise in a fixed order.
  * Reads 2 (swiglu 3) and writes 2 (3) numbers an element: bound by memory.
- * pre, pre3, u, h and dy are stored as STORAGE (storage.h), weights, biases and dw as f32.
+ * pre, pre3, u, h and dy are stored as STORAGE (storage.h), weights, biases and dw as f32; V (vector.h) is 1 or 4.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
 #include "ragged.h"
-#include "storage.h"
+#include "vector.h"
+#define REAL vec
 #include "nonlinear.h"
+
+static inline float vector_total(vec x)
+{
+#if V == 4
+    return (x.s0 + x.s1) + (x.s2 + x.s3);
+#else
+    return x;
+#endif
+}
 
 /* The sum over the group; the same on every item.  part: one float an item. */
 static inline float group_sum(float value, __local float *part)
@@ -34,19 +44,23 @@ __kernel void activation_backward(struct motley__activation_args args, __global 
     int p = get_group_id(0);
     float w = weight[p], dot = 0.0f;
 
-    for (int f = get_local_id(0); f < args.F; f += get_local_size(0)) {
-        size_t at = (size_t)p * args.F + f;
-        float x = stored_get(pre, at), du = stored_get(u, at);
-        float product = nonlinear(x, args.activation), du_pre = w * du * nonlinear_slope(x, args.activation);
+    pre += (size_t)p * args.F;
+    u += (size_t)p * args.F;
+    h += (size_t)p * args.F;
+    if (args.activation == MOTLEY__ACT_SWIGLU)
+        pre3 += (size_t)p * args.F;
+    for (int c = get_local_id(0); c < args.F / V; c += get_local_size(0)) {
+        vec x = LOAD(pre, c), du = LOAD(u, c);
+        vec product = nonlinear(x, args.activation), du_pre = w * du * nonlinear_slope(x, args.activation);
         if (args.activation == MOTLEY__ACT_SWIGLU) {
-            float value = product, x3 = stored_get(pre3, at);
+            vec value = product, x3 = LOAD(pre3, c);
             product *= x3;
             du_pre *= x3;
-            stored_put(pre3, at, w * du * value);
+            STORE(w * du * value, pre3, c);
         }
-        dot += du * product;
-        stored_put(u, at, du_pre);
-        stored_put(h, at, w * product);
+        dot += vector_total(du * product);
+        STORE(du_pre, u, c);
+        STORE(w * product, h, c);
     }
     dot = group_sum(dot, part);
     if (get_local_id(0) == 0)

@@ -154,9 +154,14 @@ static int activation_backward(struct motley__device *device, const struct motle
                                struct motley_error *error)
 {
     const struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
+    const int vector = a->F % 4 == 0 ? 4 : 1;
     size_t items = row_items(device);
+    char options[32];
     cl_kernel kernel;
-    int status = get_kernel(device, "activation.cl", "activation_backward", a->dtype, &kernel, error);
+    while (items > 32 && items / 2 >= (size_t)(a->F / vector))
+        items /= 2;
+    snprintf(options, sizeof options, "-DV=%d -DSTORAGE=%d", vector, a->dtype);
+    int status = motley__kernel(device, "activation.cl", options, "activation_backward", &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)a->P * items}, {items}}), error,
