@@ -34,6 +34,7 @@ KERNELS = \
     %D%/model.h \
     %D%/nonlinear.h \
     %D%/norm.cl \
+    %D%/nvidia/activation.cl \
     %D%/nvidia/async.h \
     %D%/nvidia/copy.h \
     %D%/nvidia/esmm_fma.cl \

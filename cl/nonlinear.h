@@ -14,6 +14,15 @@
 #define REAL float
 #endif
 
+/* NATIVE: the device's own exponential and division, for results that are stored in 16 bits. */
+#ifdef NATIVE
+#define EXPONENTIAL(x) native_exp(x)
+#define QUOTIENT(a, b) native_divide((a), (b))
+#else
+#define EXPONENTIAL(x) exp(x)
+#define QUOTIENT(a, b) ((a) / (b))
+#endif
+
 /* erf(x) = x P(x^2) / Q(x^2), a weighted least-squares fit on |x| < 3.95, beyond which erf is 1 in f32; relative error
  * 2e-8 exactly and at most 3.4e-7 (6 ulp) in f32 arithmetic.  The built-in one branches, which no vector likes. */
 static inline REAL nonlinear_erf(REAL x)
@@ -32,12 +41,12 @@ static inline REAL nonlinear_erf(REAL x)
     q = q * t + 0.114557654f;
     q = q * t + 0.503085494f;
     q = q * t + 1.0f;
-    return c * p / q;
+    return QUOTIENT(c * p, q);
 }
 
 static inline REAL nonlinear_sigmoid(REAL x)
 {
-    return 1.0f / (1.0f + exp(-x));
+    return QUOTIENT((REAL)1.0f, 1.0f + EXPONENTIAL(-x));
 }
 
 static inline REAL nonlinear_phi(REAL x)
@@ -68,7 +77,7 @@ static inline REAL nonlinear_slope(REAL x, int activation)
     case MOTLEY__ACT_RELU:
         return x > 0.0f ? (REAL)1.0f : (REAL)0.0f;
     case MOTLEY__ACT_GELU:
-        return nonlinear_phi(x) + x * 0.39894228040143268f * exp(-0.5f * x * x);
+        return nonlinear_phi(x) + x * 0.39894228040143268f * EXPONENTIAL(-0.5f * x * x);
     case MOTLEY__ACT_SILU:
     case MOTLEY__ACT_SWIGLU: {
         REAL s = nonlinear_sigmoid(x);

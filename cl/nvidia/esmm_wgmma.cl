@@ -15,6 +15,7 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
+#define NATIVE
 #include "nonlinear.h"
 #include "nvidia/pipeline.h"
 #include "nvidia/schedule.h"
@@ -197,25 +198,15 @@ static inline INLINE void add_bias(__global const float *bias, int first, int wi
     }
 }
 
-/* The hardware's exponential and reciprocal are far more exact than what is stored. */
-static inline float activate(float x)
-{
-#if ACTIVATION == MOTLEY__ACT_SILU || ACTIVATION == MOTLEY__ACT_SWIGLU
-    return x * native_recip(1.0f + native_exp(-x));
-#else
-    return nonlinear(x, ACTIVATION);
-#endif
-}
-
 /* Number n of the result: c, or its activation. */
 static inline INLINE float result(const float *c, const int n, const int activated)
 {
     if (!activated)
         return c[n];
 #if ACTIVATION == MOTLEY__ACT_SWIGLU
-    return activate(c[n]) * c[64 + n];
+    return nonlinear(c[n], ACTIVATION) * c[64 + n];
 #else
-    return activate(c[n]);
+    return nonlinear(c[n], ACTIVATION);
 #endif
 }
 
@@ -231,7 +222,7 @@ static inline INLINE void store_rows(__global ushort *y, struct tile tile, int g
                               const float *c, const int activated)
 {
     const int lane = get_local_id(0) & 31, warp = get_local_id(0) >> 5 & 3, r = group * 64 + warp * 16 + (lane >> 2);
-    const int column = first + 8 * (lane & 3), slow = add | (width & 7);
+    const int column = first + 8 * (lane & 3), whole = !(width & 7);
     __global ushort *to = y + (size_t)(tile.first + r) * width;
 #pragma unroll
     for (int half_ = 0; half_ < 2; half_++, to += 8 * (size_t)width) {
@@ -241,10 +232,10 @@ static inline INLINE void store_rows(__global ushort *y, struct tile tile, int g
             const int n = 4 * j + 2 * half_;
             const uint4 row = gather_block((uint4)(results(c, n, activated), results(c, n + 4, activated),
                                                    results(c, n + 8, activated), results(c, n + 12, activated)));
-            if (column + 8 * j < end && !slow)
-                *(__global uint4 *)(to + column + 8 * j) = row;
-            else if (slow)
+            if (!whole)
                 store_block(to, column + 8 * j, end, row, add);
+            else if (column + 8 * j < end)
+                store_chunk(to + column + 8 * j, row, add);
         }
     }
 }

@@ -60,6 +60,22 @@ static inline void store_one(__global ushort *row, int column, int end, uint bit
         row[column] = (ushort)(add ? pack(unpack(row[column]) + unpack(bits), 0.0f) : bits);
 }
 
+static inline uint pair_sum(uint a, uint b)
+{
+    return pack(unpack(a & 0xffff) + unpack(b & 0xffff), unpack(a >> 16) + unpack(b >> 16));
+}
+
+/* 8 numbers to an address that is a multiple of 16; add: to what is there. */
+static inline void store_chunk(__global ushort *to, uint4 block, int add)
+{
+    if (add) {
+        const uint4 old = *(__global uint4 *)to;
+        block = (uint4)(pair_sum(old.x, block.x), pair_sum(old.y, block.y), pair_sum(old.z, block.z),
+                        pair_sum(old.w, block.w));
+    }
+    *(__global uint4 *)to = block;
+}
+
 /* 8 numbers to columns column .. column+7 of a row, one by one, as far as they lie below `end`; add: to what is there. */
 static inline void store_block(__global ushort *row, int column, int end, uint4 block, int add)
 {

@@ -113,6 +113,25 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
                           MOTLEY__BUFFER(e->b.received), MOTLEY__BUFFER(e->dw->segment[segment]));
 }
 
+/* Rows of whole chunks of 8 numbers; others go the portable way. */
+int motley__nvidia_activation_backward(struct motley__device *device, const struct motley__activation_backward *a,
+                                       struct motley_error *error)
+{
+    const struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
+    const int items = a->F > 1024 ? 256 : a->F > 512 ? 128 : a->F > 256 ? 64 : 32;
+    char options[64];
+    cl_kernel kernel;
+    if (a->F % 8)
+        return motley__variant_generic.activation_backward(device, a, error);
+    snprintf(options, sizeof options, "-DSTORAGE=%d -DACTIVATION=%d -DITEMS=%d", (int)a->dtype, a->activation, items);
+    int status = motley__kernel(device, "nvidia/activation.cl", options, "activation_backward", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, ((struct motley__range){{(size_t)a->P * (size_t)items}, {(size_t)items}}), error,
+                          MOTLEY__VALUE(args), MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre),
+                          MOTLEY__BUFFER(a->pre3), MOTLEY__BUFFER(a->u), MOTLEY__BUFFER(a->h), MOTLEY__BUFFER(a->dw));
+}
+
 const struct motley__variant motley__variant_nvidia_wgmma = {
     .family = "nvidia",
     .name = "wgmma",
@@ -123,4 +142,5 @@ const struct motley__variant motley__variant_nvidia_wgmma = {
     .esmm = esmm,
     .esmm_transposed = esmm_transposed,
     .estmm = estmm,
+    .activation_backward = motley__nvidia_activation_backward,
 };
