@@ -2,7 +2,7 @@
  *
  *   esmm             y[p,:] = act(x[row p,:] W[e]^T + b[e])     x [*,I], W [E,O,I], y [P,O]
  *   esmm, swiglu     y[p,:] = silu(x W^T) * (x W3^T)            a tile's 256 columns are 128 of W and 128 of W3
- *   esmm_transposed  y[p,:] = g[row p,:] W[e]                   g [*,O], y [P,I]
+ *   esmm_transposed  y[p,:] = g[row p,:] W[e]                   g [*,O], y [P,I]; with own3 also + g3[row p,:] W3[e]
  *
  * Resident work-groups of three warpgroups (schedule.h): the first gathers rows and weights into STAGES stages of local
  * memory, the other two multiply 64 rows each by all 256 columns (wgmma.h) and store while the next tile's
@@ -151,17 +151,17 @@ static inline INLINE void produce(struct motley__product_args args, struct tile 
 }
 
 /* The consumers' part of one tile: c = its 64 rows by 256 columns. */
-static inline INLINE void consume(int depth, int group, uint base, uint full, uint empty, struct ring *ring, float c[128])
+static inline INLINE void consume(int steps, int group, uint base, uint full, uint empty, struct ring *ring, float c[128])
 {
     int last = 0;
-    for (int k = 0; k < depth; k += DEPTH) {
+    for (int step = 0; step < steps; step++) {
         const uint rows = base + ring->stage * STAGE_BYTES + group * (ROW_BYTES / 2);
         const uint weights = base + ring->stage * STAGE_BYTES + ROW_BYTES;
         phase_wait(full + 8 * ring->stage, ring->parity);
         wgmma_begin();
 #pragma unroll
         for (int i = 0; i < DEPTH / 16; i++) {
-            const int clear = k == 0 && i == 0;
+            const int clear = step == 0 && i == 0;
 #ifdef TRANSPOSED
             WGMMA(c, DESCRIPTOR(DEPTH_ROWS, rows) + i * DEPTH_ROWS_STEP,
                   DESCRIPTOR(WIDTH_ROWS, weights) + i * WIDTH_ROWS_STEP, 0, 1, clear);
@@ -171,7 +171,7 @@ static inline INLINE void consume(int depth, int group, uint base, uint full, ui
 #endif
         }
         wgmma_commit();
-        if (k > 0) {
+        if (step > 0) {
             WGMMA_WAIT(1);
             release(last, empty);
         }
@@ -257,8 +257,8 @@ static inline INLINE void finish(struct motley__product_args args, struct tile t
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 esmm_wgmma(struct motley__product_args args, __global const int *offsets, __global const int *index,
-           __global const ushort *own, __global const ushort *received, __global const ushort *w,
-           __global const ushort *w3, __global const float *bias, __global ushort *pre, __global ushort *pre3,
+           __global const ushort *own, __global const ushort *received, __global const ushort *own3,
+           __global const ushort *w, __global const ushort *w3, __global const float *bias, __global ushort *pre, __global ushort *pre3,
            __global ushort *y)
 {
     __local uchar memory[STAGES * STAGE_BYTES] __attribute__((aligned(1024)));
@@ -282,16 +282,23 @@ esmm_wgmma(struct motley__product_args args, __global const int *offsets, __glob
             struct sources from;
             find_sources(args, tile, index, own, received, w, w3, &from);
             produce(args, tile, &from, memory, full_, empty_, &ring, &announcer);
+#ifdef TRANSPOSED
+            if (own3) {
+                find_sources(args, tile, index, own3, received, w3, w3, &from);
+                produce(args, tile, &from, memory, full_, empty_, &ring, &announcer);
+            }
+#endif
         }
         announce_rest(&announcer, full_);
     } else {
         const int group = (get_local_id(0) - PRODUCERS) >> 7;
+        const int steps = (DEPTH_OF(args) + DEPTH - 1) / DEPTH * (own3 ? 2 : 1);
         for (int t = get_group_id(0); t < tiles; t += get_num_groups(0)) {
             struct tile tile = tile_find(args, first_pair, t, ROWS, columns);
             float c[128];
             if (tile.rows == 0)
                 continue;
-            consume(DEPTH_OF(args), group, LOCAL_ADDRESS(memory), full_, empty_, &ring, c);
+            consume(steps, group, LOCAL_ADDRESS(memory), full_, empty_, &ring, c);
             finish(args, tile, group, c, bias, pre, pre3, y);
         }
     }

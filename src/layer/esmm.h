@@ -2,7 +2,7 @@
  *
  *   forward      y[p,:] = act(x[row p,:] . W[e(p)]^T + b[e(p)])          x [*,I], W [E,O,I], y [P,O]
  *   swiglu       y[p,:] = silu(x W^T) * (x W3^T)                         one pass over x for both
- *   transposed   y[p,:] = g[row p,:] . W[e(p)]                           g [*,O], y [P,I]
+ *   transposed   y[p,:] = g[row p,:] . W[e(p)]  (+ g3[row p,:] . W3[e(p)])   g [*,O], y [P,I]
  *
  * One ragged launch per weight segment over all local experts; both directions read the same copy of
  * the weights.  Families: variant.h.
@@ -18,10 +18,11 @@
 
 struct motley__esmm {
     const struct motley__matrix *w;
-    const struct motley__matrix *w3;        /* swiglu only */
+    const struct motley__matrix *w3;        /* swiglu, or transposed with x3; else NULL */
     const struct motley__buffer *bias;      /* [E,O] or NULL */
     struct motley__ragged ragged;
     struct motley__rows x;
+    const struct motley__buffer *x3;        /* transposed: where the rows for w3 are, addressed as x's own; or NULL */
     enum motley_dtype dtype;                /* how y, pre and pre3 are stored */
     int activation;                         /* MOTLEY__ACT_*; transposed: NONE */
     int accumulate;                         /* 1: y += ... (activation NONE) */

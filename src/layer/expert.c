@@ -172,11 +172,9 @@ int motley__experts_backward(const struct motley__experts *experts, const struct
     if (!status)
         status = backward_weights(experts, step, error);
     if (!status && P)
-        status = motley__esmm_transposed(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w1, .ragged = step->ragged,
-            .x = by_pair(experts, step->u, P), .activation = MOTLEY__ACT_NONE, .y = step->o}, error);
-    if (!status && P && experts->w3)
-        status = motley__esmm_transposed(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w3, .ragged = step->ragged,
-            .x = by_pair(experts, step->pre3, P), .activation = MOTLEY__ACT_NONE, .accumulate = 1, .y = step->o}, error);
+        status = motley__esmm_transposed(device, &(struct motley__esmm){.w = experts->w1, .w3 = experts->w3,
+            .dtype = dtype, .ragged = step->ragged, .x = by_pair(experts, step->u, P),
+            .x3 = experts->w3 ? step->pre3 : NULL, .activation = MOTLEY__ACT_NONE, .y = step->o}, error);
     return status;
 }
 

@@ -20,6 +20,7 @@ struct motley__variant {
     const char *family;                     /* info.family, and the folder of its kernels under cl/ */
     const char *name;                       /* one word: MOTLEY_FAMILY=family/name asks for it, plans name it */
     unsigned dtypes;                        /* MOTLEY__DTYPE_BIT of each storage type it can be built for */
+    int transposes_two;                     /* 1: esmm_transposed computes x3 W3 too, in one pass */
 
     /* 1: worth a try on this device, by its kind, vendor, extensions.  Cheap, builds nothing. */
     int (*suits)(const struct motley__device *device);
