@@ -100,4 +100,5 @@ const struct motley__variant motley__variant_nvidia_mma = {
     .esmm = esmm,
     .esmm_transposed = esmm_transposed,
     .estmm = estmm,
+    .activation_backward = motley__nvidia_activation_backward,
 };
