@@ -28,12 +28,20 @@ const struct motley__variant *motley__variant_mixed(const struct motley__device 
     return a == b ? motley__variant(device, a) : &motley__variant_generic;
 }
 
+/* One of a list: "family" or "family/name". */
+static int names(const char *wanted, size_t length, const struct motley__variant *variant)
+{
+    size_t family = strlen(variant->family), name = strlen(variant->name);
+    if (length < family || strncmp(wanted, variant->family, family))
+        return 0;
+    return length == family ||
+           (length == family + 1 + name && wanted[family] == '/' && !strncmp(wanted + family + 1, variant->name, name));
+}
+
 int motley__variant_matches(const struct motley__variant *variant, const char *wanted)
 {
-    if (!wanted)
-        return 1;
-    size_t family = strlen(variant->family);
-    if (strncmp(wanted, variant->family, family))
-        return 0;
-    return !wanted[family] || (wanted[family] == '/' && !strcmp(wanted + family + 1, variant->name));
+    for (const char *at = wanted; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (names(at, strcspn(at, ","), variant))
+            return 1;
+    return !wanted;
 }

@@ -62,7 +62,7 @@ const struct motley__variant *motley__variant(const struct motley__device *devic
 const struct motley__variant *motley__variant_mixed(const struct motley__device *device, enum motley_dtype a,
                                                     enum motley_dtype b);
 
-/* 1: `wanted` ("family" or "family/name"; NULL: anything) allows the variant. */
+/* 1: `wanted` allows the variant: a comma list of "family" or "family/name"; NULL: anything. */
 int motley__variant_matches(const struct motley__variant *variant, const char *wanted);
 
 #endif
