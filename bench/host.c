@@ -5,16 +5,24 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bench/host.h"
 #include "bench/wide.h"
 
+/* As device/buffer.c has them. */
+static const size_t PAGE_BYTES = 4096, LARGE_PAGE_BYTES = (size_t)2 << 20;
+
 int motley__host_floats(size_t count, float **floats, struct motley_error *error)
 {
     void *memory = NULL;
-    const size_t bytes = count * sizeof(float);
-    if (posix_memalign(&memory, 4096, bytes ? bytes : 1))
+    const size_t bytes = count * sizeof(float), page = bytes >= LARGE_PAGE_BYTES ? LARGE_PAGE_BYTES : PAGE_BYTES;
+    if (posix_memalign(&memory, page, bytes ? bytes : 1))
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a peer's %zu bytes", bytes);
+#ifdef MADV_HUGEPAGE
+    if (page == LARGE_PAGE_BYTES)
+        madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
     memset(memory, 0, bytes);
     *floats = memory;
     return 0;

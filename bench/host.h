@@ -9,7 +9,8 @@
 
 #include "bench/team.h"
 
-/* Zeros, aligned to pages; *floats owned by the caller, free() it.  Errors: MOTLEY_E_MEMORY. */
+/* Zeros, on large pages where there are some, as Motley's buffers; *floats owned by the caller, free() it.
+ * Errors: MOTLEY_E_MEMORY. */
 int motley__host_floats(size_t count, float **floats, struct motley_error *error);
 void motley__host_zero(struct motley__team *team, size_t count, float *to);
 
@@ -22,7 +23,7 @@ void motley__host_combine(struct motley__team *team, int T, int K, int D, const 
 /* h [P,F] = silu(pre) pre3, or relu(pre) where pre3 is NULL */
 void motley__host_activate(struct motley__team *team, int P, int F, const float *pre, const float *pre3, float *h);
 
-/* As motley__activation_backward, but what pre3 becomes goes to dpre3; pair p has the routing weight weight[pair[p]]. */
+/* As motley__activation_backward, but what pre3 becomes goes to dpre3; pair p's routing weight is weight[pair[p]] */
 struct motley__host_backward {
     int P, F;
     const int *pair;                    /* [P] */

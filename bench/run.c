@@ -286,8 +286,8 @@ static int measure_all(struct run *run)
     if (status)
         return status;
     if (run->cells == 0)
-        return motley__fail(run->error, MOTLEY_E_INVALID, "no cell's name has '%s'; the names are as 'estmm backward E8 K2 "
-                            "T512 D1024 F2816 zipf f32'", run->request->cases);
+        return motley__fail(run->error, MOTLEY_E_INVALID, "no cell's name has '%s'; names are as 'estmm backward E8 "
+                            "K2 T512 D1024 F2816 zipf f32'", run->request->cases);
     if (!run->request->quiet)
         fprintf(stderr, "%d cells, about %.0f minutes\n", run->cells, ceil(run->expected / 60));
     motley__progress_start(&run->progress, run->request->quiet ? NULL : stderr, "bench", run->expected);

@@ -85,11 +85,12 @@ if MOTLEY_CL_DIR=$work/cl "$motley" bench operators --shape 2x1x3x5 --tokens 3 -
     fail "a wrong kernel was timed"
 fi
 
-# refuse WORDS ARGUMENT...: ends with an error that says these words.
+# refuse WORDS ARGUMENT...: is called wrongly, and these words say so.
 refuse() {
     words=$1
     shift
-    if "$motley" bench "$@" >"$work/out" 2>"$work/log" || ! grep -q -e "$words" "$work/log"; then
+    "$motley" bench "$@" >"$work/out" 2>"$work/log"
+    if [ $? != 2 ] || ! grep -q -e "$words" "$work/log"; then
         cat "$work/out" "$work/log"
         fail "bench $* is not refused with \"$words\""
     fi

@@ -1,5 +1,5 @@
-/* Parts of `motley bench` that need no device: routings are what their names say, a team does every part once, and the peers'
- * vector loops compute what they must.
+/* Parts of `motley bench` that need no device: routings are what their names say, a team does every part once, and
+ * the peers' vector loops compute what they must.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>

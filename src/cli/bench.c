@@ -78,16 +78,20 @@ static int measure(motley_context *context, const struct motley__bench_request *
 int motley__command_bench(int argc, char **argv, struct motley__globals *globals)
 {
     struct request request = {.bench = {.seed = 1}};
+    struct motley__selection selection; /* only whether it can be made */
     struct motley_error error = {0};
     motley_context *context = NULL;
-    int words, status = read_what(argc, argv, &request, &words, &error);
+    int rank, words, status = read_what(argc, argv, &request, &words, &error);
     int outcome = parse(argc - words, argv + words, globals, &request);
     if (outcome)
         return outcome == 1 ? 0 : 2;
-    if (status) {
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (!status)
+        status = motley__select(&request.bench, 0, &selection, &error);
+    if (status && rank == 0)
         fprintf(stderr, "motley bench: %s\n", error.text);
+    if (status)
         return 2;
-    }
     request.bench.format = request.csv     ? MOTLEY__FORMAT_CSV
                            : globals->json ? MOTLEY__FORMAT_JSON
                                            : MOTLEY__FORMAT_TABLE;
