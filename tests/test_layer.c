@@ -298,15 +298,15 @@ static void stored_in_two_bytes(void **state)
             shape.dtype = (enum motley_dtype)dtype;
             shape.bias = activation == MOTLEY_GELU || activation == MOTLEY_SILU;
             shape.normalize = activation == MOTLEY_SWIGLU;
-            motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN);
+            /* shares are measured once: that takes a while */
+            motley_plan *plan = make_plan(&shape, dtype == MOTLEY_BF16 && activation == MOTLEY_SWIGLU
+                                                      ? MOTLEY_SHARES_MEASURED : MOTLEY_SHARES_EVEN);
             /* all on one expert with K = 1 only: the weights of others would be too small for f16 */
             check_plan(plan, T, shape.K == 1 ? GATE_ONE_EXPERT : GATE_SPREAD, (enum split)(activation % 3));
+            if (activation == MOTLEY_GELU)
+                check_plan(plan, 0, GATE_SPREAD, SPLIT_EVEN);
             motley_plan_destroy(plan);
         }
-    struct motley_layer_shape shape = shape_of(MOTLEY_SWIGLU, 2);
-    shape.dtype = MOTLEY_BF16;
-    check(&shape, T, GATE_SPREAD, SPLIT_EVEN); /* with measured shares */
-    check(&shape, 0, GATE_SPREAD, SPLIT_EVEN);
 }
 
 /* A token that is not finite reaches its own output and no other. */
