@@ -5,8 +5,8 @@
  *   esmm, swiglu     y[p,:] = silu(x W^T) * (x W3^T)            a tile's 128 columns are 64 of W and 64 of W3
  *   esmm_transposed  y[p,:] = g[row p,:] W[e]                   g [*,O], y [P,I]
  *
- * A work-group of four warps for each tile of 128 rows by 128 columns, in schedule.h's order, surplus tiles included: two
- * fit a multiprocessor, one multiplies while the other begins or stores, and the device hands out the next tile
+ * A work-group of four warps for each tile of 128 rows by 128 columns, in schedule.h's order, surplus tiles included:
+ * two fit a multiprocessor, one multiplies while the other begins or stores, and the device hands out the next tile
  * itself.  Each step takes 32 of the contraction through a ring of STAGES stages (mma.h), filled STAGES - 1 ahead:
  *
  *     rows     DEEP [128][32]       8 KiB

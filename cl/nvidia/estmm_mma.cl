@@ -2,8 +2,8 @@
  *
  *   dW[e] (+)= sum over p with e(p)=e of a[row p,:]^T b[row p,:]        a [*,O], b [*,I], dW [E,O,I]
  *
- * A work-group of four warps for each tile of 128 outputs by 128 inputs of one expert, as in esmm_mma.cl; a step takes 32
- * of the expert's rows, both operands WIDE [32][128], 8 KiB each.
+ * A work-group of four warps for each tile of 128 outputs by 128 inputs of one expert, as in esmm_mma.cl; a step takes
+ * 32 of the expert's rows, both operands WIDE [32][128], 8 KiB each.
  *
  * Tiles of the expert with most rows come first, so that the last ones to end are short; with more experts than
  * work-items, whose tiles are many, the order stays.

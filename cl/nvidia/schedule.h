@@ -1,9 +1,10 @@
-/* Which tile of which expert a resident work-group computes next.
+/* Which tile of which expert a work-group computes.
  *
- * A launch has as many work-groups as the device has multiprocessors; group g takes tiles g, g + groups, ... of one list
- * over all experts.  An expert's row tiles are numbered as in ragged.h, from its offset alone, so surplus numbers without
- * rows exist; the offsets are copied to local memory once.  Within an expert tiles follow each other in bands of BAND row tiles, column by
- * column, so that what runs at one time shares rows and weights in the L2 cache.
+ * All experts' tiles are one list.  Where a launch has as many work-groups as the device has multiprocessors
+ * (wgmma), group g takes tiles g, g + groups, ...; where it has one for each tile (mma), group g takes tile g.
+ * An expert's row tiles are numbered as in ragged.h, from its offset alone, so surplus numbers without rows exist;
+ * the offsets are copied to local memory once.  Within an expert tiles follow each other in bands of BAND row
+ * tiles, column by column, so that what runs at one time shares rows and weights in the L2 cache.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_NVIDIA_SCHEDULE_H

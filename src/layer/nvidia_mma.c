@@ -1,5 +1,5 @@
-/* The variant "nvidia/mma": the tensor cores of any NVIDIA GPU since compute capability 8.0, for bf16 and f16; kernels in
- * cl/nvidia/.
+/* The variant "nvidia/mma": the tensor cores of any NVIDIA GPU since compute capability 8.0, for bf16 and f16; kernels
+ * in cl/nvidia/.
  *
  *   weights    canonical (panel 1), also where transposed
  *   tiles      128 rows by 128 columns, one work-group of four warps each; 48 KiB of local memory
