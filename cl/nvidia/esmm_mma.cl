@@ -3,7 +3,7 @@
  *
  *   esmm             y[p,:] = act(x[row p,:] W[e]^T + b[e])     x [*,I], W [E,O,I], y [P,O]
  *   esmm, swiglu     y[p,:] = silu(x W^T) * (x W3^T)            a tile's 128 columns are 64 of W and 64 of W3
- *   esmm_transposed  y[p,:] = g[row p,:] W[e]                   g [*,O], y [P,I]
+ *   esmm_transposed  y[p,:] = g[row p,:] W[e]                   g [*,O], y [P,I]; with own3 also + g3[row p,:] W3[e]
  *
  * A work-group of four warps for each tile of 128 rows by 128 columns, in schedule.h's order, surplus tiles included:
  * two fit a multiprocessor, one multiplies while the other begins or stores, and the device hands out the next tile
@@ -16,6 +16,7 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
+#define NATIVE
 #include "nonlinear.h"
 #include "nvidia/mma.h"
 #include "nvidia/schedule.h"
@@ -28,10 +29,12 @@
 #define DEPTH_OF(args) (args).O
 #define WIDTH_OF(args) (args).I
 #define WIDE_WEIGHTS 1
+#define PRODUCTS(own3) ((own3) ? 2 : 1)
 #else
 #define DEPTH_OF(args) (args).I
 #define WIDTH_OF(args) (args).O
 #define WIDE_WEIGHTS 0
+#define PRODUCTS(own3) 1
 #endif
 #if ACTIVATION == MOTLEY__ACT_SWIGLU
 #define TILE_COLUMNS (SIDE / 2)
@@ -119,16 +122,13 @@ fill(struct motley__product_args args, struct tile tile, struct sources *from, i
     }
 }
 
-/* c = the tile's product.  A stage is filled again after the barrier that follows its multiplication. */
+/* c += the tile's product.  A stage is filled again after the barrier that follows its multiplication. */
 static inline INLINE void
 compute(struct motley__product_args args, struct tile tile, struct sources *from, __local uchar *memory, float c[128])
 {
     const int depth = DEPTH_OF(args), ahead = (STAGES - 1) * DEPTH;
     const uint base = LOCAL_ADDRESS(memory);
     uint to = 0, at = 0;
-#pragma unroll
-    for (int i = 0; i < 128; i++)
-        c[i] = 0.0f;
     for (int k = -ahead; k < depth; k += DEPTH) {
         if (k >= 0) {
             COPIES_WAIT(STAGES - 2);
@@ -183,15 +183,15 @@ static inline INLINE uint packed(const float *c, const int result)
 static inline INLINE void store_row(__global ushort *row, int first, int width, int end, int add, const float *c,
                                     const int result)
 {
-    const int column = first + 8 * (get_local_id(0) & 3), slow = add | (width & 7);
+    const int column = first + 8 * (get_local_id(0) & 3), whole = !(width & 7);
 #pragma unroll
     for (int j = 0; j < WARP_COLUMNS / 8; j += 4, c += 16) {
         const uint4 block = gather_block((uint4)(packed(c, result), packed(c + 4, result), packed(c + 8, result),
                                                  packed(c + 12, result)));
-        if (column + 8 * j < end && !slow)
-            *(__global uint4 *)(row + column + 8 * j) = block;
-        else if (slow)
+        if (!whole)
             store_block(row, column + 8 * j, end, block, add);
+        else if (column + 8 * j < end)
+            store_chunk(row + column + 8 * j, block, add);
     }
 }
 
@@ -225,9 +225,9 @@ static inline INLINE void finish(struct motley__product_args args, struct tile t
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 esmm_mma(struct motley__product_args args, __global const int *offsets, __global const int *index,
-         __global const ushort *own, __global const ushort *received, __global const ushort *w,
-         __global const ushort *w3, __global const float *bias, __global ushort *pre, __global ushort *pre3,
-         __global ushort *y)
+         __global const ushort *own, __global const ushort *received, __global const ushort *own3,
+         __global const ushort *w, __global const ushort *w3, __global const float *bias, __global ushort *pre,
+         __global ushort *pre3, __global ushort *y)
 {
     __local uchar memory[STAGES * STAGE_BYTES] __attribute__((aligned(128)));
     __local int *first_pair = (__local int *)memory; /* until the first stage is filled */
@@ -240,8 +240,13 @@ esmm_mma(struct motley__product_args args, __global const int *offsets, __global
                                        (WIDTH_OF(args) + TILE_COLUMNS - 1) / TILE_COLUMNS);
     if (tile.rows == 0)
         return;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    find_sources(args, tile, index, own, received, w, w3, &from);
-    compute(args, tile, &from, memory, c);
+#pragma unroll
+    for (int i = 0; i < 128; i++)
+        c[i] = 0.0f;
+    for (int left = PRODUCTS(own3); left > 0; left--, own = own3, w = w3) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        find_sources(args, tile, index, own, received, w, w3, &from);
+        compute(args, tile, &from, memory, c);
+    }
     finish(args, tile, c, bias, pre, pre3, y);
 }

@@ -55,8 +55,9 @@ static int launch(struct motley__device *device, const char *which, const struct
         return status;
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
                           MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
-                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3), MOTLEY__BUFFER(e->bias),
-                          MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3), MOTLEY__BUFFER(e->y));
+                          MOTLEY__BUFFER(e->x3), MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3),
+                          MOTLEY__BUFFER(e->bias), MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3),
+                          MOTLEY__BUFFER(e->y));
 }
 
 /* swiglu's tiles are half as wide: their other columns are W3's. */
@@ -95,6 +96,7 @@ const struct motley__variant motley__variant_nvidia_mma = {
     .name = "mma",
     .dtypes = MOTLEY__DTYPE_BIT(MOTLEY_BF16) | MOTLEY__DTYPE_BIT(MOTLEY_F16),
     .suits = suits,
+    .transposes_two = 1,
     .panel = motley__nvidia_panel,
     .describe = describe,
     .esmm = esmm,
