@@ -56,7 +56,7 @@ int motley__forward_gate(void *self, struct motley_error *error)
     return status;
 }
 
-/* Sort the pairs, and bring the slots' offsets to the host: the exchange counts by them. */
+/* Sort the pairs, and with other ranks bring the slots' offsets to the host: the exchange counts by them. */
 int motley__forward_route(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
@@ -68,7 +68,7 @@ int motley__forward_route(void *self, struct motley_error *error)
         .slot = layer->slot, .histogram = layer->scratch->buffer[MOTLEY__SCRATCH_HISTOGRAM],
         .order = saved[MOTLEY__SAVED_ORDER], .where = saved[MOTLEY__SAVED_WHERE],
         .offsets = saved[MOTLEY__SAVED_SLOT_OFFSETS]}, error);
-    if (!status)
+    if (!status && layer->counts)
         status = motley__buffer_read_later(saved[MOTLEY__SAVED_SLOT_OFFSETS], 0, layer->slot_offsets,
                                            INTS(layer->shape.E + 1), error);
     return status;
@@ -179,14 +179,6 @@ int motley__forward_dispatch(void *self, struct motley_error *error)
     return status;
 }
 
-/* Rows of local expert e that source s brought; on one rank all rows are the own ones. */
-static int rows_from(const motley_layer *layer, int s, int e)
-{
-    if (layer->counts)
-        return layer->counts->theirs[(size_t)s * (size_t)layer->E_local + (size_t)e];
-    return layer->slot_offsets[e + 1] - layer->slot_offsets[e];
-}
-
 /* Where each run of rows of one source and one expert goes: by expert, then by source. */
 static void make_segments(motley_layer *layer)
 {
@@ -200,7 +192,7 @@ static void make_segments(motley_layer *layer)
     for (int e = 0; e < layer->E_local; e++) {
         layer->offsets[e] = pair;
         for (int s = 0; s < R; s++) {
-            int count = rows_from(layer, s, e);
+            int count = layer->counts->theirs[(size_t)s * (size_t)layer->E_local + (size_t)e];
 
             if (!count)
                 continue;
@@ -211,6 +203,27 @@ static void make_segments(motley_layer *layer)
     }
     layer->offsets[layer->E_local] = pair;
     layer->rows.P = pair;
+}
+
+/* One rank: the sorted pairs are the experts' pairs, so the device has it all and the host need not know the counts. */
+static void make_own_segment(motley_layer *layer)
+{
+    struct motley__row_numbers *rows = &layer->rows;
+
+    rows->own_begin = rows->S = rows->M = 0;
+    rows->own_end = rows->P = rows->N;
+    layer->segment_count = rows->N > 0;
+    layer->segments[0] = (struct motley__segment){.count = rows->N, .own = 1};
+}
+
+static int write_offsets(motley_layer *layer, struct motley_error *error)
+{
+    struct motley__buffer **saved = layer->saved;
+    const size_t bytes = INTS(layer->E_local + 1);
+
+    if (!layer->counts)
+        return motley__buffer_copy(saved[MOTLEY__SAVED_SLOT_OFFSETS], 0, saved[MOTLEY__SAVED_OFFSETS], 0, bytes, error);
+    return motley__buffer_write_later(saved[MOTLEY__SAVED_OFFSETS], 0, layer->offsets, bytes, error);
 }
 
 static int reserve_pairs(motley_layer *layer, struct motley_error *error)
@@ -247,15 +260,13 @@ int motley__forward_place(void *self, struct motley_error *error)
     struct motley__row_numbers *rows = &layer->rows;
     int status;
 
-    if (!layer->counts) {                       /* one rank: every pair is its own */
-        rows->own_begin = 0;
-        rows->own_end = rows->N;
-        rows->S = rows->M = 0;
-    }
-    make_segments(layer);
+    if (layer->counts)
+        make_segments(layer);
+    else
+        make_own_segment(layer);
     status = reserve_pairs(layer, error);
     if (!status)
-        status = motley__buffer_write_later(saved[MOTLEY__SAVED_OFFSETS], 0, layer->offsets, INTS(layer->E_local + 1), error);
+        status = write_offsets(layer, error);
     if (!status && layer->segment_count)
         status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_SEGMENTS], 0, layer->segments,
                                             (size_t)layer->segment_count * sizeof *layer->segments, error);

@@ -36,10 +36,10 @@ static void list_losses(motley_layer *layer, struct motley__step *step)
 static void list_forward(motley_layer *layer, struct motley__step *step)
 {
     const int ranks = layer->context->size;
-    uint64_t routed, arrived, returned = 0;
+    uint64_t routed, arrived = 0, returned = 0;
 
     compute(layer, step, "gate", MOTLEY__PHASE_GATE, 0, motley__forward_gate);
-    arrived = routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, 0, motley__forward_route);
+    routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, 0, motley__forward_route);
     if (ranks > 1) {
         uint64_t counted = motley__step_add(step, (struct motley__op){.name = "counts", .stream = MOTLEY__COMMUNICATION,
             .phase = MOTLEY__PHASE_DISPATCH, .after = routed, .begin = motley__forward_count, .self = layer,
