@@ -67,6 +67,22 @@ static inline void with_variants(struct motley__device *device, enum motley_dtyp
     unsetenv("MOTLEY_FAMILY");
 }
 
+/* Run a test's body with nvidia/fma as on a device of one multiprocessor, on which it picks its tiles by their fit. */
+static inline void with_tiles(struct motley__device *device, void (*body)(struct motley__device *device))
+{
+    const int units = device->compute_units;
+    assert_int_equal(setenv("MOTLEY_FAMILY", "nvidia/fma", 1), 0);
+    if (simulated() || !motley__variant_nvidia_fma.suits(device)) {
+        unsetenv("MOTLEY_FAMILY");
+        skip();
+    }
+    SUCCEED(motley__admit(device, &error));
+    device->compute_units = 1;
+    body(device);
+    device->compute_units = units;
+    unsetenv("MOTLEY_FAMILY");
+}
+
 /* Run a test's body with the family cpu as on CPUs with vectors of 4, 8 and 16 floats. */
 static inline void with_vectors(struct motley__device *device, void (*body)(struct motley__device *device))
 {

@@ -160,6 +160,24 @@ static void vectors_on(struct motley__device *device)
     check_transposed(device, seed, &few);
 }
 
+/* Columns in tiles of 128 and of 64, rows of 128, 64 and 32; rows of whole vectors and not. */
+static void tiles_on(struct motley__device *device)
+{
+    static const struct esmm_case CASES[] = {
+        {1, 253, 124, 131, SPREAD, 1, MOTLEY__ACT_NONE, 1, 0, 1},
+        {1, 253, 124, 252, SPREAD, 1, MOTLEY__ACT_SWIGLU, 0, 1, 0},
+        {2, 120, 250, 123, SPREAD, 1, MOTLEY__ACT_NONE, 1, 0, 1},
+        {1, 60, 60, 124, SPREAD, 0, MOTLEY__ACT_SWIGLU, 0, 1, 0},
+        {2, 97, 60, 40, ALL_ON_ONE, 1, MOTLEY__ACT_NONE, 1, 0, 1},
+        {1, 27, 120, 123, SPREAD, 1, MOTLEY__ACT_NONE, 0, 0, 0},
+    };
+    const uint64_t seed = test_seed();
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        check_forward(device, seed + i, &CASES[i]);
+        check_transposed(device, seed + i, &CASES[i]);
+    }
+}
+
 /* No pair: nothing is launched, nothing written. */
 static void no_pairs_on(struct motley__device *device)
 {
@@ -243,6 +261,7 @@ static void transposed_equals_twin(void **state) { with_families(*state, transpo
 static void activations_equal_twin(void **state) { with_families(*state, activations_on); }
 static void several_segments(void **state) { with_families(*state, segments_on); }
 static void every_vector_width(void **state) { with_vectors(*state, vectors_on); }
+static void every_tile(void **state) { with_tiles(*state, tiles_on); }
 static void no_pairs(void **state) { with_families(*state, no_pairs_on); }
 static void propagates_nan(void **state) { with_families(*state, propagates_nan_on); }
 static void repeats_bit_for_bit(void **state) { with_families(*state, repeats_on); }
@@ -252,7 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_equals_twin), cmocka_unit_test(transposed_equals_twin),
         cmocka_unit_test(activations_equal_twin), cmocka_unit_test(several_segments),
-        cmocka_unit_test(every_vector_width), cmocka_unit_test(no_pairs),
+        cmocka_unit_test(every_vector_width), cmocka_unit_test(every_tile), cmocka_unit_test(no_pairs),
         cmocka_unit_test(propagates_nan), cmocka_unit_test(repeats_bit_for_bit),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

@@ -101,6 +101,19 @@ static void vectors_on(struct motley__device *device)
     check_ess(device, seed, &c, 1);
 }
 
+/* Tiles of 128 x 128, 64 x 128 and 64 x 64; rows of whole vectors and not. */
+static void tiles_on(struct motley__device *device)
+{
+    static const struct estmm_case CASES[] = {
+        {1, 41, 250, 123, SPREAD, 1, 0},           {3, 60, 124, 252, ALTERNATELY_EMPTY, 1, 1},
+        {2, 33, 60, 124, ALL_ON_ONE, 1, 0},        {1, 50, 60, 63, SPREAD, 0, 1},
+        {2, 50, 60, 64, SPREAD, 1, 0},
+    };
+    const uint64_t seed = test_seed();
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        check_estmm(device, seed + i, &CASES[i]);
+}
+
 /* Element-wise optimizers rely on it. */
 static void padding_on(struct motley__device *device)
 {
@@ -129,6 +142,7 @@ static void estmm_equals_twin(void **state) { with_families(*state, estmm_on); }
 static void ess_equals_twin(void **state) { with_families(*state, ess_on); }
 static void several_segments(void **state) { with_families(*state, segments_on); }
 static void every_vector_width(void **state) { with_vectors(*state, vectors_on); }
+static void every_tile(void **state) { with_tiles(*state, tiles_on); }
 static void padding_stays_zero(void **state) { with_families(*state, padding_on); }
 
 int main(void)
@@ -138,6 +152,7 @@ int main(void)
         cmocka_unit_test(ess_equals_twin),
         cmocka_unit_test(several_segments),
         cmocka_unit_test(every_vector_width),
+        cmocka_unit_test(every_tile),
         cmocka_unit_test(padding_stays_zero),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
