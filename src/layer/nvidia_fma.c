@@ -25,7 +25,8 @@ enum {
     REGISTERS = 128         /* of a work-item: 512 items fit a multiprocessor, whatever the tile */
 };
 
-/* A tile, and what its items take longer than the largest tile's, in percent: they fetch more for each multiply-add. */
+/* A tile, and what its items may take longer than the largest tile's, in percent: they fetch more for each
+ * multiply-add.  An estimate from counting instructions. */
 struct tile {
     int height, width, slower;
 };
