@@ -59,7 +59,13 @@ KERNELS = \
     %D%/storage.h \
     %D%/tile.h \
     %D%/types.h \
-    %D%/vector.h
+    %D%/vector.h \
+    %D%/wave/dpas.h \
+    %D%/wave/esmm.cl \
+    %D%/wave/estmm.cl \
+    %D%/wave/mfma.h \
+    %D%/wave/wave.h \
+    %D%/wave/wmma.h
 
 EXTRA_DIST += $(KERNELS) %D%/embed
 

@@ -30,6 +30,7 @@ UNIT_TESTS = \
     %D%/test_storage \
     %D%/test_stored \
     %D%/test_stored_rows \
+    %D%/test_wave \
     %D%/test_esmm \
     %D%/test_estmm \
     %D%/test_activation \
@@ -81,6 +82,7 @@ SCRIPT_TESTS = \
     %D%/check-bench.sh \
     %D%/check-vendors.sh \
     %D%/check-oclgrind.sh \
+    %D%/check-offline.sh \
     %D%/check-bad-input.sh \
     %D%/check-uneven.sh \
     %D%/check-train.sh \

@@ -51,4 +51,5 @@ libmotley_all_la_SOURCES += \
     %D%/state.c \
     %D%/state.h \
     %D%/variant.c \
-    %D%/variant.h
+    %D%/variant.h \
+    %D%/wave.c

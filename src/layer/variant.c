@@ -12,6 +12,9 @@ const struct motley__variant *const motley__variants[] = {
     &motley__variant_nvidia_wgmma,
     &motley__variant_nvidia_mma,
     &motley__variant_nvidia_fma,
+    &motley__variant_amd_mfma,
+    &motley__variant_amd_wmma,
+    &motley__variant_intel_dpas,
     &motley__variant_generic,
 };
 const int motley__variants_count = sizeof motley__variants / sizeof *motley__variants;

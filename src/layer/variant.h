@@ -49,6 +49,9 @@ extern const struct motley__variant motley__variant_cpu;
 extern const struct motley__variant motley__variant_nvidia_wgmma;
 extern const struct motley__variant motley__variant_nvidia_mma;
 extern const struct motley__variant motley__variant_nvidia_fma;
+extern const struct motley__variant motley__variant_amd_mfma;
+extern const struct motley__variant motley__variant_amd_wmma;
+extern const struct motley__variant motley__variant_intel_dpas;
 extern const struct motley__variant motley__variant_generic;
 
 /* All variants, the preferred first; the last is generic and has no NULL. */
