@@ -2,8 +2,8 @@
  *
  *   dw[p] = <u, h>;  u <- w u A'(pre);  h <- w h;  swiglu: pre3 <- w u A(pre)      rows of [P,F], see cl/activation.cl
  *
- * One work-group of ITEMS a row; an item takes 8 neighbouring numbers at a time, 16 bytes; F is a multiple of 8.  The row's
- * sum is added within each warp, then over the warps in order.
+ * One work-group of ITEMS a row; an item takes 8 neighbouring numbers at a time, 16 bytes; F is a multiple of 8.  The
+ * row's sum is added within each warp, then over the warps in order.
  * Reads 2 (swiglu 3) and writes 2 (3) numbers an element: bound by memory.
  *
  * SPDX-License-Identifier: BSD-3-Clause */

@@ -106,7 +106,8 @@ static inline INLINE void produce_whole(struct sources *from, int I, uint at)
 }
 
 /* The last step, when `left` < DEPTH, and every step of matrices whose rows are not whole chunks. */
-static inline INLINE void produce_part(struct motley__product_args args, struct tile tile, struct sources *from, int left,
+static inline INLINE void produce_part(struct motley__product_args args, struct tile tile, struct sources *from,
+                                       int left,
                                 __local uchar *memory, uint at)
 {
     const uint base = LOCAL_ADDRESS(memory);
@@ -151,7 +152,8 @@ static inline INLINE void produce(struct motley__product_args args, struct tile 
 }
 
 /* The consumers' part of one tile: c = its 64 rows by 256 columns. */
-static inline INLINE void consume(int steps, int group, uint base, uint full, uint empty, struct ring *ring, float c[128])
+static inline INLINE void consume(int steps, int group, uint base, uint full, uint empty, struct ring *ring,
+                                  float c[128])
 {
     int last = 0;
     for (int step = 0; step < steps; step++) {
@@ -258,8 +260,8 @@ static inline INLINE void finish(struct motley__product_args args, struct tile t
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 esmm_wgmma(struct motley__product_args args, __global const int *offsets, __global const int *index,
            __global const ushort *own, __global const ushort *received, __global const ushort *own3,
-           __global const ushort *w, __global const ushort *w3, __global const float *bias, __global ushort *pre, __global ushort *pre3,
-           __global ushort *y)
+           __global const ushort *w, __global const ushort *w3, __global const float *bias, __global ushort *pre,
+           __global ushort *pre3, __global ushort *y)
 {
     __local uchar memory[STAGES * STAGE_BYTES] __attribute__((aligned(1024)));
     __local ulong full[STAGES], empty[STAGES];

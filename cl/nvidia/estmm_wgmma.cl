@@ -76,7 +76,8 @@ produce_blocks(__local uchar *memory, uint at, const int n[4], int line, int row
 }
 
 /* c = this warpgroup's 64 outputs by 256 inputs. */
-static inline INLINE void consume(int rows, int group, uint base, uint full, uint empty, struct ring *ring, float c[128])
+static inline INLINE void consume(int rows, int group, uint base, uint full, uint empty, struct ring *ring,
+                                  float c[128])
 {
     int last = 0;
     for (int k = 0; k < rows; k += DEPTH) {
@@ -145,7 +146,8 @@ estmm_wgmma(struct motley__product_args args, __global const int *offsets, __glo
         for (int t = get_group_id(0); t < tiles; t += get_num_groups(0)) {
             const struct place place = place_of(t, outputs, inputs, first_pair, order);
             const int last = place.first + place.rows - 1;
-            const int inner = !((args.O | args.I) & 7) && place.output + OUTPUTS <= args.O && place.input + INPUTS <= args.I;
+            const int inner = !((args.O | args.I) & 7) && place.output + OUTPUTS <= args.O &&
+                              place.input + INPUTS <= args.I;
             int n[4], n_b[4], next[4], next_b[4];
             if (place.rows > 0) {
                 find_rows(place.first + line, last, index, next);

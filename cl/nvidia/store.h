@@ -39,7 +39,7 @@ static inline uint exchange(uint value, int lanes)
     return got;
 }
 
-/* Number j of 4 of work-item q of 4: columns 2q, 2q+1 of block j.  Returned: number i holds columns 2i, 2i+1 of block q.
+/* Number j of 4 of work-item q of 4: columns 2q, 2q+1 of block j.  Returned: number i is columns 2i, 2i+1 of block q.
  * Written as choices of values, not of places, so that all stays in registers. */
 static inline uint4 gather_block(uint4 block)
 {
@@ -76,7 +76,8 @@ static inline void store_chunk(__global ushort *to, uint4 block, int add)
     *(__global uint4 *)to = block;
 }
 
-/* 8 numbers to columns column .. column+7 of a row, one by one, as far as they lie below `end`; add: to what is there. */
+/* 8 numbers to columns column .. column+7 of a row, one by one, as far as they lie below `end`; add: to what is
+ * there. */
 static inline void store_block(__global ushort *row, int column, int end, uint4 block, int add)
 {
     const ushort8 numbers = as_ushort8(block);

@@ -12,8 +12,8 @@
 /* After this long a peer is late. */
 static const double PATIENCE_SECONDS = 0.02, NAP_SECONDS = 100e-6;
 
-/* Polling ranks that never sleep can keep a core to themselves for seconds: kernels whose scheduler groups tasks by
- * session (Linux 6.18) were seen to wake nobody else for 16 s, yields or not.  A short nap in each period lets others in. */
+/* Polling ranks that never sleep can keep a core to themselves for seconds: Linux 6.18, which schedules by session, was
+ * seen to wake nobody else for 16 s, whether they yield or not.  A short nap in each period lets others in. */
 static const double PERIOD_SECONDS = 2e-3, SHORT_NAP_SECONDS = 50e-6;
 static const double LIMIT_SECONDS = 600;
 

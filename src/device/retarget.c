@@ -1,7 +1,8 @@
 /* Kernels for sm_90a from NVIDIA's OpenCL compiler.
  *
- * Hopper's wgmma exists only on the target sm_90a, but the compiler translates to sm_90: the assembler refuses, the build
- * fails.  The failed program nevertheless gives out its PTX; with the target's name put right it is a program like any other.
+ * Hopper's wgmma exists only on the target sm_90a, but the compiler translates to sm_90: the assembler refuses, the
+ * build fails.  The failed program nevertheless gives out its PTX; with the target's name put right it is a program
+ * like any other.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -34,8 +35,8 @@ int motley__retarget(struct motley__device *device, cl_program failed, cl_progra
         memmove(behind + 1, behind, strlen(behind) + 1);
         *behind = 'a';
         bytes = strlen(ptx);
-        *program = clCreateProgramWithBinary(device->context, 1, &device->id, &bytes, (const unsigned char **)&ptx, NULL,
-                                             &code);
+        *program = clCreateProgramWithBinary(device->context, 1, &device->id, &bytes, (const unsigned char **)&ptx,
+                                             NULL, &code);
         if (code == CL_SUCCESS) {
             code = clBuildProgram(*program, 1, &device->id, "", NULL, NULL);
             if (code != CL_SUCCESS)

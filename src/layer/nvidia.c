@@ -63,8 +63,8 @@ int motley__nvidia_check_experts(const struct motley__device *device, int expert
 {
     if (experts <= MOTLEY__NVIDIA_EXPERTS)
         return 0;
-    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%d experts on %s, which holds at most %d: use more ranks", experts,
-                        device->info.name, MOTLEY__NVIDIA_EXPERTS);
+    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%d experts on %s, which holds at most %d: use more ranks",
+                        experts, device->info.name, MOTLEY__NVIDIA_EXPERTS);
 }
 
 static int launch(struct motley__device *device, const char *which, const struct motley__esmm *e, int segment,
@@ -128,8 +128,8 @@ int motley__nvidia_activation_backward(struct motley__device *device, const stru
     int status = motley__kernel(device, "nvidia/activation.cl", options, "activation_backward", &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, ((struct motley__range){{(size_t)a->P * (size_t)items}, {(size_t)items}}), error,
-                          MOTLEY__VALUE(args), MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre),
+    const struct motley__range range = {{(size_t)a->P * (size_t)items}, {(size_t)items}};
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre),
                           MOTLEY__BUFFER(a->pre3), MOTLEY__BUFFER(a->u), MOTLEY__BUFFER(a->h), MOTLEY__BUFFER(a->dw));
 }
 
