@@ -51,7 +51,8 @@ conclude() {
 # Products in work-groups of 16 items: tiles of 16 rows, so that small matrices have several.
 simulate esmm --uninitialized --max-wgsize 16
 simulate estmm --uninitialized --max-wgsize 16
-simulate activation --uninitialized --max-wgsize 16
+# Looking for unwritten values in this one's vectors of four, Oclgrind 21.10 ends with status 255 and no report.
+simulate activation --max-wgsize 16
 conclude esmm estmm activation
 simulate route --uninitialized
 simulate encode --uninitialized
