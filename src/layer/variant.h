@@ -1,9 +1,9 @@
 /* Kernel variants: one way to compute the products of experts on some devices.
  *
  * A family is a kind of device ("cpu", "nvidia", ...), with its launchers in one file of this folder and its kernels in
- * cl/<family>/; a variant is one set of its kernels.  `generic` has everything for any OpenCL 1.2 device and every
- * storage type; the others replace what they do better.  For each storage type a device runs the first variant of the
- * table that suits it, builds and agrees with the scalar twin (admit.h).
+ * cl/<family>/ (amd and intel share cl/wave/); a variant is one set of its kernels.  `generic` has everything for any
+ * OpenCL 1.2 device and every storage type; the others replace what they do better.  For each storage type a device
+ * runs the first variant of the table that suits it, builds and agrees with the scalar twin (admit.h).
  *
  * A launcher enqueues one kernel for one weight segment; it may rely on what esmm.c, estmm.c and activation.c check.
  *
