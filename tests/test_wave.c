@@ -11,6 +11,7 @@ static void admit_emulated(struct motley__device *device, const char *instructio
 {
     assert_int_equal(setenv("MOTLEY_EMULATE", instruction, 1), 0);
     assert_int_equal(setenv("MOTLEY_FAMILY", variant, 1), 0);
+    motley__vendor_ask(device);
     for (enum motley_dtype dtype = MOTLEY_BF16; dtype <= MOTLEY_F16; dtype++) {
         device->variant[dtype] = NULL;
         SUCCEED(motley__admit_dtype(device, dtype, &error));
@@ -21,6 +22,7 @@ static void admit_emulated(struct motley__device *device, const char *instructio
     }
     unsetenv("MOTLEY_FAMILY");
     unsetenv("MOTLEY_EMULATE");
+    motley__vendor_ask(device);
 }
 
 static void mfma(void **state) { admit_emulated(*state, "mfma", "amd/mfma"); }

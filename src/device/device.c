@@ -28,6 +28,7 @@ static int query_limits(struct motley__device *device, cl_ulong *global_bytes, s
     cl_device_id id = device->id;
     cl_uint units = 1, width = 1, align_bits = 0;
     cl_ulong local = 0, largest = 0;
+    cl_device_fp_config doubles = 0; /* stays 0 without cl_khr_fp64 */
     int status = query(id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, error);
     if (!status)
         status = query(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof width, &width, error);
@@ -46,6 +47,8 @@ static int query_limits(struct motley__device *device, cl_ulong *global_bytes, s
     device->align_bytes = align_bits / 8 > LINE_BYTES ? align_bits / 8 : LINE_BYTES;
     device->local_bytes = (size_t)local;
     device->max_buffer_bytes = largest;
+    device->has_double = clGetDeviceInfo(id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof doubles, &doubles, NULL) == CL_SUCCESS &&
+                         doubles != 0;
     return status;
 }
 
@@ -135,6 +138,7 @@ int motley__device_open(const struct motley__found *found, const struct motley__
     if (!status) {
         d->memory_bytes = usable_bytes(found, binding, options, global_bytes);
         describe(d, found, binding);
+        motley__vendor_ask(d);
         status = open_queues(d, error);
     }
     if (!status && found->is_cpu)

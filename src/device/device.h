@@ -9,6 +9,7 @@
  *   child.c     discovery that leaves this process untouched        (node.h)
  *   bind.c      doing so, together                                  (motley__bind)
  *   device.c    opening the chosen one                              (motley__device_open)
+ *   vendor.c    what it has of its vendor's own                  (motley__vendor_ask)
  *   probe.c     does it share the host's memory                     (motley__probe_zero_copy)
  *   names.c     OpenCL's errors in words                            (motley__fail_cl)
  *   buffer.c    memory, and its account                             (buffer.h)
@@ -36,6 +37,9 @@
 
 enum { MOTLEY__DTYPES = 3 };              /* of enum motley_dtype */
 
+/* Matrix instructions of a wave; WAVE of cl/wave/. */
+enum motley__instruction { MOTLEY__NO_INSTRUCTION, MOTLEY__MFMA, MOTLEY__WMMA, MOTLEY__DPAS16, MOTLEY__DPAS8 };
+
 struct motley__variant;
 struct motley__program;
 struct motley__launched;
@@ -59,7 +63,13 @@ struct motley__device {
     size_t local_bytes;
     uint64_t max_buffer_bytes;          /* one buffer holds no more: large tensors span several */
     size_t align_bytes;                 /* of a sub-buffer's origin */
+    int has_double;                     /* 1: computes in double; cl/real.h says what is done elsewhere */
     int zero_copy;                      /* 1: buffers live in host memory, at buffer->host */
+
+    /* Of one vendor alone (vendor.c). */
+    int nvidia_capability;              /* 10 major + minor of an NVIDIA GPU, 90 for Hopper; 0 for any other */
+    enum motley__instruction instruction;       /* AMD's or Intel's */
+    int emulated;                       /* 1: the instruction is computed by other means */
 
     /* Account of buffers (buffer.c). */
     uint64_t memory_bytes;              /* what this rank may use; == info.memory_bytes */
@@ -117,6 +127,9 @@ int motley__device_open(const struct motley__found *found, const struct motley__
                         const struct motley_context_options *options, const struct motley__log *log,
                         struct motley__device **device, struct motley_error *error);
 void motley__device_close(struct motley__device *device); /* accepts NULL */
+
+/* Fills what is one vendor's alone, from info and id (vendor.c). */
+void motley__vendor_ask(struct motley__device *device);
 
 /* *zero_copy = 1 when kernels and host see each other's writes in host memory given to OpenCL (probe.c). */
 int motley__probe_zero_copy(struct motley__device *device, int *zero_copy, struct motley_error *error);

@@ -29,4 +29,5 @@ libmotley_all_la_SOURCES += \
     %D%/storage.h \
     %D%/tensor.c \
     %D%/tensor.h \
-    %D%/tidy.c
+    %D%/tidy.c \
+    %D%/vendor.c

@@ -10,7 +10,6 @@
 #include "device/program.h"
 #include "device/queue.h"
 #include "layer/gate.h"
-#include "layer/real.h"
 
 /* Experts of a CPU work-group's widest register tile: rows of logits are padded to it. */
 enum { MOST_LANES = 16 };
@@ -48,7 +47,7 @@ static int group_items(const struct motley__device *device, int E)
 
 static int is_single(const struct motley__device *device, int single)
 {
-    return single || !motley__has_double(device);
+    return single || !device->has_double;
 }
 
 static int launch_logits(struct motley__device *device, const struct motley__gate_forward *gate,

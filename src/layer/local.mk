@@ -39,7 +39,6 @@ libmotley_all_la_SOURCES += \
     %D%/place.c \
     %D%/product.c \
     %D%/product.h \
-    %D%/real.h \
     %D%/ref.h \
     %D%/ref_gate.c \
     %D%/ref_product.c \

@@ -10,7 +10,6 @@
 #include "device/program.h"
 #include "device/queue.h"
 #include "layer/losses.h"
-#include "layer/real.h"
 
 struct shape {
     size_t X, Y, columns;               /* of cl/losses.cl */
@@ -37,7 +36,7 @@ int motley__losses_sums(struct motley__device *device, int T, int E, int K, cons
     const struct shape shape = group_shape(device, E);
     char options[96];
     snprintf(options, sizeof options, "-DX=%zu -DY=%zu -DCOLUMNS=%zu -DMOTLEY__DOUBLE=%d", shape.X, shape.Y,
-             shape.columns, motley__has_double(device));
+             shape.columns, device->has_double);
     cl_kernel kernel;
     int status = motley__kernel(device, "losses.cl", options, "losses_sums", &kernel, error);
     if (status)

@@ -7,7 +7,6 @@
 #include <config.h>
 
 #include <stdio.h>
-#include <string.h>
 
 #include "device/program.h"
 #include "device/queue.h"
@@ -15,19 +14,6 @@
 #include "layer/product.h"
 
 enum { ITEMS = 384 };                       /* of cl/nvidia/pipeline.h */
-
-/* cl_nv_device_attribute_query. */
-enum { COMPUTE_CAPABILITY_MAJOR = 0x4000, COMPUTE_CAPABILITY_MINOR = 0x4001 };
-
-int motley__nvidia_capability(const struct motley__device *device)
-{
-    cl_uint major = 0, minor = 0;
-    if (!strstr(device->info.platform, "NVIDIA") ||
-        clGetDeviceInfo(device->id, COMPUTE_CAPABILITY_MAJOR, sizeof major, &major, NULL) != CL_SUCCESS ||
-        clGetDeviceInfo(device->id, COMPUTE_CAPABILITY_MINOR, sizeof minor, &minor, NULL) != CL_SUCCESS)
-        return 0;
-    return (int)(10 * major + minor);
-}
 
 int motley__nvidia_panel(const struct motley__device *device)
 {
@@ -37,7 +23,7 @@ int motley__nvidia_panel(const struct motley__device *device)
 
 static int suits(const struct motley__device *device)
 {
-    return motley__nvidia_capability(device) == 90;
+    return device->nvidia_capability == 90;
 }
 
 static void describe(const struct motley__device *device, char *text, size_t size)

@@ -8,9 +8,6 @@
 
 enum { MOTLEY__NVIDIA_EXPERTS = 4096 }; /* MAX_EXPERTS of cl/nvidia/schedule.h */
 
-/* 10 major + minor of an NVIDIA GPU's compute capability, 90 for Hopper; 0 for any other device. */
-int motley__nvidia_capability(const struct motley__device *device);
-
 /* The layout of all its matrices: canonical. */
 int motley__nvidia_panel(const struct motley__device *device);
 

@@ -38,7 +38,7 @@ static int suits(const struct motley__device *device)
 {
     const char *wanted = getenv("MOTLEY_FAMILY");
     const size_t local = 2 * DEPTH * (128 + 4 + 128 + 4) * sizeof(float);
-    if (!motley__nvidia_capability(device) && !(wanted && !strcmp(wanted, "nvidia/fma")))
+    if (!device->nvidia_capability && !(wanted && !strcmp(wanted, "nvidia/fma")))
         return 0;
     return device->max_group >= MOST_ITEMS && device->local_bytes >= local;
 }
@@ -91,7 +91,7 @@ static int get_kernel(struct motley__device *device, const char *source, const c
 {
     char options[160], registers[40] = "";
     int vector = (args->O | args->I) % 4 ? 1 : 4;
-    if (motley__nvidia_capability(device))
+    if (device->nvidia_capability)
         snprintf(registers, sizeof registers, " -cl-nv-maxrregcount=%d", REGISTERS);
     snprintf(options, sizeof options, "-DHEIGHT=%d -DWIDTH=%d -DDEPTH=%d -DVECTOR=%d -DACTIVATION=%d%s%s", tile->height,
              tile->width, DEPTH, vector, args->activation, more, registers);

@@ -18,7 +18,7 @@ enum { ITEMS = 128, SIDE = 128, LOCAL_BYTES = 48 << 10 }; /* of cl/nvidia/mma.h 
 
 static int suits(const struct motley__device *device)
 {
-    return motley__nvidia_capability(device) >= 80 && device->local_bytes >= LOCAL_BYTES;
+    return device->nvidia_capability >= 80 && device->local_bytes >= LOCAL_BYTES;
 }
 
 static void describe(const struct motley__device *device, char *text, size_t size)

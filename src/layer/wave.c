@@ -4,93 +4,40 @@
  *   weights    canonical (panel 1), also where transposed
  *   tiles      one wave each; sizes below
  *
- * MOTLEY_EMULATE, the name of an instruction of the table below, computes it by other means, slowly, on any device: so
- * the kernels and what they hold of the instruction's layout are tested without the hardware.
- *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "device/program.h"
 #include "device/queue.h"
 #include "layer/product.h"
 #include "layer/variant.h"
 
-/* cl_intel_required_subgroup_size */
-enum { SUB_GROUP_SIZES_INTEL = 0x4108 };
-
-enum instruction { NONE, MFMA, WMMA, DPAS16, DPAS8 };
-
 /* Numbers of cl/wave/: the work-items of a wave, rows and columns of its tile. */
 static const struct wave {
-    const char *name;
     int lanes, rows, columns;
 } WAVES[] = {
-    [NONE] = {"", 1, 1, 1},
-    [MFMA] = {"mfma", 64, 64, 64},
-    [WMMA] = {"wmma", 32, 32, 32},
-    [DPAS16] = {"dpas16", 16, 32, 32},
-    [DPAS8] = {"dpas8", 8, 32, 16},
+    [MOTLEY__NO_INSTRUCTION] = {1, 1, 1},
+    [MOTLEY__MFMA] = {64, 64, 64},
+    [MOTLEY__WMMA] = {32, 32, 32},
+    [MOTLEY__DPAS16] = {16, 32, 32},
+    [MOTLEY__DPAS8] = {8, 32, 16},
 };
-
-static enum instruction emulated(void)
-{
-    const char *name = getenv("MOTLEY_EMULATE");
-    for (int i = MFMA; name && i <= DPAS8; i++)
-        if (!strcmp(name, WAVES[i].name))
-            return (enum instruction)i;
-    return NONE;
-}
-
-/* OpenCL of ROCm calls a device by its instruction set, "gfx90a:sramecc+:xnack-". */
-static enum instruction of_amd(const struct motley__device *device)
-{
-    const char *name = device->info.name;
-    if (!strstr(device->info.platform, "AMD"))
-        return NONE;
-    if (!strncmp(name, "gfx90a", 6) || !strncmp(name, "gfx94", 5) || !strncmp(name, "gfx950", 6))
-        return MFMA;
-    return strncmp(name, "gfx11", 5) ? NONE : WMMA;
-}
-
-static enum instruction of_intel(const struct motley__device *device)
-{
-    char extensions[8192] = "";
-    size_t sizes[8] = {0}, bytes = 0;
-    if (clGetDeviceInfo(device->id, CL_DEVICE_EXTENSIONS, sizeof extensions, extensions, NULL) != CL_SUCCESS ||
-        !strstr(extensions, "cl_intel_subgroup_matrix_multiply_accumulate") ||
-        clGetDeviceInfo(device->id, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) != CL_SUCCESS)
-        return NONE;
-    enum instruction found = NONE;
-    for (size_t i = 0; i < bytes / sizeof *sizes && found != DPAS8; i++) /* 8 where it has both */
-        found = sizes[i] == 8 ? DPAS8 : sizes[i] == 16 ? DPAS16 : found;
-    return found;
-}
-
-static enum instruction instruction_of(const struct motley__device *device)
-{
-    enum instruction found = emulated();
-    if (!found && !device->is_cpu)
-        found = of_amd(device);
-    return found || device->is_cpu ? found : of_intel(device);
-}
 
 static int suits_mfma(const struct motley__device *device)
 {
-    return instruction_of(device) == MFMA;
+    return device->instruction == MOTLEY__MFMA;
 }
 
 static int suits_wmma(const struct motley__device *device)
 {
-    return instruction_of(device) == WMMA;
+    return device->instruction == MOTLEY__WMMA;
 }
 
 static int suits_dpas(const struct motley__device *device)
 {
-    return instruction_of(device) >= DPAS16;
+    return device->instruction >= MOTLEY__DPAS16;
 }
 
 static int panel(const struct motley__device *device)
@@ -101,17 +48,17 @@ static int panel(const struct motley__device *device)
 
 static void describe(const struct motley__device *device, char *text, size_t size)
 {
-    const struct wave *wave = &WAVES[instruction_of(device)];
+    const struct wave *wave = &WAVES[device->instruction];
     snprintf(text, size, "%dx%d tiles by matrix instructions%s", wave->rows, wave->columns,
-             emulated() ? ", emulated" : "");
+             device->emulated ? ", emulated" : "");
 }
 
 static int get_kernel(struct motley__device *device, const char *source, const char *name, enum motley_dtype dtype,
                       cl_kernel *kernel, struct motley_error *error)
 {
     char options[64];
-    snprintf(options, sizeof options, "-DSTORAGE=%d -DWAVE=%d%s", (int)dtype, (int)instruction_of(device),
-             emulated() ? " -DEMULATE" : "");
+    snprintf(options, sizeof options, "-DSTORAGE=%d -DWAVE=%d%s", (int)dtype, (int)device->instruction,
+             device->emulated ? " -DEMULATE" : "");
     return motley__kernel(device, source, options, name, kernel, error);
 }
 
@@ -124,7 +71,7 @@ static struct motley__range range_of(const struct wave *wave, size_t tiles, int 
 
 static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
 {
-    const struct wave *wave = &WAVES[instruction_of(device)];
+    const struct wave *wave = &WAVES[device->instruction];
     const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
     const struct motley__product_args args = motley__esmm_args(e, segment);
     size_t tiles = motley__product_tiles(args.rows, args.experts, wave->rows);
@@ -142,7 +89,7 @@ static int esmm(struct motley__device *device, const struct motley__esmm *e, int
 static int esmm_transposed(struct motley__device *device, const struct motley__esmm *e, int segment,
                            struct motley_error *error)
 {
-    const struct wave *wave = &WAVES[instruction_of(device)];
+    const struct wave *wave = &WAVES[device->instruction];
     const struct motley__product_args args = motley__esmm_args(e, segment);
     size_t tiles = motley__product_tiles(args.rows, args.experts, wave->rows);
     cl_kernel kernel;
@@ -156,7 +103,7 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
 
 static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
 {
-    const struct wave *wave = &WAVES[instruction_of(device)];
+    const struct wave *wave = &WAVES[device->instruction];
     const struct motley__product_args args = motley__estmm_args(e, segment);
     struct motley__range range =
         range_of(wave, ((size_t)args.O + wave->rows - 1) / wave->rows, args.I, wave->columns);
