@@ -30,6 +30,7 @@ UNIT_TESTS = \
     %D%/test_storage \
     %D%/test_stored \
     %D%/test_stored_rows \
+    %D%/test_variant \
     %D%/test_wave \
     %D%/test_esmm \
     %D%/test_estmm \

@@ -14,8 +14,10 @@ int motley__esmm_panel(const struct motley__device *device, enum motley_dtype dt
 
 static const struct motley__variant *variant_of(const struct motley__device *device, const struct motley__esmm *esmm)
 {
-    const struct motley__variant *variant = motley__variant_mixed(device, esmm->x.dtype, esmm->w->dtype);
-    return esmm->dtype == esmm->w->dtype ? variant : &motley__variant_generic;
+    const struct motley__matrix *w = esmm->w;
+    const struct motley__variant *variant =
+        motley__variant_of_product(device, esmm->x.dtype, w->dtype, w->per_segment);
+    return esmm->dtype == w->dtype ? variant : &motley__variant_generic;
 }
 
 static void check(const struct motley__device *device, const struct motley__esmm *esmm)

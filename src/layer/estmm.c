@@ -9,7 +9,8 @@
 
 int motley__estmm(struct motley__device *device, const struct motley__estmm *estmm, struct motley_error *error)
 {
-    const struct motley__variant *variant = motley__variant_mixed(device, estmm->a.dtype, estmm->b.dtype);
+    const struct motley__variant *variant =
+        motley__variant_of_product(device, estmm->a.dtype, estmm->b.dtype, estmm->dw->per_segment);
     int status = 0;
     assert(estmm->dw->dtype == MOTLEY_F32);
     assert(estmm->dw->panel == variant->panel(device) && estmm->ragged.E == estmm->dw->E);

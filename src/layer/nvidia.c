@@ -45,23 +45,13 @@ static int get_kernel(struct motley__device *device, const char *source, const c
     return motley__kernel(device, source, options, name, kernel, error);
 }
 
-int motley__nvidia_check_experts(const struct motley__device *device, int experts, struct motley_error *error)
-{
-    if (experts <= MOTLEY__NVIDIA_EXPERTS)
-        return 0;
-    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%d experts on %s, which holds at most %d: use more ranks",
-                        experts, device->info.name, MOTLEY__NVIDIA_EXPERTS);
-}
-
 static int launch(struct motley__device *device, const char *which, const struct motley__esmm *e, int segment,
                   struct motley_error *error)
 {
     const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
     struct motley__product_args args = motley__esmm_args(e, segment);
     cl_kernel kernel;
-    int status = motley__nvidia_check_experts(device, args.experts, error);
-    if (!status)
-        status = get_kernel(device, "nvidia/esmm_wgmma.cl", "esmm_wgmma", which, e->w->dtype, &kernel, error);
+    int status = get_kernel(device, "nvidia/esmm_wgmma.cl", "esmm_wgmma", which, e->w->dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, residents(device), error, MOTLEY__VALUE(args),
@@ -89,9 +79,7 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
 {
     struct motley__product_args args = motley__estmm_args(e, segment);
     cl_kernel kernel;
-    int status = motley__nvidia_check_experts(device, args.experts, error);
-    if (!status)
-        status = get_kernel(device, "nvidia/estmm_wgmma.cl", "estmm_wgmma", "", e->a.dtype, &kernel, error);
+    int status = get_kernel(device, "nvidia/estmm_wgmma.cl", "estmm_wgmma", "", e->a.dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, residents(device), error, MOTLEY__VALUE(args),
@@ -125,6 +113,7 @@ const struct motley__variant motley__variant_nvidia_wgmma = {
     .dtypes = MOTLEY__DTYPE_BIT(MOTLEY_BF16) | MOTLEY__DTYPE_BIT(MOTLEY_F16),
     .suits = suits,
     .transposes_two = 1,
+    .most_experts = MOTLEY__NVIDIA_EXPERTS,
     .panel = motley__nvidia_panel,
     .describe = describe,
     .esmm = esmm,

@@ -11,9 +11,6 @@ enum { MOTLEY__NVIDIA_EXPERTS = 4096 }; /* MAX_EXPERTS of cl/nvidia/schedule.h *
 /* The layout of all its matrices: canonical. */
 int motley__nvidia_panel(const struct motley__device *device);
 
-/* A launch holds that many experts.  Errors: MOTLEY_E_UNSUPPORTED. */
-int motley__nvidia_check_experts(const struct motley__device *device, int experts, struct motley_error *error);
-
 /* For bf16 and f16, of capability 80 and later. */
 int motley__nvidia_activation_backward(struct motley__device *device, const struct motley__activation_backward *a,
                                        struct motley_error *error);

@@ -48,9 +48,7 @@ static int launch(struct motley__device *device, const char *which, const struct
     struct motley__product_args args = motley__esmm_args(e, segment);
     struct motley__range range = {{motley__product_tiles(args.rows, args.experts, SIDE) * columns * ITEMS}, {ITEMS}};
     cl_kernel kernel;
-    int status = motley__nvidia_check_experts(device, args.experts, error);
-    if (!status)
-        status = get_kernel(device, "nvidia/esmm_mma.cl", "esmm_mma", which, e->w->dtype, &kernel, error);
+    int status = get_kernel(device, "nvidia/esmm_mma.cl", "esmm_mma", which, e->w->dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
@@ -80,9 +78,7 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     size_t tiles = tiles_across(args.O, SIDE) * tiles_across(args.I, SIDE) * (size_t)args.experts;
     struct motley__range range = {{tiles * ITEMS}, {ITEMS}};
     cl_kernel kernel;
-    int status = motley__nvidia_check_experts(device, args.experts, error);
-    if (!status)
-        status = get_kernel(device, "nvidia/estmm_mma.cl", "estmm_mma", "", e->a.dtype, &kernel, error);
+    int status = get_kernel(device, "nvidia/estmm_mma.cl", "estmm_mma", "", e->a.dtype, &kernel, error);
     if (status)
         return status;
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
@@ -97,6 +93,7 @@ const struct motley__variant motley__variant_nvidia_mma = {
     .dtypes = MOTLEY__DTYPE_BIT(MOTLEY_BF16) | MOTLEY__DTYPE_BIT(MOTLEY_F16),
     .suits = suits,
     .transposes_two = 1,
+    .most_experts = MOTLEY__NVIDIA_EXPERTS,
     .panel = motley__nvidia_panel,
     .describe = describe,
     .esmm = esmm,

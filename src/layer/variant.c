@@ -25,10 +25,12 @@ const struct motley__variant *motley__variant(const struct motley__device *devic
     return admitted ? admitted : &motley__variant_generic;
 }
 
-const struct motley__variant *motley__variant_mixed(const struct motley__device *device, enum motley_dtype a,
-                                                    enum motley_dtype b)
+const struct motley__variant *motley__variant_of_product(const struct motley__device *device, enum motley_dtype a,
+                                                         enum motley_dtype b, int experts)
 {
-    return a == b ? motley__variant(device, a) : &motley__variant_generic;
+    const struct motley__variant *variant = motley__variant(device, a);
+    const int holds = variant->most_experts == 0 || experts <= variant->most_experts;
+    return a == b && holds ? variant : &motley__variant_generic;
 }
 
 /* One of a list: "family" or "family/name". */

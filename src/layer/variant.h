@@ -21,6 +21,7 @@ struct motley__variant {
     const char *name;                       /* one word: MOTLEY_FAMILY=family/name asks for it, plans name it */
     unsigned dtypes;                        /* MOTLEY__DTYPE_BIT of each storage type it can be built for */
     int transposes_two;                     /* 1: esmm_transposed computes x3 W3 too, in one pass */
+    int most_experts;                       /* in a launch of a product; generic takes more; 0: any; else panel is 1 */
 
     /* 1: worth a try on this device, by its kind, vendor, extensions.  Cheap, builds nothing. */
     int (*suits)(const struct motley__device *device);
@@ -61,9 +62,9 @@ extern const int motley__variants_count;
 /* The variant that the device runs for a storage type: the admitted one, or generic before any was admitted. */
 const struct motley__variant *motley__variant(const struct motley__device *device, enum motley_dtype dtype);
 
-/* The same for a product of two types: generic, unless they are one. */
-const struct motley__variant *motley__variant_mixed(const struct motley__device *device, enum motley_dtype a,
-                                                    enum motley_dtype b);
+/* The one for a product of two types, so many experts a launch: generic, unless the types are one and it holds them. */
+const struct motley__variant *motley__variant_of_product(const struct motley__device *device, enum motley_dtype a,
+                                                         enum motley_dtype b, int experts);
 
 /* 1: `wanted` allows the variant: a comma list of "family" or "family/name"; NULL: anything. */
 int motley__variant_matches(const struct motley__variant *variant, const char *wanted);
