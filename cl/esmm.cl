@@ -8,7 +8,8 @@
  * time.  Surplus row tiles run no step and store nothing, so that every barrier is met by the whole group.
  *
  * 2 P O I flops (swiglu 4); reads (P O I / TILE) * 2 numbers, most of them from the cache.
- * x is operand A of tile.h, W operand B; pre and y are stored as STORAGE_Y, the bias is f32.
+ * x is operand A of tile.h, W operand B; pre and y are stored as STORAGE_Y, the bias is f32.  esmm leaves w3 and pre3
+ * alone, esmm_swiglu the bias: one list of arguments serves both.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
@@ -56,7 +57,8 @@ static inline void esmm_store(struct motley__product_args args, int p, int o, fl
 
 __kernel void esmm(struct motley__product_args args, __global const int *offsets, __global const int *index,
                    __global const A_TYPE *own, __global const A_TYPE *received, __global const B_TYPE *w,
-                   __global const float *bias, __global Y_TYPE *pre, __global Y_TYPE *y)
+                   __global const B_TYPE *w3, __global const float *bias, __global Y_TYPE *pre, __global Y_TYPE *pre3,
+                   __global Y_TYPE *y)
 {
     __local float a[TILE_FLOATS], b[TILE_FLOATS];
     int lx = get_local_id(0), ly = get_local_id(1), column = get_group_id(0) * TILE;
@@ -89,7 +91,8 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
 
 __kernel void esmm_swiglu(struct motley__product_args args, __global const int *offsets, __global const int *index,
                           __global const A_TYPE *own, __global const A_TYPE *received, __global const B_TYPE *w,
-                          __global const B_TYPE *w3, __global Y_TYPE *pre, __global Y_TYPE *pre3, __global Y_TYPE *y)
+                          __global const B_TYPE *w3, __global const float *bias, __global Y_TYPE *pre,
+                          __global Y_TYPE *pre3, __global Y_TYPE *y)
 {
     __local float a[TILE_FLOATS], b[TILE_FLOATS], b3[TILE_FLOATS];
     int lx = get_local_id(0), ly = get_local_id(1), column = get_group_id(0) * TILE;

@@ -94,17 +94,13 @@ static struct motley__range range_of_rows(const struct motley__device *device, s
 
 static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
 {
-    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
     struct motley__product_args args = motley__esmm_args(e, segment);
-    struct motley__range range = range_of_rows(device, &args, args.O, w3 ? 2 : 1);
+    struct motley__range range = range_of_rows(device, &args, args.O, e->w3 ? 2 : 1);
     cl_kernel kernel;
     int status = get_kernel(device, "cpu/esmm.cl", "esmm", e->w->dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
-                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3), MOTLEY__BUFFER(e->bias),
-                          MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3), MOTLEY__BUFFER(e->y));
+    return motley__esmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
 static int esmm_transposed(struct motley__device *device, const struct motley__esmm *e, int segment,
@@ -116,9 +112,7 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
     int status = get_kernel(device, "cpu/esmm_transposed.cl", "esmm_transposed", e->w->dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
-                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(e->y));
+    return motley__esmm_transposed_launch(device, kernel, range, &args, e, segment, error);
 }
 
 static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
@@ -131,50 +125,39 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     int status = get_kernel(device, "cpu/estmm.cl", "estmm", e->a.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
-                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
-                          MOTLEY__BUFFER(e->dw->segment[segment]));
+    return motley__estmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
 static int ess(struct motley__device *device, const struct motley__ess *e, struct motley_error *error)
 {
-    struct motley__product_args args = motley__ess_args(e);
     size_t columns = 4 * (size_t)lanes(device);
-    struct motley__range range = {{(size_t)args.experts, ((size_t)args.O + columns - 1) / columns}, {1, 1}};
+    struct motley__range range = {{(size_t)e->ragged.E, ((size_t)e->O + columns - 1) / columns}, {1, 1}};
     cl_kernel kernel;
     int status = get_kernel(device, "cpu/ess.cl", "ess", e->a.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
-                          MOTLEY__BUFFER(e->scale), MOTLEY__BUFFER(e->db));
+    return motley__ess_launch(device, kernel, range, e, error);
 }
 
 static int activation_backward(struct motley__device *device, const struct motley__activation_backward *a,
                                struct motley_error *error)
 {
-    struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
+    struct motley__range range = {{(size_t)a->P}, {1}};
     cl_kernel kernel;
     int status = get_kernel(device, "cpu/activation.cl", "activation_backward", a->dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, ((struct motley__range){{(size_t)a->P}, {1}}), error, MOTLEY__VALUE(args),
-                          MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre), MOTLEY__BUFFER(a->pre3),
-                          MOTLEY__BUFFER(a->u), MOTLEY__BUFFER(a->h), MOTLEY__BUFFER(a->dw));
+    return motley__activation_launch(device, kernel, range, 0, a, error);
 }
 
 static int dot_bias(struct motley__device *device, const struct motley__dot_bias *d, struct motley_error *error)
 {
-    struct motley__product_args args = motley__dot_bias_args(d);
+    struct motley__range range = {{(size_t)d->ragged.P}, {1}};
     cl_kernel kernel;
     int status = get_kernel(device, "cpu/activation.cl", "dot_bias", d->dy.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, ((struct motley__range){{(size_t)args.rows}, {1}}), error,
-                          MOTLEY__VALUE(args), MOTLEY__BUFFER(d->ragged.offsets), MOTLEY__BUFFER(d->dy.index),
-                          MOTLEY__BUFFER(d->dy.own), MOTLEY__BUFFER(d->dy.received), MOTLEY__BUFFER(d->b2),
-                          MOTLEY__BUFFER(d->dw));
+    return motley__dot_bias_launch(device, kernel, range, 0, d, error);
 }
 
 const struct motley__variant motley__variant_cpu = {

@@ -76,24 +76,15 @@ static struct motley__range range_of(const struct motley__device *device, size_t
 /* swiglu has a kernel of its own, since it holds twice the registers. */
 static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
 {
-    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
     const struct motley__product_args args = motley__esmm_args(e, segment);
+    const char *name = e->w3 ? "esmm_swiglu" : "esmm";
     size_t tiles = motley__product_tiles(args.rows, args.experts, tile(device));
     struct motley__range range = range_of(device, tiles, args.O);
     cl_kernel kernel;
-    int status = get_product(device, "esmm.cl", w3 ? "esmm_swiglu" : "esmm", e->x.dtype, e->w->dtype, e->dtype, &kernel,
-                             error);
+    int status = get_product(device, "esmm.cl", name, e->x.dtype, e->w->dtype, e->dtype, &kernel, error);
     if (status)
         return status;
-    if (w3)
-        return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                              MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
-                              MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3), MOTLEY__BUFFER(e->pre),
-                              MOTLEY__BUFFER(e->pre3), MOTLEY__BUFFER(e->y));
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
-                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(e->bias), MOTLEY__BUFFER(e->pre),
-                          MOTLEY__BUFFER(e->y));
+    return motley__esmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
 static int esmm_transposed(struct motley__device *device, const struct motley__esmm *e, int segment,
@@ -105,9 +96,7 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
     int status = get_product(device, "esmm.cl", "esmm_transposed", e->x.dtype, e->w->dtype, e->dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range_of(device, tiles, args.I), error, MOTLEY__VALUE(args),
-                          MOTLEY__BUFFER(e->ragged.offsets), MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own),
-                          MOTLEY__BUFFER(e->x.received), MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(e->y));
+    return motley__esmm_transposed_launch(device, kernel, range_of(device, tiles, args.I), &args, e, segment, error);
 }
 
 static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
@@ -121,24 +110,18 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     int status = get_product(device, "estmm.cl", "estmm", e->a.dtype, e->b.dtype, MOTLEY_F32, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
-                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
-                          MOTLEY__BUFFER(e->dw->segment[segment]));
+    return motley__estmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
 static int ess(struct motley__device *device, const struct motley__ess *e, struct motley_error *error)
 {
-    const struct motley__product_args args = motley__ess_args(e);
-    struct motley__range range = {{((size_t)args.O + 63) / 64 * 64, (size_t)args.experts},
+    struct motley__range range = {{((size_t)e->O + 63) / 64 * 64, (size_t)e->ragged.E},
                                   {device->max_group < 64 ? 1 : 64, 1}};
     cl_kernel kernel;
     int status = get_kernel(device, "ess.cl", "ess", e->a.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
-                          MOTLEY__BUFFER(e->scale), MOTLEY__BUFFER(e->db));
+    return motley__ess_launch(device, kernel, range, e, error);
 }
 
 /* Work-items of a row's group: a power of two. */
@@ -153,7 +136,6 @@ static size_t row_items(const struct motley__device *device)
 static int activation_backward(struct motley__device *device, const struct motley__activation_backward *a,
                                struct motley_error *error)
 {
-    const struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
     const int vector = a->F % 4 == 0 ? 4 : 1;
     size_t items = row_items(device);
     char options[32];
@@ -164,24 +146,19 @@ static int activation_backward(struct motley__device *device, const struct motle
     int status = motley__kernel(device, "activation.cl", options, "activation_backward", &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, ((struct motley__range){{(size_t)a->P * items}, {items}}), error,
-                          MOTLEY__VALUE(args), MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre),
-                          MOTLEY__BUFFER(a->pre3), MOTLEY__BUFFER(a->u), MOTLEY__BUFFER(a->h), MOTLEY__BUFFER(a->dw),
-                          MOTLEY__LOCAL(items * sizeof(float)));
+    struct motley__range range = {{(size_t)a->P * items}, {items}};
+    return motley__activation_launch(device, kernel, range, items * sizeof(float), a, error);
 }
 
 static int dot_bias(struct motley__device *device, const struct motley__dot_bias *d, struct motley_error *error)
 {
-    const struct motley__product_args args = motley__dot_bias_args(d);
     size_t items = row_items(device);
+    struct motley__range range = {{(size_t)d->ragged.P * items}, {items}};
     cl_kernel kernel;
     int status = get_kernel(device, "activation.cl", "dot_bias", d->dy.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, ((struct motley__range){{(size_t)args.rows * items}, {items}}), error,
-                          MOTLEY__VALUE(args), MOTLEY__BUFFER(d->ragged.offsets), MOTLEY__BUFFER(d->dy.index),
-                          MOTLEY__BUFFER(d->dy.own), MOTLEY__BUFFER(d->dy.received), MOTLEY__BUFFER(d->b2),
-                          MOTLEY__BUFFER(d->dw), MOTLEY__LOCAL(items * sizeof(float)));
+    return motley__dot_bias_launch(device, kernel, range, items * sizeof(float), d, error);
 }
 
 const struct motley__variant motley__variant_generic = {

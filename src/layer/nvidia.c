@@ -48,18 +48,12 @@ static int get_kernel(struct motley__device *device, const char *source, const c
 static int launch(struct motley__device *device, const char *which, const struct motley__esmm *e, int segment,
                   struct motley_error *error)
 {
-    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
     struct motley__product_args args = motley__esmm_args(e, segment);
     cl_kernel kernel;
     int status = get_kernel(device, "nvidia/esmm_wgmma.cl", "esmm_wgmma", which, e->w->dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, residents(device), error, MOTLEY__VALUE(args),
-                          MOTLEY__BUFFER(e->ragged.offsets), MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own),
-                          MOTLEY__BUFFER(e->x.received), MOTLEY__BUFFER(e->x3), MOTLEY__BUFFER(e->w->segment[segment]),
-                          MOTLEY__BUFFER(w3),
-                          MOTLEY__BUFFER(e->bias), MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3),
-                          MOTLEY__BUFFER(e->y));
+    return motley__esmm_launch_two(device, kernel, residents(device), &args, e, segment, error);
 }
 
 static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
@@ -82,17 +76,13 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     int status = get_kernel(device, "nvidia/estmm_wgmma.cl", "estmm_wgmma", "", e->a.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, residents(device), error, MOTLEY__VALUE(args),
-                          MOTLEY__BUFFER(e->ragged.offsets), MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own),
-                          MOTLEY__BUFFER(e->a.received), MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own),
-                          MOTLEY__BUFFER(e->b.received), MOTLEY__BUFFER(e->dw->segment[segment]));
+    return motley__estmm_launch(device, kernel, residents(device), &args, e, segment, error);
 }
 
 /* Rows of whole chunks of 8 numbers; others go the portable way. */
 int motley__nvidia_activation_backward(struct motley__device *device, const struct motley__activation_backward *a,
                                        struct motley_error *error)
 {
-    const struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
     const int items = a->F > 1024 ? 256 : a->F > 512 ? 128 : a->F > 256 ? 64 : 32;
     char options[64];
     cl_kernel kernel;
@@ -103,8 +93,7 @@ int motley__nvidia_activation_backward(struct motley__device *device, const stru
     if (status)
         return status;
     const struct motley__range range = {{(size_t)a->P * (size_t)items}, {(size_t)items}};
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre),
-                          MOTLEY__BUFFER(a->pre3), MOTLEY__BUFFER(a->u), MOTLEY__BUFFER(a->h), MOTLEY__BUFFER(a->dw));
+    return motley__activation_launch(device, kernel, range, 0, a, error);
 }
 
 const struct motley__variant motley__variant_nvidia_wgmma = {

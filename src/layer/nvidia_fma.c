@@ -110,8 +110,7 @@ static int product(struct motley__device *device, const struct motley__esmm *e, 
                    struct motley_error *error)
 {
     const struct motley__product_args args = motley__esmm_args(e, segment);
-    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
-    const int columns = transposed ? args.I : args.O, products = w3 ? 2 : 1;
+    const int columns = transposed ? args.I : args.O, products = e->w3 ? 2 : 1;
     const struct tile *tile = choose_for_rows(device, &args, products * columns);
     cl_kernel kernel;
     int status = get_kernel(device, "nvidia/esmm_fma.cl", "esmm_fma", tile, &args, transposed ? " -DTRANSPOSED" : "",
@@ -120,10 +119,7 @@ static int product(struct motley__device *device, const struct motley__esmm *e, 
         return status;
     struct motley__range range = range_of(tile, columns, tile->width / products,
                                           motley__product_tiles(args.rows, args.experts, tile->height));
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
-                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3), MOTLEY__BUFFER(e->bias),
-                          MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3), MOTLEY__BUFFER(e->y));
+    return motley__esmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
 static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
@@ -148,10 +144,7 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
         return status;
     range.global[2] = (size_t)args.experts;
     range.local[2] = 1;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
-                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
-                          MOTLEY__BUFFER(e->dw->segment[segment]));
+    return motley__estmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
 const struct motley__variant motley__variant_nvidia_fma = {

@@ -44,18 +44,13 @@ static int get_kernel(struct motley__device *device, const char *source, const c
 static int launch(struct motley__device *device, const char *which, const struct motley__esmm *e, int segment,
                   size_t columns, struct motley_error *error)
 {
-    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
     struct motley__product_args args = motley__esmm_args(e, segment);
     struct motley__range range = {{motley__product_tiles(args.rows, args.experts, SIDE) * columns * ITEMS}, {ITEMS}};
     cl_kernel kernel;
     int status = get_kernel(device, "nvidia/esmm_mma.cl", "esmm_mma", which, e->w->dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
-                          MOTLEY__BUFFER(e->x3), MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3),
-                          MOTLEY__BUFFER(e->bias), MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3),
-                          MOTLEY__BUFFER(e->y));
+    return motley__esmm_launch_two(device, kernel, range, &args, e, segment, error);
 }
 
 /* swiglu's tiles are half as wide: their other columns are W3's. */
@@ -81,10 +76,7 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     int status = get_kernel(device, "nvidia/estmm_mma.cl", "estmm_mma", "", e->a.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
-                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
-                          MOTLEY__BUFFER(e->dw->segment[segment]));
+    return motley__estmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
 const struct motley__variant motley__variant_nvidia_mma = {

@@ -41,27 +41,94 @@ struct motley__product_args motley__estmm_args(const struct motley__estmm *estmm
     };
 }
 
-struct motley__product_args motley__ess_args(const struct motley__ess *ess)
+int motley__esmm_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                        const struct motley__product_args *args, const struct motley__esmm *e, int segment,
+                        struct motley_error *error)
 {
-    return (struct motley__product_args){
-        .experts = ess->ragged.E,
-        .rows = ess->ragged.P,
-        .O = ess->O,
-        .own_rows = own_rows(&ess->a),
-        .activation = MOTLEY__ACT_NONE,
-        .accumulate = ess->accumulate,
-    };
+    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(*args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
+                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3), MOTLEY__BUFFER(e->bias),
+                          MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3), MOTLEY__BUFFER(e->y));
 }
 
-struct motley__product_args motley__dot_bias_args(const struct motley__dot_bias *dot)
+int motley__esmm_launch_two(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                            const struct motley__product_args *args, const struct motley__esmm *e, int segment,
+                            struct motley_error *error)
 {
-    return (struct motley__product_args){
-        .experts = dot->ragged.E,
-        .rows = dot->ragged.P,
-        .O = dot->D,
-        .own_rows = own_rows(&dot->dy),
+    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(*args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
+                          MOTLEY__BUFFER(e->x3), MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3),
+                          MOTLEY__BUFFER(e->bias), MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3),
+                          MOTLEY__BUFFER(e->y));
+}
+
+int motley__esmm_transposed_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                                   const struct motley__product_args *args, const struct motley__esmm *e, int segment,
+                                   struct motley_error *error)
+{
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(*args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
+                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(e->y));
+}
+
+int motley__estmm_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                         const struct motley__product_args *args, const struct motley__estmm *e, int segment,
+                         struct motley_error *error)
+{
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(*args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
+                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
+                          MOTLEY__BUFFER(e->dw->segment[segment]));
+}
+
+int motley__ess_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                       const struct motley__ess *e, struct motley_error *error)
+{
+    const struct motley__product_args args = {
+        .experts = e->ragged.E,
+        .rows = e->ragged.P,
+        .O = e->O,
+        .own_rows = own_rows(&e->a),
+        .activation = MOTLEY__ACT_NONE,
+        .accumulate = e->accumulate,
+    };
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
+                          MOTLEY__BUFFER(e->scale), MOTLEY__BUFFER(e->db));
+}
+
+int motley__activation_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                              size_t local_bytes, const struct motley__activation_backward *a,
+                              struct motley_error *error)
+{
+    const struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
+    const struct motley__arg list[] = {
+        MOTLEY__VALUE(args),     MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre), MOTLEY__BUFFER(a->pre3),
+        MOTLEY__BUFFER(a->u),    MOTLEY__BUFFER(a->h),      MOTLEY__BUFFER(a->dw),  MOTLEY__LOCAL(local_bytes),
+    };
+    const int count = sizeof list / sizeof *list;
+    return motley__launch_args(device, kernel, range, error, list, local_bytes ? count : count - 1);
+}
+
+int motley__dot_bias_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                            size_t local_bytes, const struct motley__dot_bias *d, struct motley_error *error)
+{
+    const struct motley__product_args args = {
+        .experts = d->ragged.E,
+        .rows = d->ragged.P,
+        .O = d->D,
+        .own_rows = own_rows(&d->dy),
         .activation = MOTLEY__ACT_NONE,
     };
+    const struct motley__arg list[] = {
+        MOTLEY__VALUE(args),       MOTLEY__BUFFER(d->ragged.offsets), MOTLEY__BUFFER(d->dy.index),
+        MOTLEY__BUFFER(d->dy.own), MOTLEY__BUFFER(d->dy.received),    MOTLEY__BUFFER(d->b2),
+        MOTLEY__BUFFER(d->dw),     MOTLEY__LOCAL(local_bytes),
+    };
+    const int count = sizeof list / sizeof *list;
+    return motley__launch_args(device, kernel, range, error, list, local_bytes ? count : count - 1);
 }
 
 size_t motley__product_tiles(int P, int experts, int height)

@@ -72,18 +72,14 @@ static struct motley__range range_of(const struct wave *wave, size_t tiles, int 
 static int esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
 {
     const struct wave *wave = &WAVES[device->instruction];
-    const struct motley__buffer *w3 = e->w3 ? e->w3->segment[segment] : NULL;
     const struct motley__product_args args = motley__esmm_args(e, segment);
     size_t tiles = motley__product_tiles(args.rows, args.experts, wave->rows);
+    struct motley__range range = range_of(wave, tiles, args.O, e->w3 ? wave->columns / 2 : wave->columns);
     cl_kernel kernel;
     int status = get_kernel(device, "wave/esmm.cl", "esmm", e->x.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range_of(wave, tiles, args.O, w3 ? wave->columns / 2 : wave->columns), error,
-                          MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets), MOTLEY__BUFFER(e->x.index),
-                          MOTLEY__BUFFER(e->x.own), MOTLEY__BUFFER(e->x.received),
-                          MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(w3), MOTLEY__BUFFER(e->bias),
-                          MOTLEY__BUFFER(e->pre), MOTLEY__BUFFER(e->pre3), MOTLEY__BUFFER(e->y));
+    return motley__esmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
 static int esmm_transposed(struct motley__device *device, const struct motley__esmm *e, int segment,
@@ -92,13 +88,12 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
     const struct wave *wave = &WAVES[device->instruction];
     const struct motley__product_args args = motley__esmm_args(e, segment);
     size_t tiles = motley__product_tiles(args.rows, args.experts, wave->rows);
+    struct motley__range range = range_of(wave, tiles, args.I, wave->columns);
     cl_kernel kernel;
     int status = get_kernel(device, "wave/esmm.cl", "esmm_transposed", e->x.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range_of(wave, tiles, args.I, wave->columns), error, MOTLEY__VALUE(args),
-                          MOTLEY__BUFFER(e->ragged.offsets), MOTLEY__BUFFER(e->x.index), MOTLEY__BUFFER(e->x.own),
-                          MOTLEY__BUFFER(e->x.received), MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(e->y));
+    return motley__esmm_transposed_launch(device, kernel, range, &args, e, segment, error);
 }
 
 static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
@@ -113,10 +108,7 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     int status = get_kernel(device, "wave/estmm.cl", "estmm", e->a.dtype, &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
-                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
-                          MOTLEY__BUFFER(e->dw->segment[segment]));
+    return motley__estmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
 #define WAVE_VARIANT(family_, name_, suits_)                                                        \
