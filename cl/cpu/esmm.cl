@@ -43,8 +43,11 @@ static inline void multiply(int rows, int depth, const float *packed, __global c
 #if STORAGE != 0
     if (rows > ROWS) {
         VECTOR block[2 * DEPTH];
-        for (int i = 0; i < 2 * depth; i++)
-            block[i] = STORED_LOAD(i, w);
+        for (int k = 0; k < depth; k++) {
+            PANEL_LOAD(v0, v1, w + (size_t)k * PANEL);
+            block[2 * k] = v0;
+            block[2 * k + 1] = v1;
+        }
         block_multiply(rows, depth, packed, (const float *)block, add, ahead, sums);
         return;
     }
@@ -105,10 +108,10 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
         if (o >= args.O)
             break;
         VECTOR shift = bias ? vector_read(bias + (size_t)tile.expert * args.O + o, args.O - o) : (VECTOR)0.0f;
-        const VECTOR *sum = sums + 2 * (j / 2) * BLOCK_ROWS + j % 2;
+        const VECTOR *sum = sums + 2 * (j / 2) * BLOCK_ROWS;
         const VECTOR *sum3 = sum + 2 * (matrices - 1) * count * BLOCK_ROWS;
         for (int r = 0; r < tile.rows; r++)
-            finish(args, (size_t)(tile.first + r) * args.O + o, args.O - o, sum[2 * r] + shift,
-                   sum3[2 * r], pre, pre3, y);
+            finish(args, (size_t)(tile.first + r) * args.O + o, args.O - o, panel_half(sum + 2 * r, j % 2) + shift,
+                   panel_half(sum3 + 2 * r, j % 2), pre, pre3, y);
     }
 }

@@ -32,16 +32,20 @@
 #define FEW_DOTS 384
 #endif
 
-#define FEW_READ(r, v) const VECTOR g##r##_##v = stored_read(row[r] + o + v * LANES, O - o - v * LANES);
-#define FEW_READ_1(r) FEW_READ(r, 0) FEW_READ(r, 1)
-#define FEW_READ_2(r) FEW_READ_1(r) FEW_READ(r, 2) FEW_READ(r, 3)
+#define FEW_READ_1(r)                                                                                              \
+    VECTOR g##r##_0, g##r##_1;                                                                                     \
+    panel_read(row[r] + o, O - o, &g##r##_0, &g##r##_1);
+#define FEW_READ_2(r)                                                                                              \
+    FEW_READ_1(r)                                                                                                  \
+    VECTOR g##r##_2, g##r##_3;                                                                                     \
+    panel_read(row[r] + o + PANEL, O - o - PANEL, &g##r##_2, &g##r##_3);
 #define FEW_STEP_1(r) dots[r] += g##r##_0 * w0 + g##r##_1 * w1;
 #define FEW_STEP_2(r) dots[r] += g##r##_0 * w0 + g##r##_1 * w1 + g##r##_2 * w2 + g##r##_3 * w3;
 #define FEW_LOAD_1
 #define FEW_LOAD_2                                                                                                 \
     FETCH(next + i * PANEL + stride);                                                                              \
     FETCH(next + i * PANEL + stride + LANES);                                                                      \
-    const VECTOR w2 = STORED_LOAD(2 * i, w + stride), w3 = STORED_LOAD(2 * i + 1, w + stride);
+    PANEL_LOAD(w2, w3, w + stride + i * PANEL);
 
 /* One panel of outputs, o .. o+PANEL-1, or two, `stride` apart, times `inputs` inputs from w on; `next` is what comes
  * after. */
@@ -54,7 +58,7 @@
         for (int i = 0; i < inputs; i++, dots += rows) {                                                           \
             FETCH(next + i * PANEL);                                                                               \
             FETCH(next + i * PANEL + LANES);                                                                       \
-            const VECTOR w0 = STORED_LOAD(2 * i, w), w1 = STORED_LOAD(2 * i + 1, w);                               \
+            PANEL_LOAD(w0, w1, w + i * PANEL);                                                                     \
             FEW_LOAD_##panels                                                                                      \
             EACH_##rows(FEW_STEP_##panels)                                                                         \
         }                                                                                                          \

@@ -21,24 +21,61 @@ static inline struct ragged_tile rows_tile(struct motley__product_args args, __g
 #define ROWS_LOAD(i) square[i] = STORED_LOAD(0, row[i] + k);
 #define ROWS_STORE(i) *(ANYWHERE *)(chunk + (k + i) * height) = square[i];
 
-/* One chunk of `height` rows, first .. last and then the last one again.  A square of LANES columns is turned at a
- * time; what a store of LANES numbers writes beyond its `height` is overwritten by the next, or lies in the slack. */
+/* LANES columns of 1, 2, 4 or 8 rows, `step` apart, dealt out: a chunk of that height. */
+static inline void rows_deal_1(const VECTOR *from, int step, VECTOR *to)
+{
+    to[0] = from[0];
+}
+
+#define ROWS_DEAL(height, half_height)                                                                             \
+    static inline void rows_deal_##height(const VECTOR *from, int step, VECTOR *to)                                \
+    {                                                                                                              \
+        VECTOR even[half_height], odd[half_height];                                                                \
+        rows_deal_##half_height(from, 2 * step, even);                                                             \
+        rows_deal_##half_height(from + step, 2 * step, odd);                                                       \
+        for (int i = 0; i < half_height; i++) {                                                                    \
+            to[2 * i] = DEAL_LOW(even[i], odd[i]);                                                                 \
+            to[2 * i + 1] = DEAL_HIGH(even[i], odd[i]);                                                            \
+        }                                                                                                          \
+    }
+ROWS_DEAL(2, 1)
+ROWS_DEAL(4, 2)
+ROWS_DEAL(8, 4)
+
+#define ROWS_FEW(height)                                                                                           \
+    case height:                                                                                                   \
+        for (; k + LANES <= depth; k += LANES) {                                                                   \
+            VECTOR square[height], dealt[height];                                                                  \
+            EACH_##height(ROWS_LOAD)                                                                               \
+            rows_deal_##height(square, 1, dealt);                                                                  \
+            for (int i = 0; i < height; i++)                                                                       \
+                *(ANYWHERE *)(chunk + k * height + i * LANES) = dealt[i];                                          \
+        }                                                                                                          \
+        break;
+
+/* One chunk of `height` rows, first .. last and then the last one again.  Full chunks turn a square of LANES
+ * columns at a time; what a store of LANES numbers writes beyond its `height` is overwritten by the next, or lies in the slack. */
 static inline void rows_pack_chunk(int first, int last, int height, __global const int *index,
                                    __global const STORED *own, __global const STORED *received, int own_rows, int width,
                                    int from, int depth, float *chunk)
 {
     __global const STORED *row[LANES > ROWS ? LANES : ROWS];
     int k = 0;
+    for (int i = 0; i < (LANES > ROWS ? LANES : ROWS); i++)
+        ROWS_FIND(i)
+    switch (height) {
+        ROWS_FEW(1)
+        ROWS_FEW(2)
+        ROWS_FEW(4)
+        ROWS_FEW(8)
+    }
 #if LANES > ROWS
-    EACH_LANE(ROWS_FIND)
     for (; k + LANES <= depth; k += LANES) {
         VECTOR square[LANES];
         EACH_LANE(ROWS_LOAD)
         vector_transpose(square);
         EACH_LANE(ROWS_STORE)
     }
-#else
-    EACH_6(ROWS_FIND)
 #endif
     for (; k < depth; k++)
         for (int i = 0; i < height; i++)

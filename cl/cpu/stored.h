@@ -67,6 +67,48 @@ static inline VECTOR stored_read(__global const STORED *from, int count)
     return LOAD(0, part);
 }
 
+/* A panel's row: PANEL numbers that lie together, as two vectors.  Of bf16 they are the even ones and the odd ones,
+ * which takes a shift and a mask and no shuffles. */
+#define PANEL (2 * LANES)
+#if STORAGE == 1
+typedef VECTOR_UINT PAIRS __attribute__((aligned(2)));
+#define PANEL_LOAD(v0, v1, from)                                                                                   \
+    const VECTOR_UINT v0##_##v1 = *(__global const PAIRS *)(from);                                                 \
+    const VECTOR v0 = AS_VECTOR(v0##_##v1 << 16), v1 = AS_VECTOR(v0##_##v1 & 0xffff0000u)
+#define PANEL_SIDE(i) ((i) % 2)
+#define PANEL_AT(i) ((i) / 2)
+#else
+#define PANEL_SIDE(i) ((i) / LANES)
+#define PANEL_AT(i) ((i) % LANES)
+#define PANEL_LOAD(v0, v1, from) const VECTOR v0 = STORED_LOAD(0, (from)), v1 = STORED_LOAD(1, (from))
+#endif
+
+/* The same of a row that may end before: what is missing comes as zero and is not touched. */
+static inline void panel_read(__global const STORED *from, int count, VECTOR *v0, VECTOR *v1)
+{
+    if (count >= PANEL) {
+        PANEL_LOAD(w0, w1, from);
+        *v0 = w0;
+        *v1 = w1;
+        return;
+    }
+    float part[2][LANES];
+    for (int i = 0; i < PANEL; i++)
+        part[PANEL_SIDE(i)][PANEL_AT(i)] = i < count ? stored_get(from, i) : 0.0f;
+    *v0 = LOAD(0, part[0]);
+    *v1 = LOAD(0, part[1]);
+}
+
+/* One half of a panel's results, in order. */
+static inline VECTOR panel_half(const VECTOR v[2], int half_panel)
+{
+#if STORAGE == 1
+    return half_panel ? DEAL_HIGH(v[0], v[1]) : DEAL_LOW(v[0], v[1]);
+#else
+    return v[half_panel];
+#endif
+}
+
 static inline void stored_write(VECTOR value, __global STORED *to, int count)
 {
     if (count >= LANES) {

@@ -36,7 +36,6 @@
 #ifndef MAX_PANELS
 #define MAX_PANELS 8
 #endif
-#define PANEL (2 * LANES)
 #if LANES == 16
 #define ROWS 12
 #else
@@ -64,14 +63,14 @@ static inline struct ahead ahead_of(__global const STORED *next, size_t stride)
 
 /* b comes from two places: as the weights lie in memory (direct), or from private memory (block), already floats. */
 #define direct_from __global const STORED *
-#define direct_load STORED_LOAD
+#define direct_load PANEL_LOAD
 #if STORAGE == 0
 #define direct_fetch FETCH
 #else
 #define direct_fetch FETCH_NEAR /* of few rows only: esmm.cl widens the weights for others */
 #endif
 #define block_from const float *
-#define block_load LOAD
+#define block_load(v0, v1, from) const VECTOR v0 = LOAD(0, (from)), v1 = LOAD(1, (from))
 #define block_fetch FETCH
 
 #define TILE(place, height)                                                                                        \
@@ -85,8 +84,9 @@ static inline struct ahead ahead_of(__global const STORED *next, size_t stride)
         for (int left = depth; left > 0; left -= PANEL, ahead.at += ahead.stride) {                                \
             for (int k = 0; k < min(left, PANEL); k++, a += height, b += PANEL) {                                  \
                 place##_fetch(ahead.at + k * STEP_BYTES + ahead.line[0]);                                          \
-                place##_fetch(ahead.at + k * STEP_BYTES + ahead.line[1]);                                          \
-                VECTOR b0 = place##_load(0, b), b1 = place##_load(1, b);                                           \
+                if (STEP_BYTES > LINE_BYTES)                                                                       \
+                    place##_fetch(ahead.at + k * STEP_BYTES + ahead.line[1]);                                      \
+                place##_load(b0, b1, b);                                                                           \
                 EACH_##height(TILE_STEP)                                                                           \
             }                                                                                                      \
         }                                                                                                          \
