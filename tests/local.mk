@@ -44,6 +44,7 @@ UNIT_TESTS = \
     %D%/test_losses \
     %D%/test_profile \
     %D%/test_timing \
+    %D%/test_contest \
     %D%/test_cost \
     %D%/test_allocate \
     %D%/test_plan \

@@ -174,6 +174,8 @@ void motley__device_close(struct motley__device *device)
         clReleaseCommandQueue(device->compute);
     if (device->context)
         clReleaseContext(device->context);
+    for (int d = 0; d < MOTLEY__DTYPES; d++)
+        free(device->tuning[d]);
     free(device->cache);
     free(device);
 }

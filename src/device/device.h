@@ -41,6 +41,7 @@ enum { MOTLEY__DTYPES = 3 };              /* of enum motley_dtype */
 enum motley__instruction { MOTLEY__NO_INSTRUCTION, MOTLEY__MFMA, MOTLEY__WMMA, MOTLEY__DPAS16, MOTLEY__DPAS8 };
 
 struct motley__variant;
+struct motley__tuning;
 struct motley__program;
 struct motley__launched;
 
@@ -78,6 +79,8 @@ struct motley__device {
     /* Kernel variant of each storage type (layer/variant.h); NULL until motley__admit. */
     const struct motley__variant *variant[MOTLEY__DTYPES];
     char why[MOTLEY__DTYPES][256];      /* that one, and why not those before it; "" until then */
+
+    struct motley__tuning *tuning[MOTLEY__DTYPES];  /* owned: what was chosen for it (layer/tuning.h); NULL: defaults */
 
     struct motley__program *programs;   /* owned list (program.c) */
     char *cache;                        /* owned: directory of built programs; NULL: no disk cache */

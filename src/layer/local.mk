@@ -49,6 +49,8 @@ libmotley_all_la_SOURCES += \
     %D%/rows.h \
     %D%/state.c \
     %D%/state.h \
+    %D%/tuning.c \
+    %D%/tuning.h \
     %D%/variant.c \
     %D%/variant.h \
     %D%/wave.c

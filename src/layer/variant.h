@@ -15,12 +15,15 @@
 #include "layer/activation.h"
 #include "layer/esmm.h"
 #include "layer/estmm.h"
+#include "layer/tuning.h"
 
 struct motley__variant {
     const char *family;                     /* info.family, and the folder of its kernels under cl/ */
     const char *name;                       /* one word: MOTLEY_FAMILY=family/name asks for it, plans name it */
     unsigned dtypes;                        /* MOTLEY__DTYPE_BIT of each storage type it can be built for */
     int transposes_two;                     /* 1: esmm_transposed computes x3 W3 too, in one pass */
+    const struct motley__tunable *tunables; /* [tunables_count] what measuring may choose (tuning.h); NULL: nothing */
+    int tunables_count;
     int most_experts;                       /* in a launch of a product; generic takes more; 0: any; else panel is 1 */
 
     /* 1: worth a try on this device, by its kind, vendor, extensions.  Cheap, builds nothing. */

@@ -4,6 +4,8 @@
 libmotley_all_la_SOURCES += \
     %D%/allocate.c \
     %D%/allocate.h \
+    %D%/contest.c \
+    %D%/contest.h \
     %D%/cost.c \
     %D%/cost.h \
     %D%/measure.c \
