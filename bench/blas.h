@@ -7,7 +7,7 @@
 #include "base/error.h"
 
 struct motley__blas {
-    void *library;                      /* owned; NULL: none was found */
+    void *handle;                       /* owned; NULL: none was found */
     char version[128];                  /* what it says of itself, or why it cannot be used */
     int threads;
     void (*sgemm)(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,
@@ -15,7 +15,7 @@ struct motley__blas {
 };
 
 /* Its threads sleep soon after a call, so that what is timed next has the cores (OPENBLAS_THREAD_TIMEOUT=4, unless the
- * environment says otherwise).  threads 0: as many as it likes.  blas->library says whether it was found. */
+ * environment says otherwise).  threads 0: as many as it likes.  blas->handle says whether it was found. */
 void motley__blas_open(struct motley__blas *blas, int threads);
 void motley__blas_close(struct motley__blas *blas);
 

@@ -143,7 +143,7 @@ static int knows(const void *self, const struct motley__problem *problem, const 
 {
     const struct motley__openblas *peer = self;
     (void)problem;
-    return peer->blas->library && find(op);
+    return peer->blas->handle && find(op);
 }
 
 static void drop(float **array, int count)

@@ -303,7 +303,7 @@ static void say_peers(const struct run *run)
     fprintf(stderr, "%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s of reads, at most\n", run->device->info.name,
             1e-9 * run->peak.flops, 1e-9 * run->peak.bytes);
     for (int p = 0; p < run->selection.peers; p++)
-        if (run->selection.peer[p] == MOTLEY__PEER_OPENBLAS && run->blas.library)
+        if (run->selection.peer[p] == MOTLEY__PEER_OPENBLAS && run->blas.handle)
             fprintf(stderr, "openblas: %s, %d threads\n", run->blas.version, run->blas.threads);
         else if (run->selection.peer[p] == MOTLEY__PEER_CLBLAST && !motley__gemm_available())
             fprintf(stderr, "clblast: not in this build; rows go without it\n");
