@@ -31,7 +31,8 @@ static void check(int panel, int arena, int expect_arena)
     double norm, of_0;
     const int size = context->size;
     make_parameters(context->device, context->rank, size, panel, arena, &p);
-    SUCCEED(motley__gradients_create(context->comm, context->device, p.list, PARAMETERS, &gradients, &error));
+    SUCCEED(motley__gradients_create(context->comm, context->time_limit, context->device, p.list, PARAMETERS,
+                                     &gradients, &error));
     assert_true((gradients->arena != NULL) == expect_arena);
     for (int i = 0; i < PARAMETERS; i++)
         fill(&p.list[i], p.list[i].dw, 3, i, p.list[i].sharded ? 1 : (float)(context->rank + 1));
@@ -89,7 +90,8 @@ static void norm_says_when_a_number_is_not_finite(void **state)
     struct motley__gradients *gradients;
     double norm;
     make_parameters(context->device, context->rank, context->size, 16, 1, &p);
-    SUCCEED(motley__gradients_create(context->comm, context->device, p.list, PARAMETERS, &gradients, &error));
+    SUCCEED(motley__gradients_create(context->comm, context->time_limit, context->device, p.list, PARAMETERS,
+                                     &gradients, &error));
     if (p.owner[2] == context->rank) {
         float values[128] = {0};
         values[53] = NAN;

@@ -68,8 +68,9 @@ static int choose_arena(struct motley__gradients *gradients, struct motley_error
     return status;
 }
 
-int motley__gradients_create(MPI_Comm comm, struct motley__device *device, const struct motley__parameter *parameters,
-                             int count, struct motley__gradients **gradients, struct motley_error *error)
+int motley__gradients_create(MPI_Comm comm, double time_limit, struct motley__device *device,
+                             const struct motley__parameter *parameters, int count,
+                             struct motley__gradients **gradients, struct motley_error *error)
 {
     struct motley__gradients *made = calloc(1, sizeof *made);
     int status = made ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the gradients");
@@ -78,7 +79,8 @@ int motley__gradients_create(MPI_Comm comm, struct motley__device *device, const
         free(made);
         return status;
     }
-    *made = (struct motley__gradients){.comm = comm, .device = device, .parameter = parameters, .count = count};
+    *made = (struct motley__gradients){.comm = comm, .time_limit = time_limit, .device = device,
+                                       .parameter = parameters, .count = count};
     MPI_Comm_rank(comm, &made->rank);
     MPI_Comm_size(comm, &made->size);
     status = choose_arena(made, error);
@@ -129,16 +131,17 @@ static int canonical(struct motley__gradients *gradients, int store, struct motl
     return status;
 }
 
-static int allreduce(MPI_Comm comm, float *values, size_t floats, struct motley_error *error)
+static int allreduce(const struct motley__gradients *gradients, float *values, size_t floats,
+                     struct motley_error *error)
 {
     int status = 0;
     for (size_t at = 0; at < floats && !status; at += MESSAGE) {
         int count = floats - at < MESSAGE ? (int)(floats - at) : MESSAGE;
         MPI_Request request;
-        status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, values + at, count, MPI_FLOAT, MPI_SUM, comm,
-                                                        &request), "MPI_Iallreduce");
+        status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, values + at, count, MPI_FLOAT, MPI_SUM,
+                                                        gradients->comm, &request), "MPI_Iallreduce");
         if (!status)
-            status = motley__wait(&request, 0, "gradients", error);
+            status = motley__wait(&request, gradients->time_limit, "gradients", error);
     }
     return status;
 }
@@ -157,7 +160,7 @@ int motley__gradients_sum(struct motley__gradients *gradients, struct motley_err
     else
         status = canonical(gradients, 0, error);
     if (!status)
-        status = allreduce(gradients->comm, gradients->host ? gradients->host : arena->host, gradients->floats, error);
+        status = allreduce(gradients, gradients->host ? gradients->host : arena->host, gradients->floats, error);
     if (!status && arena && !arena->host)
         status = motley__buffer_write(arena, 0, gradients->host, bytes, error);
     if (!status && !arena)
@@ -210,11 +213,11 @@ int motley__gradients_norm(struct motley__gradients *gradients, double *norm, st
     status = motley__fail_mpi(error, MPI_Ireduce(&experts, &sum, 1, MPI_DOUBLE, MPI_SUM, 0, gradients->comm, &request),
                               "MPI_Ireduce");
     if (!status)
-        status = motley__wait(&request, 0, "the gradients' norm", error);
+        status = motley__wait(&request, gradients->time_limit, "the gradients' norm", error);
     if (!status)
         status = motley__fail_mpi(error, MPI_Ibcast(&sum, 1, MPI_DOUBLE, 0, gradients->comm, &request), "MPI_Ibcast");
     if (!status)
-        status = motley__wait(&request, 0, "the gradients' norm", error);
+        status = motley__wait(&request, gradients->time_limit, "the gradients' norm", error);
     if (!status)
         *norm = sqrt(sum);
     return status;

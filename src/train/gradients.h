@@ -14,6 +14,7 @@
 struct motley__gradients {
     MPI_Comm comm;                              /* borrowed */
     int rank, size;
+    double time_limit;                          /* seconds another rank may stay silent */
     struct motley__device *device;              /* borrowed */
     const struct motley__parameter *parameter;  /* [count] borrowed */
     int count;
@@ -25,11 +26,12 @@ struct motley__gradients {
 };
 
 /* Decides by comparing layouts.  Collective. */
-int motley__gradients_create(MPI_Comm comm, struct motley__device *device, const struct motley__parameter *parameters,
-                             int count, struct motley__gradients **gradients, struct motley_error *error);
+int motley__gradients_create(MPI_Comm comm, double time_limit, struct motley__device *device,
+                             const struct motley__parameter *parameters, int count,
+                             struct motley__gradients **gradients, struct motley_error *error);
 void motley__gradients_destroy(struct motley__gradients *gradients); /* accepts NULL */
 
-/* Sum the replicated weights' gradients over the ranks.  Collective. */
+/* Sum the replicated weights' gradients over the ranks.  Collective.  Errors: MOTLEY_E_COMM (a rank stayed silent). */
 int motley__gradients_sum(struct motley__gradients *gradients, struct motley_error *error);
 
 /* The norm of the gradient of the whole model, the same number on every rank: experts from their owners, the others

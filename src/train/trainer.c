@@ -164,8 +164,8 @@ static int make_model(struct motley_trainer *trainer, struct motley_error *error
     trainer->adamw->beta2 = o->beta2;
     trainer->adamw->epsilon = o->epsilon;
     trainer->adamw->decay = fmax(0, o->weight_decay);
-    return motley__gradients_create(context->comm, context->device, trainer->parameter, trainer->count,
-                                    &trainer->gradients, error);
+    return motley__gradients_create(context->comm, context->time_limit, context->device, trainer->parameter,
+                                    trainer->count, &trainer->gradients, error);
 }
 
 static int open_history(struct motley_trainer *trainer, struct motley_error *error)
