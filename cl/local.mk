@@ -37,6 +37,7 @@ KERNELS = \
     %D%/nvidia/activation.cl \
     %D%/nvidia/async.h \
     %D%/nvidia/copy.h \
+    %D%/nvidia/direction.h \
     %D%/nvidia/esmm_fma.cl \
     %D%/nvidia/esmm_mma.cl \
     %D%/nvidia/esmm_wgmma.cl \

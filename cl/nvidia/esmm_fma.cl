@@ -16,23 +16,10 @@
 #include "types.h"
 #include "ragged.h"
 #include "nonlinear.h"
+#include "nvidia/direction.h"
 #include "nvidia/fma.h"
 
-#ifndef ACTIVATION
-#define ACTIVATION MOTLEY__ACT_NONE /* MOTLEY__ACT_* of the forward product */
-#endif
-#ifdef TRANSPOSED
-#define DEPTH_OF(args) (args).O
-#define WIDTH_OF(args) (args).I
-#else
-#define DEPTH_OF(args) (args).I
-#define WIDTH_OF(args) (args).O
-#endif
-#if ACTIVATION == MOTLEY__ACT_SWIGLU
-#define TILE_COLUMNS (WIDTH / 2)
-#else
-#define TILE_COLUMNS WIDTH
-#endif
+#define TILE_COLUMNS OUTPUT_COLUMNS(WIDTH)
 
 /* The numbers that a work-item fetches first. */
 struct sources {

@@ -18,29 +18,19 @@
 #include "types.h"
 #define NATIVE
 #include "nonlinear.h"
+#include "nvidia/direction.h"
 #include "nvidia/mma.h"
 #include "nvidia/schedule.h"
 #include "nvidia/store.h"
 
-#ifndef ACTIVATION
-#define ACTIVATION MOTLEY__ACT_NONE /* MOTLEY__ACT_* of the forward product */
-#endif
 #ifdef TRANSPOSED
-#define DEPTH_OF(args) (args).O
-#define WIDTH_OF(args) (args).I
 #define WIDE_WEIGHTS 1
 #define PRODUCTS(own3) ((own3) ? 2 : 1)
 #else
-#define DEPTH_OF(args) (args).I
-#define WIDTH_OF(args) (args).O
 #define WIDE_WEIGHTS 0
 #define PRODUCTS(own3) 1
 #endif
-#if ACTIVATION == MOTLEY__ACT_SWIGLU
-#define TILE_COLUMNS (SIDE / 2)
-#else
-#define TILE_COLUMNS SIDE
-#endif
+#define TILE_COLUMNS OUTPUT_COLUMNS(SIDE)
 #define WARP_COLUMNS (TILE_COLUMNS / 2)
 
 /* What a work-item copies in each step: the same chunk of 4 rows, 32 apart, and as much of the weights. */

@@ -17,6 +17,7 @@
 #include "types.h"
 #define NATIVE
 #include "nonlinear.h"
+#include "nvidia/direction.h"
 #include "nvidia/pipeline.h"
 #include "nvidia/schedule.h"
 #include "nvidia/store.h"
@@ -27,21 +28,7 @@
 #define DEPTH 64
 #define ROW_BYTES (ROWS * DEPTH * 2)
 #define STAGE_BYTES (ROW_BYTES + COLUMNS * DEPTH * 2)
-#ifndef ACTIVATION
-#define ACTIVATION MOTLEY__ACT_NONE /* MOTLEY__ACT_* of the forward product */
-#endif
-#ifdef TRANSPOSED
-#define DEPTH_OF(args) (args).O
-#define WIDTH_OF(args) (args).I
-#else
-#define DEPTH_OF(args) (args).I
-#define WIDTH_OF(args) (args).O
-#endif
-#if ACTIVATION == MOTLEY__ACT_SWIGLU
-#define TILE_COLUMNS (COLUMNS / 2)
-#else
-#define TILE_COLUMNS COLUMNS
-#endif
+#define TILE_COLUMNS OUTPUT_COLUMNS(COLUMNS)
 
 /* What a producer copies in each step: 8 chunks of rows, 16 apart, and 16 of weights. */
 struct sources {
