@@ -115,12 +115,21 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 %C%_test_options_SOURCES = %D%/test_options.c src/cli/options.c
 %C%_test_bench_SOURCES = %D%/test_bench.c bench/host.c bench/routing.c bench/team.c bench/wide.c
 
-# What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode,
-# plan_fixture.h those of planning, product.h those of the products, layer_reference.h that of the layer.
+# What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, plan_fixture.h those of
+# planning, product.h and product_check.h those of the products, layer_reference.h that of the layer.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
-%C%_libtest_la_SOURCES = %D%/device.c %D%/device.h %D%/layer_reference.h %D%/model.h %D%/parameters.h %D%/plan_fixture.h %D%/product.h %D%/routing.h
+%C%_libtest_la_SOURCES = \
+    %D%/device.c \
+    %D%/device.h \
+    %D%/layer_reference.h \
+    %D%/model.h \
+    %D%/parameters.h \
+    %D%/plan_fixture.h \
+    %D%/product.h \
+    %D%/product_check.h \
+    %D%/routing.h
 
 # A library to preload; -rpath makes libtool build it shared though it is never installed.
 if SANITIZERS

@@ -3,10 +3,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include "layer/activation.h"
-#include "product.h"
-
-static const double LIMIT = 2e-6;
+#include "product_check.h"
 
 static void slope_is_the_derivative(void **state)
 {
@@ -56,51 +53,8 @@ static void twin_is_the_gradient(void **state)
             if (activation == MOTLEY__ACT_SWIGLU)
                 assert_true(fabs((up - down) / (2 * step) - dpre3[f]) < 1e-4);
         }
-        free(c);
-        free(pre);
-        free(pre3);
-        free(u);
-        free(dpre3);
+        FREE(c, pre, pre3, u, dpre3);
     }
-}
-
-static void check_backward(struct motley__device *device, uint64_t seed, int P, int F, int activation)
-{
-    const size_t count = (size_t)P * F, bytes = count * sizeof(float);
-    const int swiglu = activation == MOTLEY__ACT_SWIGLU;
-    float *weight = random_floats(seed, 0, (size_t)P), *pre = random_floats(seed, 1, count);
-    float *pre3 = random_floats(seed, 2, count), *u = random_floats(seed, 3, count), *h = ARRAY(float, count);
-    float *dw = ARRAY(float, P);
-    for (size_t i = 0; i < count; i++)
-        pre[i] *= 4; /* into the tails */
-    struct motley__activation_backward a = {
-        .P = P, .F = F, .activation = activation, .weight = to_device(device, weight, sizeof(float) * (size_t)P),
-        .pre = to_device(device, pre, bytes), .pre3 = swiglu ? to_device(device, pre3, bytes) : NULL,
-        .u = to_device(device, u, bytes), .h = unwritten(device, bytes),
-        .dw = unwritten(device, sizeof(float) * (size_t)P),
-    };
-    SUCCEED(motley__activation_backward(device, &a, &error));
-    motley__ref_activation_backward(P, F, activation, weight, pre, pre3, u, h, dw);
-    float *du = take_back(a.u), *dh = take_back(a.h), *ddw = take_back(a.dw);
-    assert_near("u", du, u, count, LIMIT);
-    assert_near("h", dh, h, count, LIMIT);
-    assert_near("dw", ddw, dw, (size_t)P, LIMIT);
-    if (swiglu) {
-        float *dpre3 = take_back(a.pre3);
-        assert_near("pre3", dpre3, pre3, count, LIMIT);
-        free(dpre3);
-    }
-    motley__buffer_destroy((struct motley__buffer *)a.weight);
-    motley__buffer_destroy((struct motley__buffer *)a.pre);
-    free(du);
-    free(dh);
-    free(ddw);
-    free(weight);
-    free(pre);
-    free(pre3);
-    free(u);
-    free(h);
-    free(dw);
 }
 
 static void backward_on(struct motley__device *device)
@@ -110,7 +64,7 @@ static void backward_on(struct motley__device *device)
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int activation = MOTLEY__ACT_RELU; activation <= MOTLEY__ACT_SWIGLU; activation++)
             if (affordable((double)sizes[s][0] * sizes[s][1]))
-                check_backward(device, seed, sizes[s][0], sizes[s][1], activation);
+                check_activation(device, MOTLEY_F32, seed, sizes[s][0], sizes[s][1], activation);
 }
 
 static void dot_bias_on(struct motley__device *device)
@@ -120,24 +74,8 @@ static void dot_bias_on(struct motley__device *device)
         {2, 0, 4, SPREAD},
     };
     const uint64_t seed = test_seed();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const int E = cases[i].E, P = cases[i].P, D = cases[i].D;
-        struct ragged_problem ragged = make_ragged(device, seed + i, E, P, cases[i].shape);
-        struct row_problem dy = make_rows(device, seed, 10, P, D, 1);
-        float *b2 = random_floats(seed, 1, (size_t)E * D), *dw = random_floats(seed, 2, (size_t)P);
-        struct motley__buffer *b2_there = to_device(device, b2, sizeof(float) * E * D);
-        struct motley__buffer *dw_there = to_device(device, dw, sizeof(float) * (size_t)P);
-        SUCCEED(motley__dot_bias(device, &(struct motley__dot_bias){ragged.ragged, dy.rows, D, b2_there, dw_there}, &error));
-        motley__ref_dot_bias(E, P, D, ragged.offsets, &dy.ref, b2, dw);
-        float *got = take_back(dw_there);
-        assert_near("dw", got, dw, (size_t)P, LIMIT);
-        motley__buffer_destroy(b2_there);
-        free_rows(&dy);
-        free_ragged(&ragged);
-        free(got);
-        free(b2);
-        free(dw);
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_dot_bias(device, MOTLEY_F32, seed + i, cases[i].E, cases[i].P, cases[i].D, cases[i].shape);
 }
 
 static void backward_equals_twin(void **state) { with_families(*state, backward_on); }

@@ -5,104 +5,21 @@
 
 #include <limits.h>
 
-#include "product.h"
+#include "product_check.h"
 
-static const double LIMIT = 2e-6;
-
-struct esmm_case {
-    int E, P, O, I;
-    enum shape shape;
-    int split, activation, bias, keep, accumulate;
-};
-
-/* Forward on the device and by the twin; y, and pre and pre3 where kept, must agree. */
-static void check_forward(struct motley__device *device, uint64_t seed, const struct esmm_case *c)
-{
-    const size_t weights = (size_t)c->E * c->O * c->I, outputs = (size_t)c->P * c->O, bytes = outputs * sizeof(float);
-    const int swiglu = c->activation == MOTLEY__ACT_SWIGLU;
-    struct ragged_problem ragged = make_ragged(device, seed, c->E, c->P, c->shape);
-    struct row_problem x = make_rows(device, seed, 10, c->P, c->I, c->split);
-    float *w = random_floats(seed, 1, weights), *w3 = random_floats(seed, 2, weights);
-    float *bias = random_floats(seed, 3, (size_t)c->E * c->O), *y = random_floats(seed, 4, outputs);
-    float *pre = ARRAY(float, outputs), *pre3 = ARRAY(float, outputs);
-    struct motley__esmm esmm = {
-        .w = matrix_there(device, c->E, c->O, c->I, w),
-        .w3 = swiglu ? matrix_there(device, c->E, c->O, c->I, w3) : NULL,
-        .bias = c->bias ? to_device(device, bias, sizeof(float) * c->E * c->O) : NULL,
-        .ragged = ragged.ragged, .x = x.rows, .activation = c->activation, .accumulate = c->accumulate,
-        .pre = c->keep ? unwritten(device, bytes) : NULL, .pre3 = c->keep && swiglu ? unwritten(device, bytes) : NULL,
-        .y = to_device(device, y, bytes),
-    };
-    struct motley__ref_esmm ref = {
-        .E = c->E, .P = c->P, .O = c->O, .I = c->I, .offsets = ragged.offsets, .x = x.ref, .w = w, .w3 = w3,
-        .bias = c->bias ? bias : NULL, .activation = c->activation, .accumulate = c->accumulate, .pre = pre,
-        .pre3 = pre3, .y = y,
-    };
-    SUCCEED(motley__esmm(device, &esmm, &error));
-    motley__ref_esmm(&ref);
-    float *got = take_back(esmm.y);
-    assert_near("y", got, y, outputs, LIMIT);
-    free(got);
-    if (esmm.pre) {
-        got = take_back(esmm.pre);
-        assert_near("pre", got, pre, outputs, LIMIT);
-        free(got);
-    }
-    if (esmm.pre3) {
-        got = take_back(esmm.pre3);
-        assert_near("pre3", got, pre3, outputs, LIMIT);
-        free(got);
-    }
-    motley__buffer_destroy((struct motley__buffer *)esmm.bias);
-    motley__matrix_destroy((struct motley__matrix *)esmm.w);
-    motley__matrix_destroy((struct motley__matrix *)esmm.w3);
-    free_rows(&x);
-    free_ragged(&ragged);
-    free(w);
-    free(w3);
-    free(bias);
-    free(y);
-    free(pre);
-    free(pre3);
-}
-
-static void check_transposed(struct motley__device *device, uint64_t seed, const struct esmm_case *c)
-{
-    const size_t weights = (size_t)c->E * c->O * c->I, outputs = (size_t)c->P * c->I;
-    struct ragged_problem ragged = make_ragged(device, seed, c->E, c->P, c->shape);
-    struct row_problem g = make_rows(device, seed, 10, c->P, c->O, c->split);
-    float *w = random_floats(seed, 1, weights), *y = random_floats(seed, 4, outputs);
-    struct motley__esmm esmm = {
-        .w = matrix_there(device, c->E, c->O, c->I, w), .ragged = ragged.ragged, .x = g.rows,
-        .activation = MOTLEY__ACT_NONE, .accumulate = c->accumulate, .y = to_device(device, y, outputs * sizeof(float)),
-    };
-    struct motley__ref_esmm ref = {.E = c->E, .P = c->P, .O = c->O, .I = c->I, .offsets = ragged.offsets, .x = g.ref,
-                                   .w = w, .accumulate = c->accumulate, .y = y};
-    SUCCEED(motley__esmm_transposed(device, &esmm, &error));
-    motley__ref_esmm_transposed(&ref);
-    float *got = take_back(esmm.y);
-    assert_near("y", got, y, outputs, LIMIT);
-    motley__matrix_destroy((struct motley__matrix *)esmm.w);
-    free_rows(&g);
-    free_ragged(&ragged);
-    free(got);
-    free(w);
-    free(y);
-}
-
-static const struct esmm_case SIZES[] = {
-    {1, 1, 1, 1, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
-    {1, 13, 31, 17, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
-    {1, 300, 65, 33, SPREAD, 1, MOTLEY__ACT_NONE, 0, 0, 0},
-    {3, 97, 64, 64, ALL_ON_ONE, 1, MOTLEY__ACT_NONE, 0, 0, 0},
-    {7, 211, 130, 259, ALTERNATELY_EMPTY, 1, MOTLEY__ACT_NONE, 0, 0, 0},
-    {5, 700, 40, 520, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
-    {26, 325, 37, 83, RISING, 1, MOTLEY__ACT_NONE, 0, 0, 0},
-    {11, 55, 259, 130, RISING, 0, MOTLEY__ACT_NONE, 0, 0, 1},
-    {512, 600, 9, 5, SPREAD, 1, MOTLEY__ACT_NONE, 0, 0, 0},
-    {4, 150, 300, 3, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 1},
-    {2, 40, 2816, 33, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
-    {2, 40, 33, 2816, SPREAD, 0, MOTLEY__ACT_NONE, 0, 0, 0},
+static const struct product_case SIZES[] = {
+    {1, 1, 1, 1, SPREAD, 0, 0},
+    {1, 13, 31, 17, SPREAD, 0, 0},
+    {1, 300, 65, 33, SPREAD, 1, 0},
+    {3, 97, 64, 64, ALL_ON_ONE, 1, 0},
+    {7, 211, 130, 259, ALTERNATELY_EMPTY, 1, 0},
+    {5, 700, 40, 520, SPREAD, 0, 0},
+    {26, 325, 37, 83, RISING, 1, 0},
+    {11, 55, 259, 130, RISING, 0, 1},
+    {512, 600, 9, 5, SPREAD, 1, 0},
+    {4, 150, 300, 3, SPREAD, 0, 1},
+    {2, 40, 2816, 33, SPREAD, 0, 0},
+    {2, 40, 33, 2816, SPREAD, 0, 0},
 };
 
 static void forward_on(struct motley__device *device)
@@ -110,7 +27,7 @@ static void forward_on(struct motley__device *device)
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
         if (affordable((double)SIZES[i].P * SIZES[i].O * SIZES[i].I))
-            check_forward(device, seed + i, &SIZES[i]);
+            check_forward(device, MOTLEY_F32, seed + i, &(struct forward_case){SIZES[i], MOTLEY__ACT_NONE, 0, 0});
 }
 
 static void transposed_on(struct motley__device *device)
@@ -118,7 +35,7 @@ static void transposed_on(struct motley__device *device)
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
         if (affordable((double)SIZES[i].P * SIZES[i].O * SIZES[i].I))
-            check_transposed(device, seed + i, &SIZES[i]);
+            check_transposed(device, MOTLEY_F32, seed + i, &SIZES[i]);
 }
 
 static void activations_on(struct motley__device *device)
@@ -127,54 +44,54 @@ static void activations_on(struct motley__device *device)
     for (int activation = MOTLEY__ACT_RELU; activation <= MOTLEY__ACT_NONE; activation++)
         for (int keep = 0; keep < 2; keep++) {
             const int bias = activation != MOTLEY__ACT_SWIGLU;
-            const struct esmm_case large = {3, 170, 75, 41, SPREAD, 1, activation, bias, keep, 0},
-                                   small = {3, 40, 19, 11, SPREAD, 1, activation, bias, keep, 0};
-            const struct esmm_case c = simulated() ? small : large;
-            check_forward(device, seed, &c);
+            const struct forward_case large = {{3, 170, 75, 41, SPREAD, 1, 0}, activation, bias, keep},
+                                   small = {{3, 40, 19, 11, SPREAD, 1, 0}, activation, bias, keep};
+            const struct forward_case c = simulated() ? small : large;
+            check_forward(device, MOTLEY_F32, seed, &c);
         }
 }
 
 static void segments_on(struct motley__device *device)
 {
     const uint64_t seed = test_seed(), limit = device->max_buffer_bytes;
-    const struct esmm_case plain = {5, 120, 115, 90, SPREAD, 1, MOTLEY__ACT_GELU, 1, 1, 0},
-                           swiglu = {5, 120, 115, 90, SPREAD, 1, MOTLEY__ACT_SWIGLU, 0, 1, 0};
+    const struct forward_case plain = {{5, 120, 115, 90, SPREAD, 1, 0}, MOTLEY__ACT_GELU, 1, 1},
+                           swiglu = {{5, 120, 115, 90, SPREAD, 1, 0}, MOTLEY__ACT_SWIGLU, 0, 1};
     if (!affordable(120.0 * 115 * 90))
         return;
     device->max_buffer_bytes = 2 * sizeof(float) *
                                motley__matrix_numbers(115, 90, motley__esmm_panel(device, MOTLEY_F32));
-    check_forward(device, seed, &plain);
-    check_forward(device, seed, &swiglu);
-    check_transposed(device, seed, &plain);
+    check_forward(device, MOTLEY_F32, seed, &plain);
+    check_forward(device, MOTLEY_F32, seed, &swiglu);
+    check_transposed(device, MOTLEY_F32, seed, &plain.product);
     device->max_buffer_bytes = limit;
 }
 
 static void vectors_on(struct motley__device *device)
 {
-    const struct esmm_case c = {5, 170, 75, 41, SPREAD, 1, MOTLEY__ACT_GELU, 1, 1, 0};
-    const struct esmm_case few = {20, 190, 75, 41, RISING, 1, MOTLEY__ACT_NONE, 0, 0, 1};
+    const struct forward_case c = {{5, 170, 75, 41, SPREAD, 1, 0}, MOTLEY__ACT_GELU, 1, 1};
+    const struct forward_case few = {{20, 190, 75, 41, RISING, 1, 1}, MOTLEY__ACT_NONE, 0, 0};
     const uint64_t seed = test_seed();
-    check_forward(device, seed, &c);
-    check_transposed(device, seed, &c);
-    check_forward(device, seed, &few);
-    check_transposed(device, seed, &few);
+    check_forward(device, MOTLEY_F32, seed, &c);
+    check_transposed(device, MOTLEY_F32, seed, &c.product);
+    check_forward(device, MOTLEY_F32, seed, &few);
+    check_transposed(device, MOTLEY_F32, seed, &few.product);
 }
 
 /* Columns in tiles of 128 and of 64, rows of 128, 64 and 32; rows of whole vectors and not. */
 static void tiles_on(struct motley__device *device)
 {
-    static const struct esmm_case CASES[] = {
-        {1, 253, 124, 131, SPREAD, 1, MOTLEY__ACT_NONE, 1, 0, 1},
-        {1, 253, 124, 252, SPREAD, 1, MOTLEY__ACT_SWIGLU, 0, 1, 0},
-        {2, 120, 250, 123, SPREAD, 1, MOTLEY__ACT_NONE, 1, 0, 1},
-        {1, 60, 60, 124, SPREAD, 0, MOTLEY__ACT_SWIGLU, 0, 1, 0},
-        {2, 97, 60, 40, ALL_ON_ONE, 1, MOTLEY__ACT_NONE, 1, 0, 1},
-        {1, 27, 120, 123, SPREAD, 1, MOTLEY__ACT_NONE, 0, 0, 0},
+    static const struct forward_case CASES[] = {
+        {{1, 253, 124, 131, SPREAD, 1, 1}, MOTLEY__ACT_NONE, 1, 0},
+        {{1, 253, 124, 252, SPREAD, 1, 0}, MOTLEY__ACT_SWIGLU, 0, 1},
+        {{2, 120, 250, 123, SPREAD, 1, 1}, MOTLEY__ACT_NONE, 1, 0},
+        {{1, 60, 60, 124, SPREAD, 0, 0}, MOTLEY__ACT_SWIGLU, 0, 1},
+        {{2, 97, 60, 40, ALL_ON_ONE, 1, 1}, MOTLEY__ACT_NONE, 1, 0},
+        {{1, 27, 120, 123, SPREAD, 1, 0}, MOTLEY__ACT_NONE, 0, 0},
     };
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        check_forward(device, seed + i, &CASES[i]);
-        check_transposed(device, seed + i, &CASES[i]);
+        check_forward(device, MOTLEY_F32, seed + i, &CASES[i]);
+        check_transposed(device, MOTLEY_F32, seed + i, &CASES[i].product);
     }
 }
 

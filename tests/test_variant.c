@@ -3,8 +3,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include "layer/estmm.h"
-#include "product.h"
+#include "product_check.h"
 
 enum { MOST = 3, P = 23, O = 9, I = 14 };
 
@@ -88,9 +87,7 @@ static void products_return(struct motley__device *device, int E, int expected)
         motley__ref_estmm(E, P, O, I, ragged.offsets, &g.ref, &x.ref, 0, w);
         assert_near("dw", got_dw, w, (size_t)(E * O * I), 2e-6);
     }
-    void *host[] = {w, y, dx, got_y, got_dx, got_dw};
-    for (size_t i = 0; i < sizeof host / sizeof *host; i++)
-        free(host[i]);
+    FREE(w, y, dx, got_y, got_dx, got_dw);
     motley__matrix_destroy(there);
     motley__matrix_destroy(slope);
     free_rows(&x);
