@@ -68,6 +68,7 @@ MPI_TESTS = \
     %D%/test_bind \
     %D%/test_measure \
     %D%/test_layer \
+    %D%/test_layer_stored \
     %D%/test_exchange \
     %D%/test_decoder \
     %D%/test_data \
@@ -116,7 +117,8 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 %C%_test_bench_SOURCES = %D%/test_bench.c bench/host.c bench/routing.c bench/team.c bench/wide.c
 
 # What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, plan_fixture.h those of
-# planning, product.h and product_check.h those of the products, layer_reference.h that of the layer.
+# planning, product.h and product_check.h those of the products, layer_reference.h and layer_step.h those of the
+# layer.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
@@ -124,6 +126,7 @@ endif
     %D%/device.c \
     %D%/device.h \
     %D%/layer_reference.h \
+    %D%/layer_step.h \
     %D%/model.h \
     %D%/parameters.h \
     %D%/plan_fixture.h \
