@@ -37,6 +37,7 @@ UNIT_TESTS = \
     %D%/test_activation \
     %D%/test_linear \
     %D%/test_admit \
+    %D%/test_tuning \
     %D%/test_gate \
     %D%/test_route \
     %D%/test_encode \

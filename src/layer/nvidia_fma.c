@@ -34,6 +34,12 @@ struct tile {
 static const struct tile TILES[] = {{128, 128, 0}, {64, 128, 3}, {64, 64, 6}, {32, 128, 9}};
 enum { ROW_TILES = 4, GRADIENT_TILES = 3 };     /* an expert may have few rows, but gradients are rarely so low */
 
+/* Which tile: BY_ESTIMATE or 1000 height + width. */
+enum { TILE, BY_ESTIMATE = 1 };
+static const struct motley__tunable TUNABLES[] = {
+    [TILE] = {"tile", MOTLEY__PRODUCTS_ALL, MOTLEY__ROWS_ALL, {BY_ESTIMATE, 128128, 64128, 64064, 32128}, NULL},
+};
+
 static int suits(const struct motley__device *device)
 {
     const char *wanted = getenv("MOTLEY_FAMILY");
@@ -77,6 +83,18 @@ static const struct tile *choose(const struct motley__device *device, int tiles,
     return best;
 }
 
+/* The tile that was tuned for the launch's class of shapes; NULL: none. */
+static const struct tile *tuned(const struct motley__device *device, enum motley__product product,
+                                const struct motley__product_args *args)
+{
+    const int wanted = motley__tuned(device, &motley__variant_nvidia_fma, MOTLEY_F32,
+                                     motley__shape_class_of(product, args), TILE);
+    for (const struct tile *tile = TILES; tile < TILES + ROW_TILES; tile++)
+        if (wanted == 1000 * tile->height + tile->width)
+            return tile;
+    return NULL;
+}
+
 /* For the rows of a launch, as if its experts had equally many. */
 static const struct tile *choose_for_rows(const struct motley__device *device,
                                           const struct motley__product_args *args, int columns)
@@ -111,7 +129,10 @@ static int product(struct motley__device *device, const struct motley__esmm *e, 
 {
     const struct motley__product_args args = motley__esmm_args(e, segment);
     const int columns = transposed ? args.I : args.O, products = e->w3 ? 2 : 1;
-    const struct tile *tile = choose_for_rows(device, &args, products * columns);
+    const struct tile *tile = tuned(device, transposed ? MOTLEY__PRODUCT_TRANSPOSED :
+                                    e->w3 ? MOTLEY__PRODUCT_SWIGLU : MOTLEY__PRODUCT_ESMM, &args);
+    if (!tile)
+        tile = choose_for_rows(device, &args, products * columns);
     cl_kernel kernel;
     int status = get_kernel(device, "nvidia/esmm_fma.cl", "esmm_fma", tile, &args, transposed ? " -DTRANSPOSED" : "",
                             &kernel, error);
@@ -136,7 +157,9 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
 static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
 {
     const struct motley__product_args args = motley__estmm_args(e, segment);
-    const struct tile *tile = choose(device, GRADIENT_TILES, args.experts, args.O, args.I);
+    const struct tile *tile = tuned(device, MOTLEY__PRODUCT_ESTMM, &args);
+    if (!tile)
+        tile = choose(device, GRADIENT_TILES, args.experts, args.O, args.I);
     struct motley__range range = range_of(tile, args.I, tile->width, parts(args.O, tile->height));
     cl_kernel kernel;
     int status = get_kernel(device, "nvidia/estmm_fma.cl", "estmm_fma", tile, &args, "", &kernel, error);
@@ -154,6 +177,8 @@ const struct motley__variant motley__variant_nvidia_fma = {
     .suits = suits,
     .panel = motley__nvidia_panel,
     .describe = describe,
+    .tunables = TUNABLES,
+    .tunables_count = sizeof TUNABLES / sizeof *TUNABLES,
     .esmm = esmm,
     .esmm_transposed = esmm_transposed,
     .estmm = estmm,

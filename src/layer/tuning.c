@@ -120,15 +120,17 @@ static int read_values(const struct motley__device *device, const struct motley_
         while (t < variant->tunables_count && strcmp(variant->tunables[t].name, name))
             t++;
         if (t == variant->tunables_count || !motley__tunable_matters(&variant->tunables[t], shape))
-            return motley__fail(error, MOTLEY_E_FORMAT, "%s/%s has no tunable %s for %s", variant->family, variant->name,
-                                name, motley__product_names[shape.product]);
+            return motley__fail(error, MOTLEY_E_FORMAT, "%s/%s has no tunable %s for %s", variant->family,
+                                variant->name, name, motley__product_names[shape.product]);
         if (!motley__tunable_allows(device, &variant->tunables[t], number))
             return motley__fail(error, MOTLEY_E_FORMAT, "%s=%d is no value of %s/%s on this device", name, number,
                                 variant->family, variant->name);
         value[t] = number;
         text += length;
     }
-    return text[strspn(text, " ")] ? motley__fail(error, MOTLEY_E_FORMAT, "\"%.40s\" is no list of name=value", text) : 0;
+    if (text[strspn(text, " ")])
+        return motley__fail(error, MOTLEY_E_FORMAT, "\"%.40s\" is no list of name=value", text);
+    return 0;
 }
 
 int motley__tuning_read(struct motley__device *device, enum motley_dtype dtype, struct motley__shape_class shape,

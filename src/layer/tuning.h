@@ -10,8 +10,8 @@
  *   rows       few: up to 8 an expert on average; some: up to 64; many
  *   weights    small: a matrix of up to 2^20 numbers; large
  *
- * A variant lists its tunables (variant.h) and its launchers ask motley__tuned: what was set for the device, otherwise the
- * default.  Values are set by measuring (plan/tune.h) and from the profile (plan/record.h).
+ * A variant lists its tunables (variant.h) and its launchers ask motley__tuned: what was set for the device, otherwise
+ * the default.  Values are set by measuring (plan/tune.h) and from the profile (plan/record.h).
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_TUNING_H
@@ -70,11 +70,12 @@ int motley__tunable_allows(const struct motley__device *device, const struct mot
 int motley__tunable_default(const struct motley__device *device, const struct motley__tunable *tunable);
 
 /* The class of one launch. */
-struct motley__shape_class motley__shape_class_of(enum motley__product product, const struct motley__product_args *args);
+struct motley__shape_class motley__shape_class_of(enum motley__product product,
+                                                  const struct motley__product_args *args);
 enum motley__weights_class motley__weights_class_of(int O, int I);
 
-/* The value of the variant's tunable (a place in its list) for a launch: the default unless the device runs that variant
- * for the storage type and has another one set. */
+/* The value of the variant's tunable (a place in its list) for a launch: the default unless the device runs that
+ * variant for the storage type and has another one set. */
 int motley__tuned(const struct motley__device *device, const struct motley__variant *variant, enum motley_dtype dtype,
                   struct motley__shape_class shape, int tunable);
 
@@ -89,7 +90,7 @@ void motley__tuning_clear(struct motley__device *device, enum motley_dtype dtype
 void motley__tuning_text(const struct motley__device *device, enum motley_dtype dtype,
                          struct motley__shape_class shape, char text[MOTLEY__SETTINGS]);
 /* Set what such a text says; what it does not name becomes the default.
- * Errors: MOTLEY_E_FORMAT (no such tunable, or not a value of it on this device; then nothing is set), MOTLEY_E_MEMORY. */
+ * Errors: MOTLEY_E_FORMAT (no such tunable, or not a value of it on this device; nothing is set), MOTLEY_E_MEMORY. */
 int motley__tuning_read(struct motley__device *device, enum motley_dtype dtype, struct motley__shape_class shape,
                         const char *text, struct motley_error *error);
 

@@ -19,7 +19,8 @@ struct motley__contest {
     double seconds;                             /* to spend at most, one round more or less */
 };
 
-/* Run it: the number of the value to take, 0 unless another is better.  *gain: how many times as fast, 1 for the default. */
+/* Run it: the number of the value to take, 0 unless another is better.  *gain: how many times as fast, 1 for the
+ * default. */
 int motley__contest(const struct motley__contest *contest, double *gain);
 
 /* The rule.  n rounds of one value between two samples of the default: 1 when it is better by at least 2%, by more than
