@@ -1,4 +1,4 @@
-/* Two rivals under one clock.
+/* Rivals under one clock.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -60,40 +60,37 @@ int motley__side_time(const struct motley__side *side, double *seconds, struct m
 
 /* The side's own preparation, then cold caches, then the clock. */
 static int time_cold(const struct motley__side *side, const struct motley__side *flush, double *seconds,
-                     struct motley_error *error)
+                     double *flush_seconds, struct motley_error *error)
 {
     struct motley__side timed = *side;
-    double unused;
     int status = side->prepare ? side->prepare(side->self, error) : 0;
     timed.prepare = NULL;
     if (!status)
-        status = motley__side_time(flush, &unused, error);
+        status = motley__side_time(flush, flush_seconds, error);
     return status ? status : motley__side_time(&timed, seconds, error);
 }
 
-int motley__alternate(const struct motley__side *ours, const struct motley__side *peer,
-                      const struct motley__side *flush, const struct motley__rounds *rounds, double *seconds,
-                      double *peer_seconds, struct motley_error *error)
+int motley__alternate(const struct motley__side *sides, int count, const struct motley__side *flush,
+                      const struct motley__rounds *rounds, double *seconds, double *flush_seconds,
+                      struct motley_error *error)
 {
-    double own[MOTLEY__ROUNDS], other[MOTLEY__ROUNDS];
+    double time[MOTLEY__SIDES][MOTLEY__ROUNDS], flushed[MOTLEY__SIDES * MOTLEY__ROUNDS];
     const double begin = motley__seconds();
     int n = 0, status = 0;
     double spent = 0;
     while (!status && n < rounds->most &&
            (n == 0 || spent < (n < rounds->least ? PATIENCE_SECONDS : rounds->seconds))) {
-        const int peer_first = peer && n % 2;
-        if (peer_first)
-            status = time_cold(peer, flush, &other[n], error);
-        if (!status)
-            status = time_cold(ours, flush, &own[n], error);
-        if (!status && peer && !peer_first)
-            status = time_cold(peer, flush, &other[n], error);
+        for (int i = 0; i < count && !status; i++) {
+            const int side = n % 2 ? count - 1 - i : i;
+            status = time_cold(&sides[side], flush, &time[side][n], &flushed[n * count + i], error);
+        }
         n++;
         spent = motley__seconds() - begin;
     }
     if (status)
         return status;
-    *seconds = motley__median(own, n);
-    *peer_seconds = peer ? motley__median(other, n) : 0;
+    for (int i = 0; i < count; i++)
+        seconds[i] = motley__median(time[i], n);
+    *flush_seconds = motley__median(flushed, n * count);
     return 0;
 }

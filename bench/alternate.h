@@ -1,4 +1,4 @@
-/* Two rivals under one clock: each in turn, in every round in the other order, from cold caches; medians.
+/* Rivals under one clock: each in turn, in every round in the other order, from cold caches; medians.
  *
  * A device that is the host itself (a CPU) is timed by the host's clock, from before the first launch until the queue
  * has drained: what a caller waits.  Elsewhere the device's own clock is read at markers before and behind, which
@@ -19,18 +19,18 @@ struct motley__side {
 };
 
 struct motley__rounds {
-    double seconds;                     /* to spend on one pair of rivals */
+    double seconds;                     /* to spend on all of the sides */
     int least, most;                    /* rounds, though no more begin after half a minute; at most MOTLEY__ROUNDS */
 };
-enum { MOTLEY__ROUNDS = 101 };
+enum { MOTLEY__ROUNDS = 101, MOTLEY__SIDES = 4 };  /* at most */
 
 /* One run. */
 int motley__side_time(const struct motley__side *side, double *seconds, struct motley_error *error);
 
-/* Medians of both; peer may be NULL.  flush is called before every run.  Both must have run before: nothing is warmed
- * up here. */
-int motley__alternate(const struct motley__side *ours, const struct motley__side *peer,
-                      const struct motley__side *flush, const struct motley__rounds *rounds, double *seconds,
-                      double *peer_seconds, struct motley_error *error);
+/* Medians of `count` sides, and of the flush that is called, and timed, before every run.  All must have run before:
+ * nothing is warmed up here. */
+int motley__alternate(const struct motley__side *sides, int count, const struct motley__side *flush,
+                      const struct motley__rounds *rounds, double *seconds, double *flush_seconds,
+                      struct motley_error *error);
 
 #endif

@@ -1,10 +1,12 @@
 /* The benchmark: which cells there are, and one row for each cell and peer.
  *
- *   routing.c     who goes where                     problem.c     tensors, on the device and for peers
+ *   routing.c     who goes where                       problem.c      tensors, on the device and for peers
  *   operators.c   what is measured, with products.c, rowwise.c, gate.c and layer.c
  *   peer.h        what it is measured against: openblas.c, openblas_*.c (made of blas.c, team.c, host.c, wide.c),
- * clblast*.c peak.c        what the device does at most       alternate.c   the clock compare.c     the results agree
- * report.c      rows and summary select.c      which cells were asked for         run.c         the loop
+ *                 clblast*.c
+ *   peak.c        what the device does at most         alternate.c    the clock
+ *   compare.c     the results agree                    report.c       rows and summary
+ *   select.c      which cells were asked for           run.c          the loop
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_BENCH_H

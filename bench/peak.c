@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -17,7 +18,8 @@ enum {
     LEAST_TRIES = 5, IDLE_TRIES = 25 /* at least; without getting better */
 };
 static const double TRY_SECONDS = 0.02; /* of one run, unless less was asked for in all */
-static const size_t READ_BYTES = (size_t)1 << 28, FLUSH_BYTES = (size_t)1 << 26;
+static const double SHORT_SECONDS = 0.002;
+static const size_t READ_BYTES = (size_t)1 << 28, SHORT_BYTES = (size_t)1 << 26;
 
 /* One of the two kernels and how it is launched. */
 struct trial {
@@ -25,7 +27,7 @@ struct trial {
     cl_kernel kernel;
     struct motley__range range;
     int loops;                  /* peak_fma */
-    cl_ulong vectors;           /* peak_read */
+    cl_ulong first, vectors;    /* peak_read */
 };
 
 /* Floats of a vector: a CPU's native width; on GPUs one for sums, four for reads. */
@@ -64,7 +66,7 @@ static int run_fma(void *self, struct motley_error *error)
 static int run_read(void *self, struct motley_error *error)
 {
     const struct trial *t = self;
-    return motley__launch(t->peak->device, t->kernel, t->range, error, MOTLEY__VALUE(t->vectors),
+    return motley__launch(t->peak->device, t->kernel, t->range, error, MOTLEY__VALUE(t->first), MOTLEY__VALUE(t->vectors),
                           MOTLEY__BUFFER(t->peak->data), MOTLEY__BUFFER(t->peak->out));
 }
 
@@ -88,54 +90,69 @@ static int best_of(struct trial *t, int (*run)(void *, struct motley_error *), d
     return status;
 }
 
+/* The trial of so many turns of the loop. */
+static int fma_trial(const struct motley__peak *peak, double loops, struct trial *t, struct motley_error *error)
+{
+    *t = (struct trial){.peak = peak, .range = full_range(peak->device)};
+    t->loops = (int)(loops < 1 << 28 ? loops : 1 << 28) / 4 * 4 + 4;
+    return kernel_of(peak->device, 0, &t->kernel, error);
+}
+
+static double fma_flops(const struct trial *t)
+{
+    return 2.0 * CHAINS * lanes_of(t->peak->device, 0) * t->loops * (double)t->range.global[0];
+}
+
 static int measure_fma(struct motley__peak *peak, struct motley_error *error)
 {
-    struct motley__device *device = peak->device;
-    struct trial t = {.peak = peak, .range = full_range(device), .loops = 1 << 12};
+    struct trial t;
     double seconds = 0;
-    int status = kernel_of(device, 0, &t.kernel, error);
+    int status = fma_trial(peak, 1 << 12, &t, error);
     if (!status)
         status = best_of(&t, run_fma, &seconds, error);
-    if (!status) {
-        const double loops = t.loops * (peak->seconds < TRY_SECONDS ? peak->seconds : TRY_SECONDS) / seconds;
-        t.loops = (int)(loops < 1 << 28 ? loops : 1 << 28) / 4 * 4 + 4;
+    if (!status)
+        status = fma_trial(peak, t.loops * fmin(peak->seconds, TRY_SECONDS) / seconds, &t, error);
+    if (!status)
         status = best_of(&t, run_fma, &seconds, error);
-    }
-    const double flops = 2.0 * CHAINS * lanes_of(device, 0) * t.loops * (double)t.range.global[0] / seconds;
-    if (!status && flops > peak->flops)
-        peak->flops = flops;
+    if (status)
+        return status;
+    peak->flops = fma_flops(&t) / seconds;
+    status = fma_trial(peak, t.loops * SHORT_SECONDS / seconds, &t, error);
+    peak->loops = t.loops;
+    peak->sums_flops = fma_flops(&t);
     return status;
+}
+
+static size_t vector_bytes(const struct motley__peak *peak)
+{
+    return sizeof(float) * (size_t)lanes_of(peak->device, 1);
 }
 
 /* The trial that reads at most `bytes` of the data. */
 static int read_trial(const struct motley__peak *peak, size_t bytes, struct trial *t, struct motley_error *error)
 {
-    struct motley__device *device = peak->device;
-    const size_t vector = sizeof(float) * (size_t)lanes_of(device, 1);
-    *t = (struct trial){.peak = peak, .range = full_range(device)};
+    *t = (struct trial){.peak = peak, .range = full_range(peak->device)};
     const size_t grain = UNROLLED * t->range.global[0];
-    t->vectors = bytes / vector / grain * grain;
-    return kernel_of(device, 1, &t->kernel, error);
+    t->vectors = bytes / vector_bytes(peak) / grain * grain;
+    return kernel_of(peak->device, 1, &t->kernel, error);
 }
 
+/* A short run reads a part of the data that a CPU's caches no longer hold when it is read again; a GPU is filled by all
+ * of it alone. */
 static int measure_read(struct motley__peak *peak, struct motley_error *error)
 {
-    const size_t vector = sizeof(float) * (size_t)lanes_of(peak->device, 1);
     struct trial t;
     double seconds = 0;
     int status = read_trial(peak, peak->data->bytes, &t, error);
     if (!status)
         status = best_of(&t, run_read, &seconds, error);
-    const double bytes = (double)t.vectors * (double)vector / seconds;
-    if (!status && bytes > peak->bytes)
-        peak->bytes = bytes;
+    if (status)
+        return status;
+    peak->bytes = (double)(t.vectors * vector_bytes(peak)) / seconds;
+    if (!peak->device->info.is_gpu)
+        status = read_trial(peak, peak->data->bytes / (READ_BYTES / SHORT_BYTES), &t, error);
+    peak->read_bytes = (double)(t.vectors * vector_bytes(peak));
     return status;
-}
-
-int motley__peak_again(struct motley__peak *peak, struct motley_error *error)
-{
-    int status = measure_fma(peak, error);
-    return status ? status : measure_read(peak, error);
 }
 
 int motley__peak_measure(struct motley__device *device, double seconds, struct motley__peak *peak,
@@ -144,23 +161,35 @@ int motley__peak_measure(struct motley__device *device, double seconds, struct m
     cl_ulong cache = 0;
     clGetDeviceInfo(device->id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof cache, &cache, NULL);
     size_t bytes = READ_BYTES;
-    while (bytes < 4 * (size_t)cache)
+    while (bytes < 8 * (size_t)cache)
         bytes *= 2;
     peak->device = device;
     peak->seconds = seconds;
-    peak->flush_bytes = FLUSH_BYTES > 2 * (size_t)cache ? FLUSH_BYTES : 2 * (size_t)cache;
     int status = motley__buffer_create(device, bytes, &peak->data, error);
     if (!status)
         status = motley__buffer_create(device, full_range(device).global[0] * sizeof(float), &peak->out, error);
     if (!status)
         status = motley__buffer_zero(peak->data, 0, bytes, error);
-    return status ? status : motley__peak_again(peak, error);
+    if (!status)
+        status = measure_fma(peak, error);
+    return status ? status : measure_read(peak, error);
 }
 
-int motley__peak_flush(const struct motley__peak *peak, struct motley_error *error)
+int motley__peak_sums(struct motley__peak *peak, struct motley_error *error)
 {
     struct trial t;
-    int status = read_trial(peak, peak->flush_bytes, &t, error);
+    int status = fma_trial(peak, peak->loops - 4, &t, error);
+    return status ? status : run_fma(&t, error);
+}
+
+int motley__peak_read(struct motley__peak *peak, struct motley_error *error)
+{
+    struct trial t;
+    int status = read_trial(peak, (size_t)peak->read_bytes, &t, error);
+    if (peak->read_at + (size_t)peak->read_bytes > peak->data->bytes)
+        peak->read_at = 0;
+    t.first = peak->read_at / vector_bytes(peak);
+    peak->read_at += (size_t)peak->read_bytes;
     return status ? status : run_read(&t, error);
 }
 

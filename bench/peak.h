@@ -1,6 +1,7 @@
 /* What this device does at most, measured: multiply-adds per second in registers, bytes per second from memory.
  *
- * Both are the best of many short runs: a limit is what was reached once, not what is usual.
+ * Both wander on a machine that others use too.  So they are measured twice: at first the best of many runs, to say and
+ * to plan by; then in short runs between those of what is compared with them (alternate.h).
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_PEAK_H
@@ -9,23 +10,25 @@
 #include "device/queue.h"
 
 struct motley__peak {
-    double flops, bytes;                /* per second, f32 */
+    double flops, bytes;                /* per second, f32: the best of the beginning */
     double seconds;                     /* to spend on each */
-    /* For emptying the caches. */
     struct motley__device *device;      /* borrowed */
     struct motley__buffer *data, *out;  /* owned: far more than the caches hold; what the kernels write */
-    size_t flush_bytes;                 /* more than the caches hold */
+    /* A short run of each. */
+    double sums_flops, read_bytes;
+    int loops;
+    size_t read_at;                     /* where in the data the next one begins */
 };
 
 /* Blocking; spends these seconds at most on each, but for a few runs.  peak: zero before; released by the caller, also
  * after a failure. */
 int motley__peak_measure(struct motley__device *device, double seconds, struct motley__peak *peak,
                          struct motley_error *error);
-/* Both once more: the better ones count.  Others may have had the cores the first time. */
-int motley__peak_again(struct motley__peak *peak, struct motley_error *error);
 void motley__peak_release(struct motley__peak *peak);
 
-/* Read other data until the caches hold nothing of what comes next.  Enqueued. */
-int motley__peak_flush(const struct motley__peak *peak, struct motley_error *error);
+/* Enqueue peak->sums_flops of multiply-adds. */
+int motley__peak_sums(struct motley__peak *peak, struct motley_error *error);
+/* Enqueue peak->read_bytes of reads that are in no cache; afterwards the caches hold nothing of what comes next. */
+int motley__peak_read(struct motley__peak *peak, struct motley_error *error);
 
 #endif

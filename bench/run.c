@@ -72,9 +72,14 @@ static int prepare_ours(void *self, struct motley_error *error)
     return cell->op->prepare ? cell->op->prepare(cell->run->problem, error) : 0;
 }
 
-static int run_flush(void *self, struct motley_error *error)
+static int run_read(void *self, struct motley_error *error)
 {
-    return motley__peak_flush(self, error);
+    return motley__peak_read(self, error);
+}
+
+static int run_sums(void *self, struct motley_error *error)
+{
+    return motley__peak_sums(self, error);
 }
 
 static int judge(const struct cell *cell, const char *whom, double difference)
@@ -113,6 +118,27 @@ static int check(struct cell *cell, const struct motley__side *ours, const struc
     return status;
 }
 
+/* Ours, the device's peaks and the peer in turn. */
+static int time_sides(struct cell *cell, const struct motley__side *ours, const struct motley__side *peer,
+                      struct motley__row *row)
+{
+    struct run *run = cell->run;
+    struct motley__peak *peak = &run->peak;
+    const struct motley__side sums = {.self = peak, .run = run_sums, .device = run->device};
+    const struct motley__side read = {.self = peak, .run = run_read, .device = run->device};
+    const struct motley__side sides[] = {*ours, sums, peer ? *peer : sums};
+    double seconds[MOTLEY__SIDES], read_seconds;
+    int status = motley__alternate(sides, peer ? 3 : 2, &read, &run->rounds, seconds, &read_seconds, run->error);
+    if (status)
+        return status;
+    row->seconds = seconds[0];
+    row->peer_seconds = peer ? seconds[2] : 0;
+    row->peak_flops = peak->sums_flops / seconds[1];
+    row->peak_bytes = peak->read_bytes / read_seconds;
+    row->limit_seconds = motley__operator_limit(cell->op, run->problem, row->peak_flops, row->peak_bytes);
+    return 0;
+}
+
 static int time_cell(struct cell *cell)
 {
     struct run *run = cell->run;
@@ -121,7 +147,6 @@ static int time_cell(struct cell *cell)
     const struct motley__side theirs = cell->peer ? (struct motley__side){cell->peer->self, cell->peer->prepare,
                                                                          cell->peer->run, cell->peer->device}
                                                   : (struct motley__side){0};
-    const struct motley__side flush = {.self = &run->peak, .run = run_flush, .device = run->device};
     const struct motley__side *peer = cell->peer ? &theirs : NULL;
     const struct motley__work work = motley__operator_work(cell->op, problem);
     const struct motley__variant *variant = motley__variant(run->device, problem->shape.dtype);
@@ -136,13 +161,10 @@ static int time_cell(struct cell *cell)
         .routing = problem->routing,
         .flops = work.flops,
         .bytes = work.bytes,
-        .peak_flops = run->peak.flops,
-        .peak_bytes = run->peak.bytes,
-        .limit_seconds = motley__operator_limit(cell->op, problem, run->peak.flops, run->peak.bytes),
     };
     int status = check(cell, &ours, peer);
     if (!status)
-        status = motley__alternate(&ours, peer, &flush, &run->rounds, &row.seconds, &row.peer_seconds, run->error);
+        status = time_sides(cell, &ours, peer, &row);
     if (!status)
         status = motley__report_row(&run->report, &row, run->error);
     return status;
@@ -208,8 +230,6 @@ static int visit_rows(struct run *run, const struct motley__operator *op, const 
         status = motley__admit_dtype(run->device, shape->dtype, run->error);
         if (!status)
             status = motley__bench_weights_create(run->context, shape, &run->weights, run->error);
-        if (!status && run->report.rows)
-            status = motley__peak_again(&run->peak, run->error);
     }
     if (!status)
         status =

@@ -1,7 +1,7 @@
 /* What a device can do at most: multiply-adds that touch registers alone, and reads that touch memory alone.
  *
  *   peak_fma    a <- a m + c, CHAINS independent chains of VECTOR, loops times: 2 CHAINS LANES loops flops an item
- *   peak_read   the sum of `count` vectors: 4 LANES bytes each; memory decides
+ *   peak_read   the sum of `count` vectors from number `first` on: 4 LANES bytes each; memory decides
  *
  *   LANES    floats of a vector (-D, default 1): the native width on a CPU, where an item is a group of its own
  *   CHAINS   a multiply-add's latency is hidden when there are more chains than it has cycles times units
@@ -59,17 +59,17 @@ __kernel void peak_fma(const int loops, const float factor, const float term, __
 }
 
 /* count is a multiple of 8 times the number of items. */
-__kernel void peak_read(const ulong count, __global const vector *restrict x, __global float *restrict out)
+__kernel void peak_read(const ulong first, const ulong count, __global const vector *restrict x, __global float *restrict out)
 {
     const size_t items = get_global_size(0), item = get_global_id(0), each = count / items;
 #ifdef STRIDED
-    const size_t first = item, step = items;
+    const size_t begin = first + item, step = items;
 #else
-    const size_t first = item * each, step = 1;
+    const size_t begin = first + item * each, step = 1;
 #endif
     vector s0 = (vector)0.0f, s1 = s0, s2 = s0, s3 = s0;
     for (size_t i = 0; i < each; i += 8) {
-        __global const vector *at = x + first + i * step;
+        __global const vector *at = x + begin + i * step;
         s0 += at[0] + at[4 * step];
         s1 += at[step] + at[5 * step];
         s2 += at[2 * step] + at[6 * step];
