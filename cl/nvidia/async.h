@@ -17,7 +17,8 @@
 
 #define SWIZZLED(row, chunk) (((row) << 7) + (((chunk) ^ ((row)&7)) << 4))
 
-/* What this work-item wrote to local memory is seen by the tensor cores once a barrier has ordered them. */
+/* What this work-item wrote to local memory, or saw there behind a barrier, comes before what the tensor cores read
+ * from now on. */
 static inline void publish(void)
 {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -31,6 +32,12 @@ static inline void phase_create(uint barrier, int arrivals)
 static inline void phase_arrive(uint barrier)
 {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+/* The same as soon as all copies that this work-item has issued have arrived. */
+static inline void phase_arrive_copied(uint barrier)
+{
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
 }
 
 /* Until the phase of the given parity is complete. */

@@ -31,6 +31,11 @@ static inline void copies_commit(void)
 /* All but the last `n` groups of copies have arrived. */
 #define COPIES_WAIT(n) asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory")
 
+static inline void copies_wait_all(void)
+{
+    asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
 /* 8 numbers of a row to one chunk; `left` of the row are within the matrix.  Rows whose length is no multiple of 8
  * lie at odd addresses: their numbers are fetched one by one. */
 static inline void fetch(__local uchar *memory, uint base, uint at, __global const ushort *from, int left, int whole)

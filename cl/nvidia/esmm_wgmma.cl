@@ -120,8 +120,7 @@ static inline INLINE void produce_part(struct motley__product_args args, struct 
 
 /* The producers' part of one tile. */
 static inline INLINE void produce(struct motley__product_args args, struct tile tile, struct sources *from,
-                           __local uchar *memory, uint full, uint empty, struct ring *ring,
-                           struct announcer *announcer)
+                           __local uchar *memory, uint full, uint empty, struct ring *ring)
 {
     const int depth = DEPTH_OF(args), whole = (args.O | args.I) & 7 ? 0 : depth / DEPTH * DEPTH;
     int k = 0;
@@ -129,12 +128,12 @@ static inline INLINE void produce(struct motley__product_args args, struct tile 
     for (; k < whole; k += DEPTH) {
         phase_wait(empty + 8 * ring->stage, ring->parity ^ 1);
         produce_whole(from, args.I, LOCAL_ADDRESS(memory) + ring->stage * STAGE_BYTES);
-        issued(ring, announcer, full);
+        issued(ring, full);
     }
     for (; k < depth; k += DEPTH) {
         phase_wait(empty + 8 * ring->stage, ring->parity ^ 1);
         produce_part(args, tile, from, depth - k, memory, ring->stage * STAGE_BYTES);
-        issued(ring, announcer, full);
+        written(ring, full);
     }
 }
 
@@ -146,7 +145,7 @@ static inline INLINE void consume(int steps, int group, uint base, uint full, ui
     for (int step = 0; step < steps; step++) {
         const uint rows = base + ring->stage * STAGE_BYTES + group * (ROW_BYTES / 2);
         const uint weights = base + ring->stage * STAGE_BYTES + ROW_BYTES;
-        phase_wait(full + 8 * ring->stage, ring->parity);
+        stage_wait(*ring, full);
         wgmma_begin();
 #pragma unroll
         for (int i = 0; i < DEPTH / 16; i++) {
@@ -170,6 +169,16 @@ static inline INLINE void consume(int steps, int group, uint base, uint full, ui
     WGMMA_WAIT(0);
     WGMMA_DONE(c);
     release(last, empty);
+}
+
+/* The same for a warpgroup that has none of the tile's rows. */
+static inline INLINE void let_pass(int steps, uint full, uint empty, struct ring *ring)
+{
+    for (int step = 0; step < steps; step++) {
+        phase_wait(full + 8 * ring->stage, ring->parity);
+        release(ring->stage, empty);
+        ring_next(ring);
+    }
 }
 
 /* c += the expert's bias, columns from `first` on. */
@@ -263,22 +272,21 @@ esmm_wgmma(struct motley__product_args args, __global const int *offsets, __glob
     const int tiles = tiles_before(first_pair, args.experts, ROWS) * columns;
 
     if (get_local_id(0) < PRODUCERS) {
-        struct announcer announcer = {{0, 0}, 0};
         for (int t = get_group_id(0); t < tiles; t += get_num_groups(0)) {
             struct tile tile = tile_find(args, first_pair, t, ROWS, columns);
             if (tile.rows == 0)
                 continue;
             struct sources from;
             find_sources(args, tile, index, own, received, w, w3, &from);
-            produce(args, tile, &from, memory, full_, empty_, &ring, &announcer);
+            produce(args, tile, &from, memory, full_, empty_, &ring);
 #ifdef TRANSPOSED
             if (own3) {
                 find_sources(args, tile, index, own3, received, w3, w3, &from);
-                produce(args, tile, &from, memory, full_, empty_, &ring, &announcer);
+                produce(args, tile, &from, memory, full_, empty_, &ring);
             }
 #endif
         }
-        announce_rest(&announcer, full_);
+        copies_wait_all();
     } else {
         const int group = (get_local_id(0) - PRODUCERS) >> 7;
         const int steps = (DEPTH_OF(args) + DEPTH - 1) / DEPTH * (own3 ? 2 : 1);
@@ -287,6 +295,10 @@ esmm_wgmma(struct motley__product_args args, __global const int *offsets, __glob
             float c[128];
             if (tile.rows == 0)
                 continue;
+            if (64 * group >= tile.rows) {
+                let_pass(steps, full_, empty_, &ring);
+                continue;
+            }
             consume(steps, group, LOCAL_ADDRESS(memory), full_, empty_, &ring, c);
             finish(args, tile, group, c, bias, pre, pre3, y);
         }

@@ -8,7 +8,8 @@
  *     a    two blocks [64 rows][64 outputs]     16 KiB
  *     b    four blocks [64 rows][64 inputs]     32 KiB
  *
- * Tiles of the expert with most rows come first, so that the last ones to end are short.
+ * Work-groups draw tiles (schedule.h), those of the expert with most rows first, so that the last ones to end are
+ * short; an expert's tiles go in bands of 16 of its row tiles, which share what they read in the L2 cache.
  * 2 P O I flops; a is read I/256 times, b O/128 times through the L2 cache, dW written once.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -33,9 +34,11 @@ struct place {
 static inline struct place place_of(int t, int outputs, int inputs, __local const int *offsets,
                                     __local const ushort *order)
 {
-    int each = outputs * inputs, expert = order[t / each], number = t % each;
+    const int each = outputs * inputs, expert = order[t / each], number = t % each;
+    const int band = number / (BAND * inputs) * BAND, in_band = number % (BAND * inputs);
+    const int high = min(BAND, outputs - band);
     return (struct place){expert, offsets[expert], offsets[expert + 1] - offsets[expert],
-                          number % outputs * OUTPUTS, number / outputs * INPUTS};
+                          (band + in_band % high) * OUTPUTS, in_band / high * INPUTS};
 }
 
 /* The numbers of the rows that a producer copies: 16 apart, from `first` on; those beyond the end repeat the last. */
@@ -75,6 +78,41 @@ produce_blocks(__local uchar *memory, uint at, const int n[4], int line, int row
     }
 }
 
+/* The producers' part of one tile, which has rows. */
+static inline INLINE void produce(struct motley__product_args args, int t, struct place place,
+                                  __global const int *index, __global const ushort *own,
+                                  __global const ushort *received, __global const int *index_b,
+                                  __global const ushort *own_b, __global const ushort *received_b,
+                                  __local uchar *memory, __local int *number, uint full, uint empty,
+                                  struct ring *ring)
+{
+    const int line = get_local_id(0) >> 3, last = place.first + place.rows - 1;
+    const int inner = !((args.O | args.I) & 7) && place.output + OUTPUTS <= args.O && place.input + INPUTS <= args.I;
+    int n[4], n_b[4], next[4], next_b[4];
+    find_rows(place.first + line, last, index, next);
+    find_rows(place.first + line, last, index_b, next_b);
+    phase_wait(empty + 8 * ring->stage, ring->parity ^ 1);
+    if (get_local_id(0) == 0)
+        number[ring->stage] = t;
+    for (int k = 0; k < place.rows; k += DEPTH) {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            n[i] = next[i], n_b[i] = next_b[i];
+        find_rows(place.first + k + DEPTH + line, last, index, next);
+        find_rows(place.first + k + DEPTH + line, last, index_b, next_b);
+        const int inside = inner && k + DEPTH <= place.rows;
+        phase_wait(empty + 8 * ring->stage, ring->parity ^ 1);
+        produce_blocks(memory, ring->stage * STAGE_BYTES, n, line, place.rows - k, own, received, args.own_rows,
+                       args.O, place.output, 2, inside);
+        produce_blocks(memory, ring->stage * STAGE_BYTES + A_BYTES, n_b, line, place.rows - k, own_b, received_b,
+                       args.own_rows_b, args.I, place.input, 4, inside);
+        if (inside)
+            issued(ring, full);
+        else
+            written(ring, full);
+    }
+}
+
 /* c = this warpgroup's 64 outputs by 256 inputs. */
 static inline INLINE void consume(int rows, int group, uint base, uint full, uint empty, struct ring *ring,
                                   float c[128])
@@ -83,7 +121,7 @@ static inline INLINE void consume(int rows, int group, uint base, uint full, uin
     for (int k = 0; k < rows; k += DEPTH) {
         const uint a = base + ring->stage * STAGE_BYTES + group * BLOCK_BYTES;
         const uint b = base + ring->stage * STAGE_BYTES + A_BYTES;
-        phase_wait(full + 8 * ring->stage, ring->parity);
+        stage_wait(*ring, full);
         wgmma_begin();
 #pragma unroll
         for (int i = 0; i < DEPTH / 16; i++)
@@ -123,14 +161,16 @@ static inline INLINE void store(struct motley__product_args args, struct place p
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 estmm_wgmma(struct motley__product_args args, __global const int *offsets, __global const int *index,
             __global const ushort *own, __global const ushort *received, __global const int *index_b,
-            __global const ushort *own_b, __global const ushort *received_b, __global float *dw)
+            __global const ushort *own_b, __global const ushort *received_b, __global float *dw,
+            volatile __global int *tickets)
 {
     __local uchar memory[STAGES * STAGE_BYTES] __attribute__((aligned(1024)));
     __local ulong full[STAGES], empty[STAGES];
+    __local int number[STAGES]; /* of the tile that begins with a stage; NO_TILE: there are no more */
+    __local int drawn[2];
     __local int first_pair[MAX_EXPERTS + 1];
     __local ushort order[MAX_EXPERTS];
     const int outputs = (args.O + OUTPUTS - 1) / OUTPUTS, inputs = (args.I + INPUTS - 1) / INPUTS;
-    const int tiles = args.experts * outputs * inputs;
     const uint full_ = LOCAL_ADDRESS(full), empty_ = LOCAL_ADDRESS(empty);
     struct ring ring = {0, 0};
 
@@ -140,50 +180,40 @@ estmm_wgmma(struct motley__product_args args, __global const int *offsets, __glo
     experts_sort(args.experts, first_pair, order);
     barrier(CLK_LOCAL_MEM_FENCE);
 
+    const int tiles = experts_busy(args.experts, first_pair, order) * outputs * inputs;
     if (get_local_id(0) < PRODUCERS) {
-        const int line = get_local_id(0) >> 3;
-        struct announcer announcer = {{0, 0}, 0};
-        for (int t = get_group_id(0); t < tiles; t += get_num_groups(0)) {
-            const struct place place = place_of(t, outputs, inputs, first_pair, order);
-            const int last = place.first + place.rows - 1;
-            const int inner = !((args.O | args.I) & 7) && place.output + OUTPUTS <= args.O &&
-                              place.input + INPUTS <= args.I;
-            int n[4], n_b[4], next[4], next_b[4];
-            if (place.rows > 0) {
-                find_rows(place.first + line, last, index, next);
-                find_rows(place.first + line, last, index_b, next_b);
-            }
-            for (int k = 0; k < place.rows; k += DEPTH) {
-#pragma unroll
-                for (int i = 0; i < 4; i++)
-                    n[i] = next[i], n_b[i] = next_b[i];
-                find_rows(place.first + k + DEPTH + line, last, index, next);
-                find_rows(place.first + k + DEPTH + line, last, index_b, next_b);
-                const int inside = inner && k + DEPTH <= place.rows;
-                phase_wait(empty_ + 8 * ring.stage, ring.parity ^ 1);
-                produce_blocks(memory, ring.stage * STAGE_BYTES, n, line, place.rows - k, own, received, args.own_rows,
-                               args.O, place.output, 2, inside);
-                produce_blocks(memory, ring.stage * STAGE_BYTES + A_BYTES, n_b, line, place.rows - k, own_b, received_b,
-                               args.own_rows_b, args.I, place.input, 4, inside);
-                issued(&ring, &announcer, full_);
-            }
+        for (int t = get_group_id(0), turn = 0; ; turn ^= 1) {
+            const int ticket = get_local_id(0) == 0 ? ticket_draw(tickets, tiles) : 0;
+            if (t < tiles)
+                produce(args, t, place_of(t, outputs, inputs, first_pair, order), index, own, received, index_b, own_b,
+                        received_b, memory, number, full_, empty_, &ring);
+            t = ticket_share(ticket, &drawn[turn]);
+            if (t >= tiles)
+                break;
         }
-        announce_rest(&announcer, full_);
-    } else {
-        const int group = (get_local_id(0) - PRODUCERS) >> 7;
-        for (int t = get_group_id(0); t < tiles; t += get_num_groups(0)) {
-            const struct place place = place_of(t, outputs, inputs, first_pair, order);
-            float c[128];
-            if (place.rows > 0) {
-                consume(place.rows, group, LOCAL_ADDRESS(memory), full_, empty_, &ring, c);
-            } else if (!args.accumulate) {
-#pragma unroll
-                for (int i = 0; i < 128; i++)
-                    c[i] = 0.0f;
-            } else {
-                continue;
-            }
-            store(args, place, group, c, dw);
-        }
+        phase_wait(empty_ + 8 * ring.stage, ring.parity ^ 1);
+        if (get_local_id(0) == 0)
+            number[ring.stage] = NO_TILE;
+        written(&ring, full_);
+        return;
     }
+    const int group = (get_local_id(0) - PRODUCERS) >> 7;
+    for (;;) {
+        float c[128];
+        phase_wait(full_ + 8 * ring.stage, ring.parity);
+        const int t = number[ring.stage];
+        if (t == NO_TILE)
+            break;
+        const struct place place = place_of(t, outputs, inputs, first_pair, order);
+        consume(place.rows, group, LOCAL_ADDRESS(memory), full_, empty_, &ring, c);
+        store(args, place, group, c, dw);
+    }
+    if (args.accumulate)
+        return;
+    float c[128];
+#pragma unroll
+    for (int i = 0; i < 128; i++)
+        c[i] = 0.0f;
+    for (int t = tiles + get_group_id(0); t < args.experts * outputs * inputs; t += get_num_groups(0))
+        store(args, place_of(t, outputs, inputs, first_pair, order), group, c, dw); /* experts without rows */
 }

@@ -1,7 +1,7 @@
 /* A ring of stages in local memory between the warpgroup that fills them and the two that multiply.
  *
- * Producers issue the copies of a stage and announce it LAG stages later, when the copies have arrived; they may be
- * STAGES ahead of the consumers, also across tiles.
+ * Producers issue the copies of a stage and go on to the next: the copies' arrival announces it.  They may be STAGES ahead
+ * of the consumers, also across tiles.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_NVIDIA_PIPELINE_H
@@ -11,9 +11,6 @@
 
 #ifndef STAGES
 #define STAGES 4
-#endif
-#ifndef LAG
-#define LAG 1 /* stages whose copies are under way; at most STAGES - 2 */
 #endif
 #define PRODUCERS 128
 #define ITEMS (PRODUCERS + 256)
@@ -33,20 +30,6 @@ static inline void ring_next(struct ring *ring)
     }
 }
 
-/* What a producer has issued but not yet announced. */
-struct announcer {
-    struct ring ring;
-    int waiting;
-};
-
-static inline void announce(struct announcer *a, uint full)
-{
-    publish();
-    phase_arrive(full + 8 * a->ring.stage);
-    ring_next(&a->ring);
-    a->waiting--;
-}
-
 /* One item creates the barriers; a barrier of the group must follow. */
 static inline void pipeline_create(uint full, uint empty)
 {
@@ -58,22 +41,27 @@ static inline void pipeline_create(uint full, uint empty)
     publish();
 }
 
-/* A stage has been issued: announce what is LAG stages older. */
-static inline void issued(struct ring *ring, struct announcer *announcer, uint full)
+/* This producer's copies of a stage are all under way: the stage is announced when they arrive, and nobody waits. */
+static inline void issued(struct ring *ring, uint full)
 {
-    copies_commit();
+    phase_arrive_copied(full + 8 * ring->stage);
     ring_next(ring);
-    if (++announcer->waiting > LAG) {
-        COPIES_WAIT(LAG);
-        announce(announcer, full);
-    }
 }
 
-static inline void announce_rest(struct announcer *announcer, uint full)
+/* The same where parts of it were written, not copied. */
+static inline void written(struct ring *ring, uint full)
 {
-    COPIES_WAIT(0);
-    while (announcer->waiting > 0)
-        announce(announcer, full);
+    copies_wait_all();
+    publish();
+    phase_arrive(full + 8 * ring->stage);
+    ring_next(ring);
+}
+
+/* The stage at hand has arrived, and the tensor cores may read it. */
+static inline void stage_wait(struct ring ring, uint full)
+{
+    phase_wait(full + 8 * ring.stage, ring.parity);
+    publish();
 }
 
 /* A consuming warp has read a stage. */

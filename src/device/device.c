@@ -168,6 +168,8 @@ void motley__device_close(struct motley__device *device)
         clFinish(device->transfer);
     motley__programs_release(device);
     motley__launched_release(device);
+    if (device->tickets)
+        clReleaseMemObject(device->tickets);
     if (device->transfer)
         clReleaseCommandQueue(device->transfer);
     if (device->compute)

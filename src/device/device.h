@@ -82,6 +82,8 @@ struct motley__device {
 
     struct motley__tuning *tuning[MOTLEY__DTYPES];  /* owned: what was chosen for it (layer/tuning.h); NULL: defaults */
 
+    cl_mem tickets;                     /* owned: a counter that each kernel leaves at zero; NULL until one needs it
+                                           (layer/nvidia.c) */
     struct motley__program *programs;   /* owned list (program.c) */
     char *cache;                        /* owned: directory of built programs; NULL: no disk cache */
     int compiles_at_launch;             /* 1: compiling is put off until a launch; the runtime caches what it made */

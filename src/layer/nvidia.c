@@ -69,14 +69,25 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
     return launch(device, "-DTRANSPOSED", e, segment, error);
 }
 
+static int make_tickets(struct motley__device *device, struct motley_error *error)
+{
+    cl_int zero = 0, status = CL_SUCCESS;
+    if (!device->tickets)
+        device->tickets = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, sizeof zero, &zero,
+                                         &status);
+    return motley__fail_cl(error, status, "clCreateBuffer");
+}
+
 static int estmm(struct motley__device *device, const struct motley__estmm *e, int segment, struct motley_error *error)
 {
     struct motley__product_args args = motley__estmm_args(e, segment);
     cl_kernel kernel;
     int status = get_kernel(device, "nvidia/estmm_wgmma.cl", "estmm_wgmma", "", e->a.dtype, &kernel, error);
+    if (!status)
+        status = make_tickets(device, error);
     if (status)
         return status;
-    return motley__estmm_launch(device, kernel, residents(device), &args, e, segment, error);
+    return motley__estmm_launch_drawing(device, kernel, residents(device), &args, e, segment, error);
 }
 
 /* Rows of whole chunks of 8 numbers; others go the portable way. */

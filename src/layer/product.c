@@ -83,6 +83,16 @@ int motley__estmm_launch(struct motley__device *device, cl_kernel kernel, struct
                           MOTLEY__BUFFER(e->dw->segment[segment]));
 }
 
+int motley__estmm_launch_drawing(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                                 const struct motley__product_args *args, const struct motley__estmm *e, int segment,
+                                 struct motley_error *error)
+{
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(*args), MOTLEY__BUFFER(e->ragged.offsets),
+                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
+                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
+                          MOTLEY__BUFFER(e->dw->segment[segment]), MOTLEY__VALUE(device->tickets));
+}
+
 int motley__ess_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
                        const struct motley__ess *e, struct motley_error *error)
 {

@@ -31,6 +31,10 @@ int motley__esmm_transposed_launch(struct motley__device *device, cl_kernel kern
 int motley__estmm_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
                          const struct motley__product_args *args, const struct motley__estmm *estmm, int segment,
                          struct motley_error *error);
+/* With device->tickets as the last argument. */
+int motley__estmm_launch_drawing(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                                 const struct motley__product_args *args, const struct motley__estmm *estmm,
+                                 int segment, struct motley_error *error);
 int motley__ess_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
                        const struct motley__ess *ess, struct motley_error *error);
 
