@@ -15,6 +15,7 @@
 #include "vector.h"
 
 #define BLOCK (V == 16 ? 8 : 1) /* vectors of a token summed together: long runs of each row on CPUs */
+#define AHEAD (V == 16 ? 1 : 4) /* rows of a token that are read at one time: GPUs wait for none of them */
 
 __kernel void combine(const struct motley__combine_args a, __global const STORED *restrict o,
                       __global const int *restrict pair_received, __global const float *restrict weight,
@@ -42,16 +43,20 @@ static int returned_row(const struct motley__decode_args a, int i)
     return i < a.own_begin ? i : i - (a.own_end - a.own_begin);
 }
 
-/* What pair n at sorted position i adds to its token's vector c. */
-static vec addend(const struct motley__decode_args a, int n, int i, int c, __global const int *pair_own,
-                  __global const STORED *o, __global const float *weights, __global const STORED *returned)
+/* The row that a pair at sorted position i, not below 0, came back in. */
+static __global const STORED *row_of(const struct motley__decode_args a, int i, __global const int *pair_own,
+                                     __global const STORED *o, __global const STORED *returned)
 {
-    if (!is_own(a, i))
-        return LOAD(returned + (size_t)returned_row(a, i) * a.D, c);
-    return vector_rounded((weights ? weights[n] : 1.0f) * LOAD(o + (size_t)pair_own[i - a.own_begin] * a.D, c));
+    return is_own(a, i) ? o + (size_t)pair_own[i - a.own_begin] * a.D : returned + (size_t)returned_row(a, i) * a.D;
 }
 
-/* y[t, vectors c .. c+count-1], count <= BLOCK. */
+/* What pair n at sorted position i adds to its token, of the numbers x of its row. */
+static vec addend(const struct motley__decode_args a, int n, int i, vec x, __global const float *weights)
+{
+    return weights && is_own(a, i) ? vector_rounded(weights[n] * x) : x;
+}
+
+/* y[t, vectors c .. c+count-1], count <= BLOCK.  The rows of AHEAD pairs are under way before the first is added. */
 static inline void decode_vectors(const struct motley__decode_args a, int t, int c, const int count,
                                   __global const int *where, __global const int *pair_own, __global const STORED *o,
                                   __global const float *weights, __global const STORED *returned, __global STORED *y)
@@ -59,10 +64,24 @@ static inline void decode_vectors(const struct motley__decode_args a, int t, int
     vec sum[BLOCK];
     for (int b = 0; b < count; b++)
         sum[b] = (vec)0;
-    for (int n = t * a.K; n < (t + 1) * a.K; n++) {
-        const int i = where[n];
-        for (int b = 0; i >= 0 && b < count; b++) /* below 0: a pair that was left out */
-            sum[b] += addend(a, n, i, c + b, pair_own, o, weights, returned);
+    for (int n = t * a.K, end = n + a.K; n < end; n += AHEAD) {
+        __global const STORED *row[AHEAD];
+        stored_vec x[AHEAD][BLOCK];
+        int at[AHEAD];                  /* below 0: a pair that was left out */
+#pragma unroll
+        for (int k = 0; k < AHEAD; k++)
+            at[k] = n + k < end ? where[n + k] : -1;
+#pragma unroll
+        for (int k = 0; k < AHEAD; k++)
+            row[k] = at[k] >= 0 ? row_of(a, at[k], pair_own, o, returned) : 0;
+#pragma unroll
+        for (int k = 0; k < AHEAD; k++)
+            for (int b = 0; at[k] >= 0 && b < count; b++)
+                x[k][b] = LOAD_STORED(row[k], c + b);
+#pragma unroll
+        for (int k = 0; k < AHEAD; k++)
+            for (int b = 0; at[k] >= 0 && b < count; b++)
+                sum[b] += addend(a, n + k, at[k], vector_widened(x[k][b]), weights);
     }
     __global STORED *to = y + (size_t)t * a.D;
     for (int b = 0; b < count; b++)

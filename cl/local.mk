@@ -46,6 +46,7 @@ KERNELS = \
     %D%/nvidia/estmm_wgmma.cl \
     %D%/nvidia/fma.h \
     %D%/nvidia/mma.h \
+    %D%/nvidia/pack.h \
     %D%/nvidia/pipeline.h \
     %D%/nvidia/schedule.h \
     %D%/nvidia/store.h \

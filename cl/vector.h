@@ -1,12 +1,15 @@
 /* Rows as vectors: `vec` is V floats, V divides the row's width; in memory numbers lie as STORAGE says (storage.h).
  *
- *   V   1, 4, or 16 (default 1); the host picks the widest that divides D, 16 only on CPUs
+ *   V   1, 4, 8 or 16 (default 1); the host picks the widest that divides D, 16 only on CPUs
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_VECTOR_H
 #define MOTLEY_CL_VECTOR_H
 
 #include "storage.h"
+#ifdef NVIDIA /* sm_80 or later: rounds in pairs, where the arithmetic of rounding would take longer than the memory */
+#include "nvidia/pack.h"
+#endif
 
 /* A row's sum must not depend on which products were rounded on another rank: a*b+c is never contracted. */
 #pragma OPENCL FP_CONTRACT OFF
@@ -26,7 +29,7 @@ typedef VECTOR_OF(float) vec;
 #if V == 1
 #define LOAD_STORED(row, c) ((row)[c])
 #define STORE_STORED(value, row, c) ((row)[c] = (value))
-#elif V == 4
+#elif V == 4 || V == 8
 #define LOAD_STORED(row, c) (((__global const stored_vec *)(row))[c])
 #define STORE_STORED(value, row, c) (((__global stored_vec *)(row))[c] = (value))
 #else
@@ -39,12 +42,16 @@ typedef VECTOR_OF(float) vec;
 typedef vec stored_vec;
 #define LOAD(row, c) LOAD_STORED(row, c)
 #define STORE(value, row, c) STORE_STORED(value, row, c)
+static inline vec vector_widened(stored_vec x)
+{
+    return x;
+}
 #elif STORAGE == 1
 typedef VECTOR_OF(ushort) stored_vec;
-#define LOAD(row, c) vector_widen(LOAD_STORED(row, c))
+#define LOAD(row, c) vector_widened(LOAD_STORED(row, c))
 #define STORE(value, row, c) STORE_STORED(vector_narrow(value), row, c)
 
-static inline vec vector_widen(stored_vec x)
+static inline vec vector_widened(stored_vec x)
 {
     return VECTOR_OF(as_float)(VECTOR_OF(convert_uint)(x) << 16);
 }
@@ -52,8 +59,12 @@ static inline vec vector_widen(stored_vec x)
 /* As stored_put of storage.h. */
 static inline stored_vec vector_narrow(vec x)
 {
+#if defined NVIDIA && V == 8
+    return as_ushort8((uint4)(pack(x.s0, x.s1), pack(x.s2, x.s3), pack(x.s4, x.s5), pack(x.s6, x.s7)));
+#else
     const VECTOR_OF(uint) bits = VECTOR_OF(as_uint)(x), rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     return VECTOR_OF(convert_ushort)(select(rounded, (bits >> 16) | 0x40u, isnan(x)));
+#endif
 }
 #else
 typedef VECTOR_OF(ushort) stored_vec;
@@ -64,6 +75,15 @@ typedef VECTOR_OF(ushort) stored_vec;
 #define LOAD(row, c) STORED_JOIN(vload_half, V)(c, (__global const half *)(row))
 #define STORE(value, row, c) STORED_JOIN(STORED_JOIN(vstore_half, V), _rte)(value, c, (__global half *)(row))
 #endif
+
+static inline vec vector_widened(stored_vec x)
+{
+#if V == 1
+    return vload_half(0, (const half *)&x);
+#else
+    return STORED_JOIN(vload_half, V)(0, (const half *)&x);
+#endif
+}
 #endif
 
 /* What LOAD would give after STORE. */
@@ -72,7 +92,7 @@ static inline vec vector_rounded(vec x)
 #if STORAGE == 0
     return x;
 #elif STORAGE == 1
-    return vector_widen(vector_narrow(x));
+    return vector_widened(vector_narrow(x));
 #elif V == 1
     ushort stored;
     vstore_half_rte(x, 0, (half *)&stored);

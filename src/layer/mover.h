@@ -1,7 +1,7 @@
 /* How kernels that move whole rows (encode, combine, decode) are spread over a device.
  *
  * On a CPU one work-item moves several whole rows, 16 numbers at a time; on a GPU neighbouring work-items
- * move neighbouring vectors of 4 numbers of one row.
+ * move neighbouring vectors of 16 bytes of one row.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_MOVER_H
@@ -24,8 +24,10 @@ static inline int motley__mover(struct motley__device *device, const char *sourc
                                 enum motley_dtype dtype, int rows, int D, struct motley__mover *mover, struct motley_error *error)
 {
     const int gpu = device->info.is_gpu;
-    const int vector = !gpu && D % 16 == 0 ? 16 : D % 4 == 0 ? 4 : 1;
-    char options[32];
+    const int widest = !gpu ? 16 : dtype == MOTLEY_F32 ? 4 : 8;
+    const int vector = D % widest == 0 ? widest : D % 4 == 0 ? 4 : 1;
+    const char *nvidia = device->nvidia_capability >= 80 && vector == 8 ? " -DNVIDIA" : "";
+    char options[48];
     size_t across = 1; /* work-items that share a row */
     while (gpu && across < 64 && across < (size_t)(D / vector))
         across *= 2;
@@ -34,7 +36,7 @@ static inline int motley__mover(struct motley__device *device, const char *sourc
         {across, ((size_t)rows + (size_t)mover->per_item - 1) / (size_t)mover->per_item},
         {across, gpu ? 64 / across : 1},
     };
-    snprintf(options, sizeof options, "-DV=%d -DSTORAGE=%d", vector, dtype);
+    snprintf(options, sizeof options, "-DV=%d -DSTORAGE=%d%s", vector, dtype, nvidia);
     return motley__kernel(device, source, options, name, &mover->kernel, error);
 }
 
