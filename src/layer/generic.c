@@ -149,10 +149,19 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
 
 static int ess(struct motley__device *device, const struct motley__ess *e, struct motley_error *error)
 {
-    struct motley__range range = {{((size_t)e->O + 63) / 64 * 64, (size_t)e->ragged.E},
-                                  {device->max_group < 64 ? 1 : 64, 1}};
+    enum { ACROSS = 8 };
+    const int widest = e->a.dtype == MOTLEY_F32 ? 4 : 8, vector = e->O % widest == 0 ? widest : 1;
+    const int across = device->max_group < ACROSS ? 1 : ACROSS;
+    int down = 32;
+    char options[64];
     cl_kernel kernel;
-    int status = get_kernel(device, "ess.cl", "ess", e->a.dtype, &kernel, error);
+    while (down > 1 && (size_t)(across * down) > device->max_group)
+        down /= 2;
+    const struct motley__range range = {{((size_t)(e->O / vector) + (size_t)across - 1) / (size_t)across * (size_t)across,
+                                         (size_t)e->ragged.E * (size_t)down},
+                                        {(size_t)across, (size_t)down}};
+    snprintf(options, sizeof options, "-DSTORAGE=%d -DV=%d -DACROSS=%d -DDOWN=%d", e->a.dtype, vector, across, down);
+    int status = motley__kernel(device, "ess.cl", options, "ess", &kernel, error);
     if (status)
         return status;
     return motley__ess_launch(device, kernel, range, e, error);
