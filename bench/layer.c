@@ -38,8 +38,8 @@ static uint64_t add(struct motley__bench_layer *l, struct motley__step *step, co
 /* The layer's own lists on one rank (layer/layer.c), the gate left out. */
 static void make_lists(struct motley__bench_layer *l)
 {
-    const uint64_t routed = add(l, &l->forward, "route", 0, motley__forward_route);
-    add(l, &l->forward, "place", routed, motley__forward_place);
+    add(l, &l->forward, "route", 0, motley__forward_route);
+    add(l, &l->forward, "place", 0, motley__forward_place);
     add(l, &l->forward, "experts", 0, motley__forward_experts);
     add(l, &l->forward, "decode", 0, motley__forward_decode);
     add(l, &l->backward, "experts backward", 0, motley__backward_experts);

@@ -4,6 +4,7 @@
  *                     index[p] = order[i] / K,  weight[p] = weights[order[i]],  pair_own[i - own_begin] = p
  *   received segment  pair p has received row j = from + (p - pair):
  *                     index[p] = own_rows + j,  weight[p] = received_weights[j],  pair_received[j] = p
+ *     no segments       i = p for all pairs
  *
  * The pairs, not the segments, are shared among groups, so that a few long segments or many short ones take the
  * same time: a group has an equal run of pairs, each item finds its first pair's segment by bisection and walks
@@ -40,19 +41,19 @@ void place(const struct motley__place_args a, __global const struct motley__segm
            __global const float *restrict received_weights, __global int *restrict index,
            __global float *restrict weight, __global int *restrict pair_own, __global int *restrict pair_received)
 {
-    const int P = segment[a.segments - 1].pair + segment[a.segments - 1].count;
+    const int segments = a.segments, P = segments ? segment[segments - 1].pair + segment[segments - 1].count : a.own_pairs;
     const int groups = get_num_groups(0), whole = P / groups, share = whole + (whole * groups != P);
     const int first = (int)min((long)get_group_id(0) * share, (long)P), last = first + min(share, P - first);
 
     int p = first + get_local_id(0);
     if (p >= last)
         return;
-    int s = segment_of(segment, a.segments, p);
+    int s = segments ? segment_of(segment, segments, p) : 0;
     for (; p < last; p += W) {
-        while (p >= segment[s].pair + segment[s].count)
+        while (segments && p >= segment[s].pair + segment[s].count)
             s++;
-        const int at = segment[s].from + p - segment[s].pair;
-        if (segment[s].own) {
+        const int at = segments ? segment[s].from + p - segment[s].pair : p;
+        if (!segments || segment[s].own) {
             const int pair = order[at];
             index[p] = pair / a.K;
             weight[p] = weights[pair];

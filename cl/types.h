@@ -85,6 +85,7 @@ struct motley__segment {
 struct motley__place_args {
     int K, segments;
     int own_rows, own_begin;
+    int own_pairs;  /* where there are no segments */
 };
 
 struct motley__losses_args {

@@ -56,7 +56,7 @@ int motley__backward_experts(void *self, struct motley_error *error)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DW, FLOATS(P), error);
     if (!status)
         status = motley__experts_backward(layer->experts, &(struct motley__expert_step){
-            .ragged = {layer->E_local, rows->P, saved[MOTLEY__SAVED_OFFSETS]},
+            .ragged = motley__layer_ragged(layer),
             .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], rows->T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
             .dy = {layer->dy, scratch[MOTLEY__SCRATCH_DY], rows->T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
             .pre = saved[MOTLEY__SAVED_PRE], .pre3 = layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL,

@@ -37,9 +37,10 @@ int motley__encode(struct motley__device *device, const struct motley__encode *e
 
 /* A struct motley__segment (cl/types.h) is one run of equal source and expert: `count` pairs from `pair` on;
  * `from` is the first received row, or for own pairs the first sorted position.  Segments are sorted by `pair`
- * and leave no gap; empty ones are allowed. */
+ * and leave no gap; empty ones are allowed.  No segments: pair p is sorted position p for all own_pairs pairs, as on
+ * one rank. */
 struct motley__place {
-    int K, segments, own_rows, own_begin;
+    int K, segments, own_rows, own_begin, own_pairs;
     const struct motley__buffer *segment;          /* [segments] struct motley__segment */
     const struct motley__buffer *order;            /* [N] */
     const struct motley__buffer *weights;          /* [T,K] */

@@ -206,24 +206,26 @@ static void make_segments(motley_layer *layer)
 }
 
 /* One rank: the sorted pairs are the experts' pairs, so the device has it all and the host need not know the counts. */
-static void make_own_segment(motley_layer *layer)
+static void keep_own_pairs(motley_layer *layer)
 {
     struct motley__row_numbers *rows = &layer->rows;
 
     rows->own_begin = rows->S = rows->M = 0;
     rows->own_end = rows->P = rows->N;
-    layer->segment_count = rows->N > 0;
-    layer->segments[0] = (struct motley__segment){.count = rows->N, .own = 1};
+    layer->segment_count = 0;
 }
 
-static int write_offsets(motley_layer *layer, struct motley_error *error)
+/* What the host found of other ranks' rows, to the device. */
+static int write_arrivals(motley_layer *layer, struct motley_error *error)
 {
-    struct motley__buffer **saved = layer->saved;
-    const size_t bytes = INTS(layer->E_local + 1);
+    const size_t bytes = (size_t)layer->segment_count * sizeof *layer->segments;
+    int status = motley__buffer_write_later(layer->saved[MOTLEY__SAVED_OFFSETS], 0, layer->offsets,
+                                            INTS(layer->E_local + 1), error);
 
-    if (!layer->counts)
-        return motley__buffer_copy(saved[MOTLEY__SAVED_SLOT_OFFSETS], 0, saved[MOTLEY__SAVED_OFFSETS], 0, bytes, error);
-    return motley__buffer_write_later(saved[MOTLEY__SAVED_OFFSETS], 0, layer->offsets, bytes, error);
+    if (!status && layer->segment_count)
+        status = motley__buffer_write_later(layer->scratch->buffer[MOTLEY__SCRATCH_SEGMENTS], 0, layer->segments, bytes,
+                                            error);
+    return status;
 }
 
 static int reserve_pairs(motley_layer *layer, struct motley_error *error)
@@ -231,8 +233,9 @@ static int reserve_pairs(motley_layer *layer, struct motley_error *error)
     const struct motley__row_numbers *rows = &layer->rows;
     const size_t P = (size_t)rows->P, F = (size_t)layer->shape.F, D = (size_t)layer->shape.D;
     const int swiglu = layer->shape.activation == MOTLEY_SWIGLU;
+    const size_t others = layer->counts ? (size_t)layer->plan->R : 0;
     const size_t saved[][2] = {
-        {MOTLEY__SAVED_OFFSETS, INTS(layer->E_local + 1)}, {MOTLEY__SAVED_INDEX, INTS(P)},
+        {MOTLEY__SAVED_OFFSETS, others ? INTS(layer->E_local + 1) : 0}, {MOTLEY__SAVED_INDEX, INTS(P)},
         {MOTLEY__SAVED_PAIR_WEIGHT, FLOATS(P)}, {MOTLEY__SAVED_PAIR_OWN, INTS(rows->own_end - rows->own_begin)},
         {MOTLEY__SAVED_PAIR_RECEIVED, INTS(rows->M)}, {MOTLEY__SAVED_PRE, layer->trained ? STORED(P * F) : 0},
         {MOTLEY__SAVED_PRE3, layer->trained && swiglu ? STORED(P * F) : 0},
@@ -243,8 +246,8 @@ static int reserve_pairs(motley_layer *layer, struct motley_error *error)
         status = motley__layer_saved_reserve(layer, (enum motley__saved_buffer)saved[i][0], saved[i][1], error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEGMENTS,
-                                               sizeof(struct motley__segment) * (size_t)layer->plan->R *
-                                               (size_t)layer->E_local, error);
+                                               sizeof(struct motley__segment) * others * (size_t)layer->E_local,
+                                               error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_H, STORED(P * F), error);
     if (!status)
@@ -263,17 +266,14 @@ int motley__forward_place(void *self, struct motley_error *error)
     if (layer->counts)
         make_segments(layer);
     else
-        make_own_segment(layer);
+        keep_own_pairs(layer);
     status = reserve_pairs(layer, error);
-    if (!status)
-        status = write_offsets(layer, error);
-    if (!status && layer->segment_count)
-        status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_SEGMENTS], 0, layer->segments,
-                                            (size_t)layer->segment_count * sizeof *layer->segments, error);
+    if (!status && layer->counts)
+        status = write_arrivals(layer, error);
     if (!status && rows->P)
         status = motley__place(layer->context->device, &(struct motley__place){
             .K = layer->shape.K, .segments = layer->segment_count, .own_rows = rows->T, .own_begin = rows->own_begin,
-            .segment = scratch[MOTLEY__SCRATCH_SEGMENTS], .order = saved[MOTLEY__SAVED_ORDER],
+            .own_pairs = rows->own_end - rows->own_begin, .segment = scratch[MOTLEY__SCRATCH_SEGMENTS], .order = saved[MOTLEY__SAVED_ORDER],
             .weights = saved[MOTLEY__SAVED_WEIGHTS],
             .received_weights = rows->M ? scratch[MOTLEY__SCRATCH_RECEIVED_SCALARS] : NULL,
             .index = saved[MOTLEY__SAVED_INDEX], .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT],
@@ -288,7 +288,7 @@ int motley__forward_experts(void *self, struct motley_error *error)
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
 
     return motley__experts_forward(layer->experts, &(struct motley__expert_step){
-        .ragged = {layer->E_local, layer->rows.P, saved[MOTLEY__SAVED_OFFSETS]},
+        .ragged = motley__layer_ragged(layer),
         .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], layer->rows.T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
         .pre = layer->trained ? saved[MOTLEY__SAVED_PRE] : NULL,
         .pre3 = layer->trained && layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL,

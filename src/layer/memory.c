@@ -45,7 +45,7 @@ static uint64_t saved_bytes(const struct motley__layer_memory *m)
 
     words += 2 * N + T * E + T;              /* indices, weights, p, lse */
     words += 2 * N + E + 1;                  /* order, where, slot offsets */
-    words += (uint64_t)m->E_local + 1;       /* offsets */
+    words += m->ranks > 1 ? (uint64_t)m->E_local + 1 : 0;   /* offsets */
     words += 2 * P + (N - (uint64_t)rows->S) + M;  /* index, pair weight, pair own, pair received */
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4;
 }
@@ -62,7 +62,7 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
     stored += S * D;                         /* returned */
     stored += P * F + P * D;                 /* h, o */
     words += S + M;                          /* send and received scalars */
-    words += sizeof(struct motley__segment) / 4 * (uint64_t)m->ranks * (uint64_t)m->E_local;
+    words += m->ranks > 1 ? sizeof(struct motley__segment) / 4 * (uint64_t)m->ranks * (uint64_t)m->E_local : 0;
     words += m->shape.gate == MOTLEY_GATE_FORCED ? N : 0;
     words += m->losses ? 2 * E + 2 : 0;
     if (m->backward) {

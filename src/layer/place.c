@@ -11,8 +11,8 @@
 
 int motley__place(struct motley__device *device, const struct motley__place *place, struct motley_error *error)
 {
-    assert(place->segments >= 0);
-    if (place->segments == 0)
+    assert(place->segments >= 0 && place->own_pairs >= 0);
+    if (place->segments == 0 && place->own_pairs == 0)
         return 0;
     const int gpu = device->info.is_gpu;
     cl_kernel kernel;
@@ -21,6 +21,7 @@ int motley__place(struct motley__device *device, const struct motley__place *pla
         return status;
     const struct motley__place_args args = {
         .K = place->K, .segments = place->segments, .own_rows = place->own_rows, .own_begin = place->own_begin,
+        .own_pairs = place->own_pairs,
     };
     /* How many pairs there are is known on the device only: groups for a full device, each with an equal share. */
     const size_t items = gpu ? 256 : 1, groups = (size_t)device->compute_units * 4;

@@ -27,7 +27,7 @@ enum motley__scratch_buffer {
     MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks */
     MOTLEY__SCRATCH_SEND_SCALARS,    /* [S] */
     MOTLEY__SCRATCH_RECEIVED_SCALARS,/* [M] */
-    MOTLEY__SCRATCH_SEGMENTS,        /* struct motley__segment each */
+    MOTLEY__SCRATCH_SEGMENTS,        /* struct motley__segment each; with other ranks */
     MOTLEY__SCRATCH_H,               /* [P,F] */
     MOTLEY__SCRATCH_O,               /* [P,D] */
     MOTLEY__SCRATCH_BACK,            /* [M,D] rows going back */
@@ -59,7 +59,7 @@ enum motley__saved_buffer {
     MOTLEY__SAVED_WHERE,             /* [N] int */
     MOTLEY__SAVED_SLOT_OFFSETS,      /* [E+1] int: by slot, this rank's routing */
     MOTLEY__SAVED_RECEIVED,          /* [M,D] */
-    MOTLEY__SAVED_OFFSETS,           /* [E_local+1] int: by local expert, pairs */
+    MOTLEY__SAVED_OFFSETS,           /* [E_local+1] int: by local expert, pairs; with other ranks */
     MOTLEY__SAVED_INDEX,             /* [P] int */
     MOTLEY__SAVED_PAIR_WEIGHT,       /* [P] */
     MOTLEY__SAVED_PAIR_OWN,          /* [N-S] int */
@@ -121,6 +121,13 @@ struct motley_layer {
 static inline size_t motley__layer_stored(const motley_layer *layer, size_t count)
 {
     return count * motley__storage_bytes(layer->shape.dtype);
+}
+
+/* The pairs of this rank's experts.  On one rank they are the sorted pairs, and no offsets are made. */
+static inline struct motley__ragged motley__layer_ragged(const motley_layer *layer)
+{
+    const enum motley__saved_buffer offsets = layer->counts ? MOTLEY__SAVED_OFFSETS : MOTLEY__SAVED_SLOT_OFFSETS;
+    return (struct motley__ragged){layer->E_local, layer->rows.P, layer->saved[offsets]};
 }
 
 /* At least `bytes` in a scratch or saved buffer. */
