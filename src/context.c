@@ -11,6 +11,7 @@
 #include "context.h"
 #include "device/tensor.h"
 #include "layer/admit.h"
+#include "plan/record.h"
 
 static const double TIME_LIMIT_SECONDS = 600;
 
@@ -99,11 +100,22 @@ static int admit(motley_context *context, enum motley_dtype dtype, struct motley
     return status;
 }
 
+/* Once for each storage type. */
+static int tune(motley_context *context, enum motley_dtype dtype, struct motley_error *error)
+{
+    int status = context->tuned[dtype] ? 0 : motley__record_tune(context, dtype, error);
+
+    context->tuned[dtype] = !status;
+    return status;
+}
+
 int motley__context_admit(motley_context *context, enum motley_dtype dtype, struct motley_error *error)
 {
-    if (dtype == MOTLEY_F32)
-        return 0;
-    return motley__agree(context->comm, admit(context, dtype, error), error);
+    int status = 0;
+
+    if (dtype != MOTLEY_F32)
+        status = motley__agree(context->comm, admit(context, dtype, error), error);
+    return status ? status : tune(context, dtype, error);
 }
 
 static int share_device_info(motley_context *context, struct motley_error *error)
@@ -148,6 +160,8 @@ static int create_stages(motley_context *context, const struct motley_context_op
         status = motley__agree(context->comm, admit(context, MOTLEY_F32, error), error);
     if (!status)
         status = motley__agree(context->comm, share_device_info(context, error), error);
+    if (!status)
+        status = tune(context, MOTLEY_F32, error);
     if (!status && context->trace_path)
         status = motley__agree(context->comm, motley__trace_create(context->comm, context->trace_path, &context->trace, error),
                                error);

@@ -23,10 +23,11 @@ struct motley_context {
     struct motley__trace *trace;        /* owned; NULL when none was asked for */
     char *trace_path, *profile_path;    /* owned */
     double time_limit;                  /* seconds a peer may stay silent */
+    int tuned[MOTLEY__DTYPES];          /* 1: the device is set to what the profile says for the storage type */
 };
 
-/* The device's kernel variant for a storage type is ready; for f32 it is from the start on.
- * Collective; agreed.  Errors: MOTLEY_E_BUILD. */
+/* The device's kernel variant for a storage type is ready, tuned as the profile says; for f32 it is from the start on.
+ * Collective; agreed.  Errors: MOTLEY_E_BUILD, MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__context_admit(motley_context *context, enum motley_dtype dtype, struct motley_error *error);
 
 #endif

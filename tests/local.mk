@@ -68,6 +68,7 @@ MPI_TESTS = \
     %D%/test_trace \
     %D%/test_bind \
     %D%/test_measure \
+    %D%/test_tune \
     %D%/test_layer \
     %D%/test_layer_stored \
     %D%/test_exchange \

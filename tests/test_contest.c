@@ -137,6 +137,16 @@ static void time_is_kept(void **state)
     }
 }
 
+/* With samples so long that no value could win nothing is built in vain. */
+static void without_enough_time_nothing_is_tried(void **state)
+{
+    (void)state;
+    struct machine machine = {.seconds = {0.1, 0.05, 0.05, 0.05, 0.05}, .build = 1, .runs = {1}};
+    double gain;
+    assert_int_equal(run(&machine, 2, &gain), 0);
+    assert_int_equal(machine.samples, 1);
+}
+
 static void few_rounds_decide_nothing(void **state)
 {
     (void)state;
@@ -171,6 +181,7 @@ int main(void)
         cmocka_unit_test(a_value_that_does_not_build_is_out),
         cmocka_unit_test(hopeless_values_are_dropped_early),
         cmocka_unit_test(time_is_kept),
+        cmocka_unit_test(without_enough_time_nothing_is_tried),
         cmocka_unit_test(few_rounds_decide_nothing),
         cmocka_unit_test(drift_is_no_gain),
     };

@@ -37,6 +37,12 @@ static void fill(struct motley__profile *profile, int devices)
         entry->panel = 16;
         entry->dense = (struct motley__dense_time){256, 512, 512, MOTLEY__DENSE_CLBLAST, any_number(&index), any_number(&index),
                                                    any_number(&index)};
+        for (int c = 0; c < 5; c++) {
+            struct motley__choice choice = {{(enum motley__product)(c % MOTLEY__PRODUCTS), MOTLEY__ROWS_SOME,
+                                             (enum motley__weights_class)(c / MOTLEY__PRODUCTS)}, c % 3,
+                                            any_number(&index), "one=1 two=22", "one=3 two=4"};
+            assert_int_equal(motley__choice_put(entry, &choice, NULL), 0);
+        }
         for (int c = 0; c < 6; c++) {
             struct motley__curve curve = {.backward = c & 1, .D = 7 + c, .F = 9, .activation = c % 4, .bias = c % 3 == 0};
             for (int rows = 1; rows < 1000; rows = 3 * rows + 1) {
@@ -57,6 +63,15 @@ static void assert_same(const struct motley__profile *a, const struct motley__pr
         assert_int_equal(x->panel, y->panel);
         assert_true(x->dense.seconds == y->dense.seconds && x->dense.esmm == y->dense.esmm &&
                     x->dense.clblast == y->dense.clblast && x->dense.path == y->dense.path);
+        assert_int_equal(x->choices, y->choices);
+        for (int c = 0; c < x->choices; c++) {
+            const struct motley__choice *p = &x->choice[c];
+            const struct motley__choice *q = motley__choice_find(y, (enum motley_dtype)p->dtype, p->shape);
+            assert_non_null(q);
+            assert_true(p->gain == q->gain);
+            assert_string_equal(p->settings, q->settings);
+            assert_string_equal(p->usual, q->usual);
+        }
         assert_int_equal(x->curves, y->curves);
         for (int c = 0; c < x->curves; c++) {
             const struct motley__curve *p = &x->curve[c], *q = &y->curve[c];
@@ -174,6 +189,9 @@ static void damage_stays_local(void **state)
         {"    point rows=0 seconds=0.5 spread=0 samples=2\n", 1},
         {"  curve direction=sideways D=8 F=4 activation=gelu bias=1 dtype=f32\n    point rows=9 seconds=1 spread=0 samples=1\n", 1},
         {"  dense T=1 O=1 I=1 path=magic seconds=1 esmm=1 clblast=0\n", 1},
+        {"  tuned product=magic rows=few weights=small dtype=f32 gain=1 settings=\"a=1\" default=\"a=2\"\n", 1},
+        {"  tuned product=esmm rows=few weights=small dtype=f32 gain=0 settings=\"a=1\" default=\"a=2\"\n", 1},
+        {"  tuned product=esmm rows=few weights=small dtype=f32 gain=1 settings=\"a=1\n", 1},
         {"device host=\"unclosed name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=ff cores=2 memory=1 place=0/1\n", 0},
         {"device host=\"b\" name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=ff cores=2 memory=1 place=2/2\n", 0},
     };
@@ -187,7 +205,7 @@ static void damage_stays_local(void **state)
         for (int c = 0; c < read.entry[0].curves; c++)
             points += read.entry[0].curve[c].points;
         assert_int_equal(points, cases[i].points);
-        assert_true(read.entry[0].dense.seconds == 0);
+        assert_true(read.entry[0].dense.seconds == 0 && read.entry[0].choices == 0);
         motley__profile_clear(&read);
     }
     static const char *const points[] = {"rows=3 seconds=nan spread=0 samples=2\n", "rows=3 seconds=-1 spread=0 samples=2\n",

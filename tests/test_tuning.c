@@ -248,7 +248,8 @@ static void bad_text_changes_nothing(void **state)
 {
     (void)state;
     static const char *const bad[] = {"side=16", "side=5", "width=4", "side", "side=", "ahead=2 side=0",
-                                      "ahead=2,side=4", "ahead=2 side=4 more", "side=99999999999", "=", "ahead=-2", "ahead=2 side=4x"};
+                                      "ahead=2,side=4", "ahead=2 side=4 more", "side=99999999999", "=", "ahead=-2",
+                                      "ahead=2 side=4x"};
     struct motley__device toy = {.variant = {&TOY}};
     SUCCEED(motley__tuning_read(&toy, MOTLEY_F32, CLASS, "side=4", &error));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

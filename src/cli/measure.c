@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/table.h"
 #include "cli/cli.h"
@@ -13,17 +14,29 @@
 #include "plan/measure.h"
 #include "plan/plan.h"
 #include "plan/record.h"
+#include "plan/tune.h"
 
-/* Without --width: a small, a medium and a large expert of models in use. */
+/* Without --width: a small, a medium and a large expert of models in use.  The first and the last are tuned, as the
+ * first of their class of weights. */
 static const struct {
     int D, F;
 } DEFAULTS[] = {{256, 512}, {512, 1024}, {1024, 2816}};
 
-static const double QUICK_SECONDS = 1.5; /* for a shape, instead of the planner's own budget */
+static const double QUICK_SECONDS = 1.5;      /* for a shape's curves, instead of the planner's own budget */
+static const double TUNING_SECONDS = 14;      /* for each class of weights */
+static const double QUICK_PART = 0.25;        /* of that with --quick */
 
 struct request {
     int64_t width, hidden, rows;
-    int activation, bias, dtype, quick;
+    int activation, bias, dtype, quick, no_tuning;
+};
+
+/* What is measured so far, and the classes of weights that are tuned. */
+struct report {
+    struct motley__table *curves, *choices;
+    json_t *curve_list, *choice_list;
+    int changed;                        /* choices that are no default */
+    int tuned[MOTLEY__WEIGHTS_CLASSES];
 };
 
 /* 0, or the outcome of motley__options_parse. */
@@ -31,6 +44,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
 {
     const struct motley__option options[] = {
         {"--quick", MOTLEY__FLAG, &request->quick, 0, 0, NULL, "spend a quarter of the time", 0},
+        {"--no-tuning", MOTLEY__FLAG, &request->no_tuning, 0, 0, NULL, "keep the kernels' settings as they are", 0},
         {"--width", MOTLEY__INTEGER, &request->width, 1, INT_MAX, NULL, "model width D; with --hidden: this shape alone", 0},
         {"--hidden", MOTLEY__INTEGER, &request->hidden, 1, INT_MAX, NULL, "hidden width F of an expert", 0},
         {"--rows", MOTLEY__INTEGER, &request->rows, 1, INT_MAX, NULL, "rows per expert to measure up to (256)", 0},
@@ -39,7 +53,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {0},
     };
-    return motley__options_parse(argc, argv, "measure", "[--quick] [--width D --hidden F] [OPTIONS]", options, globals);
+    return motley__options_parse(argc, argv, "measure", "[--quick] [--no-tuning] [--width D --hidden F] [OPTIONS]", options,
+                                 globals);
 }
 
 static json_t *curve_json(const struct motley__curve *curve, const struct motley_layer_shape *shape)
@@ -55,51 +70,90 @@ static json_t *curve_json(const struct motley__curve *curve, const struct motley
                      motley__storage_name(shape->dtype), "width", curve->D, "hidden", curve->F, "points", points);
 }
 
-/* What one shape's measurement looks like in the table and in JSON. */
-static void report(const struct motley__profile *profiles, int ranks, const struct motley_layer_shape *shape,
-                   struct motley__table *table, json_t *list)
+static void put_rank(json_t *item, int rank, const struct motley__profile_entry *entry)
 {
-    for (int r = 0; r < ranks; r++) {
-        const struct motley__profile_entry *entry = profiles[r].entry;
-        for (int c = 0; c < entry->curves; c++) {
-            const struct motley__curve *curve = &entry->curve[c];
-            for (int p = 0; p < curve->points; p++) {
-                const struct motley__point *point = &curve->point[p];
-                motley__table_row(table, "%d|%s|%s|%d|%d|%s|%d|%.4f|%.1f%%|%d|%.1f", r, entry->key.host, entry->key.family,
-                                  curve->D, curve->F, curve->backward ? "backward" : "forward", point->rows,
-                                  1e3 * point->seconds, 100 * point->spread / point->seconds, point->samples,
-                                  1e-9 * motley__experts_flops(shape, point->rows, curve->backward) / point->seconds);
-            }
-            json_t *item = curve_json(curve, shape);
-            json_object_set_new(item, "rank", json_integer(r));
-            json_object_set_new(item, "host", json_string(entry->key.host));
-            json_object_set_new(item, "device", json_string(entry->key.name));
-            json_array_append_new(list, item);
+    json_object_set_new(item, "rank", json_integer(rank));
+    json_object_set_new(item, "host", json_string(entry->key.host));
+    json_object_set_new(item, "device", json_string(entry->key.name));
+}
+
+/* The points of one rank, in the table and in JSON. */
+static void report_curves(struct report *report, int rank, const struct motley__profile_entry *entry,
+                          const struct motley_layer_shape *shape)
+{
+    for (int c = 0; c < entry->curves; c++) {
+        const struct motley__curve *curve = &entry->curve[c];
+        for (int p = 0; p < curve->points; p++) {
+            const struct motley__point *point = &curve->point[p];
+            motley__table_row(report->curves, "%d|%s|%s|%d|%d|%s|%d|%.4f|%.1f%%|%d|%.1f", rank, entry->key.host,
+                              entry->key.family, curve->D, curve->F, curve->backward ? "backward" : "forward",
+                              point->rows, 1e3 * point->seconds, 100 * point->spread / point->seconds, point->samples,
+                              1e-9 * motley__experts_flops(shape, point->rows, curve->backward) / point->seconds);
         }
+        json_t *item = curve_json(curve, shape);
+        put_rank(item, rank, entry);
+        json_array_append_new(report->curve_list, item);
     }
 }
 
+/* What tuning chose on one rank; in the table only what is no default. */
+static void report_choices(struct report *report, int rank, const struct motley__profile_entry *entry)
+{
+    for (int c = 0; c < entry->choices; c++) {
+        const struct motley__choice *choice = &entry->choice[c];
+        const char *product = motley__product_names[choice->shape.product];
+        const char *rows = motley__rows_names[choice->shape.rows];
+        const char *weights = motley__weights_names[choice->shape.weights];
+        if (strcmp(choice->settings, choice->usual)) {
+            motley__table_row(report->choices, "%d|%s|%s|%s|%s|%s|%s|%.2f", rank, entry->key.family, product, rows,
+                              weights, choice->settings, choice->usual, choice->gain);
+            report->changed++;
+        }
+        json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:f}", "product", product, "rows", rows, "weights",
+                                 weights, "dtype", motley__storage_name((enum motley_dtype)choice->dtype), "settings",
+                                 choice->settings, "default", choice->usual, "gain", choice->gain);
+        put_rank(item, rank, entry);
+        json_array_append_new(report->choice_list, item);
+    }
+}
+
+/* Tune what the shape's class needs, unless it was done or is not wanted.  *news = 1 when it was done now. */
+static int tune(motley_context *context, const struct motley_layer_shape *shape, const struct request *request,
+                struct report *report, struct motley__profile_entry *entry, int *news, struct motley_error *error)
+{
+    const enum motley__weights_class weights = motley__weights_class_of(shape->D, shape->F);
+    const double seconds = TUNING_SECONDS * (request->quick ? QUICK_PART : 1);
+    *news = !request->no_tuning && !report->tuned[weights];
+    report->tuned[weights] = 1;
+    return *news ? motley__tune(context, shape, seconds, entry, error) : 0;
+}
+
 static int measure_shape(motley_context *context, const struct motley_layer_shape *shape, const struct request *request,
-                         struct motley__table *table, json_t *list, struct motley_error *error)
+                         struct report *report, struct motley_error *error)
 {
     const struct motley__measure what = {.rows = (double)request->rows, .backward = 1, .anew = 1,
                                          .seconds = request->quick ? QUICK_SECONDS : 0};
     struct motley__profile own = {0}, *profiles = calloc((size_t)context->size, sizeof *profiles);
     struct motley__profile_entry *entry = NULL;
-    int changed, status = profiles ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory");
+    int changed, tuned = 0, status = profiles ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory");
     status = motley__agree(context->comm, status, error);
     if (!status)
         status = motley__context_admit(context, shape->dtype, error);
     if (!status)
         status = motley__record_load(context, shape->dtype, &own, &entry, error);
     if (!status)
+        status = tune(context, shape, request, report, entry, &tuned, error);
+    if (!status)
         status = motley__measure(context, shape, &what, entry, &changed, error);
     if (!status)
         status = motley__record_save(context, entry, error);
     if (!status)
         status = motley__record_gather(context, entry, shape, profiles, error);
-    if (!status && context->rank == 0)
-        report(profiles, context->size, shape, table, list);
+    for (int r = 0; !status && context->rank == 0 && r < context->size; r++) {
+        report_curves(report, r, profiles[r].entry, shape);
+        if (tuned)
+            report_choices(report, r, profiles[r].entry);
+    }
     for (int r = 0; profiles && r < context->size; r++)
         motley__profile_clear(&profiles[r]);
     free(profiles);
@@ -108,7 +162,7 @@ static int measure_shape(motley_context *context, const struct motley_layer_shap
 }
 
 /* The shape that was asked for, or all of DEFAULTS. */
-static int measure_all(motley_context *context, const struct request *request, struct motley__table *table, json_t *list,
+static int measure_all(motley_context *context, const struct request *request, struct report *report,
                        struct motley_error *error)
 {
     const struct motley_plan_options options = {.tokens = request->rows};
@@ -118,61 +172,83 @@ static int measure_all(motley_context *context, const struct request *request, s
         status = motley__fail(error, MOTLEY_E_INVALID, "--width and --hidden make a shape together: give both or none");
     for (int i = 0; i < count && !status; i++) {
         const struct motley_layer_shape shape = {
-            .D = given ? (int)request->width : DEFAULTS[i].D, .F = given ? (int)request->hidden : DEFAULTS[i].F, .E = 1, .K = 1,
-            .activation = (enum motley_activation)request->activation, .bias = request->bias,
+            .D = given ? (int)request->width : DEFAULTS[i].D, .F = given ? (int)request->hidden : DEFAULTS[i].F, .E = 1,
+            .K = 1, .activation = (enum motley_activation)request->activation, .bias = request->bias,
             .dtype = (enum motley_dtype)request->dtype,
         };
         status = motley__agree(context->comm, motley__plan_check(&shape, &options, error), error);
         if (!status)
-            status = measure_shape(context, &shape, request, table, list, error);
+            status = measure_shape(context, &shape, request, report, error);
     }
     return motley__agree(context->comm, status, error);
 }
 
-static int print(const motley_context *context, int json, const struct motley__table *table, json_t *list,
-                 struct motley_error *error)
+static int print(const motley_context *context, int json, const struct report *report, struct motley_error *error)
 {
+    const int classes = (int)json_array_size(report->choice_list);
     char *path = NULL, *text = NULL;
     int status = motley__record_path(context, &path, error);
     if (status)
         return status;
     if (json) {
-        json_t *root = json_pack("{s:s, s:O}", "profile", path, "curves", list);
+        json_t *root = json_pack("{s:s, s:O, s:O}", "profile", path, "curves", report->curve_list, "tuned",
+                                 report->choice_list);
         text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
         json_decref(root);
         printf("%s\n", text ? text : "{}");
         free(text);
     } else {
-        motley__table_print(table, stdout);
+        motley__table_print(report->curves, stdout);
+        if (report->changed) {
+            printf("\nproducts with other settings than the defaults, and how many times as fast:\n");
+            motley__table_print(report->choices, stdout);
+        }
+        if (classes)
+            printf("\n%d of %d classes of products keep the default settings\n", classes - report->changed, classes);
         printf("the profile is %s on each node\n", path);
     }
     free(path);
     return 0;
 }
 
+static int open_report(struct report *report, struct motley_error *error)
+{
+    report->curves =
+        motley__table_create(">rank|host|family|>D|>F|direction|>rows|>ms per expert|>spread|>samples|>GFLOP/s");
+    report->choices = motley__table_create(">rank|family|product|rows|weights|chosen|default|>gain");
+    report->curve_list = json_array();
+    report->choice_list = json_array();
+    return report->curves && report->choices && report->curve_list && report->choice_list
+               ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory");
+}
+
+static void close_report(struct report *report)
+{
+    json_decref(report->choice_list);
+    json_decref(report->curve_list);
+    motley__table_destroy(report->choices);
+    motley__table_destroy(report->curves);
+}
+
 int motley__command_measure(int argc, char **argv, struct motley__globals *globals)
 {
     struct request request = {.activation = MOTLEY_SWIGLU, .rows = 256};
+    struct report report = {0};
     struct motley_error error = {0};
     motley_context *context = NULL;
     int outcome = parse(argc, argv, globals, &request);
     if (outcome)
         return outcome == 1 ? 0 : 2;
-    struct motley__table *table =
-        motley__table_create(">rank|host|family|>D|>F|direction|>rows|>ms per expert|>spread|>samples|>GFLOP/s");
-    json_t *list = json_array();
-    int status = table && list ? 0 : motley__fail(&error, MOTLEY_E_MEMORY, "out of host memory");
-    status = motley__agree(MPI_COMM_WORLD, status, &error);
+    int status = motley__agree(MPI_COMM_WORLD, open_report(&report, &error), &error);
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
     if (!status)
-        status = measure_all(context, &request, table, list, &error);
+        status = measure_all(context, &request, &report, &error);
     if (!status && context->rank == 0)
-        status = print(context, globals->json, table, list, &error);
+        status = print(context, globals->json, &report, &error);
     if (context)
         status = motley__agree(MPI_COMM_WORLD, status, &error);
-    json_decref(list);
-    motley__table_destroy(table);
+    close_report(&report);
     motley_context_destroy(context);
     return status ? motley__command_failed("measure", &error) : 0;
 }

@@ -299,3 +299,9 @@ int motley__admit_dtype(struct motley__device *device, enum motley_dtype dtype, 
         return 0;
     return dtype == MOTLEY_F32 ? motley__admit(device, error) : admit(device, dtype, error);
 }
+
+int motley__admit_check(struct motley__device *device, enum motley_dtype dtype, struct motley_error *error)
+{
+    double found;
+    return try_variant(device, dtype, &found, error);
+}

@@ -20,4 +20,8 @@ int motley__admit(struct motley__device *device, struct motley_error *error);
  * admitted already.  Same errors. */
 int motley__admit_dtype(struct motley__device *device, enum motley_dtype dtype, struct motley_error *error);
 
+/* The check of admission for the variant that the device runs, as it is tuned now (layer/tuning.h).
+ * Errors: MOTLEY_E_BUILD (a kernel does not build or its result is wrong). */
+int motley__admit_check(struct motley__device *device, enum motley_dtype dtype, struct motley_error *error);
+
 #endif

@@ -14,7 +14,10 @@ static const double NOISE_FACTOR = 2;           /* and this times the default's 
 static const double HOPELESS = 0.9;             /* never came nearer to the default's speed than that */
 static const double BUILD_PART = 0.5;           /* of the time: values not built by then are left out */
 
-enum { SCREENING = 4, CONFIRMING = 9, FEWEST = 5, HOPELESS_AFTER = 2 };
+enum {
+    SCREENING = 4, CONFIRMING = 9, FEWEST = 5, HOPELESS_AFTER = 2,
+    FEWEST_SAMPLES = 3 * (1 + HOPELESS_AFTER + FEWEST) /* of one value and the default, for it to win */
+};
 
 int motley__contest_better(int n, const double *before, const double *value, const double *after, double *gain)
 {
@@ -49,13 +52,14 @@ static int sample(struct race *race, int value, double *seconds)
     return !race->out[value];
 }
 
-/* Every value once, so that it is built; those that do not build or come too late are out. */
+/* Every value once, so that it is built; those that do not build or come too late are out.  0: there is no time for a
+ * contest. */
 static int warm_up(struct race *race)
 {
     const struct motley__contest *contest = race->contest;
     const double last = race->end - (1 - BUILD_PART) * contest->seconds;
     double seconds;
-    if (!sample(race, 0, &seconds))
+    if (!sample(race, 0, &seconds) || FEWEST_SAMPLES * seconds > contest->seconds)
         return 0;
     for (int v = 1; v < contest->values; v++)
         if (contest->clock(contest->user) > last)

@@ -2,7 +2,7 @@
  *
  * A round times the default, every value still in the race, and the default again, so whatever else the machine does
  * slows both.  A few rounds pick the best value; a second series, it against the default alone, must confirm it.
- * Two measurements of an undecided machine then both end at the default.
+ * Two measurements of an undecided machine then both end at the default.  The default should be built before.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_CONTEST_H

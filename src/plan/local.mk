@@ -23,4 +23,6 @@ libmotley_all_la_SOURCES += \
     %D%/timing.c \
     %D%/timing.h \
     %D%/trial.c \
-    %D%/trial.h
+    %D%/trial.h \
+    %D%/tune.c \
+    %D%/tune.h

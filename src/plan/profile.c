@@ -18,8 +18,10 @@ void motley__profile_clear(struct motley__profile *profile)
 {
     if (!profile)
         return;
-    for (int i = 0; i < profile->entries; i++)
+    for (int i = 0; i < profile->entries; i++) {
         free(profile->entry[i].curve);
+        free(profile->entry[i].choice);
+    }
     free(profile->entry);
     memset(profile, 0, sizeof *profile);
 }
@@ -136,6 +138,34 @@ void motley__curve_set(struct motley__curve *curve, const struct motley__point *
     curve->point[at] = *point;
 }
 
+const struct motley__choice *motley__choice_find(const struct motley__profile_entry *entry, enum motley_dtype dtype,
+                                                 struct motley__shape_class shape)
+{
+    for (int i = 0; i < entry->choices; i++) {
+        const struct motley__choice *choice = &entry->choice[i];
+        if (choice->dtype == (int)dtype && choice->shape.product == shape.product && choice->shape.rows == shape.rows &&
+            choice->shape.weights == shape.weights)
+            return choice;
+    }
+    return NULL;
+}
+
+int motley__choice_put(struct motley__profile_entry *entry, const struct motley__choice *choice,
+                       struct motley_error *error)
+{
+    const struct motley__choice *known = motley__choice_find(entry, (enum motley_dtype)choice->dtype, choice->shape);
+    if (known) {
+        entry->choice[known - entry->choice] = *choice;
+        return 0;
+    }
+    struct motley__choice *larger = realloc(entry->choice, ((size_t)entry->choices + 1) * sizeof *larger);
+    if (!larger)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
+    entry->choice = larger;
+    larger[entry->choices++] = *choice;
+    return 0;
+}
+
 int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from, struct motley_error *error)
 {
     for (int i = 0; i < from->entries; i++) {
@@ -146,11 +176,13 @@ int motley__profile_merge(struct motley__profile *profile, const struct motley__
         entry->panel = news->panel;
         if (news->dense.seconds > 0)
             entry->dense = news->dense;
-        for (int c = 0; c < news->curves; c++) {
-            int status = motley__curve_put(entry, &news->curve[c], error);
-            if (status)
-                return status;
-        }
+        int status = 0;
+        for (int c = 0; c < news->choices && !status; c++)
+            status = motley__choice_put(entry, &news->choice[c], error);
+        for (int c = 0; c < news->curves && !status; c++)
+            status = motley__curve_put(entry, &news->curve[c], error);
+        if (status)
+            return status;
     }
     return 0;
 }

@@ -3,6 +3,7 @@
  *   # motley profile 1
  *   device host="a" name="Tesla X" driver="580.1" family=generic variant=tiles panel=1 kernels=00c0ffee00c0ffee cores=132 memory=... place=0/2
  *     dense T=512 O=512 I=512 path=esmm seconds=0.0012 esmm=0.0012 clblast=0.0031
+ *     tuned product=esmm rows=many weights=large dtype=f32 gain=1.07 settings="groups=24" default="groups=12"
  *     curve direction=forward D=512 F=1024 activation=swiglu bias=0 dtype=f32
  *       point rows=64 seconds=0.00151 spread=1.2e-05 samples=9
  *
@@ -21,6 +22,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "layer/linear.h"
+#include "layer/tuning.h"
 
 enum { MOTLEY__POINTS = 16 };        /* a curve never has more */
 
@@ -47,6 +49,15 @@ struct motley__dense_time {
     double esmm, clblast;            /* of the two, when both were tried */
 };
 
+/* What tuning chose for a class of shapes.  settings and usual are texts as motley__tuning_text writes them: what a
+ * product is to be computed with, and what it would be without. */
+struct motley__choice {
+    struct motley__shape_class shape;
+    int dtype;                       /* enum motley_dtype */
+    double gain;                     /* times as fast as by default; 1: nothing was better */
+    char settings[MOTLEY__SETTINGS], usual[MOTLEY__SETTINGS];
+};
+
 /* Everything a measurement depends on.  A value without pointers; compare with motley__key_equal.
  * place: ranks that share a node load each other, and may be bound or throttled differently. */
 struct motley__profile_key {
@@ -64,6 +75,8 @@ struct motley__profile_entry {
     struct motley__dense_time dense;
     int curves;
     struct motley__curve *curve;     /* owned by the profile */
+    int choices;
+    struct motley__choice *choice;   /* likewise */
 };
 
 /* Zero is the empty profile. */
@@ -97,7 +110,14 @@ void motley__curve_forget(struct motley__profile_entry *entry, const struct motl
 /* Put a point in its place, over one of the same rows; a full curve stays as it is. */
 void motley__curve_set(struct motley__curve *curve, const struct motley__point *point);
 
-/* All of `from` into `profile`: curves and dense lines of `from` replace those they contradict. */
+/* What was chosen for a class; NULL: it was never tuned.  Borrowed until a choice is put. */
+const struct motley__choice *motley__choice_find(const struct motley__profile_entry *entry, enum motley_dtype dtype,
+                                                 struct motley__shape_class shape);
+/* Replace the choice of the same class and storage type, or add it.  Errors: MOTLEY_E_MEMORY. */
+int motley__choice_put(struct motley__profile_entry *entry, const struct motley__choice *choice,
+                       struct motley_error *error);
+
+/* All of `from` into `profile`: curves, choices and dense lines of `from` replace those they contradict. */
 int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from, struct motley_error *error);
 
 /* To and from text; *text owned by the caller.  parse adds to `profile` and warns at most once, naming `where`

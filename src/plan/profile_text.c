@@ -57,6 +57,17 @@ static void put_number(FILE *stream, const char *name, double value)
     fprintf(stream, " %s=%s", name, digits);
 }
 
+static void put_choice(FILE *stream, const struct motley__choice *choice)
+{
+    fprintf(stream, "  tuned product=%s rows=%s weights=%s dtype=%s", motley__product_names[choice->shape.product],
+            motley__rows_names[choice->shape.rows], motley__weights_names[choice->shape.weights],
+            DTYPES[choice->dtype]);
+    put_number(stream, "gain", choice->gain);
+    put_text(stream, "settings", choice->settings);
+    put_text(stream, "default", choice->usual);
+    fputc('\n', stream);
+}
+
 static void put_curve(FILE *stream, const struct motley__curve *curve)
 {
     fprintf(stream, "  curve direction=%s D=%d F=%d activation=%s bias=%d dtype=%s\n", DIRECTIONS[!!curve->backward],
@@ -90,6 +101,8 @@ static void put_entry(FILE *stream, const struct motley__profile_entry *entry)
         put_number(stream, "clblast", dense->clblast);
         fputc('\n', stream);
     }
+    for (int c = 0; c < entry->choices; c++)
+        put_choice(stream, &entry->choice[c]);
     for (int c = 0; c < entry->curves; c++)
         put_curve(stream, &entry->curve[c]);
 }
@@ -105,7 +118,8 @@ int motley__profile_text(const struct motley__profile *profile, char **text, str
     fputs("# motley profile 1\n"
           "#\n"
           "# What each rank's device was measured to do: seconds of one expert (point) as a function of its rows, and of\n"
-          "# a dense product.  Plans are made from it; `motley measure` refreshes it; any line may be removed.\n",
+          "# a dense product, by kernels with the settings that were best on it (tuned).  Plans are made from it;\n"
+          "# `motley measure` refreshes it; any line may be removed.\n",
           stream);
     for (int i = 0; i < profile->entries; i++)
         put_entry(stream, &profile->entry[i]);
@@ -237,6 +251,23 @@ static int get_dense(const char *line, struct motley__dense_time *dense)
     return 1;
 }
 
+static int get_choice(const char *line, struct motley__choice *choice)
+{
+    int product, rows, weights;
+    struct motley__choice read = {0};
+    if (!get_word(line, "product", motley__product_names, MOTLEY__PRODUCTS, &product) ||
+        !get_word(line, "rows", motley__rows_names, MOTLEY__ROWS_CLASSES, &rows) ||
+        !get_word(line, "weights", motley__weights_names, MOTLEY__WEIGHTS_CLASSES, &weights) ||
+        !get_word(line, "dtype", DTYPES, 3, &read.dtype) || !get_number(line, "gain", &read.gain) || read.gain <= 0 ||
+        !get_text(line, "settings", read.settings, sizeof read.settings) ||
+        !get_text(line, "default", read.usual, sizeof read.usual))
+        return 0;
+    read.shape = (struct motley__shape_class){(enum motley__product)product, (enum motley__rows_class)rows,
+                                              (enum motley__weights_class)weights};
+    *choice = read;
+    return 1;
+}
+
 static int get_curve(const char *line, struct motley__curve *curve)
 {
     memset(curve, 0, sizeof *curve);
@@ -271,6 +302,25 @@ static int end_curve(struct reader *reader)
     return status;
 }
 
+/* A line under a device that is no point: it ends the curve above. */
+static int read_item(struct reader *reader, const char *kind, const char *line, int *dropped)
+{
+    struct motley__choice choice;
+    int status = end_curve(reader);
+    if (!strcmp(kind, "dense")) {
+        *dropped = !get_dense(line, &reader->entry->dense);
+    } else if (!strcmp(kind, "tuned")) {
+        *dropped = !get_choice(line, &choice);
+        if (!*dropped && !status)
+            status = motley__choice_put(reader->entry, &choice, reader->error);
+    } else {
+        *dropped = !get_curve(line, &reader->curve);
+        if (*dropped)
+            reader->curve.D = 0;
+    }
+    return status;
+}
+
 /* One line.  *dropped = 1 when it is of a known kind but cannot be read.  Fails when memory is out. */
 static int read_line(struct reader *reader, const char *line, int *dropped)
 {
@@ -288,14 +338,8 @@ static int read_line(struct reader *reader, const char *line, int *dropped)
             reader->entry->panel = panel;
         else if (!*dropped && !status)
             status = motley__fail(reader->error, MOTLEY_E_MEMORY, "out of host memory for the profile");
-    } else if (!strcmp(kind, "dense") && reader->entry) {
-        status = end_curve(reader);
-        *dropped = !get_dense(line, &reader->entry->dense);
-    } else if (!strcmp(kind, "curve") && reader->entry) {
-        status = end_curve(reader);
-        *dropped = !get_curve(line, &reader->curve);
-        if (*dropped)
-            reader->curve.D = 0;
+    } else if ((!strcmp(kind, "dense") || !strcmp(kind, "tuned") || !strcmp(kind, "curve")) && reader->entry) {
+        status = read_item(reader, kind, line, dropped);
     } else if (!strcmp(kind, "point") && reader->entry && reader->curve.D) {
         struct motley__point point;
         *dropped = !get_point(line, &point);

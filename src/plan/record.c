@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "layer/variant.h"
 #include "plan/record.h"
+#include "plan/tune.h"
 
 void motley__record_key(const motley_context *context, enum motley_dtype dtype, struct motley__profile_key *key)
 {
@@ -44,25 +45,25 @@ int motley__record_path(const motley_context *context, char **path, struct motle
 }
 
 /* The file as it is; *text NULL where there is none, or none that can be read. */
-static void read_file(const motley_context *context, char **text, size_t *bytes)
+static void read_file(const motley_context *context, int warns, char **text, size_t *bytes)
 {
     struct motley_error why = {0};
     char *path = NULL;
     int status = motley__record_path(context, &path, &why);
     if (!status && !access(path, F_OK))
         status = motley__file_read(path, text, bytes, &why);
-    if (status)
+    if (status && warns)
         motley__warn(&context->log, "%s; measuring anew", why.text);
     free(path);
 }
 
 /* The file's text on every rank of the node; "" where there is none.  *text owned by the caller. */
-static int read_on_node(motley_context *context, char **text, struct motley_error *error)
+static int read_on_node(motley_context *context, int warns, char **text, struct motley_error *error)
 {
     char *read = NULL;
     size_t bytes = 0;
     if (context->node_rank == 0)
-        read_file(context, &read, &bytes);
+        read_file(context, warns, &read, &bytes);
     int length = bytes < INT_MAX ? (int)bytes : 0;
     int status = motley__fail_mpi(error, MPI_Bcast(&length, 1, MPI_INT, 0, context->node), "MPI_Bcast");
     if (!status && context->node_rank > 0)
@@ -83,18 +84,19 @@ static int read_on_node(motley_context *context, char **text, struct motley_erro
     return 0;
 }
 
-int motley__record_load(motley_context *context, enum motley_dtype dtype, struct motley__profile *profile,
-                        struct motley__profile_entry **entry, struct motley_error *error)
+/* warns: of what cannot be read. */
+static int load(motley_context *context, enum motley_dtype dtype, int warns, struct motley__profile *profile,
+                struct motley__profile_entry **entry, struct motley_error *error)
 {
     struct motley__profile_key key;
     struct motley__profile_entry *own = NULL;
     char *text = NULL;
     motley__record_key(context, dtype, &key);
-    int status = read_on_node(context, &text, error);
+    int status = read_on_node(context, warns, &text, error);
     if (status)
         return status;
     status = motley__profile_parse(text, context->profile_path ? context->profile_path : "the profile",
-                                   context->node_rank == 0 ? &context->log : NULL, profile, error);
+                                   context->node_rank == 0 && warns ? &context->log : NULL, profile, error);
     free(text);
     if (!status && !(own = motley__profile_add(profile, &key)))
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
@@ -103,6 +105,24 @@ int motley__record_load(motley_context *context, enum motley_dtype dtype, struct
     status = motley__agree(context->comm, status, error);
     if (!status)
         *entry = own;
+    return status;
+}
+
+int motley__record_load(motley_context *context, enum motley_dtype dtype, struct motley__profile *profile,
+                        struct motley__profile_entry **entry, struct motley_error *error)
+{
+    return load(context, dtype, 1, profile, entry, error);
+}
+
+int motley__record_tune(motley_context *context, enum motley_dtype dtype, struct motley_error *error)
+{
+    struct motley__profile profile = {0};
+    struct motley__profile_entry *entry;
+    int status = load(context, dtype, 0, &profile, &entry, error); /* whoever plans is warned then */
+    if (!status)
+        status = motley__agree(context->comm, motley__tune_set(context->device, dtype, entry, &context->log, error),
+                               error);
+    motley__profile_clear(&profile);
     return status;
 }
 
@@ -174,11 +194,20 @@ int motley__record_save(motley_context *context, const struct motley__profile_en
     return motley__agree(context->comm, status, error);
 }
 
-/* The entry with no other curves than those of the shape; `curve` gives them room. */
+enum { CLASSES = MOTLEY__PRODUCTS * MOTLEY__ROWS_CLASSES };
+
+/* The entry with no other curves and choices than those of the shape; `curve` and `choice` give them room. */
 static struct motley__profile_entry only_shape(const struct motley__profile_entry *entry,
-                                               const struct motley_layer_shape *shape, struct motley__curve curve[2])
+                                               const struct motley_layer_shape *shape, struct motley__curve curve[2],
+                                               struct motley__choice choice[CLASSES])
 {
+    const enum motley__weights_class weights = motley__weights_class_of(shape->D, shape->F);
     struct motley__profile_entry trimmed = *entry;
+    trimmed.choices = 0;
+    trimmed.choice = choice;
+    for (int c = 0; c < entry->choices && trimmed.choices < CLASSES; c++)
+        if (entry->choice[c].dtype == (int)shape->dtype && entry->choice[c].shape.weights == weights)
+            choice[trimmed.choices++] = entry->choice[c];
     trimmed.curves = 0;
     trimmed.curve = curve;
     for (int backward = 0; backward < 2; backward++) {
@@ -194,7 +223,8 @@ int motley__record_gather(motley_context *context, const struct motley__profile_
                           struct motley_error *error)
 {
     struct motley__curve curve[2];
-    struct motley__profile_entry trimmed = only_shape(entry, shape, curve);
+    struct motley__choice choice[CLASSES];
+    struct motley__profile_entry trimmed = only_shape(entry, shape, curve, choice);
     char *text = NULL, *texts = NULL;
     int *start = NULL;
     int status = motley__agree(context->comm, entry_text(&trimmed, &text, error), error);

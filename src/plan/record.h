@@ -22,11 +22,16 @@ int motley__record_path(const motley_context *context, char **path, struct motle
 int motley__record_load(motley_context *context, enum motley_dtype dtype, struct motley__profile *profile,
                         struct motley__profile_entry **entry, struct motley_error *error);
 
+/* Set this rank's device to what the node's file says of its tuning for a storage type.  A file that cannot be read
+ * says nothing.  Collective; agreed.  Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
+int motley__record_tune(motley_context *context, enum motley_dtype dtype, struct motley_error *error);
+
 /* Merge the entries of the node's ranks into its file.  Collective; agreed.  Errors: MOTLEY_E_IO, MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__record_save(motley_context *context, const struct motley__profile_entry *entry, struct motley_error *error);
 
-/* Everyone's entry: profiles [size] are zero before, each gets the one entry of its rank with the curves of `shape`; cleared
- * by the caller, also after a failure.  Collective; agreed.  Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
+/* Everyone's entry: profiles [size] are zero before, each gets the one entry of its rank with the curves of `shape` and
+ * the choices of its class of weights; cleared by the caller, also after a failure.
+ * Collective; agreed.  Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__record_gather(motley_context *context, const struct motley__profile_entry *entry,
                           const struct motley_layer_shape *shape, struct motley__profile *profiles,
                           struct motley_error *error);

@@ -10,9 +10,11 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "device/queue.h"
+#include "layer/esmm.h"
+#include "layer/estmm.h"
 #include "plan/trial.h"
 
-enum { SEED = 20, MOST_EXPERTS = 2 };
+enum { SEED = 20 };
 
 struct motley__trial {
     struct motley__device *device;              /* borrowed */
@@ -73,7 +75,7 @@ static int fill_matrix(struct motley__matrix *w, struct motley_error *error)
 int motley__trial_experts(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
                           struct motley__trial **trial, struct motley_error *error)
 {
-    assert(E >= 1 && E <= MOST_EXPERTS);
+    assert(E >= 1 && E <= MOTLEY__TRIAL_EXPERTS);
     struct motley__trial *made = calloc(1, sizeof *made);
     if (!made)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to measure experts");
@@ -194,8 +196,10 @@ uint64_t motley__trial_bytes(const struct motley_layer_shape *shape, int E, int 
 int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_error *error)
 {
     const int E = trial->items, P = E * rows;
-    int32_t offsets[MOST_EXPERTS + 1] = {0, rows, 2 * rows};
+    int32_t offsets[MOTLEY__TRIAL_EXPERTS + 1];
     double seconds;
+    for (int e = 0; e <= E; e++)
+        offsets[e] = e * rows;
     drop_rows(trial);
     int status = make_rows(trial, (size_t)P, error);
     if (!status)
@@ -236,4 +240,81 @@ int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, d
         status = motley__queue_wait(trial->device, error);
     *seconds = (motley__seconds() - begin) / repeats / trial->items;
     return status;
+}
+
+/* The layer's launches of one product; each reads what no launch of the same product writes. */
+static int enqueue_product(struct motley__trial *trial, enum motley__product product, struct motley_error *error)
+{
+    const struct motley__experts *x = trial->experts;
+    const struct motley__ragged ragged = trial->step.ragged;
+    const enum motley_dtype dtype = x->shape.dtype;
+    const struct motley__rows wide = trial->step.x, hidden = {.own = trial->h, .own_rows = ragged.P, .dtype = dtype};
+    const struct motley__rows slope = {.own = trial->u, .own_rows = ragged.P, .dtype = dtype};
+    int status;
+    switch (product) {
+    case MOTLEY__PRODUCT_SWIGLU:
+        return motley__esmm(trial->device, &(struct motley__esmm){.w = x->w1, .w3 = x->w3, .ragged = ragged, .x = wide,
+            .dtype = dtype, .activation = MOTLEY__ACT_SWIGLU, .pre = trial->pre, .pre3 = trial->pre3,
+            .y = trial->h}, error);
+    case MOTLEY__PRODUCT_TRANSPOSED:
+        status = motley__esmm_transposed(trial->device, &(struct motley__esmm){.w = x->w2, .ragged = ragged, .x = wide,
+            .dtype = dtype, .activation = MOTLEY__ACT_NONE, .y = trial->u}, error);
+        return status ? status : motley__esmm_transposed(trial->device, &(struct motley__esmm){.w = x->w1, .w3 = x->w3,
+            .ragged = ragged, .x = hidden, .x3 = x->w3 ? trial->pre3 : NULL, .dtype = dtype,
+            .activation = MOTLEY__ACT_NONE, .y = trial->y}, error);
+    case MOTLEY__PRODUCT_ESTMM:
+        status = motley__estmm(trial->device, &(struct motley__estmm){ragged, wide, hidden, 0, x->dw2}, error);
+        if (!status)
+            status = motley__estmm(trial->device, &(struct motley__estmm){ragged, slope, wide, 0, x->dw1}, error);
+        return status;
+    default:
+        return motley__esmm(trial->device, &(struct motley__esmm){.w = x->w2, .ragged = ragged, .x = hidden,
+            .dtype = dtype, .activation = MOTLEY__ACT_NONE, .y = trial->y}, error);
+    }
+}
+
+int motley__trial_product(struct motley__trial *trial, enum motley__product product, int repeats, double *seconds,
+                          struct motley_error *error)
+{
+    double begin = motley__seconds();
+    int status = 0;
+    for (int i = 0; i < repeats && !status; i++)
+        status = enqueue_product(trial, product, error);
+    if (!status)
+        status = motley__queue_wait(trial->device, error);
+    *seconds = (motley__seconds() - begin) / repeats;
+    return status;
+}
+
+static int hash_buffer(const struct motley__buffer *buffer, uint64_t *hash, struct motley_error *error)
+{
+    void *bytes = malloc(buffer->bytes);
+    int status = bytes ? motley__buffer_read(buffer, 0, bytes, buffer->bytes, error)
+                       : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to compare results");
+    if (!status)
+        *hash = motley__hash_bytes(*hash, bytes, buffer->bytes);
+    free(bytes);
+    return status;
+}
+
+static int hash_matrix(const struct motley__matrix *matrix, uint64_t *hash, struct motley_error *error)
+{
+    int status = 0;
+    for (int s = 0; s < matrix->segments && !status; s++)
+        status = hash_buffer(matrix->segment[s], hash, error);
+    return status;
+}
+
+int motley__trial_result(struct motley__trial *trial, enum motley__product product, uint64_t *hash,
+                         struct motley_error *error)
+{
+    int status = 0;
+    *hash = MOTLEY__HASH_START;
+    if (product == MOTLEY__PRODUCT_ESTMM) {
+        status = hash_matrix(trial->experts->dw1, hash, error);
+        return status ? status : hash_matrix(trial->experts->dw2, hash, error);
+    }
+    if (product == MOTLEY__PRODUCT_TRANSPOSED)
+        status = hash_buffer(trial->u, hash, error);
+    return status ? status : hash_buffer(product == MOTLEY__PRODUCT_SWIGLU ? trial->h : trial->y, hash, error);
 }

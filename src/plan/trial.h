@@ -8,8 +8,10 @@
 
 #include "layer/expert.h"
 #include "layer/linear.h"
+#include "layer/tuning.h"
 
 struct motley__trial; /* opaque */
+enum { MOTLEY__TRIAL_EXPERTS = 4 }; /* at most */
 
 /* E experts of the shape (forward; backward too when trained); rows are set later. */
 int motley__trial_experts(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
@@ -27,5 +29,13 @@ int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_erro
 /* Seconds of one pass (experts: divided by E), the mean of `repeats` that are enqueued behind one another.  backward: that
  * direction alone; ignored by a dense trial. */
 int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds, struct motley_error *error);
+
+/* Of experts that are trained and have rows: the seconds of one product as a step launches it, the mean of `repeats`,
+ * all experts together; PRODUCT_SWIGLU only where the activation is swiglu. */
+int motley__trial_product(struct motley__trial *trial, enum motley__product product, int repeats, double *seconds,
+                          struct motley_error *error);
+/* A hash of what the last run of that product wrote. */
+int motley__trial_result(struct motley__trial *trial, enum motley__product product, uint64_t *hash,
+                         struct motley_error *error);
 
 #endif
