@@ -4,9 +4,11 @@
  *   delta[i] = dout[i].out[i];    ds[i,j] = p[i,j] (dout[i].v[j] - delta[i])
  *   dq[i] = scale sum_j ds[i,j] k[j];    dk[j] = scale sum_i ds[i,j] q[i];    dv[j] = sum_i p[i,j] dout[i]
  *
- * q, out, dout, dq [B*S, H, HD];  k, v, dk, dv [B*(past+S), H/shared, HD];  lse, delta [B, H, stride].
- * xt is x transposed, [B, heads, HD, stride]: a product with it yields whole vectors of neighbouring columns, with no
- * sum across a vector.  Columns beyond the last row are read but never used; stride leaves room for that.
+ * q, out, dout, dq [B*S, H, HD];  k, v, dk, dv [B*(past+S), H/shared, HD]: in the storage type
+ * lse, delta [B, H, stride], and xt, x transposed: f32
+ * xt is [B, heads, HD, stride]: a product with it yields whole vectors of neighbouring columns, with no sum across a
+ * vector, and what many work-items read is widened once.  Columns beyond the last row are read but never used; stride
+ * leaves room for that.
  *
  * A work-item computes ROWS rows of one head of one sequence, over tiles of TILE columns; sums ascend, no atomics.
  * Rows beyond the last one repeat it and are not stored.
@@ -31,7 +33,7 @@
 #ifndef COLUMNS
 #define COLUMNS 1
 #endif
-__kernel void attention_transpose(const struct motley__transpose_args a, __global const float *restrict x,
+__kernel void attention_transpose(const struct motley__transpose_args a, __global const STORED *restrict x,
                                   __global float *restrict xt)
 {
     const int begin = get_global_id(0) * COLUMNS, head = get_global_id(1);
@@ -43,24 +45,24 @@ __kernel void attention_transpose(const struct motley__transpose_args a, __globa
     xt += (b * a.heads + head) * HD * a.stride + a.past;
     for (int d = 0; d < HD; d++)
         for (int t = begin; t < end; t++)
-            xt[(size_t)d * a.stride + t] = x[(size_t)t * width + d];
+            xt[(size_t)d * a.stride + t] = stored_get(x, (size_t)t * width + d);
 }
 
 /* rows [ROWS,HD] = scale x[begin ..], the last row repeated. */
-static void attention_load(__global const float *restrict x, int begin, int rows, int width, float scale,
+static void attention_load(__global const STORED *restrict x, int begin, int rows, int width, float scale,
                            float *restrict y)
 {
     for (int r = 0; r < ROWS; r++)
         for (int d = 0; d < HD; d += V)
-            WRITE(READ(x + (size_t)min(begin + r, rows - 1) * width + d) * scale, y + r * HD + d);
+            WRITE(STORED_READ(x + (size_t)min(begin + r, rows - 1) * width + d) * scale, y + r * HD + d);
 }
 
-static void attention_store(__global float *restrict x, int begin, int rows, int width, float scale,
+static void attention_store(__global STORED *restrict x, int begin, int rows, int width, float scale,
                             const float *restrict y)
 {
     for (int r = 0; r < ROWS && begin + r < rows; r++)
         for (int d = 0; d < HD; d += V)
-            WRITE(READ(y + r * HD + d) * scale, x + (size_t)(begin + r) * width + d);
+            STORED_WRITE(READ(y + r * HD + d) * scale, x + (size_t)(begin + r) * width + d);
 }
 
 /* s [ROWS,TILE] = a [ROWS,HD] . bt [HD,stride], `count` columns rounded up to 2 V. */
@@ -88,9 +90,9 @@ static inline void attention_product(const float *restrict a, __global const flo
     }
 }
 
-/* y [ROWS,HD] += s [ROWS, first `count` of TILE] . x, count rows of `width` floats. */
-static inline void attention_accumulate(const float *restrict s, int count, __global const float *restrict x, int width,
-                                        float *restrict y)
+/* y [ROWS,HD] += s [ROWS, first `count` of TILE] . x, count rows of `width` numbers. */
+static inline void attention_accumulate(const float *restrict s, int count, __global const STORED *restrict x,
+                                        int width, float *restrict y)
 {
     for (int d = 0; d < HD; d += WIDE * V) {
         vec sum[ROWS][WIDE];
@@ -103,7 +105,7 @@ static inline void attention_accumulate(const float *restrict s, int count, __gl
             vec xj[WIDE];
 #pragma unroll
             for (int n = 0; n < WIDE; n++)
-                xj[n] = READ(x + (size_t)j * width + d + n * V);
+                xj[n] = STORED_READ(x + (size_t)j * width + d + n * V);
 #pragma unroll
             for (int r = 0; r < ROWS; r++)
 #pragma unroll
@@ -140,9 +142,9 @@ static inline float attention_softmax(float *restrict s, int count, int visible,
     return shrink;
 }
 
-__kernel void attention_forward(const struct motley__attention_args a, __global const float *restrict q,
-                                __global const float *restrict kt, __global const float *restrict v,
-                                __global float *restrict out, __global float *restrict lse)
+__kernel void attention_forward(const struct motley__attention_args a, __global const STORED *restrict q,
+                                __global const float *restrict kt, __global const STORED *restrict v,
+                                __global STORED *restrict out, __global float *restrict lse)
 {
     const int begin = get_global_id(0) * ROWS, head = get_global_id(1);
     const size_t b = get_global_id(2);
@@ -185,11 +187,11 @@ __kernel void attention_forward(const struct motley__attention_args a, __global 
 }
 
 /* dq and delta; rows are queries.  past is 0. */
-__kernel void attention_backward_queries(const struct motley__attention_args a, __global const float *restrict q,
-                                         __global const float *restrict k, __global const float *restrict kt,
-                                         __global const float *restrict vt, __global const float *restrict out,
-                                         __global const float *restrict dout, __global const float *restrict lse,
-                                         __global float *restrict delta, __global float *restrict dq)
+__kernel void attention_backward_queries(const struct motley__attention_args a, __global const STORED *restrict q,
+                                         __global const STORED *restrict k, __global const float *restrict kt,
+                                         __global const float *restrict vt, __global const STORED *restrict out,
+                                         __global const STORED *restrict dout, __global const float *restrict lse,
+                                         __global float *restrict delta, __global STORED *restrict dq)
 {
     const int begin = get_global_id(0) * ROWS, head = get_global_id(1);
     const size_t b = get_global_id(2);
@@ -233,12 +235,12 @@ __kernel void attention_backward_queries(const struct motley__attention_args a, 
 }
 
 /* dk and dv; rows are keys, columns the queries that see them, of all query heads that share them.  past is 0. */
-__kernel void attention_backward_keys(const struct motley__attention_args a, __global const float *restrict k,
-                                      __global const float *restrict v, __global const float *restrict q,
-                                      __global const float *restrict dout, __global const float *restrict qt,
+__kernel void attention_backward_keys(const struct motley__attention_args a, __global const STORED *restrict k,
+                                      __global const STORED *restrict v, __global const STORED *restrict q,
+                                      __global const STORED *restrict dout, __global const float *restrict qt,
                                       __global const float *restrict dot, __global const float *restrict lse,
-                                      __global const float *restrict delta, __global float *restrict dk,
-                                      __global float *restrict dv)
+                                      __global const float *restrict delta, __global STORED *restrict dk,
+                                      __global STORED *restrict dv)
 {
     const int begin = get_global_id(0) * ROWS, key_head = get_global_id(1);
     const size_t b = get_global_id(2);

@@ -1,35 +1,30 @@
-/* A row of floats as vectors of V, walked by W work-items together.
+/* A row of numbers as vectors of V, walked by W work-items together.
  *
- *   V   floats of a vector, 1, 2, 4, 8 or 16 (default 1); divides the row's width
+ *   V   numbers of a vector, 1, 2, 4, 8 or 16 (default 1); divides the row's width
  *   W   work-items of a group, a power of two: 1 on CPUs (default), where nothing is shared and no barrier is met
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_LANES_H
 #define MOTLEY_CL_LANES_H
 
-#ifndef V
-#define V 1
-#endif
+#include "widen.h"
+
 #ifndef W
 #define W 1
 #endif
 
-#define LANES__JOIN_(a, b) a##b
-#define LANES__JOIN(a, b) LANES__JOIN_(a, b)
-
-/* READ, WRITE: V floats at any address space and any float's alignment.  TOTAL, LARGEST: over a vector's elements.
- * INDEX: 0, 1, .. V-1. */
+/* READ, WRITE: V floats at any address space and any float's alignment.  STORED_READ, STORED_WRITE: V numbers of a row
+ * in the storage type, global and at a multiple of V.  INDEX: 0, 1, .. V-1. */
+typedef VECTOR_OF(int) ivec;
+#define STORED_READ(p) LOAD(p, 0)
+#define STORED_WRITE(x, p) STORE(x, p, 0)
 #if V == 1
-typedef float vec;
-typedef int ivec;
 #define READ(p) (*(p))
 #define WRITE(x, p) (*(p) = (x))
 #define INDEX 0
 #else
-typedef LANES__JOIN(float, V) vec;
-typedef LANES__JOIN(int, V) ivec;
-#define READ(p) LANES__JOIN(vload, V)(0, p)
-#define WRITE(x, p) LANES__JOIN(vstore, V)(x, 0, p)
+#define READ(p) STORED_JOIN(vload, V)(0, p)
+#define WRITE(x, p) STORED_JOIN(vstore, V)(x, 0, p)
 #if V == 2
 #define INDEX ((ivec)(0, 1))
 #elif V == 4

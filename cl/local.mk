@@ -67,7 +67,8 @@ KERNELS = \
     %D%/wave/estmm.cl \
     %D%/wave/mfma.h \
     %D%/wave/wave.h \
-    %D%/wave/wmma.h
+    %D%/wave/wmma.h \
+    %D%/widen.h
 
 EXTRA_DIST += $(KERNELS) %D%/embed
 

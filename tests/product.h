@@ -148,39 +148,6 @@ static inline void free_ragged(struct ragged_problem *problem)
     free(problem->offsets);
 }
 
-/* Normal numbers that the storage type holds exactly. */
-static inline float *random_stored(enum motley_dtype dtype, uint64_t seed, uint64_t stream, size_t count)
-{
-    float *array = random_floats(seed, stream, count);
-    void *stored = host_array(count, motley__storage_bytes(dtype));
-    motley__store(dtype, array, count, stored);
-    motley__load(dtype, stored, count, array);
-    free(stored);
-    return array;
-}
-
-static inline struct motley__buffer *to_device_as(struct motley__device *device, enum motley_dtype dtype,
-                                                  const float *host, size_t count)
-{
-    const size_t bytes = count * motley__storage_bytes(dtype);
-    void *stored = host_array(bytes, 1);
-    motley__store(dtype, host, count, stored);
-    struct motley__buffer *buffer = to_device(device, stored, bytes);
-    free(stored);
-    return buffer;
-}
-
-/* The buffer's numbers in a new host array; the buffer is destroyed. */
-static inline float *take_back_as(enum motley_dtype dtype, struct motley__buffer *buffer)
-{
-    const size_t count = buffer->bytes / motley__storage_bytes(dtype);
-    void *stored = take_back(buffer);
-    float *host = ARRAY(float, count);
-    motley__load(dtype, stored, count, host);
-    free(stored);
-    return host;
-}
-
 /* P rows of a width.  split: a third are own rows, the others received, reached by an index that repeats some and
  * leaves others out; else pair p is own row p. */
 struct row_problem {

@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "device.h"
 #include "device/buffer.h"
+#include "device/storage.h"
 
 /* A call that must succeed. */
 #define SUCCEED(call)                                                        \
@@ -116,6 +117,11 @@ static inline struct motley__buffer *unwritten(struct motley__device *device, si
     return buffer;
 }
 
+static inline struct motley__buffer *unwritten_as(struct motley__device *device, enum motley_dtype dtype, size_t count)
+{
+    return unwritten(device, count * motley__storage_bytes(dtype));
+}
+
 /* The buffer's bytes in a new host array; the buffer is destroyed. */
 static inline void *take_back(struct motley__buffer *buffer)
 {
@@ -124,6 +130,56 @@ static inline void *take_back(struct motley__buffer *buffer)
         SUCCEED(motley__buffer_read(buffer, 0, host, buffer->bytes, &error));
     motley__buffer_destroy(buffer);
     return host;
+}
+
+/* Normal numbers that the storage type holds exactly. */
+static inline float *random_stored(enum motley_dtype dtype, uint64_t seed, uint64_t stream, size_t count)
+{
+    float *array = random_floats(seed, stream, count);
+    void *stored = host_array(count, motley__storage_bytes(dtype));
+    motley__store(dtype, array, count, stored);
+    motley__load(dtype, stored, count, array);
+    free(stored);
+    return array;
+}
+
+static inline struct motley__buffer *to_device_as(struct motley__device *device, enum motley_dtype dtype,
+                                                  const float *host, size_t count)
+{
+    const size_t bytes = count * motley__storage_bytes(dtype);
+    void *stored = host_array(bytes, 1);
+    motley__store(dtype, host, count, stored);
+    struct motley__buffer *buffer = to_device(device, stored, bytes);
+    free(stored);
+    return buffer;
+}
+
+/* The buffer's numbers in a new host array; the buffer is destroyed. */
+static inline float *take_back_as(enum motley_dtype dtype, struct motley__buffer *buffer)
+{
+    const size_t count = buffer->bytes / motley__storage_bytes(dtype);
+    void *stored = take_back(buffer);
+    float *host = ARRAY(float, count);
+    motley__load(dtype, stored, count, host);
+    free(stored);
+    return host;
+}
+
+/* The largest relative error of rounding to a storage type: what each rounding of a result costs a test. */
+static inline double rounding(enum motley_dtype dtype)
+{
+    return dtype == MOTLEY_BF16 ? 0x1p-8 : dtype == MOTLEY_F16 ? 0x1p-11 : 0;
+}
+
+/* Run a test's body for each storage type, as on a CPU, then as on a GPU. */
+static inline void on_both_maps_stored(struct motley__device *device,
+                                       void (*body)(struct motley__device *device, enum motley_dtype dtype))
+{
+    const int is_gpu = device->info.is_gpu;
+    for (device->info.is_gpu = 0; device->info.is_gpu < 2; device->info.is_gpu++)
+        for (int dtype = MOTLEY_F32; dtype <= MOTLEY_F16; dtype++)
+            body(device, (enum motley_dtype)dtype);
+    device->info.is_gpu = is_gpu;
 }
 
 /* |a - b| <= relative |b| + absolute, element by element. */

@@ -113,7 +113,7 @@ static void bytes_grow_with_what_takes_room(void **state)
     const uint64_t bytes = motley__cost_bytes(&shape, &few, 2, 3, 16);
     assert_true(motley__cost_bytes(&shape, &few, 2, 4, 16) > bytes);
     assert_true(motley__cost_bytes(&shape, &many, 2, 3, 16) > bytes);
-    assert_true(motley__cost_bytes(&shape, &trained, 2, 3, 16) > 2 * motley__experts_bytes(&shape, 3, 16, 0));
+    assert_true(motley__cost_bytes(&shape, &trained, 2, 3, 16) > 2 * motley__experts_bytes(&shape, 3, 16, 0, 0));
     /* Beyond 32 bits: 1024 experts of 4096 x 14336. */
     const struct motley_layer_shape large = {.D = 4096, .F = 14336, .E = 1024, .K = 8, .activation = MOTLEY_SWIGLU};
     assert_true(motley__cost_bytes(&large, &few, 2, 1024, 1) > UINT64_C(4) * 1024 * 3 * 4096 * 14336);

@@ -8,10 +8,11 @@
 #include "model/ref.h"
 
 /* below: only so many tokens of the vocabulary occur. */
-static void compare(struct motley__device *device, int T, int vocabulary, int below, int D, uint64_t seed)
+static void compare(struct motley__device *device, enum motley_dtype dtype, int T, int vocabulary, int below, int D,
+                    uint64_t seed)
 {
     const size_t rows = (size_t)T * (size_t)D, table = (size_t)vocabulary * (size_t)D;
-    float *w = random_floats(seed, 1, table), *dx = random_floats(seed, 2, rows);
+    float *w = random_stored(dtype, seed, 1, table), *dx = random_stored(dtype, seed, 2, rows);
     double *wd = doubles_of(w, table), *dxd = doubles_of(dx, rows), *xd = ARRAY(double, rows),
         *dwd = ARRAY(double, table);
     int *token = ARRAY(int, T), *order = ARRAY(int, T), *offsets = ARRAY(int, vocabulary + 1);
@@ -22,14 +23,14 @@ static void compare(struct motley__device *device, int T, int vocabulary, int be
     motley__embedding_sort(T, vocabulary, token, order, offsets);
 
     struct motley__buffer *bt = to_device(device, token, sizeof(int) * (size_t)T),
-        *bw = to_device(device, w, 4 * table);
+        *bw = to_device_as(device, dtype, w, table);
     struct motley__buffer *bo = to_device(device, order, sizeof(int) * (size_t)T),
-        *bdx = to_device(device, dx, 4 * rows);
+        *bdx = to_device_as(device, dtype, dx, rows);
     struct motley__buffer *bf = to_device(device, offsets, sizeof(int) * ((size_t)vocabulary + 1));
-    struct motley__buffer *bx = unwritten(device, 4 * rows), *bdw = unwritten(device, 4 * table);
-    SUCCEED(motley__embedding_forward(device, T, D, bt, bw, bx, &error));
-    SUCCEED(motley__embedding_backward(device, vocabulary, D, bo, bf, bdx, bdw, &error));
-    float *x = take_back(bx), *dw = take_back(bdw);
+    struct motley__buffer *bx = unwritten_as(device, dtype, rows), *bdw = unwritten(device, 4 * table);
+    SUCCEED(motley__embedding_forward(device, dtype, T, D, bt, bw, bx, &error));
+    SUCCEED(motley__embedding_backward(device, dtype, vocabulary, D, bo, bf, bdx, bdw, &error));
+    float *x = take_back_as(dtype, bx), *dw = take_back(bdw);
     ASSERT_NEAR(x, xd, rows, 0);
     ASSERT_NEAR(dw, dwd, table, 1e-6);
     struct motley__buffer *buffers[] = {bf, bdx, bo, bw, bt};
@@ -40,19 +41,19 @@ static void compare(struct motley__device *device, int T, int vocabulary, int be
         free(arrays[i]);
 }
 
-static void sizes(struct motley__device *device)
+static void sizes(struct motley__device *device, enum motley_dtype dtype)
 {
     const uint64_t seed = test_seed();
-    compare(device, 1, 1, 1, 1, seed);
-    compare(device, 100, 7, 7, 7, seed);
-    compare(device, 333, 256, 100, 48, seed);
-    compare(device, 65, 256, 1, 33, seed); /* all tokens the same */
-    compare(device, 0, 5, 1, 16, seed);    /* no tokens: all gradients are zero */
+    compare(device, dtype, 1, 1, 1, 1, seed);
+    compare(device, dtype, 100, 7, 7, 7, seed);
+    compare(device, dtype, 333, 256, 100, 48, seed);
+    compare(device, dtype, 65, 256, 1, 33, seed); /* all tokens the same */
+    compare(device, dtype, 0, 5, 1, 16, seed);    /* no tokens: all gradients are zero */
 }
 
 static void test_against_twin(void **state)
 {
-    on_both_maps(*state, sizes);
+    on_both_maps_stored(*state, sizes);
 }
 
 static void test_sort_is_stable(void **state)

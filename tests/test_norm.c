@@ -9,11 +9,12 @@
 
 static const double EPS = 1e-5;
 
-static void compare(struct motley__device *device, int T, int D, int accumulate, uint64_t seed)
+static void compare(struct motley__device *device, enum motley_dtype dtype, int T, int D, int accumulate,
+                    uint64_t seed)
 {
     const size_t n = (size_t)T * (size_t)D;
-    float *x = random_floats(seed, 1, n), *w = random_floats(seed, 2, (size_t)D), *dy = random_floats(seed, 3, n);
-    float *start = random_floats(seed, 4, n);
+    float *x = random_stored(dtype, seed, 1, n), *w = random_floats(seed, 2, (size_t)D);
+    float *dy = random_stored(dtype, seed, 3, n), *start = random_stored(dtype, seed, 4, n);
     double *xd = doubles_of(x, n), *wd = doubles_of(w, (size_t)D), *dyd = doubles_of(dy, n);
     double *yd = ARRAY(double, n), *dxd = ARRAY(double, n), *dwd = ARRAY(double, D);
     motley__ref_norm(T, D, EPS, xd, wd, yd);
@@ -21,16 +22,16 @@ static void compare(struct motley__device *device, int T, int D, int accumulate,
     for (size_t i = 0; accumulate && i < n; i++)
         dxd[i] += start[i];
 
-    struct motley__buffer *bx = to_device(device, x, 4 * n), *bw = to_device(device, w, 4 * (size_t)D);
-    struct motley__buffer *bdy = to_device(device, dy, 4 * n), *by = unwritten(device, 4 * n);
-    struct motley__buffer *bdx = to_device(device, start, 4 * n), *bdw = unwritten(device, 4 * (size_t)D);
+    struct motley__buffer *bx = to_device_as(device, dtype, x, n), *bw = to_device(device, w, 4 * (size_t)D);
+    struct motley__buffer *bdy = to_device_as(device, dtype, dy, n), *by = unwritten_as(device, dtype, n);
+    struct motley__buffer *bdx = to_device_as(device, dtype, start, n), *bdw = unwritten(device, 4 * (size_t)D);
     struct motley__buffer *br = unwritten(device, 4 * (size_t)T);
     struct motley__buffer *scratch = unwritten(device, motley__norm_scratch_bytes(T, D));
-    SUCCEED(motley__norm_forward(device, T, D, EPS, bx, bw, by, br, &error));
-    SUCCEED(motley__norm_backward(device, T, D, bx, bw, br, bdy, accumulate, bdx, scratch, bdw, &error));
-    float *y = take_back(by), *dx = take_back(bdx), *dw = take_back(bdw);
-    ASSERT_NEAR(y, yd, n, 3e-7);
-    ASSERT_NEAR(dx, dxd, n, 2e-6);
+    SUCCEED(motley__norm_forward(device, dtype, T, D, EPS, bx, bw, by, br, &error));
+    SUCCEED(motley__norm_backward(device, dtype, T, D, bx, bw, br, bdy, accumulate, bdx, scratch, bdw, &error));
+    float *y = take_back_as(dtype, by), *dx = take_back_as(dtype, bdx), *dw = take_back(bdw);
+    ASSERT_NEAR(y, yd, n, 3e-7 + rounding(dtype));
+    ASSERT_NEAR(dx, dxd, n, 2e-6 + rounding(dtype));
     ASSERT_NEAR(dw, dwd, (size_t)D, 1e-6);
 
     motley__buffer_destroy(scratch);
@@ -43,18 +44,18 @@ static void compare(struct motley__device *device, int T, int D, int accumulate,
         free(arrays[i]);
 }
 
-static void sizes(struct motley__device *device)
+static void sizes(struct motley__device *device, enum motley_dtype dtype)
 {
     const int T[] = {0, 1, 3, 64, 65, 200}, D[] = {6, 256, 48};
     const uint64_t seed = test_seed();
     for (int i = 0; i < 6; i++)
-        compare(device, T[i], D[i % 3], i % 2, seed + (uint64_t)i);
-    compare(device, 130, 6, 1, seed);
+        compare(device, dtype, T[i], D[i % 3], i % 2, seed + (uint64_t)i);
+    compare(device, dtype, 130, 6, 1, seed);
 }
 
 static void test_against_twin(void **state)
 {
-    on_both_maps(*state, sizes);
+    on_both_maps_stored(*state, sizes);
 }
 
 struct problem {

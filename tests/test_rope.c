@@ -9,37 +9,39 @@
 
 static const double THETA = 10000;
 
-static void compare(struct motley__device *device, int B, int S, int past, int heads, int d, int back, uint64_t seed)
+static void compare(struct motley__device *device, enum motley_dtype dtype, int B, int S, int past, int heads, int d,
+                    int back, uint64_t seed)
 {
     const int T = B * S;
     const size_t n = (size_t)T * (size_t)(heads * d);
-    float *x = random_floats(seed, 1, n);
+    float *x = random_stored(dtype, seed, 1, n);
     double *xd = doubles_of(x, n);
     motley__ref_rope(T, S, past, heads, d, THETA, back, xd);
-    struct motley__buffer *table, *bx = to_device(device, x, 4 * n);
+    struct motley__buffer *table, *bx = to_device_as(device, dtype, x, n);
     SUCCEED(motley__rope_table(device, past + S + 3, d, THETA, &table, &error));
-    SUCCEED(motley__rope(device, table, T, S, past, heads, d, back, bx, &error));
-    float *y = take_back(bx);
-    ASSERT_NEAR(y, xd, n, 1e-6 + 1e-7 * (past + S)); /* the angle's rounding grows with the position */
+    SUCCEED(motley__rope(device, dtype, table, T, S, past, heads, d, back, bx, &error));
+    float *y = take_back_as(dtype, bx);
+    /* The angle's rounding grows with the position. */
+    ASSERT_NEAR(y, xd, n, rounding(dtype) + 1e-6 + 1e-7 * (past + S));
     motley__buffer_destroy(table);
     free(y);
     free(xd);
     free(x);
 }
 
-static void sizes(struct motley__device *device)
+static void sizes(struct motley__device *device, enum motley_dtype dtype)
 {
     const uint64_t seed = test_seed();
-    compare(device, 0, 5, 0, 2, 2, 0, seed);
-    compare(device, 1, 1, 9, 1, 2, 0, seed);
-    compare(device, 3, 7, 0, 2, 6, 0, seed);
-    compare(device, 2, 33, 0, 3, 32, 1, seed);
-    compare(device, 1, 5, 40, 70, 64, 0, seed);
+    compare(device, dtype, 0, 5, 0, 2, 2, 0, seed);
+    compare(device, dtype, 1, 1, 9, 1, 2, 0, seed);
+    compare(device, dtype, 3, 7, 0, 2, 6, 0, seed);
+    compare(device, dtype, 2, 33, 0, 3, 32, 1, seed);
+    compare(device, dtype, 1, 5, 40, 70, 64, 0, seed);
 }
 
 static void test_against_twin(void **state)
 {
-    on_both_maps(*state, sizes);
+    on_both_maps_stored(*state, sizes);
 }
 
 /* The gradient of a rotation is its inverse. */

@@ -42,7 +42,8 @@ struct motley_plan_options {
     int backward;                       /* 1: plan for forward and backward, 0: forward only */
     enum motley_shares shares;
     int layers;                         /* such layers in the model, for memory; 0: one */
-    int moments;                        /* numbers an optimizer keeps beside each weight, for memory: 2 for AdamW */
+    int moments;                        /* numbers an optimizer keeps beside each weight, for memory: 2 for AdamW; where
+                                         * experts are not f32 it keeps an f32 master of each weight, too */
 };
 
 typedef struct motley_plan motley_plan;

@@ -178,7 +178,7 @@ int motley__experts_backward(const struct motley__experts *experts, const struct
     return status;
 }
 
-uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int copies)
+uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int copies, int masters)
 {
     const int D = shape->D, F = shape->F;
     uint64_t matrices = motley__matrix_numbers(F, D, panel) + motley__matrix_numbers(D, F, panel);
@@ -187,7 +187,8 @@ uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, in
     if (shape->activation == MOTLEY_SWIGLU)
         matrices += motley__matrix_numbers(F, D, panel);
     return (uint64_t)E * (matrices * motley__storage_bytes(shape->dtype) + biases * sizeof(float) +
-                          (matrices + biases) * sizeof(float) * (uint64_t)copies);
+                          (matrices + biases) * sizeof(float) * (uint64_t)copies +
+                          matrices * sizeof(float) * (uint64_t)masters);
 }
 
 double motley__experts_flops(const struct motley_layer_shape *shape, double P, int backward)

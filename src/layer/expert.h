@@ -46,8 +46,9 @@ int motley__experts_forward(const struct motley__experts *experts, const struct 
 int motley__experts_backward(const struct motley__experts *experts, const struct motley__expert_step *step,
                              struct motley_error *error);
 
-/* Device bytes of the weights, and of so many copies of them in f32: the gradients, what an optimizer keeps. */
-uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int copies);
+/* Device bytes of the weights, of so many copies of them in f32 (gradients, moments), and so many of the matrices alone
+ * (masters: biases are f32 already). */
+uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int copies, int masters);
 
 /* Floating-point operations of P rows, forward or backward. */
 double motley__experts_flops(const struct motley_layer_shape *shape, double P, int backward);

@@ -17,28 +17,36 @@
 #include "layer/estmm.h"
 #include "layer/linear.h"
 
-static int panel_of(const struct motley__device *device, enum motley__dense path, enum motley_dtype dtype)
+static enum motley__dense path_of(enum motley__dense path, enum motley_dtype rows, enum motley_dtype weights)
 {
-    return path == MOTLEY__DENSE_CLBLAST || dtype != MOTLEY_F32 ? 1 : motley__esmm_panel(device, MOTLEY_F32);
+    return rows == MOTLEY_F32 && weights == MOTLEY_F32 ? path : MOTLEY__DENSE_ESMM;
 }
 
-size_t motley__linear_bytes(const struct motley__device *device, enum motley__dense path, enum motley_dtype dtype,
-                            int O, int I)
+static int panel_of(const struct motley__device *device, enum motley__dense path, enum motley_dtype rows,
+                    enum motley_dtype weights)
 {
-    return motley__matrix_numbers(O, I, panel_of(device, path, dtype)) * sizeof(float);
+    const int canonical = path_of(path, rows, weights) == MOTLEY__DENSE_CLBLAST || rows != weights;
+    return canonical ? 1 : motley__esmm_panel(device, weights);
 }
 
-int motley__linear_create(struct motley__device *device, enum motley__dense path, enum motley_dtype dtype, int O,
-                          int I, int trained, struct motley__buffer *storage, struct motley__buffer *gradient,
-                          struct motley__linear **linear, struct motley_error *error)
+size_t motley__linear_numbers(const struct motley__device *device, enum motley__dense path, enum motley_dtype rows,
+                              enum motley_dtype weights, int O, int I)
+{
+    return motley__matrix_numbers(O, I, panel_of(device, path, rows, weights));
+}
+
+int motley__linear_create(struct motley__device *device, enum motley__dense path, enum motley_dtype rows,
+                          enum motley_dtype weights, int O, int I, int trained, struct motley__buffer *storage,
+                          struct motley__buffer *gradient, struct motley__linear **linear, struct motley_error *error)
 {
     struct motley__linear *l = calloc(1, sizeof(*l));
     if (!l)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a dense matrix");
-    l->path = dtype == MOTLEY_F32 ? path : MOTLEY__DENSE_ESMM;
-    l->dtype = dtype;
-    const int panel = panel_of(device, path, dtype);
-    int status = motley__matrix_create(device, MOTLEY_F32, 1, O, I, panel, storage, &l->w, error);
+    l->path = path_of(path, rows, weights);
+    l->rows = rows;
+    l->weights = weights;
+    const int panel = panel_of(device, path, rows, weights);
+    int status = motley__matrix_create(device, weights, 1, O, I, panel, storage, &l->w, error);
     if (!status && trained)
         status = motley__matrix_create(device, MOTLEY_F32, 1, O, I, panel, gradient, &l->dw, error);
     if (status) {
@@ -65,10 +73,10 @@ static struct motley__rows all_rows(const struct motley__buffer *x, enum motley_
 
 enum { ROWS = 6, OUTPUTS = 4 };         /* of cl/linear.cl */
 
-/* Rows that are not f32 have kernels of their own on CPUs; a GPU's ESMM of mixed types is good enough. */
+/* f32 weights of other rows have kernels of their own on CPUs; a GPU's ESMM of mixed types is good enough. */
 static int has_kernels(const struct motley__linear *linear)
 {
-    return linear->dtype != MOTLEY_F32 && !linear->w->device->info.is_gpu;
+    return linear->rows != linear->weights && !linear->w->device->info.is_gpu;
 }
 
 /* Inputs of a vector. */
@@ -85,7 +93,7 @@ static int launch(const struct motley__linear *linear, const char *name, struct 
     const struct motley__linear_args args = {.T = T, .O = w->O, .I = w->I, .accumulate = accumulate};
     char options[32];
     cl_kernel kernel;
-    snprintf(options, sizeof options, "-DV=%d -DSTORAGE=%d", vector_of(w->I), linear->dtype);
+    snprintf(options, sizeof options, "-DV=%d -DSTORAGE=%d", vector_of(w->I), linear->rows);
     int status = motley__kernel(w->device, "linear.cl", options, name, &kernel, error);
     return status ? status
                   : motley__launch(w->device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(dy),
@@ -102,8 +110,9 @@ int motley__linear_forward(const struct motley__linear *linear, int T, const str
                                                    .accumulate = accumulate, .a = x, .b = w->segment[0], .c = y},
                             error);
     return motley__esmm(w->device,
-                        &(struct motley__esmm){.w = w, .ragged = {.E = 1, .P = T}, .x = all_rows(x, linear->dtype),
-                                               .activation = MOTLEY__ACT_NONE, .accumulate = accumulate, .y = y},
+                        &(struct motley__esmm){.w = w, .ragged = {.E = 1, .P = T}, .x = all_rows(x, linear->rows),
+                                               .dtype = linear->weights, .activation = MOTLEY__ACT_NONE,
+                                               .accumulate = accumulate, .y = y},
                         error);
 }
 
@@ -122,8 +131,8 @@ int motley__linear_backward(const struct motley__linear *linear, int T, const st
                             error);
     return motley__esmm_transposed(w->device,
                                    &(struct motley__esmm){.w = w, .ragged = {.E = 1, .P = T},
-                                                          .x = all_rows(dy, MOTLEY_F32),
-                                                          .dtype = linear->dtype, .activation = MOTLEY__ACT_NONE,
+                                                          .x = all_rows(dy, linear->weights),
+                                                          .dtype = linear->rows, .activation = MOTLEY__ACT_NONE,
                                                           .accumulate = accumulate, .y = dx},
                                    error);
 }
@@ -148,8 +157,8 @@ int motley__linear_gradient(const struct motley__linear *linear, int T, const st
                                                    .accumulate = accumulate, .a = dy, .b = x, .c = dw->segment[0]},
                             error);
     return motley__estmm(dw->device,
-                         &(struct motley__estmm){.ragged = {.E = 1, .P = T}, .a = all_rows(dy, MOTLEY_F32),
-                                                 .b = all_rows(x, linear->dtype),
+                         &(struct motley__estmm){.ragged = {.E = 1, .P = T}, .a = all_rows(dy, linear->weights),
+                                                 .b = all_rows(x, linear->rows),
                                                  .accumulate = accumulate, .dw = dw},
                          error);
 }
@@ -201,8 +210,8 @@ int motley__linear_choose(struct motley__device *device, int T, int O, int I, en
     if (!status)
         status = motley__buffer_zero(x, 0, x_bytes, error);
     for (int p = 0; p < paths && !status; p++)
-        status = motley__linear_create(device, (enum motley__dense)p, MOTLEY_F32, O, I, 1, NULL, NULL, &linear[p],
-                                       error);
+        status = motley__linear_create(device, (enum motley__dense)p, MOTLEY_F32, MOTLEY_F32, O, I, 1, NULL, NULL,
+                                       &linear[p], error);
     if (!status)
         status = time_paths(linear, paths, T, x, y, best, error);
     if (!status) {

@@ -74,9 +74,10 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
 
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
 {
-    const int copies = (m->trained ? 1 : 0) + m->moments; /* of the weights: gradients, moments */
+    const int copies = (m->trained ? 1 : 0) + m->moments; /* f32, beside the weights: gradients, moments */
+    const int masters = m->moments > 0 && m->shape.dtype != MOTLEY_F32;
     const uint64_t layers = m->layers > 1 ? (uint64_t)m->layers : 1;
-    const uint64_t experts = motley__experts_bytes(&m->shape, m->E_local, m->panel, copies);
+    const uint64_t experts = motley__experts_bytes(&m->shape, m->E_local, m->panel, copies, masters);
     const uint64_t slots = (uint64_t)m->shape.E * 4;
 
     return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + slots + saved_bytes(m)) + scratch_bytes(m) + m->gate_scratch +
@@ -93,7 +94,9 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),
         .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, shape->E),
         .route_scratch = motley__route_scratch_bytes(layer->rows.T, shape->K, shape->E),
-        .gate_bytes = motley__linear_bytes(device, layer->gate->path, shape->dtype, shape->E, shape->D), .rows = layer->rows};
+        .gate_bytes = sizeof(float) * motley__linear_numbers(device, layer->gate->path, shape->dtype, MOTLEY_F32,
+                                                             shape->E, shape->D),
+        .rows = layer->rows};
 }
 
 uint64_t motley_layer_planned_bytes(const motley_layer *layer)

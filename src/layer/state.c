@@ -67,7 +67,8 @@ static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage
         status = motley__experts_create(device, &layer->shape, layer->E_local, layer->trained, &layer->experts, error);
     if (!status)
         status = motley__linear_create(device, (enum motley__dense)plan->rank[layer->context->rank].dense,
-                                       layer->shape.dtype, E, layer->shape.D, layer->trained, gate_storage, gate_gradient, &layer->gate, error);
+                                       layer->shape.dtype, MOTLEY_F32, E, layer->shape.D, layer->trained, gate_storage,
+                                       gate_gradient, &layer->gate, error);
     if (!status)
         status = motley__buffer_create(device, (size_t)E * sizeof(int), &layer->slot, error);
     if (!status)

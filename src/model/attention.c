@@ -22,14 +22,15 @@ struct tile {
     char options[128];
 };
 
-static struct tile tile_of(const struct motley__device *device, int d)
+static struct tile tile_of(const struct motley__device *device, const struct motley__attention *a)
 {
     const int cpu = !device->info.is_gpu;
     struct tile tile = {
         .rows = cpu ? CPU_ROWS : GPU_ROWS, .columns = cpu ? CPU_COLUMNS : GPU_COLUMNS, .group = cpu ? 1 : GPU_GROUP,
     };
-    snprintf(tile.options, sizeof tile.options, "-DHD=%d -DV=%d -DROWS=%d -DTILE=%d -DCOLUMNS=%d", d,
-             motley__lanes(device, d).vector, tile.rows, cpu ? CPU_TILE : GPU_TILE, tile.columns);
+    snprintf(tile.options, sizeof tile.options, "-DHD=%d -DV=%d -DROWS=%d -DTILE=%d -DCOLUMNS=%d -DSTORAGE=%d", a->d,
+             motley__lanes(device, a->dtype, a->d).vector, tile.rows, cpu ? CPU_TILE : GPU_TILE, tile.columns,
+             a->dtype);
     return tile;
 }
 
@@ -49,7 +50,7 @@ static int transpose(struct motley__device *device, const struct motley__attenti
                      const struct motley__buffer *x, struct motley__buffer *xt, struct motley_error *error)
 {
     const struct motley__transpose_args args = {.S = a->S, .heads = heads, .past = a->past, .stride = a->stride};
-    const struct tile tile = tile_of(device, a->d);
+    const struct tile tile = tile_of(device, a);
     cl_kernel kernel;
     int status = motley__kernel(device, "attention.cl", tile.options, "attention_transpose", &kernel, error);
     if (status)
@@ -71,7 +72,7 @@ int motley__attention_forward(struct motley__device *device, const struct motley
                               struct motley_error *error)
 {
     const struct motley__attention_args args = args_of(a);
-    const struct tile tile = tile_of(device, a->d);
+    const struct tile tile = tile_of(device, a);
     cl_kernel kernel;
     if (a->B == 0 || a->S == 0)
         return 0;
@@ -101,7 +102,7 @@ int motley__attention_backward(struct motley__device *device, const struct motle
 {
     assert(a->past == 0);
     const struct motley__attention_args args = args_of(a);
-    const struct tile tile = tile_of(device, a->d);
+    const struct tile tile = tile_of(device, a);
     cl_kernel queries, keys;
     if (a->B == 0 || a->S == 0)
         return 0;

@@ -1,6 +1,7 @@
 /* Causal softmax attention, and its gradient, never holding a matrix of S x S.  cl/attention.cl.
  *
- * H query heads share G key and value heads, d floats each; a row holds its heads side by side.  Keys lie transposed,
+ * H query heads share G key and value heads, d numbers each; a row holds its heads side by side, in the storage type.
+ * Keys lie transposed, in f32,
  *
  *   xt [B, heads, d, stride]    xt[b,h,i,t] = x[b,t,h,i]
  *
@@ -10,9 +11,11 @@
 #ifndef MOTLEY_MODEL_ATTENTION_H
 #define MOTLEY_MODEL_ATTENTION_H
 
+#include <motley/tensor.h>
 #include "device/buffer.h"
 
 struct motley__attention {
+    enum motley_dtype dtype;            /* of rows: q, k, v, out and their gradients; all else is f32 */
     int B, S;                           /* sequences, rows of each */
     int past;                           /* keys before the first row (a cache, B = 1); 0 in training */
     int H, G, d;

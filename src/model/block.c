@@ -15,17 +15,23 @@ static size_t floats(size_t count)
     return count * sizeof(float);
 }
 
+/* Bytes of numbers in the rows' storage type. */
+static size_t stored(const struct motley__block *block, size_t count)
+{
+    return count * motley__storage_bytes(block->dtype);
+}
+
 /* What a list of buffers shall hold. */
 struct need {
     struct motley__buffer **buffer;
-    size_t count;
+    size_t bytes;
 };
 
 static int reserve(struct motley__device *device, const struct need *need, size_t needs, struct motley_error *error)
 {
     int status = 0;
     for (size_t i = 0; i < needs && !status; i++)
-        status = motley__buffer_reserve(device, need[i].buffer, floats(need[i].count), error);
+        status = motley__buffer_reserve(device, need[i].buffer, need[i].bytes, error);
     return status;
 }
 
@@ -41,31 +47,33 @@ static size_t line_of(const struct motley__extent *extent)
     return (size_t)(extent->B ? extent->B : 1) * (size_t)extent->stride;
 }
 
-int motley__activations_reserve(struct motley__device *device, const struct motley__config *c,
-                                const struct motley__extent *extent, struct motley__activations *s,
-                                struct motley_error *error)
+int motley__activations_reserve(const struct motley__block *block, const struct motley__extent *extent,
+                                struct motley__activations *s, struct motley_error *error)
 {
+    const struct motley__config *c = block->config;
     const size_t T = rows_of(extent), D = (size_t)c->D, keys = D / (size_t)c->heads * (size_t)c->kv_heads;
+    const size_t row = stored(block, T * D), key_row = stored(block, T * keys);
     const struct need need[] = {
-        {&s->x, T * D}, {&s->r1, T}, {&s->n1, T * D}, {&s->q, T * D}, {&s->k, T * keys}, {&s->v, T * keys},
-        {&s->a, T * D}, {&s->lse, line_of(extent) * (size_t)c->heads}, {&s->y, T * D}, {&s->r2, T}, {&s->n2, T * D},
+        {&s->x, row}, {&s->r1, floats(T)}, {&s->n1, row}, {&s->q, row}, {&s->k, key_row}, {&s->v, key_row},
+        {&s->a, row}, {&s->lse, floats(line_of(extent) * (size_t)c->heads)}, {&s->y, row}, {&s->r2, floats(T)},
+        {&s->n2, row},
     };
-    return reserve(device, need, sizeof need / sizeof *need, error);
+    return reserve(block->device, need, sizeof need / sizeof *need, error);
 }
 
-int motley__workspace_reserve(struct motley__device *device, const struct motley__config *c,
-                              const struct motley__extent *extent, int backward, struct motley__workspace *w,
-                              struct motley_error *error)
+int motley__workspace_reserve(const struct motley__block *block, const struct motley__extent *extent, int backward,
+                              struct motley__workspace *w, struct motley_error *error)
 {
+    const struct motley__config *c = block->config;
     const size_t T = rows_of(extent), D = (size_t)c->D, d = D / (size_t)c->heads, keys = d * (size_t)c->kv_heads;
-    const size_t line = line_of(extent);
+    const size_t line = line_of(extent), row = stored(block, T * D), key_row = stored(block, T * keys);
     const struct need need[] = {
-        {&w->kt, line * keys}, /* the rest is for backward */
-        {&w->vt, line * keys}, {&w->qt, line * D}, {&w->doutt, line * D}, {&w->delta, line * (size_t)c->heads},
-        {&w->dn, T * D}, {&w->da, T * D}, {&w->dq, T * D}, {&w->dk, T * keys}, {&w->dv, T * keys},
-        {&w->partial, motley__norm_scratch_bytes((int)T, c->D) / sizeof(float)},
+        {&w->kt, floats(line * keys)}, /* the rest is for backward */
+        {&w->vt, floats(line * keys)}, {&w->qt, floats(line * D)}, {&w->doutt, floats(line * D)},
+        {&w->delta, floats(line * (size_t)c->heads)}, {&w->dn, row}, {&w->da, row}, {&w->dq, row}, {&w->dk, key_row},
+        {&w->dv, key_row}, {&w->partial, motley__norm_scratch_bytes((int)T, c->D)},
     };
-    return reserve(device, need, backward ? sizeof need / sizeof *need : 1, error);
+    return reserve(block->device, need, backward ? sizeof need / sizeof *need : 1, error);
 }
 
 void motley__activations_release(struct motley__activations *s)
@@ -89,7 +97,7 @@ static int norm_forward(const struct motley__block *block, int T, enum motley__b
                         const struct motley__buffer *x, struct motley__buffer *y, struct motley__buffer *r,
                         struct motley_error *error)
 {
-    return motley__norm_forward(block->device, T, block->config->D, block->config->norm_eps, x,
+    return motley__norm_forward(block->device, block->dtype, T, block->config->D, block->config->norm_eps, x,
                                 block->weight[which].storage, y, r, error);
 }
 
@@ -105,8 +113,10 @@ static int turn(const struct motley__block *block, const struct motley__extent *
 {
     const struct motley__config *c = block->config;
     const int T = e->B * e->S, d = c->D / c->heads;
-    int status = motley__rope(block->device, block->rope, T, e->S, e->past, c->heads, d, back, q, error);
-    return status ? status : motley__rope(block->device, block->rope, T, e->S, e->past, c->kv_heads, d, back, k, error);
+    int status = motley__rope(block->device, block->dtype, block->rope, T, e->S, e->past, c->heads, d, back, q, error);
+    return status ? status
+                  : motley__rope(block->device, block->dtype, block->rope, T, e->S, e->past, c->kv_heads, d, back, k,
+                                 error);
 }
 
 static struct motley__attention attention_of(const struct motley__block *block, const struct motley__extent *e,
@@ -114,8 +124,8 @@ static struct motley__attention attention_of(const struct motley__block *block, 
 {
     const struct motley__config *c = block->config;
     return (struct motley__attention){
-        .B = e->B, .S = e->S, .past = e->past, .H = c->heads, .G = c->kv_heads, .d = c->D / c->heads,
-        .stride = e->stride,
+        .dtype = block->dtype, .B = e->B, .S = e->S, .past = e->past, .H = c->heads, .G = c->kv_heads,
+        .d = c->D / c->heads, .stride = e->stride,
         .q = s->q, .k = s->k, .v = e->cache ? e->cache->v : s->v, .kt = e->cache ? e->cache->kt : w->kt, .out = s->a,
         .lse = s->lse,
     };
@@ -139,12 +149,12 @@ static int attend(const struct motley__block *block, const struct motley__extent
     if (!status)
         status = turn(block, e, 0, s->q, s->k, error);
     if (!status && e->cache)
-        status = motley__buffer_copy(s->v, 0, e->cache->v, floats((size_t)e->past * keys), floats((size_t)T * keys),
-                                     error);
+        status = motley__buffer_copy(s->v, 0, e->cache->v, stored(block, (size_t)e->past * keys),
+                                     stored(block, (size_t)T * keys), error);
     if (!status)
         status = motley__attention_forward(block->device, &attention, error);
     if (!status)
-        status = motley__buffer_copy(s->x, 0, s->y, 0, floats((size_t)T * (size_t)c->D), error);
+        status = motley__buffer_copy(s->x, 0, s->y, 0, stored(block, (size_t)T * (size_t)c->D), error);
     return status ? status : product(block, MOTLEY__O, T, s->a, 1, s->y, error);
 }
 
@@ -159,7 +169,7 @@ int motley__block_forward(const struct motley__block *block, const struct motley
         if (!status)
             status = norm_forward(block, T, MOTLEY__NORM2, s->y, s->n2, s->r2, error);
         if (!status)
-            status = motley__buffer_copy(s->y, 0, next, 0, floats((size_t)T * (size_t)block->config->D), error);
+            status = motley__buffer_copy(s->y, 0, next, 0, stored(block, (size_t)T * (size_t)block->config->D), error);
     }
     return status ? status : motley__layer_forward(block->moe, T, s->n2, NULL, 1, next, error);
 }
@@ -169,8 +179,8 @@ static int norm_backward(const struct motley__block *block, int T, enum motley__
                          const struct motley__buffer *x, const struct motley__buffer *r,
                          const struct motley__workspace *w, struct motley__buffer *dx, struct motley_error *error)
 {
-    return motley__norm_backward(block->device, T, block->config->D, x, block->weight[which].storage, r, w->dn, 1, dx,
-                                 w->partial, block->weight[which].gradient, error);
+    return motley__norm_backward(block->device, block->dtype, T, block->config->D, x, block->weight[which].storage, r,
+                                 w->dn, 1, dx, w->partial, block->weight[which].gradient, error);
 }
 
 /* dW = dy^T x,   dx = dy W (+ dx) */

@@ -10,7 +10,8 @@
 #include "layer/layer.h"
 #include "model/weights.h"
 
-/* What a block's forward leaves for its backward; one set serves all blocks where there is none.  T = B*S rows. */
+/* What a block's forward leaves for its backward; one set serves all blocks where there is none.  T = B*S rows, in the
+ * block's storage type; r1, r2 and lse are f32. */
 struct motley__activations {
     struct motley__buffer *x;                   /* [T,D] the residual stream at its entry */
     struct motley__buffer *r1, *n1;             /* [T], [T,D] */
@@ -19,7 +20,7 @@ struct motley__activations {
     struct motley__buffer *y, *r2, *n2;         /* [T,D], [T], [T,D] */
 };
 
-/* Scratch that all blocks share. */
+/* Scratch that all blocks share: rows in the storage type, what is transposed, delta and partial f32. */
 struct motley__workspace {
     struct motley__buffer *kt, *vt;             /* [B,kv_heads,d,stride] */
     struct motley__buffer *qt, *doutt;          /* [B,heads,d,stride] */
@@ -30,13 +31,14 @@ struct motley__workspace {
 
 /* Keys and values of what came before, of one sequence. */
 struct motley__cache {
-    struct motley__buffer *kt;                  /* [kv_heads,d,stride] */
-    struct motley__buffer *v;                   /* [positions,keys] */
+    struct motley__buffer *kt;                  /* [kv_heads,d,stride] f32 */
+    struct motley__buffer *v;                   /* [positions,keys] storage type */
 };
 
 struct motley__block {
     struct motley__device *device;              /* borrowed, as the next three */
     const struct motley__config *config;
+    enum motley_dtype dtype;                    /* of rows */
     const struct motley__buffer *rope;
     struct motley__dense_weight *weight;        /* [MOTLEY__BLOCK_WEIGHTS] */
     motley_layer *moe;                          /* owned by the decoder */
@@ -50,12 +52,10 @@ struct motley__extent {
 };
 
 /* Room for B*S rows, one at least; backward 0: only what forward needs.  Contents are lost when a buffer grows. */
-int motley__activations_reserve(struct motley__device *device, const struct motley__config *config,
-                                const struct motley__extent *extent, struct motley__activations *activations,
-                                struct motley_error *error);
-int motley__workspace_reserve(struct motley__device *device, const struct motley__config *config,
-                              const struct motley__extent *extent, int backward, struct motley__workspace *workspace,
-                              struct motley_error *error);
+int motley__activations_reserve(const struct motley__block *block, const struct motley__extent *extent,
+                                struct motley__activations *activations, struct motley_error *error);
+int motley__workspace_reserve(const struct motley__block *block, const struct motley__extent *extent, int backward,
+                              struct motley__workspace *workspace, struct motley_error *error);
 void motley__activations_release(struct motley__activations *activations);
 void motley__workspace_release(struct motley__workspace *workspace);
 

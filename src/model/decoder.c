@@ -43,7 +43,8 @@ static int create_blocks(struct motley__decoder *d, struct motley_error *error)
     for (int i = 0; i < d->config.layers && !status; i++) {
         struct motley__block *block = &d->block[i];
         struct motley__dense_weight *weight = motley__weights_block(d->weights, i), *gate = &weight[MOTLEY__GATE];
-        *block = (struct motley__block){.device = d->device, .config = &d->config, .rope = d->rope, .weight = weight};
+        *block = (struct motley__block){.device = d->device, .config = &d->config, .dtype = d->dtype, .rope = d->rope,
+                                        .weight = weight};
         status = motley__layer_create(d->context, d->plan, d->trained, d->scratch, gate->storage, gate->gradient,
                                       &block->moe, error);
         if (status)
@@ -132,8 +133,9 @@ static int create_local(struct motley__decoder *d, struct motley_error *error)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model of %d layers", c->layers);
     status = motley__rope_table(d->device, c->positions, c->D / c->heads, c->rope_theta, &d->rope, error);
     if (!status)
-        status = motley__weights_create(d->device, c, (enum motley__dense)d->plan->rank[d->context->rank].dense,
-                                        d->trained, &d->weights, error);
+        status = motley__weights_create(d->device, c, d->dtype,
+                                        (enum motley__dense)d->plan->rank[d->context->rank].dense, d->trained,
+                                        &d->weights, error);
     return status;
 }
 
@@ -142,12 +144,14 @@ int motley__decoder_create(motley_context *context, const struct motley__config 
 {
     struct motley__decoder *d = calloc(1, sizeof *d);
     int status = d ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model");
-    if (d) {
+    if (d)
         *d = (struct motley__decoder){.context = context, .device = context->device, .plan = plan, .config = *config,
-                                      .trained = trained};
-        status = create_local(d, error);
-    }
+                                      .dtype = plan->shape.dtype, .trained = trained};
     status = motley__agree(context->comm, status, error);
+    if (!status) /* before any matrix: it decides their layout */
+        status = motley__context_admit(context, d->dtype, error);
+    if (!status)
+        status = motley__agree(context->comm, create_local(d, error), error);
     if (!status)
         status = create_blocks(d, error);
     if (!status)

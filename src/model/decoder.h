@@ -17,8 +17,9 @@
 
 struct motley__decoder; /* opaque */
 
-/* Weights drawn from (seed, tensor name, position): the same whatever the ranks.  plan is borrowed until destroy,
- * config is copied.  trained 0: no gradients, nothing kept for backward.  Collective. */
+/* Weights drawn from (seed, tensor name, position): the same whatever the ranks.  The plan's shape says how rows,
+ * logits and weights are stored (norms' scales and gates are f32).  plan is borrowed until destroy, config is copied.
+ * trained 0: no gradients, nothing kept for backward.  Collective. */
 int motley__decoder_create(motley_context *context, const struct motley__config *config, const motley_plan *plan,
                            int trained, uint64_t seed, struct motley__decoder **decoder, struct motley_error *error);
 void motley__decoder_destroy(struct motley__decoder *decoder); /* accepts NULL */

@@ -11,11 +11,12 @@
 #include "model/embedding.h"
 #include "model/lanes.h"
 
-int motley__embedding_forward(struct motley__device *device, int T, int D, const struct motley__buffer *token,
-                              const struct motley__buffer *w, struct motley__buffer *x, struct motley_error *error)
+int motley__embedding_forward(struct motley__device *device, enum motley_dtype dtype, int T, int D,
+                              const struct motley__buffer *token, const struct motley__buffer *w,
+                              struct motley__buffer *x, struct motley_error *error)
 {
     const struct motley__embedding_args args = {.T = T, .D = D};
-    const struct motley__lanes lanes = motley__lanes(device, D);
+    const struct motley__lanes lanes = motley__lanes(device, dtype, D);
     const size_t items = (size_t)lanes.items;
     cl_kernel kernel;
     int status = motley__kernel(device, "embedding.cl", lanes.options, "embedding_forward", &kernel, error);
@@ -36,12 +37,12 @@ void motley__embedding_sort(int T, int vocabulary, const int *token, int *order,
         order[--offsets[token[t]]] = t;
 }
 
-int motley__embedding_backward(struct motley__device *device, int vocabulary, int D, const struct motley__buffer *order,
-                               const struct motley__buffer *offsets, const struct motley__buffer *dx,
-                               struct motley__buffer *dw, struct motley_error *error)
+int motley__embedding_backward(struct motley__device *device, enum motley_dtype dtype, int vocabulary, int D,
+                               const struct motley__buffer *order, const struct motley__buffer *offsets,
+                               const struct motley__buffer *dx, struct motley__buffer *dw, struct motley_error *error)
 {
     const struct motley__embedding_args args = {.D = D};
-    const struct motley__lanes lanes = motley__lanes(device, D);
+    const struct motley__lanes lanes = motley__lanes(device, dtype, D);
     const struct motley__range range = {{(size_t)(D / lanes.vector), (size_t)vocabulary}, {(size_t)lanes.items, 1}};
     cl_kernel kernel;
     int status = motley__kernel(device, "embedding.cl", lanes.options, "embedding_backward", &kernel, error);

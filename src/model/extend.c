@@ -11,16 +11,17 @@
 /* One cache a block, for the longest sequence, made once. */
 static int reserve_cache(struct motley__decoder *d, int stride, struct motley_error *error)
 {
-    const size_t keys = (size_t)(d->config.D / d->config.heads * d->config.kv_heads) * sizeof(float);
+    const size_t keys = (size_t)(d->config.D / d->config.heads * d->config.kv_heads);
+    const size_t value_bytes = keys * (size_t)d->config.positions * motley__storage_bytes(d->dtype);
     if (!d->cache)
         d->cache = calloc((size_t)d->config.layers, sizeof *d->cache);
     if (!d->cache)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a cache");
     int status = 0;
     for (int i = 0; i < d->config.layers && !status; i++) {
-        status = motley__buffer_reserve(d->device, &d->cache[i].kt, keys * (size_t)stride, error);
+        status = motley__buffer_reserve(d->device, &d->cache[i].kt, keys * (size_t)stride * sizeof(float), error);
         if (!status)
-            status = motley__buffer_reserve(d->device, &d->cache[i].v, keys * (size_t)d->config.positions, error);
+            status = motley__buffer_reserve(d->device, &d->cache[i].v, value_bytes, error);
     }
     return status;
 }
@@ -49,7 +50,7 @@ static int prepare(struct motley__decoder *d, const struct motley__extent *exten
 int motley__decoder_extend(struct motley__decoder *d, const uint8_t *tokens, int count, float *logits,
                            struct motley_error *error)
 {
-    const size_t row = (size_t)d->config.D * sizeof(float);
+    const size_t row = (size_t)d->config.D * motley__storage_bytes(d->dtype);
     struct motley__extent extent = {.B = 1, .S = count, .past = d->cached,
                                     .stride = motley__attention_stride(d->config.positions)};
     int status = motley__agree(d->context->comm, prepare(d, &extent, tokens, error), error);
@@ -64,6 +65,5 @@ int motley__decoder_extend(struct motley__decoder *d, const uint8_t *tokens, int
     status = motley__buffer_copy(d->x, (size_t)(count - 1) * row, last, 0, row, error);
     if (!status)
         status = motley__decoder_head(d, 1, last, error);
-    return status ? status
-                  : motley__buffer_read(d->logits, 0, logits, (size_t)d->config.vocabulary * sizeof(float), error);
+    return status ? status : motley__decoder_read_logits(d, 1, logits, error);
 }

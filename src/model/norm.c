@@ -26,12 +26,12 @@ static struct motley__range rows_of(const struct motley__lanes *lanes, int T)
     return (struct motley__range){{(size_t)T * (size_t)lanes->items}, {(size_t)lanes->items}};
 }
 
-int motley__norm_forward(struct motley__device *device, int T, int D, double eps, const struct motley__buffer *x,
-                         const struct motley__buffer *w, struct motley__buffer *y, struct motley__buffer *r,
-                         struct motley_error *error)
+int motley__norm_forward(struct motley__device *device, enum motley_dtype dtype, int T, int D, double eps,
+                         const struct motley__buffer *x, const struct motley__buffer *w, struct motley__buffer *y,
+                         struct motley__buffer *r, struct motley_error *error)
 {
     const struct motley__norm_args args = {.T = T, .D = D, .eps = (float)eps};
-    const struct motley__lanes lanes = motley__lanes(device, D);
+    const struct motley__lanes lanes = motley__lanes(device, dtype, D);
     cl_kernel kernel;
     int status = motley__kernel(device, "norm.cl", lanes.options, "norm_forward", &kernel, error);
     if (status)
@@ -40,12 +40,12 @@ int motley__norm_forward(struct motley__device *device, int T, int D, double eps
                           MOTLEY__BUFFER(w), MOTLEY__BUFFER(y), MOTLEY__BUFFER(r));
 }
 
-static int gradient(struct motley__device *device, int T, int D, const struct motley__buffer *x,
-                    const struct motley__buffer *r, const struct motley__buffer *dy, struct motley__buffer *scratch,
-                    struct motley__buffer *dw, struct motley_error *error)
+static int gradient(struct motley__device *device, enum motley_dtype dtype, int T, int D,
+                    const struct motley__buffer *x, const struct motley__buffer *r, const struct motley__buffer *dy,
+                    struct motley__buffer *scratch, struct motley__buffer *dw, struct motley_error *error)
 {
     const struct motley__norm_args args = {.T = T, .D = D, .chunk = CHUNK, .chunks = chunks_of(T)};
-    const struct motley__lanes lanes = motley__lanes(device, D);
+    const struct motley__lanes lanes = motley__lanes(device, dtype, D);
     const size_t columns = (size_t)(D / lanes.vector);
     cl_kernel partial, sum;
     if (T == 0)
@@ -64,19 +64,20 @@ static int gradient(struct motley__device *device, int T, int D, const struct mo
     return status;
 }
 
-int motley__norm_backward(struct motley__device *device, int T, int D, const struct motley__buffer *x,
-                          const struct motley__buffer *w, const struct motley__buffer *r,
-                          const struct motley__buffer *dy, int accumulate, struct motley__buffer *dx,
-                          struct motley__buffer *scratch, struct motley__buffer *dw, struct motley_error *error)
+int motley__norm_backward(struct motley__device *device, enum motley_dtype dtype, int T, int D,
+                          const struct motley__buffer *x, const struct motley__buffer *w,
+                          const struct motley__buffer *r, const struct motley__buffer *dy, int accumulate,
+                          struct motley__buffer *dx, struct motley__buffer *scratch, struct motley__buffer *dw,
+                          struct motley_error *error)
 {
     const struct motley__norm_args args = {.T = T, .D = D, .accumulate = accumulate};
-    const struct motley__lanes lanes = motley__lanes(device, D);
+    const struct motley__lanes lanes = motley__lanes(device, dtype, D);
     cl_kernel kernel;
     int status = motley__kernel(device, "norm.cl", lanes.options, "norm_backward", &kernel, error);
     if (!status)
         status = motley__launch(device, kernel, rows_of(&lanes, T), error, MOTLEY__VALUE(args), MOTLEY__BUFFER(x),
                                 MOTLEY__BUFFER(w), MOTLEY__BUFFER(r), MOTLEY__BUFFER(dy), MOTLEY__BUFFER(dx));
     if (!status && dw)
-        status = gradient(device, T, D, x, r, dy, scratch, dw, error);
+        status = gradient(device, dtype, T, D, x, r, dy, scratch, dw, error);
     return status;
 }

@@ -31,24 +31,23 @@ int motley__decoder_reserve(struct motley__decoder *d, const struct motley__exte
                             struct motley_error *error)
 {
     const size_t T = extent->B * extent->S > 0 ? (size_t)extent->B * (size_t)extent->S : 1, D = (size_t)d->config.D;
-    const size_t C = (size_t)d->config.vocabulary;
+    const size_t C = (size_t)d->config.vocabulary, number = motley__storage_bytes(d->dtype);
     const struct {
         struct motley__buffer **buffer;
         size_t bytes;
     } need[] = {
         {&d->token, T * sizeof(int)}, {&d->target, T * sizeof(int)}, {&d->order, T * sizeof(int)},
-        {&d->offsets, (C + 1) * sizeof(int)}, {&d->x, T * D * sizeof(float)}, {&d->r, T * sizeof(float)},
-        {&d->n, T * D * sizeof(float)}, {&d->logits, T * C * sizeof(float)}, {&d->loss, T * sizeof(float)},
-        {&d->dx, T * D * sizeof(float)}, /* backward only: the last */
+        {&d->offsets, (C + 1) * sizeof(int)}, {&d->x, T * D * number}, {&d->r, T * sizeof(float)},
+        {&d->n, T * D * number}, {&d->logits, T * C * number}, {&d->loss, T * sizeof(float)},
+        {&d->dx, T * D * number}, /* backward only: the last */
     };
     const size_t needs = sizeof need / sizeof *need - !backward;
     int status = reserve_host(d, (int)T, error);
     for (size_t i = 0; i < needs && !status; i++)
         status = motley__buffer_reserve(d->device, need[i].buffer, need[i].bytes, error);
     for (int i = 0; i < d->sets && !status; i++)
-        status = motley__activations_reserve(d->device, &d->config, extent, &d->saved[i], error);
-    return status ? status
-                  : motley__workspace_reserve(d->device, &d->config, extent, backward, &d->workspace, error);
+        status = motley__activations_reserve(d->block, extent, &d->saved[i], error);
+    return status ? status : motley__workspace_reserve(d->block, extent, backward, &d->workspace, error);
 }
 
 int motley__decoder_take(struct motley__decoder *d, const uint8_t *tokens, int count, int *taken,
@@ -68,7 +67,7 @@ int motley__decoder_forward(struct motley__decoder *d, const struct motley__exte
     const int T = extent->B * extent->S, last = d->config.layers - 1;
     struct motley__extent e = *extent;
     const struct motley__dense_weight *embedding = motley__weights_embedding(d->weights);
-    int status = motley__embedding_forward(d->device, T, d->config.D, d->token, embedding->storage,
+    int status = motley__embedding_forward(d->device, d->dtype, T, d->config.D, d->token, embedding->storage,
                                            motley__decoder_saved(d, 0)->x, error);
     for (int i = 0; i <= last && !status; i++) {
         struct motley__buffer *next = i < last ? motley__decoder_saved(d, i + 1)->x : d->x;
@@ -82,10 +81,25 @@ int motley__decoder_head(struct motley__decoder *d, int rows, const struct motle
                          struct motley_error *error)
 {
     const struct motley__dense_weight *norm = motley__weights_norm(d->weights);
-    int status = motley__norm_forward(d->device, rows, d->config.D, d->config.norm_eps, x, norm->storage, d->n, d->r,
-                                      error);
+    int status = motley__norm_forward(d->device, d->dtype, rows, d->config.D, d->config.norm_eps, x, norm->storage,
+                                      d->n, d->r, error);
     return status ? status
                   : motley__linear_forward(motley__weights_head(d->weights)->linear, rows, d->n, 0, d->logits, error);
+}
+
+int motley__decoder_read_logits(const struct motley__decoder *d, int rows, float *logits, struct motley_error *error)
+{
+    const size_t count = (size_t)rows * (size_t)d->config.vocabulary, bytes = count * motley__storage_bytes(d->dtype);
+    if (d->dtype == MOTLEY_F32)
+        return motley__buffer_read(d->logits, 0, logits, bytes, error);
+    void *stored = malloc(bytes + 1);
+    if (!stored)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the logits of %d tokens", rows);
+    int status = motley__buffer_read(d->logits, 0, stored, bytes, error);
+    if (!status)
+        motley__load(d->dtype, stored, count, logits);
+    free(stored);
+    return status;
 }
 
 /* The gradient of the logits is in `logits`; T > 0. */
@@ -98,8 +112,8 @@ static int head_backward(struct motley__decoder *d, int T, struct motley_error *
     if (!status)
         status = motley__linear_backward(head, T, d->logits, 0, w->dn, error);
     return status ? status
-                  : motley__norm_backward(d->device, T, d->config.D, d->x, norm->storage, d->r, w->dn, 0, d->dx,
-                                          w->partial, norm->gradient, error);
+                  : motley__norm_backward(d->device, d->dtype, T, d->config.D, d->x, norm->storage, d->r, w->dn, 0,
+                                          d->dx, w->partial, norm->gradient, error);
 }
 
 static int backward_all(struct motley__decoder *d, const struct motley__extent *extent, struct motley_error *error)
@@ -111,8 +125,8 @@ static int backward_all(struct motley__decoder *d, const struct motley__extent *
     for (int i = d->config.layers - 1; i >= 0 && !status; i--)
         status = motley__block_backward(&d->block[i], extent, &d->saved[i], &d->workspace, d->dx, error);
     if (!status && T > 0)
-        status = motley__embedding_backward(d->device, d->config.vocabulary, d->config.D, d->order, d->offsets, d->dx,
-                                            embedding->gradient, error);
+        status = motley__embedding_backward(d->device, d->dtype, d->config.vocabulary, d->config.D, d->order,
+                                            d->offsets, d->dx, embedding->gradient, error);
     return status;
 }
 
@@ -182,8 +196,8 @@ int motley__decoder_pass(struct motley__decoder *d, const uint8_t *tokens, int B
     if (!status && B > 0)
         status = motley__decoder_head(d, B * S, d->x, error);
     if (!status && B > 0)
-        status = motley__cross_entropy(d->device, B * S, d->config.vocabulary, d->target, 1 / total, backward,
-                                       d->logits, d->loss, error);
+        status = motley__cross_entropy(d->device, d->dtype, B * S, d->config.vocabulary, d->target, 1 / total,
+                                       backward, d->logits, d->loss, error);
     if (!status && backward)
         status = backward_all(d, &extent, error);
     return status ? status : read_losses(d, B * S, pass, error);
@@ -204,7 +218,5 @@ int motley__decoder_logits(struct motley__decoder *d, const uint8_t *tokens, int
         status = motley__decoder_forward(d, &extent, error);
     if (!status && B > 0)
         status = motley__decoder_head(d, B * S, d->x, error);
-    return status ? status
-                  : motley__buffer_read(d->logits, 0, logits,
-                                        (size_t)(B * S) * (size_t)d->config.vocabulary * sizeof(float), error);
+    return status ? status : motley__decoder_read_logits(d, B * S, logits, error);
 }

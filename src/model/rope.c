@@ -41,13 +41,13 @@ int motley__rope_table(struct motley__device *device, int positions, int d, doub
     return status;
 }
 
-int motley__rope(struct motley__device *device, const struct motley__buffer *table, int T, int S, int past, int heads,
-                 int d, int back, struct motley__buffer *x, struct motley_error *error)
+int motley__rope(struct motley__device *device, enum motley_dtype dtype, const struct motley__buffer *table, int T,
+                 int S, int past, int heads, int d, int back, struct motley__buffer *x, struct motley_error *error)
 {
     const struct motley__rope_args args = {
         .T = T, .S = S, .past = past, .heads = heads, .pairs = d / 2, .sign = back ? -1.0f : 1.0f,
     };
-    const struct motley__lanes lanes = motley__lanes(device, d / 2);
+    const struct motley__lanes lanes = motley__lanes(device, dtype, d / 2);
     cl_kernel kernel;
     if (T == 0)
         return 0;

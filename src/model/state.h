@@ -18,6 +18,7 @@ struct motley__decoder {
     struct motley__device *device;       /* borrowed: the context's */
     const motley_plan *plan;             /* borrowed */
     struct motley__config config;
+    enum motley_dtype dtype;             /* of rows, and of all weights but norms' scales and gates */
     int trained;
 
     struct motley__weights *weights;     /* owned, as everything below */
@@ -33,8 +34,8 @@ struct motley__decoder {
     struct motley__workspace workspace;
     struct motley__buffer *token, *target, *order;  /* [T] int */
     struct motley__buffer *offsets;      /* [vocabulary+1] int */
-    struct motley__buffer *x, *r, *n;    /* [T,D], [T], [T,D]: behind the last block */
-    struct motley__buffer *logits, *loss;/* [T,vocabulary], [T] */
+    struct motley__buffer *x, *r, *n;    /* [T,D], [T] f32, [T,D]: behind the last block */
+    struct motley__buffer *logits, *loss;/* [T,vocabulary], [T] f32 */
     struct motley__buffer *dx;           /* [T,D] */
     int *host_tokens;                    /* [3 host_rows]: tokens, targets, order */
     int *host_offsets;                   /* [vocabulary+1] */
@@ -62,6 +63,10 @@ int motley__decoder_forward(struct motley__decoder *decoder, const struct motley
 /* logits of `rows` rows of x. */
 int motley__decoder_head(struct motley__decoder *decoder, int rows, const struct motley__buffer *x,
                          struct motley_error *error);
+
+/* The first `rows` rows of logits as floats on the host.  Blocking. */
+int motley__decoder_read_logits(const struct motley__decoder *decoder, int rows, float *logits,
+                                struct motley_error *error);
 
 /* Refuses tokens beyond the vocabulary, and copies the others to host_tokens. */
 int motley__decoder_take(struct motley__decoder *decoder, const uint8_t *tokens, int count, int *taken,

@@ -31,14 +31,17 @@ struct motley__dense_weight *motley__weights_head(struct motley__weights *weight
     return &weights->weight[weights->count - 1];
 }
 
-static struct motley__dense_weight named(const char *name, enum motley__dense_kind kind, int O, int I)
+static struct motley__dense_weight named(const char *name, enum motley__dense_kind kind, enum motley_dtype dtype, int O,
+                                         int I)
 {
-    struct motley__dense_weight weight = {.kind = kind, .O = O, .I = I};
+    const int stored = kind == MOTLEY__DENSE_TABLE || kind == MOTLEY__DENSE_LINEAR;
+    struct motley__dense_weight weight = {.kind = kind, .dtype = stored ? dtype : MOTLEY_F32, .O = O, .I = I};
     snprintf(weight.name, sizeof weight.name, "%s", name);
     return weight;
 }
 
-static void list_block(const struct motley__config *c, int block, struct motley__dense_weight *weight)
+static void list_block(const struct motley__config *c, enum motley_dtype dtype, int block,
+                       struct motley__dense_weight *weight)
 {
     const int D = c->D, keys = D / c->heads * c->kv_heads;
     const struct {
@@ -55,30 +58,42 @@ static void list_block(const struct motley__config *c, int block, struct motley_
         [MOTLEY__GATE] = {"block_sparse_moe.gate", MOTLEY__DENSE_GATE, c->E, D, 0},
     };
     for (int i = 0; i < MOTLEY__BLOCK_WEIGHTS; i++) {
-        weight[i] = named("", list[i].kind, list[i].O, list[i].I);
+        weight[i] = named("", list[i].kind, dtype, list[i].O, list[i].I);
         weight[i].residual = list[i].residual;
         snprintf(weight[i].name, sizeof weight[i].name, "model.layers.%d.%s.weight", block, list[i].name);
     }
 }
 
-/* Names, shapes and places; returns the bytes of an arena. */
-static size_t lay_out(struct motley__weights *weights, const struct motley__config *c, enum motley__dense path)
+/* Numbers of a weight with its padding; rows: how the model's rows are stored. */
+static size_t numbers_of(const struct motley__weights *weights, const struct motley__dense_weight *weight,
+                         enum motley_dtype rows, enum motley__dense path)
 {
-    size_t end = 0;
-    *motley__weights_embedding(weights) = named("model.embed_tokens.weight", MOTLEY__DENSE_TABLE, c->vocabulary, c->D);
+    if (weight->kind == MOTLEY__DENSE_VECTOR || weight->kind == MOTLEY__DENSE_TABLE)
+        return motley__matrix_numbers(weight->O, weight->I, 1);
+    return motley__linear_numbers(weights->device, path, rows, weight->dtype, weight->O, weight->I);
+}
+
+/* Names, shapes and places; the bytes of both arenas. */
+static void lay_out(struct motley__weights *weights, const struct motley__config *c, enum motley_dtype dtype,
+                    enum motley__dense path, size_t *bytes, size_t *gradient_bytes)
+{
+    *bytes = *gradient_bytes = 0;
+    *motley__weights_embedding(weights) = named("model.embed_tokens.weight", MOTLEY__DENSE_TABLE, dtype, c->vocabulary,
+                                                c->D);
     for (int block = 0; block < c->layers; block++)
-        list_block(c, block, motley__weights_block(weights, block));
-    *motley__weights_norm(weights) = named("model.norm.weight", MOTLEY__DENSE_VECTOR, 1, c->D);
-    *motley__weights_head(weights) = named("lm_head.weight", MOTLEY__DENSE_LINEAR, c->vocabulary, c->D);
+        list_block(c, dtype, block, motley__weights_block(weights, block));
+    *motley__weights_norm(weights) = named("model.norm.weight", MOTLEY__DENSE_VECTOR, dtype, 1, c->D);
+    *motley__weights_head(weights) = named("lm_head.weight", MOTLEY__DENSE_LINEAR, dtype, c->vocabulary, c->D);
     for (int i = 0; i < weights->count; i++) {
         struct motley__dense_weight *weight = &weights->weight[i];
-        const int plain = weight->kind == MOTLEY__DENSE_VECTOR || weight->kind == MOTLEY__DENSE_TABLE;
-        weight->bytes = plain ? motley__matrix_numbers(weight->O, weight->I, 1) * sizeof(float)
-                              : motley__linear_bytes(weights->device, path, MOTLEY_F32, weight->O, weight->I);
-        weight->offset = end;
-        end = motley__align(weights->device, end + weight->bytes);
+        const size_t numbers = numbers_of(weights, weight, dtype, path);
+        weight->offset = *bytes;
+        weight->bytes = numbers * motley__storage_bytes(weight->dtype);
+        weight->gradient_offset = *gradient_bytes;
+        weight->gradient_bytes = numbers * sizeof(float);
+        *bytes = motley__align(weights->device, weight->offset + weight->bytes);
+        *gradient_bytes = motley__align(weights->device, weight->gradient_offset + weight->gradient_bytes);
     }
-    return end;
 }
 
 static int open_weight(struct motley__weights *weights, struct motley__dense_weight *weight, enum motley__dense path,
@@ -87,41 +102,46 @@ static int open_weight(struct motley__weights *weights, struct motley__dense_wei
     const int trained = weights->gradients != NULL;
     int status = motley__buffer_view(weights->values, weight->offset, weight->bytes, &weight->storage, error);
     if (!status && trained)
-        status = motley__buffer_view(weights->gradients, weight->offset, weight->bytes, &weight->gradient, error);
+        status = motley__buffer_view(weights->gradients, weight->gradient_offset, weight->gradient_bytes,
+                                     &weight->gradient, error);
     if (status || weight->kind == MOTLEY__DENSE_GATE)
         return status;
     if (weight->kind == MOTLEY__DENSE_LINEAR) {
-        status = motley__linear_create(weights->device, path, MOTLEY_F32, weight->O, weight->I, trained, weight->storage,
-                                       weight->gradient, &weight->linear, error);
+        status = motley__linear_create(weights->device, path, weight->dtype, weight->dtype, weight->O, weight->I,
+                                       trained, weight->storage, weight->gradient, &weight->linear, error);
         if (!status) {
             weight->w = weight->linear->w;
             weight->dw = weight->linear->dw;
         }
         return status;
     }
-    status = motley__matrix_create(weights->device, MOTLEY_F32, 1, weight->O, weight->I, 1, weight->storage, &weight->w, error);
+    status = motley__matrix_create(weights->device, weight->dtype, 1, weight->O, weight->I, 1, weight->storage,
+                                   &weight->w, error);
     if (!status && trained)
         status = motley__matrix_create(weights->device, MOTLEY_F32, 1, weight->O, weight->I, 1, weight->gradient, &weight->dw,
                                        error);
     return status;
 }
 
-static int open_arenas(struct motley__weights *weights, size_t bytes, int trained, struct motley_error *error)
+static int open_arenas(struct motley__weights *weights, size_t bytes, size_t gradient_bytes, int trained,
+                       struct motley_error *error)
 {
     /* Zeroed whole, the gaps too: they are exchanged and counted with the rest. */
     int status = motley__buffer_create(weights->device, bytes, &weights->values, error);
     if (!status)
         status = motley__buffer_zero(weights->values, 0, bytes, error);
     if (!status && trained)
-        status = motley__buffer_create(weights->device, bytes, &weights->gradients, error);
+        status = motley__buffer_create(weights->device, gradient_bytes, &weights->gradients, error);
     if (!status && trained)
-        status = motley__buffer_zero(weights->gradients, 0, bytes, error);
+        status = motley__buffer_zero(weights->gradients, 0, gradient_bytes, error);
     return status;
 }
 
-int motley__weights_create(struct motley__device *device, const struct motley__config *config, enum motley__dense path,
-                           int trained, struct motley__weights **weights, struct motley_error *error)
+int motley__weights_create(struct motley__device *device, const struct motley__config *config, enum motley_dtype dtype,
+                           enum motley__dense path, int trained, struct motley__weights **weights,
+                           struct motley_error *error)
 {
+    size_t bytes, gradient_bytes;
     struct motley__weights *w = calloc(1, sizeof *w);
     if (!w)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model");
@@ -132,7 +152,8 @@ int motley__weights_create(struct motley__device *device, const struct motley__c
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model");
     }
     w->count = config->layers * MOTLEY__BLOCK_WEIGHTS + 3;
-    int status = open_arenas(w, lay_out(w, config, path), trained, error);
+    lay_out(w, config, dtype, path, &bytes, &gradient_bytes);
+    int status = open_arenas(w, bytes, gradient_bytes, trained, error);
     for (int i = 0; i < w->count && !status; i++)
         status = open_weight(w, &w->weight[i], path, error);
     if (status) {

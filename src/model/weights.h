@@ -3,6 +3,8 @@
  *
  *   embedding | block 0: norm q k v o norm gate | block 1: ... | norm | head        each at a multiple of align_bytes
  *
+ * Tables and products' matrices are in the model's storage type, norms' scales and gates f32, as all gradients.
+ *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_MODEL_WEIGHTS_H
 #define MOTLEY_MODEL_WEIGHTS_H
@@ -22,9 +24,11 @@ enum motley__dense_kind {
 struct motley__dense_weight {
     char name[128];                 /* Hugging Face name */
     enum motley__dense_kind kind;
+    enum motley_dtype dtype;        /* how it is stored */
     int O, I;                       /* vectors: O = 1 */
     int residual;                   /* its output is added to the residual stream: drawn smaller */
-    size_t offset, bytes;           /* in the arenas */
+    size_t offset, bytes;           /* in the arena of values */
+    size_t gradient_offset, gradient_bytes; /* in that of gradients */
     struct motley__buffer *storage, *gradient; /* views; owned; gradient NULL when not trained */
     struct motley__linear *linear;  /* LINEAR: owned */
     struct motley__matrix *w, *dw;  /* VECTOR, TABLE: owned; LINEAR, GATE: borrowed */
@@ -43,8 +47,9 @@ struct motley__weights {
 };
 
 /* Zero everywhere; the gates' `w` are still NULL. */
-int motley__weights_create(struct motley__device *device, const struct motley__config *config, enum motley__dense path,
-                           int trained, struct motley__weights **weights, struct motley_error *error);
+int motley__weights_create(struct motley__device *device, const struct motley__config *config, enum motley_dtype dtype,
+                           enum motley__dense path, int trained, struct motley__weights **weights,
+                           struct motley_error *error);
 void motley__weights_destroy(struct motley__weights *weights); /* accepts NULL */
 
 struct motley__dense_weight *motley__weights_embedding(struct motley__weights *weights);

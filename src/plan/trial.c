@@ -109,7 +109,7 @@ int motley__trial_dense(struct motley__device *device, enum motley__dense path, 
     made->device = device;
     made->items = 1;
     made->T = T;
-    int status = motley__linear_create(device, path, MOTLEY_F32, O, I, 1, NULL, NULL, &made->linear, error);
+    int status = motley__linear_create(device, path, MOTLEY_F32, MOTLEY_F32, O, I, 1, NULL, NULL, &made->linear, error);
     if (!status)
         status = fill_matrix(made->linear->w, error);
     if (!status)
@@ -188,7 +188,7 @@ uint64_t motley__trial_bytes(const struct motley_layer_shape *shape, int E, int 
 {
     const uint64_t hidden = !trained ? 1 : shape->activation == MOTLEY_SWIGLU ? 4 : 3;
     const uint64_t stored = 2 * (uint64_t)shape->D + hidden * (uint64_t)shape->F, words = trained ? 2 : 0;
-    return motley__experts_bytes(shape, E, panel, trained) +
+    return motley__experts_bytes(shape, E, panel, trained, 0) +
            (motley__storage_bytes(shape->dtype) * stored + sizeof(float) * words) * (uint64_t)E * (uint64_t)rows +
            sizeof(int32_t) * ((uint64_t)E + 1);
 }
