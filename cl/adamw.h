@@ -5,7 +5,10 @@
 #define MOTLEY_CL_ADAMW_H
 
 struct motley__adamw_args {
-    int n;                  /* elements of this launch */
+    int n;                  /* elements of this launch: whole matrices */
+    int numbers;            /* elements of a matrix */
+    int first;              /* matrix of this launch in the buffers of floats */
+    int stored_first;       /* and in that of stored weights */
     float scale;            /* of the gradient: clipping */
     float beta1, beta2;     /* decay of the two moments */
     float rate;             /* learning rate / (1 - beta1^step) */

@@ -11,11 +11,14 @@
  *
  * A checkpoint is a directory OUTPUT/checkpoint-STEP, independent of the ranks that wrote it:
  *
- *   config.json, model.safetensors    the model, as Hugging Face transformers reads it
+ *   config.json, model.safetensors    the model in f32, as Hugging Face transformers reads it
  *   optimizer.safetensors             the moments of AdamW
  *   trainer.json, plan.json           options, progress and data; who computed what
  *
  * It is there whole or not at all.  Rank 0 reads and writes all files.
+ *
+ * With options.dtype MOTLEY_BF16 the model computes with weights and activations of two bytes, while the optimizer
+ * keeps an f32 master of every weight: that is what a checkpoint holds, so a run of either kind goes on as either.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_TRAIN_H
@@ -54,6 +57,8 @@ struct motley_trainer_options {
                                        the end */
     int64_t held_out;               /* bytes of it to predict at each look, at most: 32768 */
     enum motley_shares shares;
+    int dtype;                      /* storage of weights and activations: MOTLEY_BF16, or negative for f32; f32, and
+                                       when resumed the checkpoint's */
 };
 
 /* One step, as a watcher sees it.  A value. */
@@ -75,7 +80,8 @@ struct motley_trainer_facts {
     int64_t evaluated_bytes;        /* held-out bytes predicted at each look */
     double bigram_bits, trigram_bits; /* bits per byte of bigram and trigram counts on just these */
     int64_t step, steps, batch, sequence; /* steps done when it was created: 0, or the checkpoint's */
-    int planned_anew;               /* resumed: 1 when the ranks are not those of the checkpoint */
+    int planned_anew;               /* resumed: 1 when the ranks, or dtype, are not those of the checkpoint */
+    enum motley_dtype dtype;        /* storage of weights and activations */
 };
 
 typedef struct motley_trainer motley_trainer;
@@ -89,7 +95,8 @@ int motley_trainer_create(motley_context *context, const struct motley_trainer_o
 
 /* Go on from the newest whole checkpoint of options->output; without one like motley_trainer_create.
  * Options left at zero are the checkpoint's; the model's sizes cannot be changed.  On the ranks that wrote it the
- * checkpoint's plan is used as it is and everything goes on bit for bit; on others the work is planned anew.
+ * checkpoint's plan is used as it is and everything goes on bit for bit; on others, and with another dtype, the work is
+ * planned anew.
  *
  * Collective.  Errors: as above, and MOTLEY_E_FORMAT, MOTLEY_E_MISMATCH (not the text it was trained on). */
 int motley_trainer_resume(motley_context *context, const struct motley_trainer_options *options,
@@ -124,6 +131,7 @@ struct motley_generate_options {
     double top_p;                   /* only the likeliest bytes with this much probability together; 1 */
     int top_k;                      /* only the so many likeliest bytes; all */
     uint64_t seed;
+    enum motley_dtype dtype;        /* storage of weights and activations, whatever it was trained with: f32 */
 };
 
 /* Continue `prompt` with the model in a directory: a checkpoint, a trainer's output (its newest checkpoint), or a

@@ -13,6 +13,7 @@ struct request {
     const char *model, *prompt;
     int64_t max_tokens, sample_top_k, seed;
     double temperature, top_p;
+    int dtype;
 };
 
 static int parse(int argc, char **argv, struct motley__globals *globals, struct request *r)
@@ -25,6 +26,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--top-p", MOTLEY__NUMBER, &r->top_p, 1e-9, 1, NULL, "only the likeliest with this probability together (1)", 0},
         {"--sample-top-k", MOTLEY__INTEGER, &r->sample_top_k, 1, INT_MAX, NULL, "only the so many likeliest (all)", 0},
         {"--seed", MOTLEY__INTEGER, &r->seed, 0, 9e18, NULL, "the same seed gives the same text (0)", 0},
+        {"--dtype", MOTLEY__CHOICE, &r->dtype, 0, 0, "f32|bf16|f16", "of weights and activations (f32)", 0},
         {0},
     };
     return motley__options_parse(argc, argv, "generate", "--model DIRECTORY --prompt TEXT [OPTIONS]", options, globals);
@@ -50,6 +52,7 @@ static int generate(motley_context *context, const struct request *r, struct mot
     const struct motley_generate_options options = {
         .tokens = r->max_tokens, .temperature = isnan(r->temperature) ? 0 : r->temperature == 0 ? -1 : r->temperature,
         .top_p = r->top_p, .top_k = (int)r->sample_top_k, .seed = (uint64_t)r->seed,
+        .dtype = (enum motley_dtype)r->dtype,
     };
     struct display display = {r->prompt};
     int status = motley_generate(context, r->model, r->prompt, &options, emit, &display, error);

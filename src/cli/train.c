@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "base/table.h"
 #include "cli/cli.h"
+#include "device/storage.h"
 
 /* Set by SIGTERM, SIGINT or SIGUSR1: save and stop.  A handler can reach nothing else. */
 static volatile sig_atomic_t stop_requested;
@@ -32,15 +33,16 @@ struct request {
     int64_t width, layers, heads, hidden, experts, top_k, sequence;
     int64_t steps, batch, warmup, seed, save_every, eval_every, held_out;
     double learning_rate, weight_decay, beta1, beta2, clip, balance, z_loss;
-    int shares, resume;
+    int shares, dtype, resume;
 };
 
 static const int64_t NO_INTEGER = INT64_MIN;
+enum { NO_CHOICE = -1 };
 
 static struct request nothing_given(void)
 {
     return (struct request){.warmup = NO_INTEGER, .save_every = NO_INTEGER, .eval_every = NO_INTEGER,
-                            .weight_decay = NAN, .clip = NAN, .balance = NAN, .z_loss = NAN};
+                            .weight_decay = NAN, .clip = NAN, .balance = NAN, .z_loss = NAN, .dtype = NO_CHOICE};
 }
 
 static int parse(int argc, char **argv, struct motley__globals *globals, struct request *r)
@@ -73,6 +75,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--eval-every", MOTLEY__INTEGER, &r->eval_every, 0, most, NULL, "steps; 0: only at the end (a 20th of all)", 0},
         {"--held-out", MOTLEY__INTEGER, &r->held_out, 1, most, NULL, "held-out bytes to predict each time (32768)", 0},
         {"--shares", MOTLEY__CHOICE, &r->shares, 0, 0, "measured|even", "how the work is shared out (measured)", 0},
+        {"--dtype", MOTLEY__CHOICE, &r->dtype, 0, 0, "f32|bf16|f16", "of weights and activations (f32)", 0},
         {0},
     };
     return motley__options_parse(argc, argv, "train", "--text PATH... --output DIRECTORY [OPTIONS]", options, globals);
@@ -100,6 +103,7 @@ static struct motley_trainer_options to_options(const struct request *r)
         .balance = number(r->balance), .z = number(r->z_loss), .seed = (uint64_t)r->seed,
         .save_every = integer(r->save_every), .evaluate_every = integer(r->eval_every), .held_out = r->held_out,
         .shares = (enum motley_shares)r->shares,
+        .dtype = r->dtype == NO_CHOICE ? 0 : r->dtype == MOTLEY_F32 ? -1 : r->dtype,
     };
 }
 
@@ -152,13 +156,14 @@ static void introduce(struct display *display, const motley_trainer *trainer, mo
         fprintf(stream, "         %d binary files were passed over\n", facts->skipped);
     fprintf(stream, "counting bigrams predicts it in %.3f bits per byte, a Witten-Bell trigram in %.3f\n",
             facts->bigram_bits, facts->trigram_bits);
-    fprintf(stream, "model    %.2f M weights, %.2f M of them used for a byte\n", facts->weights / 1e6,
-            facts->active_weights / 1e6);
+    fprintf(stream, "model    %.2f M weights, %.2f M of them used for a byte, stored as %s%s\n", facts->weights / 1e6,
+            facts->active_weights / 1e6, motley__storage_name(facts->dtype),
+            facts->dtype == MOTLEY_F32 ? "" : " with an f32 master");
     fprintf(stream, "steps    %" PRId64 " of %" PRId64 " sequences of %" PRId64 " bytes, into %s\n\n", facts->steps,
             facts->batch, facts->sequence, output);
     if (facts->step > 0)
         fprintf(stream, "going on behind step %" PRId64 "%s\n", facts->step,
-                facts->planned_anew ? ", planned anew: these are not the ranks that wrote it"
+                facts->planned_anew ? ", planned anew: these are not the ranks, or not the storage, that wrote it"
                                     : " with the plan it has");
     fflush(stream);
 }

@@ -3,16 +3,97 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <assert.h>
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cl/adamw.h"
 #include "device/program.h"
 #include "device/queue.h"
 #include "train/adamw.h"
-#include "train/segment.h"
 
 enum { GROUP = 64 }; /* work-items of a group */
+
+static int has_master(const struct motley__parameter *parameter)
+{
+    return parameter->w->dtype != MOTLEY_F32;
+}
+
+/* An f32 matrix in the layout of w. */
+static int create_like(struct motley__device *device, const struct motley__matrix *w, struct motley__matrix **made,
+                       struct motley_error *error)
+{
+    return motley__matrix_create(device, MOTLEY_F32, w->E, w->O, w->I, w->panel, NULL, made, error);
+}
+
+/* Experts that lie in one segment of both the f32 matrices and the weight; smaller numbers let a segment hold more. */
+struct run {
+    int segment, stored_segment;        /* of the f32 matrices; of the weight */
+    struct motley__adamw_args args;     /* n, numbers, first and stored_first */
+};
+
+/* The run that begins with `expert`; returns the expert behind it. */
+static int run_of(const struct motley__matrix *floats, const struct motley__matrix *w, int expert, struct run *run)
+{
+    const int in_floats = expert % floats->per_segment, in_stored = expert % w->per_segment;
+    const size_t numbers = motley__matrix_numbers(w->O, w->I, w->panel);
+    const int most[] = {floats->E - expert, floats->per_segment - in_floats, w->per_segment - in_stored};
+    size_t experts = INT_MAX / numbers;
+    for (int i = 0; i < 3; i++)
+        experts = (size_t)most[i] < experts ? (size_t)most[i] : experts;
+    assert(experts > 0);
+    run->segment = expert / floats->per_segment;
+    run->stored_segment = expert / w->per_segment;
+    run->args.n = (int)(experts * numbers);
+    run->args.numbers = (int)numbers;
+    run->args.first = in_floats;
+    run->args.stored_first = in_stored;
+    return expert + (int)experts;
+}
+
+static int get_kernel(struct motley__device *device, const char *name, enum motley_dtype dtype, cl_kernel *kernel,
+                      struct motley_error *error)
+{
+    char options[16];
+    snprintf(options, sizeof options, "-DSTORAGE=%d", dtype);
+    return motley__kernel(device, "adamw.cl", options, name, kernel, error);
+}
+
+static struct motley__range range_of(const struct run *run)
+{
+    return (struct motley__range){{(size_t)run->args.n}, {GROUP}};
+}
+
+/* "adamw_round" or "adamw_widen" between a parameter's master and its weight. */
+static int convert(struct motley__adamw *adamw, int i, const char *name, struct motley_error *error)
+{
+    const struct motley__matrix *w = adamw->parameter[i].w, *master = adamw->master[i];
+    struct run run = {0};
+    cl_kernel kernel;
+    int status = get_kernel(adamw->device, name, w->dtype, &kernel, error);
+    for (int expert = 0; expert < w->E && !status;) {
+        expert = run_of(master, w, expert, &run);
+        status = motley__launch(adamw->device, kernel, range_of(&run), error,
+                                MOTLEY__VALUE(run.args), MOTLEY__BUFFER(master->segment[run.segment]),
+                                MOTLEY__BUFFER(w->segment[run.stored_segment]));
+    }
+    return status;
+}
+
+static int create_state(struct motley__adamw *adamw, int i, struct motley_error *error)
+{
+    const struct motley__parameter *parameter = &adamw->parameter[i];
+    int status = create_like(adamw->device, parameter->w, &adamw->m[i], error);
+    if (!status)
+        status = create_like(adamw->device, parameter->w, &adamw->v[i], error);
+    if (!has_master(parameter))
+        adamw->master[i] = parameter->w;
+    else if (!status)
+        status = create_like(adamw->device, parameter->w, &adamw->master[i], error);
+    return status || !has_master(parameter) ? status : convert(adamw, i, "adamw_widen", error);
+}
 
 int motley__adamw_create(struct motley__device *device, const struct motley__parameter *parameters, int count,
                          struct motley__adamw **adamw, struct motley_error *error)
@@ -23,14 +104,12 @@ int motley__adamw_create(struct motley__device *device, const struct motley__par
     *made = (struct motley__adamw){.device = device, .parameter = parameters, .count = count,
                                    .m = calloc((size_t)count + 1, sizeof(struct motley__matrix *)),
                                    .v = calloc((size_t)count + 1, sizeof(struct motley__matrix *)),
+                                   .master = calloc((size_t)count + 1, sizeof(struct motley__matrix *)),
                                    .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .decay = 0.1};
-    int status = made->m && made->v ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the optimizer");
-    for (int i = 0; i < count && !status; i++) {
-        const struct motley__matrix *w = parameters[i].w;
-        status = motley__matrix_create(device, MOTLEY_F32, w->E, w->O, w->I, w->panel, NULL, &made->m[i], error);
-        if (!status)
-            status = motley__matrix_create(device, MOTLEY_F32, w->E, w->O, w->I, w->panel, NULL, &made->v[i], error);
-    }
+    int status = made->m && made->v && made->master
+                     ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the optimizer");
+    for (int i = 0; i < count && !status; i++)
+        status = create_state(made, i, error);
     if (status) {
         motley__adamw_destroy(made);
         return status;
@@ -48,24 +127,39 @@ void motley__adamw_destroy(struct motley__adamw *adamw)
             motley__matrix_destroy(adamw->m[i]);
         if (adamw->v)
             motley__matrix_destroy(adamw->v[i]);
+        if (adamw->master && has_master(&adamw->parameter[i]))
+            motley__matrix_destroy(adamw->master[i]);
     }
     free(adamw->m);
     free(adamw->v);
+    free(adamw->master);
     free(adamw);
 }
 
-static int update(struct motley__adamw *adamw, int i, cl_kernel kernel, struct motley__adamw_args args,
-                  struct motley_error *error)
+int motley__adamw_round(struct motley__adamw *adamw, struct motley_error *error)
+{
+    int status = 0;
+    for (int i = 0; i < adamw->count && !status; i++)
+        if (has_master(&adamw->parameter[i]))
+            status = convert(adamw, i, "adamw_round", error);
+    return status;
+}
+
+static int update(struct motley__adamw *adamw, int i, struct motley__adamw_args args, struct motley_error *error)
 {
     const struct motley__parameter *parameter = &adamw->parameter[i];
-    int status = 0;
-    for (int s = 0; s < parameter->w->segments && !status; s++) {
-        args.n = (int)motley__segment_floats(parameter->w, s);
-        struct motley__range range = {{(size_t)args.n}, {GROUP}};
-        status = motley__launch(adamw->device, kernel, range, error,
-                                MOTLEY__VALUE(args), MOTLEY__BUFFER(parameter->w->segment[s]),
-                                MOTLEY__BUFFER(parameter->dw->segment[s]), MOTLEY__BUFFER(adamw->m[i]->segment[s]),
-                                MOTLEY__BUFFER(adamw->v[i]->segment[s]));
+    const struct motley__matrix *w = parameter->w, *m = adamw->m[i];
+    struct run run = {.args = args};
+    cl_kernel kernel;
+    int status = get_kernel(adamw->device, "adamw", w->dtype, &kernel, error);
+    for (int expert = 0; expert < w->E && !status;) {
+        expert = run_of(m, w, expert, &run);
+        const struct motley__buffer *stored = has_master(parameter) ? w->segment[run.stored_segment] : NULL;
+        status = motley__launch(adamw->device, kernel, range_of(&run), error,
+                                MOTLEY__VALUE(run.args), MOTLEY__BUFFER(adamw->master[i]->segment[run.segment]),
+                                MOTLEY__BUFFER(parameter->dw->segment[run.segment]),
+                                MOTLEY__BUFFER(m->segment[run.segment]),
+                                MOTLEY__BUFFER(adamw->v[i]->segment[run.segment]), MOTLEY__BUFFER(stored));
     }
     return status;
 }
@@ -73,8 +167,6 @@ static int update(struct motley__adamw *adamw, int i, cl_kernel kernel, struct m
 int motley__adamw_step(struct motley__adamw *adamw, int64_t step, double learning_rate, double scale,
                        struct motley_error *error)
 {
-    cl_kernel kernel;
-    int status = motley__kernel(adamw->device, "adamw.cl", "", "adamw", &kernel, error);
     struct motley__adamw_args args = {
         .scale = (float)scale,
         .beta1 = (float)adamw->beta1,
@@ -83,9 +175,10 @@ int motley__adamw_step(struct motley__adamw *adamw, int64_t step, double learnin
         .correction = (float)(1 / sqrt(1 - pow(adamw->beta2, (double)step))),
         .epsilon = (float)adamw->epsilon,
     };
+    int status = 0;
     for (int i = 0; i < adamw->count && !status; i++) {
         args.keep = adamw->parameter[i].decay ? (float)(1 - learning_rate * adamw->decay) : 1;
-        status = update(adamw, i, kernel, args, error);
+        status = update(adamw, i, args, error);
     }
     return status;
 }
@@ -95,7 +188,8 @@ uint64_t motley__adamw_bytes(const struct motley__parameter *parameters, int cou
     uint64_t floats = 0;
     for (int i = 0; i < count; i++) {
         const struct motley__matrix *w = parameters[i].w;
-        floats += (uint64_t)w->E * motley__matrix_numbers(w->O, w->I, w->panel);
+        const uint64_t copies = has_master(&parameters[i]) ? 3 : 2;
+        floats += copies * (uint64_t)w->E * motley__matrix_numbers(w->O, w->I, w->panel);
     }
-    return 2 * sizeof(float) * floats;
+    return sizeof(float) * floats;
 }

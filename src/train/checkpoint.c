@@ -79,7 +79,7 @@ static int publish(const char *output, const char *temporary, const char *path, 
 static int save_tensors(MPI_Comm comm, const char *temporary, const struct motley__checkpoint *checkpoint,
                         struct motley_error *error)
 {
-    const struct motley__tensor_set weights = {"", NULL};
+    const struct motley__tensor_set weights = {"", checkpoint->adamw->master};
     const struct motley__tensor_set moments[2] = {{".exp_avg", checkpoint->adamw->m},
                                                   {".exp_avg_sq", checkpoint->adamw->v}};
     char *model = NULL, *optimizer = NULL;
@@ -91,6 +91,8 @@ static int save_tensors(MPI_Comm comm, const char *temporary, const struct motle
         status = motley__tensors_save(comm, model, checkpoint->parameter, checkpoint->count, &weights, 1, error);
     if (!status)
         status = motley__tensors_save(comm, optimizer, checkpoint->parameter, checkpoint->count, moments, 2, error);
+    if (!status) /* all ranks have rank 0's masters of replicated weights now */
+        status = motley__agree(comm, motley__adamw_round(checkpoint->adamw, error), error);
     free(model);
     free(optimizer);
     return status;
@@ -137,7 +139,7 @@ int motley__checkpoint_save(MPI_Comm comm, const char *output, int64_t step,
 int motley__checkpoint_load(MPI_Comm comm, const char *path, const struct motley__checkpoint *checkpoint,
                             struct motley_error *error)
 {
-    const struct motley__tensor_set weights = {"", NULL};
+    const struct motley__tensor_set weights = {"", checkpoint->adamw ? checkpoint->adamw->master : NULL};
     char *model = NULL, *optimizer = NULL;
     int status = motley__format(&model, error, "%s/model.safetensors", path);
     if (!status)
@@ -149,6 +151,8 @@ int motley__checkpoint_load(MPI_Comm comm, const char *path, const struct motley
         const struct motley__tensor_set moments[2] = {{".exp_avg", checkpoint->adamw->m},
                                                       {".exp_avg_sq", checkpoint->adamw->v}};
         status = motley__tensors_load(comm, optimizer, checkpoint->parameter, checkpoint->count, moments, 2, error);
+        if (!status)
+            status = motley__agree(comm, motley__adamw_round(checkpoint->adamw, error), error);
     }
     free(model);
     free(optimizer);

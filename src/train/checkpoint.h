@@ -14,11 +14,12 @@
 #include "train/adamw.h"
 #include "train/tensors.h"
 
-/* What goes into one.  The texts are rank 0's. */
+/* What goes into one: weights are the optimizer's f32 masters, so any storage type can go on from it.  The texts are
+ * rank 0's. */
 struct motley__checkpoint {
     const struct motley__parameter *parameter;  /* [count] borrowed */
     int count;
-    const struct motley__adamw *adamw;          /* borrowed; NULL when loading: weights only */
+    struct motley__adamw *adamw;                /* borrowed; NULL when loading: weights only */
     const char *config, *trainer, *plan;        /* texts of the three JSON files; borrowed */
 };
 
@@ -48,7 +49,8 @@ int motley__checkpoint_model(MPI_Comm comm, const char *directory, struct motley
                              struct motley_error *error);
 void motley__found_checkpoint_clear(struct motley__found_checkpoint *found); /* accepts a zeroed one */
 
-/* Weights, and moments when checkpoint->adamw is given.  Collective. */
+/* Weights, rounded to how the model stores them, and masters and moments when checkpoint->adamw is given.
+ * Collective. */
 int motley__checkpoint_load(MPI_Comm comm, const char *path, const struct motley__checkpoint *checkpoint,
                             struct motley_error *error);
 

@@ -14,6 +14,10 @@
 #include "train/settings.h"
 
 enum kind { INT, INT64, UINT64, DOUBLE };
+enum {
+    FIXED = 1,                          /* belongs to the model: a resumed run cannot change it */
+    YOUNG                               /* checkpoints of earlier versions lack it: there the standard held */
+};
 
 /* Every number among the options. */
 static const struct field {
@@ -22,17 +26,17 @@ static const struct field {
     size_t offset;
     double standard;                    /* 0: decided by settings_make, or zero is meant */
     double low, high;
-    int fixed;                          /* 1: belongs to the model, a resumed run cannot change it */
+    int kept;                           /* FIXED, YOUNG or 0 */
 } fields[] = {
 #define FIELD(name, kind, ...) {#name, kind, offsetof(struct motley_trainer_options, name), __VA_ARGS__}
-    FIELD(text_limit, UINT64, 0, 0, 0x1p63, 1),
-    FIELD(width, INT, 128, 1, 1 << 20, 1),
-    FIELD(layers, INT, 3, 1, 10000, 1),
-    FIELD(heads, INT, 4, 1, 1 << 20, 1),
-    FIELD(hidden, INT, 256, 1, 1 << 20, 1),
-    FIELD(experts, INT, 8, 1, 1 << 16, 1),
-    FIELD(top_k, INT, 2, 1, 1 << 16, 1),
-    FIELD(sequence, INT, 128, 1, 1 << 24, 1),
+    FIELD(text_limit, UINT64, 0, 0, 0x1p63, FIXED),
+    FIELD(width, INT, 128, 1, 1 << 20, FIXED),
+    FIELD(layers, INT, 3, 1, 10000, FIXED),
+    FIELD(heads, INT, 4, 1, 1 << 20, FIXED),
+    FIELD(hidden, INT, 256, 1, 1 << 20, FIXED),
+    FIELD(experts, INT, 8, 1, 1 << 16, FIXED),
+    FIELD(top_k, INT, 2, 1, 1 << 16, FIXED),
+    FIELD(sequence, INT, 128, 1, 1 << 24, FIXED),
     FIELD(steps, INT64, 1200, 1, 0x1p53, 0),
     FIELD(batch, INT, 16, 1, 1 << 24, 0),
     FIELD(learning_rate, DOUBLE, 0.0025, 0, 1e3, 0),
@@ -44,11 +48,12 @@ static const struct field {
     FIELD(clip, DOUBLE, 1, -1e9, 1e9, 0),
     FIELD(balance, DOUBLE, 0.02, -1e9, 1e9, 0),
     FIELD(z, DOUBLE, 0.001, -1e9, 1e9, 0),
-    FIELD(seed, UINT64, 0, 0, 0x1p64, 1),
+    FIELD(seed, UINT64, 0, 0, 0x1p64, FIXED),
     FIELD(save_every, INT64, 0, -0x1p53, 0x1p53, 0),
     FIELD(evaluate_every, INT64, 0, -0x1p53, 0x1p53, 0),
     FIELD(held_out, INT64, 32768, 1, 0x1p53, 0),
     FIELD(shares, INT, 0, MOTLEY_SHARES_MEASURED, MOTLEY_SHARES_EVEN, 0),
+    FIELD(dtype, INT, MOTLEY_F32, -1, MOTLEY_F16, YOUNG),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -84,6 +89,11 @@ static int from_saved(const json_t *saved, const struct field *field, struct mot
                       struct motley_error *error)
 {
     const json_t *member = json_object_get(saved, field->name);
+    if (!member && field->kept == YOUNG) {
+        if (get(options, field) == 0)
+            set(options, field, field->standard);
+        return 0;
+    }
     if (!json_is_number(member))
         return motley__fail(error, MOTLEY_E_FORMAT, "trainer.json: option \"%s\" is missing or not a number",
                             field->name);
@@ -93,7 +103,7 @@ static int from_saved(const json_t *saved, const struct field *field, struct mot
     else
         set(&theirs, field, json_number_value(member));
     double mine = get(options, field), value = get(&theirs, field);
-    if (field->fixed && mine != 0 && mine != value)
+    if (field->kept == FIXED && mine != 0 && mine != value)
         return motley__fail(error, MOTLEY_E_INVALID,
                             "%s is %.10g in the checkpoint and cannot be changed to %.10g; leave "
                             "it out, or start anew in another directory",
@@ -115,6 +125,18 @@ static int check(const struct motley_trainer_options *options, struct motley_err
             return motley__fail(error, MOTLEY_E_INVALID, "%s must be between %g and %g, but it is %g", fields[i].name,
                                 fields[i].low, fields[i].high, value);
     }
+    return 0;
+}
+
+/* How numbers are stored: -1 was the word for an f32 that is meant. */
+static int settle_dtype(struct motley_trainer_options *options, struct motley_error *error)
+{
+    if (options->dtype == MOTLEY_F16)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED,
+                            "training cannot store f16: its smallest number is 6e-8, so gradients would vanish without "
+                            "loss scaling, which there is not; choose bf16, which is as small and needs none");
+    if (options->dtype < 0)
+        options->dtype = MOTLEY_F32;
     return 0;
 }
 
@@ -161,6 +183,8 @@ int motley__settings_make(const struct motley_trainer_options *options, const js
             motley__fail(error, MOTLEY_E_INVALID, "there is no text to train on; give --text files or directories");
     if (!status)
         status = check(&made.o, error);
+    if (!status)
+        status = settle_dtype(&made.o, error);
     if (!status && !(made.o.learning_rate > 0))
         status = motley__fail(error, MOTLEY_E_INVALID, "learning_rate must be positive");
     if (!status) {

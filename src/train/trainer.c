@@ -127,19 +127,20 @@ static int share_sequences(struct motley_trainer *trainer, struct motley_error *
     return motley__agree(trainer->context->comm, status, error);
 }
 
-/* The plan of the checkpoint when it is for these ranks, else a new one. */
+/* The plan of the checkpoint when it is for these ranks and this storage type, else a new one. */
 static int make_plan(struct motley_trainer *trainer, const char *text, struct motley_error *error)
 {
     const struct motley_trainer_options *o = &trainer->settings.o;
     const struct motley_layer_shape shape = {.D = o->width, .F = o->hidden, .E = o->experts, .K = o->top_k,
-                                             .activation = MOTLEY_SWIGLU, .gate = MOTLEY_GATE_SOFTMAX, .normalize = 1};
+                                             .activation = MOTLEY_SWIGLU, .gate = MOTLEY_GATE_SOFTMAX, .normalize = 1,
+                                             .dtype = (enum motley_dtype)o->dtype};
     const struct motley_plan_options options = {.tokens = (int64_t)o->batch * o->sequence, .backward = 1,
                                                 .shares = o->shares, .layers = o->layers, .moments = 2};
     if (text) {
         int status = motley_plan_parse(text, &trainer->plan, error);
         if (status)
             return motley__agree(trainer->context->comm, status, error);
-        if (motley__plan_fits(trainer->plan, trainer->context))
+        if (motley__plan_fits(trainer->plan, trainer->context) && trainer->plan->shape.dtype == shape.dtype)
             return 0;
         motley_plan_destroy(trainer->plan);
         trainer->plan = NULL;
@@ -321,6 +322,7 @@ struct motley_trainer_facts motley_trainer_facts(const motley_trainer *trainer)
         .batch = o->batch,
         .sequence = o->sequence,
         .planned_anew = trainer->planned_anew,
+        .dtype = (enum motley_dtype)o->dtype,
     };
     facts.weights = motley__config_weights(&trainer->config, &facts.active_weights);
     return facts;
