@@ -28,7 +28,7 @@ run() {
 
 echo "== a run, what it says and what it leaves"
 run 2 train --text "$work/text" --output "$work/a" --steps 6 --eval-every 3 --save-every 2 $sizes || fail "train"
-for word in GFLOP/s "bits per byte" bigram "Witten-Bell" "step      6" checkpoint-6 "held out"; do
+for word in GFLOP/s "stored as f32" "bits per byte" bigram "Witten-Bell" "step      6" checkpoint-6 "held out"; do
     grep -q -- "$word" "$work/out" || fail "train does not say '$word'"
 done
 [ "$(ls "$work/a" | tr '\n' ' ')" = "checkpoint-4 checkpoint-6 loss.csv loss.svg " ] || fail "other files than expected"
@@ -52,6 +52,24 @@ run 1 generate --model "$work/a" --prompt "if " --max-tokens 60 --temperature 0 
 cp "$work/out" "$work/first"
 run 3 generate --model "$work/a" --prompt "if " --max-tokens 60 --temperature 0 || fail "generate at 3 ranks"
 cmp "$work/out" "$work/first" || fail "the likeliest text depends on the ranks"
+
+echo "== weights of two bytes: a resumed run is that of one go, f32 goes on from it, f16 has no training"
+run 2 train --text "$work/text" --output "$work/two" --steps 6 --save-every 3 --dtype bf16 $sizes || fail "train in bf16"
+grep -q "stored as bf16 with an f32 master" "$work/out" || fail "train does not say that it stores bf16"
+cp -r "$work/two" "$work/half"
+rm -r "$work/half/checkpoint-6"
+cp -r "$work/half" "$work/four"
+run 2 train --output "$work/half" --resume || fail "going on in bf16"
+grep -q "stored as bf16" "$work/out" || fail "a resumed run forgot its storage type"
+for file in model optimizer; do
+    cmp "$work/two/checkpoint-6/$file.safetensors" "$work/half/checkpoint-6/$file.safetensors" || fail "bf16 is not bit for bit"
+done
+run 2 train --output "$work/four" --resume --dtype f32 || fail "going on in f32 from bf16"
+grep -q "stored as f32" "$work/out" && grep -q "planned anew" "$work/out" || fail "it did not go on in f32"
+for dtype in f32 bf16; do
+    run 2 generate --model "$work/two" --prompt "if " --max-tokens 20 --dtype $dtype || fail "generate in $dtype"
+    [ "$(wc -c <"$work/out")" = 24 ] || fail "generate in $dtype did not write 20 bytes"
+done
 
 echo "== SIGTERM to one rank: all save and stop"
 setsid sh "$here/run-mpi" 2 "$motley" train --text "$work/text" --output "$work/term" --steps 100000 --save-every 0 \
@@ -97,6 +115,7 @@ for ranks in 1 2; do
     refused $ranks "go on from it with --resume" train --text "$work/text" --output "$work/a" $sizes
     refused $ranks "not the one of the checkpoint" train --text "$work/small" --output "$work/a" --resume
     refused $ranks "--text" train --output "$work/x"
+    refused $ranks "loss scaling" train --text "$work/text" --output "$work/x" --dtype f16 $sizes
     refused $ranks "experts per token" train --text "$work/text" --output "$work/x" --top-k 9
     refused $ranks "cannot be" train --text "$work/text" --output "$work/text/below" $sizes
     refused $ranks "no such directory" generate --model "$work/nowhere" --prompt x

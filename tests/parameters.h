@@ -19,17 +19,17 @@ struct parameters {
     int owner[EXPERTS], expert[EXPERTS], experts;
 };
 
-static inline struct motley__matrix *new_matrix(struct motley__device *device, int E, int O, int I, int panel,
-                                                struct motley__buffer *storage)
+static inline struct motley__matrix *new_matrix(struct motley__device *device, enum motley_dtype dtype, int E, int O,
+                                                int I, int panel, struct motley__buffer *storage)
 {
     struct motley__matrix *matrix;
-    SUCCEED(motley__matrix_create(device, MOTLEY_F32, E, O, I, panel, storage, &matrix, &error));
+    SUCCEED(motley__matrix_create(device, dtype, E, O, I, panel, storage, &matrix, &error));
     return matrix;
 }
 
-/* Shapes of the four: a vector [7], a matrix [10,7], experts [6,9], their biases [6]. */
-static inline void make_parameters(struct motley__device *device, int rank, int size, int panel, int arena,
-                                   struct parameters *p)
+/* Shapes of the four: a vector [7], a matrix [10,7], experts [6,9], their biases [6].  dtype: of the matrices. */
+static inline void make_stored_parameters(struct motley__device *device, enum motley_dtype dtype, int rank, int size,
+                                          int panel, int arena, struct parameters *p)
 {
     const int O[PARAMETERS] = {1, 10, 6, 1}, I[PARAMETERS] = {7, 7, 9, 6}, dims[PARAMETERS] = {1, 2, 2, 1};
     const char *name[PARAMETERS] = {"norm.weight", "q.weight", "experts.%d.w1.weight", "experts.%d.w1.bias"};
@@ -49,13 +49,19 @@ static inline void make_parameters(struct motley__device *device, int rank, int 
     for (int i = 0; i < PARAMETERS; i++) {
         const int sharded = i >= 2, own_panel = dims[i] == 1 ? 1 : panel, E = sharded ? p->experts : 1;
         p->list[i] = (struct motley__parameter){
-            .w = new_matrix(device, E, O[i], I[i], own_panel, NULL),
-            .dw = new_matrix(device, E, O[i], I[i], own_panel, sharded ? NULL : p->view[i]),
+            .w = new_matrix(device, dims[i] == 2 ? dtype : MOTLEY_F32, E, O[i], I[i], own_panel, NULL),
+            .dw = new_matrix(device, MOTLEY_F32, E, O[i], I[i], own_panel, sharded ? NULL : p->view[i]),
             .dims = dims[i], .sharded = sharded, .experts = sharded ? EXPERTS : 0, .expert = p->expert,
             .owner = p->owner, .decay = dims[i] == 2,
         };
         snprintf(p->list[i].name, sizeof p->list[i].name, "%s", name[i]);
     }
+}
+
+static inline void make_parameters(struct motley__device *device, int rank, int size, int panel, int arena,
+                                   struct parameters *p)
+{
+    make_stored_parameters(device, MOTLEY_F32, rank, size, panel, arena, p);
 }
 
 static inline void free_parameters(struct parameters *p)

@@ -26,18 +26,23 @@ struct world {
     struct motley__checkpoint checkpoint;
 };
 
-static void open_world(struct world *w, int rank, int size, int panel)
+static void open_stored_world(struct world *w, enum motley_dtype dtype, int rank, int size, int panel)
 {
-    make_parameters(context->device, rank, size, panel, 0, &w->p);
+    make_stored_parameters(context->device, dtype, rank, size, panel, 0, &w->p);
     SUCCEED(motley__adamw_create(context->device, w->p.list, PARAMETERS, &w->adamw, &error));
     w->checkpoint = (struct motley__checkpoint){.parameter = w->p.list, .count = PARAMETERS, .adamw = w->adamw,
                                                 .config = "{\"c\": 1}", .trainer = "{\"t\": 2}", .plan = "{\"p\": 3}"};
 }
 
+static void open_world(struct world *w, int rank, int size, int panel)
+{
+    open_stored_world(w, MOTLEY_F32, rank, size, panel);
+}
+
 static void fill_world(struct world *w, float factor)
 {
     for (int i = 0; i < PARAMETERS; i++) {
-        fill(&w->p.list[i], w->p.list[i].w, 1, i, factor);
+        fill(&w->p.list[i], w->adamw->master[i], 1, i, factor);
         fill(&w->p.list[i], w->adamw->m[i], 2, i, factor);
         fill(&w->p.list[i], w->adamw->v[i], 3, i, factor);
     }
@@ -46,7 +51,7 @@ static void fill_world(struct world *w, float factor)
 static void assert_world(struct world *w, float factor)
 {
     for (int i = 0; i < PARAMETERS; i++) {
-        assert_filled(&w->p.list[i], w->p.list[i].w, 1, i, factor, 0);
+        assert_filled(&w->p.list[i], w->adamw->master[i], 1, i, factor, 0);
         assert_filled(&w->p.list[i], w->adamw->m[i], 2, i, factor, 0);
         assert_filled(&w->p.list[i], w->adamw->v[i], 3, i, factor, 0);
     }
@@ -156,19 +161,68 @@ static void any_number_of_ranks_can_load_it(void **state)
     close_world(&w);
 }
 
-static void saving_gives_every_rank_rank_0s_copy(void **state)
+/* The model computes with what its masters are rounded to. */
+static void assert_weights_are_rounded_masters(const struct world *w)
+{
+    float master[128], stored[128];
+    uint16_t rounded[128];
+    for (int i = 0; i < PARAMETERS; i++) {
+        const struct motley__matrix *m = w->p.list[i].w;
+        const size_t n = (size_t)size_of(m);
+        for (int e = 0; e < m->E && m->dtype != MOTLEY_F32; e++) {
+            SUCCEED(motley__matrix_get(w->adamw->master[i], e, master, &error));
+            SUCCEED(motley__matrix_get(m, e, stored, &error));
+            motley__store(m->dtype, master, n, rounded);
+            motley__load(m->dtype, rounded, n, master);
+            assert_memory_equal(master, stored, n * sizeof *master);
+        }
+    }
+}
+
+/* What was saved is the masters, so either storage type goes on from either: nothing is lost on the way. */
+static void any_storage_type_can_load_it(void **state)
 {
     (void)state;
+    for (int from = MOTLEY_F32; from <= MOTLEY_BF16; from++)
+        for (int to = MOTLEY_F32; to <= MOTLEY_BF16; to++) {
+            struct world w, other;
+            char path[256];
+            open_stored_world(&w, (enum motley_dtype)from, context->rank, context->size, 16);
+            fill_world(&w, 1);
+            save(&w, 7);
+            assert_weights_are_rounded_masters(&w);
+            open_stored_world(&other, (enum motley_dtype)to, context->rank, context->size, 8);
+            snprintf(path, sizeof path, "%s/checkpoint-7", folder);
+            SUCCEED(motley__checkpoint_load(context->comm, path, &other.checkpoint, &error));
+            assert_world(&other, 1);
+            assert_weights_are_rounded_masters(&other);
+            close_world(&other);
+            close_world(&w);
+            on_rank_0(delete_all, "checkpoint-7");
+        }
+}
+
+static void check_drift(enum motley_dtype dtype)
+{
     struct world w;
-    open_world(&w, context->rank, context->size, 16);
+    open_stored_world(&w, dtype, context->rank, context->size, 16);
     fill_world(&w, 1);
     for (int i = 0; i < 2; i++) { /* dense ones drifted apart */
-        fill(&w.p.list[i], w.p.list[i].w, 1, i, (float)(1 + context->rank));
+        fill(&w.p.list[i], w.adamw->master[i], 1, i, (float)(1 + context->rank));
         fill(&w.p.list[i], w.adamw->v[i], 3, i, (float)(1 + context->rank));
     }
     save(&w, 7);
     assert_world(&w, 1);
+    assert_weights_are_rounded_masters(&w);
     close_world(&w);
+    on_rank_0(delete_all, "checkpoint-7");
+}
+
+static void saving_gives_every_rank_rank_0s_copy(void **state)
+{
+    (void)state;
+    check_drift(MOTLEY_F32);
+    check_drift(MOTLEY_BF16);
 }
 
 static void the_newest_two_are_kept(void **state)
@@ -330,7 +384,7 @@ int main(int argc, char **argv)
     MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, MPI_COMM_WORLD);
 #define TEST(f) cmocka_unit_test_setup(f, empty_folder)
     const struct CMUnitTest tests[] = {
-        TEST(what_was_saved_comes_back), TEST(any_number_of_ranks_can_load_it),
+        TEST(what_was_saved_comes_back), TEST(any_number_of_ranks_can_load_it), TEST(any_storage_type_can_load_it),
         TEST(saving_gives_every_rank_rank_0s_copy), TEST(the_newest_two_are_kept),
         TEST(damaged_checkpoints_are_passed_over), TEST(leftovers_are_tidied_and_never_found),
         TEST(a_full_disk_leaves_the_last_good_one), TEST(weights_that_are_not_finite_are_refused),

@@ -114,6 +114,18 @@ static void bytes_grow_with_what_takes_room(void **state)
     assert_true(motley__cost_bytes(&shape, &few, 2, 4, 16) > bytes);
     assert_true(motley__cost_bytes(&shape, &many, 2, 3, 16) > bytes);
     assert_true(motley__cost_bytes(&shape, &trained, 2, 3, 16) > 2 * motley__experts_bytes(&shape, 3, 16, 0, 0));
+    /* An optimizer keeps two moments of each f32 weight and, where it is stored otherwise, an f32 master. */
+    struct motley_plan_options optimized = trained;
+    optimized.moments = 2;
+    for (int dtype = MOTLEY_F32; dtype <= MOTLEY_BF16; dtype++) {
+        struct motley_layer_shape stored = shape;
+        stored.dtype = (enum motley_dtype)dtype;
+        const uint64_t weights = UINT64_C(3) * 3 * (uint64_t)shape.D * (uint64_t)shape.F; /* of 3 swiglu experts */
+        const uint64_t gate = (uint64_t)shape.D * (uint64_t)shape.E;
+        const uint64_t with = motley__cost_bytes(&stored, &optimized, 2, 3, 1),
+            without = motley__cost_bytes(&stored, &trained, 2, 3, 1);
+        assert_int_equal(with - without, 4 * (weights * (dtype == MOTLEY_F32 ? 2 : 3) + 2 * gate));
+    }
     /* Beyond 32 bits: 1024 experts of 4096 x 14336. */
     const struct motley_layer_shape large = {.D = 4096, .F = 14336, .E = 1024, .K = 8, .activation = MOTLEY_SWIGLU};
     assert_true(motley__cost_bytes(&large, &few, 2, 1024, 1) > UINT64_C(4) * 1024 * 3 * 4096 * 14336);

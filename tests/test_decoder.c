@@ -1,5 +1,5 @@
-/* The decoder over several ranks: its gradients against finite differences, the same numbers as one rank has alone,
- * ranks without a sequence, and inference with a cache against whole passes.
+/* The decoder over several ranks: its gradients against finite differences, those of two-byte storage against f32's, the
+ * same numbers as one rank has alone, ranks without a sequence, and inference with a cache against whole passes.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -78,14 +78,21 @@ static void enlarge(struct motley__decoder *decoder)
     }
 }
 
-static struct motley__decoder *open_decoder(motley_context *where, const struct motley__config *c,
-                                            struct hand_plan *plan, int trained)
+static struct motley__decoder *open_stored_decoder(motley_context *where, const struct motley__config *c,
+                                                   enum motley_dtype dtype, struct hand_plan *plan, int trained)
 {
     struct motley__decoder *decoder = NULL;
     deal(plan, c, where->size);
+    plan->plan.shape.dtype = dtype;
     SUCCEED(motley__decoder_create(where, c, &plan->plan, trained, test_seed(), &decoder, &error));
     enlarge(decoder);
     return decoder;
+}
+
+static struct motley__decoder *open_decoder(motley_context *where, const struct motley__config *c,
+                                            struct hand_plan *plan, int trained)
+{
+    return open_stored_decoder(where, c, MOTLEY_F32, plan, trained);
 }
 
 /* Sequence n of the global batch. */
@@ -237,12 +244,67 @@ static void test_gradients_of_losses(void **state)
     motley__decoder_destroy(decoder);
 }
 
-static void test_repeats_bit_for_bit(void **state)
+/* The f32 model gets the weights of the other, which it holds exactly. */
+static void copy_weights(struct motley__decoder *from, struct motley__decoder *to)
+{
+    int count;
+    struct motley__parameter *p = motley__decoder_parameters(from, &count),
+        *q = motley__decoder_parameters(to, &count);
+    for (int i = 0; i < count; i++) {
+        float *w = ARRAY(float, p[i].w->O * p[i].w->I);
+        for (int e = 0; e < p[i].w->E; e++) {
+            SUCCEED(motley__matrix_get(p[i].w, e, w, &error));
+            SUCCEED(motley__matrix_set(q[i].w, e, w, &error));
+        }
+        free(w);
+    }
+}
+
+/* A row is rounded about ten times in each of two blocks, on its way there and on its way back, each time by at most u
+ * of what it is, and usually half of that, in no direction: some sqrt(40) u / 2 in all.  Queries and keys, behind a
+ * softmax of large scores, have 4.2 u; twice that is allowed. */
+static void near_f32(enum motley_dtype dtype)
+{
+    struct motley__config c = small_model(5);
+    const double u = rounding(dtype), limit = 8 * u;
+    struct hand_plan plan, stored_plan;
+    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1),
+        *stored = open_stored_decoder(context, &c, dtype, &stored_plan, 1);
+    int count;
+    struct motley__parameter *p = motley__decoder_parameters(decoder, &count),
+        *q = motley__decoder_parameters(stored, &count);
+    copy_weights(stored, decoder);
+    const double loss = global_pass(context, decoder, 1), stored_loss = global_pass(context, stored, 1);
+    if (context->rank == 0)
+        print_message("loss %.6f, stored in two bytes %.6f\n", loss, stored_loss);
+    assert_true(loss != stored_loss && fabs(loss - stored_loss) < u * loss);
+    for (int i = 0; i < count; i++) {
+        size_t n;
+        float *g = global_gradient(context, &p[i], &n), *h = global_gradient(context, &q[i], &n);
+        double *gd = doubles_of(g, n);
+        if (context->rank == 0)
+            print_message("%-60s error %.2f u\n", p[i].name, relative_error(h, gd, n) / u);
+        ASSERT_NEAR(h, gd, n, limit);
+        free(gd);
+        free(h);
+        free(g);
+    }
+    motley__decoder_destroy(stored);
+    motley__decoder_destroy(decoder);
+}
+
+static void test_two_bytes_are_near_four(void **state)
 {
     (void)state;
+    near_f32(MOTLEY_BF16);
+    near_f32(MOTLEY_F16);
+}
+
+static void repeat(enum motley_dtype dtype)
+{
     const struct motley__config c = small_model(2);
     struct hand_plan plan;
-    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1);
+    struct motley__decoder *decoder = open_stored_decoder(context, &c, dtype, &plan, 1);
     struct motley__buffer *gradients = motley__decoder_dense_gradients(decoder);
     const double first = global_pass(context, decoder, 1);
     void *before = host_array(gradients->bytes, 1), *after = host_array(gradients->bytes, 1);
@@ -254,6 +316,13 @@ static void test_repeats_bit_for_bit(void **state)
     free(after);
     free(before);
     motley__decoder_destroy(decoder);
+}
+
+static void test_repeats_bit_for_bit(void **state)
+{
+    (void)state;
+    repeat(MOTLEY_F32);
+    repeat(MOTLEY_BF16);
 }
 
 static void test_no_sequences(void **state)
@@ -278,14 +347,14 @@ static void test_no_sequences(void **state)
     motley__decoder_destroy(decoder);
 }
 
-/* Rank 0 extends a sequence by pieces; the logits of each piece's end are those of the whole pass. */
-static void test_cache(void **state)
+/* Rank 0 extends a sequence by pieces; the logits of each piece's end are those of the whole pass.  Sums of other tiles
+ * may round a stored number to its neighbour. */
+static void check_cache(enum motley_dtype dtype)
 {
-    (void)state;
     const struct motley__config c = small_model(2);
     const int piece[] = {5, 1, 1, 20, 1, 1, 8}, C = c.vocabulary, first = context->rank == 0;
     struct hand_plan plan;
-    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 0);
+    struct motley__decoder *decoder = open_stored_decoder(context, &c, dtype, &plan, 0);
     uint8_t tokens[37];
     for (int t = 0; t < c.positions; t++)
         tokens[t] = (uint8_t)random_int(6, 0, (size_t)t, C);
@@ -298,12 +367,19 @@ static void test_cache(void **state)
             if (!first)
                 continue;
             double *expected = doubles_of(all + (end - 1) * C, (size_t)C);
-            ASSERT_NEAR(some, expected, (size_t)C, 2e-6);
+            ASSERT_NEAR(some, expected, (size_t)C, 2e-6 + 2 * rounding(dtype));
             free(expected);
         }
     free(some);
     free(all);
     motley__decoder_destroy(decoder);
+}
+
+static void test_cache(void **state)
+{
+    (void)state;
+    check_cache(MOTLEY_F32);
+    check_cache(MOTLEY_BF16);
 }
 
 /* Greedy text is the likeliest token of a whole pass again and again; beyond the last position the window moves on. */
@@ -380,7 +456,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_of_losses),
-        cmocka_unit_test(test_same_as_alone), cmocka_unit_test(test_repeats_bit_for_bit),
+        cmocka_unit_test(test_two_bytes_are_near_four), cmocka_unit_test(test_same_as_alone), cmocka_unit_test(test_repeats_bit_for_bit),
         cmocka_unit_test(test_no_sequences), cmocka_unit_test(test_cache), cmocka_unit_test(test_generate),
         cmocka_unit_test(test_too_long_is_refused), cmocka_unit_test(test_foreign_plan_is_refused),
     };

@@ -109,6 +109,48 @@ static void test_resumed_run_takes_what_was_saved(void **state)
     motley__settings_clear(&first);
 }
 
+/* What is stored belongs to the run, not to the model: a resumed one may change it, f32 by a word of its own. */
+static void test_storage_is_kept_or_changed(void **state)
+{
+    (void)state;
+    struct motley_trainer_options options = given(), again = {.output = "out"};
+    struct motley__settings first, second, plain;
+    options.dtype = MOTLEY_BF16;
+    make(&options, NULL, &first);
+    assert_int_equal(first.o.dtype, MOTLEY_BF16);
+    options.dtype = -1;
+    make(&options, NULL, &plain);
+    assert_int_equal(plain.o.dtype, MOTLEY_F32);
+    assert_false(motley__settings_hash(&first) == motley__settings_hash(&plain));
+    json_t *saved = motley__settings_json(&first), *saved_plain = motley__settings_json(&plain);
+
+    make(&again, saved, &second);
+    assert_int_equal(second.o.dtype, MOTLEY_BF16);
+    motley__settings_clear(&second);
+    again.dtype = -1;
+    make(&again, saved, &second);
+    assert_int_equal(second.o.dtype, MOTLEY_F32);
+    motley__settings_clear(&second);
+    again.dtype = MOTLEY_BF16;
+    make(&again, saved_plain, &second);
+    assert_int_equal(second.o.dtype, MOTLEY_BF16);
+    motley__settings_clear(&second);
+
+    again.dtype = 0;
+    json_object_del(saved, "dtype"); /* a checkpoint from before there was a choice */
+    make(&again, saved, &second);
+    assert_int_equal(second.o.dtype, MOTLEY_F32);
+    motley__settings_clear(&second);
+    options.dtype = MOTLEY_F16;
+    refuse(&options, NULL, MOTLEY_E_UNSUPPORTED, "loss scaling");
+    options.dtype = 7;
+    refuse(&options, NULL, MOTLEY_E_INVALID, "dtype");
+    json_decref(saved_plain);
+    json_decref(saved);
+    motley__settings_clear(&plain);
+    motley__settings_clear(&first);
+}
+
 static void test_different_options_have_different_hashes(void **state)
 {
     (void)state;
@@ -206,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_zero_means_default),
         cmocka_unit_test(test_nonsense_is_refused_by_name),
         cmocka_unit_test(test_resumed_run_takes_what_was_saved),
+        cmocka_unit_test(test_storage_is_kept_or_changed),
         cmocka_unit_test(test_different_options_have_different_hashes),
         cmocka_unit_test(test_journal_comes_back_exactly),
         cmocka_unit_test(test_config_comes_back),

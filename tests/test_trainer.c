@@ -1,5 +1,6 @@
-/* Training over several ranks: the same losses as one rank alone, going on bit for bit from a checkpoint, going on with
- * other ranks, and refusing what is not finite or not the same text.
+/* Training over several ranks: the same losses as one rank alone, with two-byte weights nearly those of four, going on
+ * bit for bit from a checkpoint, going on with other ranks or another storage type, and refusing what is not finite or
+ * not the same text.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -122,12 +123,12 @@ static void assert_same_file(const char *a, const char *b, const char *name)
 }
 
 /* Stopped by the last rank behind step 7, gone on: the losses and the last checkpoint are those of a run in one go. */
-static void a_resumed_run_goes_on_bit_for_bit(void **state)
+static void go_on_bit_for_bit(int dtype)
 {
-    (void)state;
     char second[80];
     snprintf(second, sizeof second, "%s-2", output);
     struct motley_trainer_options options = options_of(output), other = options_of(second);
+    options.dtype = other.dtype = dtype;
     const struct motley_trainer_options resumed = {.output = second};
     motley_trainer *trainer = open_trainer(context, &options, 0);
     char *plan, *plan_again;
@@ -142,6 +143,7 @@ static void a_resumed_run_goes_on_bit_for_bit(void **state)
     trainer = open_trainer(context, &resumed, 1);
     assert_int_equal(motley_trainer_facts(trainer).step, 7);
     assert_int_equal(motley_trainer_facts(trainer).planned_anew, 0);
+    assert_int_equal(motley_trainer_facts(trainer).dtype, dtype);
     SUCCEED(motley_plan_text(motley_trainer_plan(trainer), &plan_again, &error));
     assert_string_equal(plan, plan_again);
     struct log rest = run(trainer, -1, 0);
@@ -157,6 +159,82 @@ static void a_resumed_run_goes_on_bit_for_bit(void **state)
         assert_same_file(output, second, "checkpoint-20/optimizer.safetensors");
         assert_same_file(output, second, "checkpoint-20/config.json");
     }
+    remove_output();
+}
+
+static void a_resumed_run_goes_on_bit_for_bit(void **state)
+{
+    (void)state;
+    go_on_bit_for_bit(MOTLEY_F32);
+}
+
+static void so_does_one_of_two_byte_weights(void **state)
+{
+    (void)state;
+    go_on_bit_for_bit(MOTLEY_BF16);
+}
+
+/* One run in one go. */
+static struct log whole_run(const char *where, int dtype, uint64_t seed)
+{
+    struct motley_trainer_options options = options_of(where);
+    options.dtype = dtype;
+    options.seed = seed;
+    motley_trainer *trainer = open_trainer(context, &options, 0);
+    struct log log = run(trainer, -1, 0);
+    motley_trainer_destroy(trainer);
+    return log;
+}
+
+/* The steepest part of a run, where every rounding shows most; a longer one is nearer (doc/performance.md). */
+static void two_bytes_learn_as_well_as_four(void **state)
+{
+    (void)state;
+    double mean = 0;
+    if (context->size > 2) /* losses do not depend on the ranks */
+        skip();
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct log four = whole_run(NULL, MOTLEY_F32, seed), two = whole_run(NULL, MOTLEY_BF16, seed);
+        const double f32 = four.held_out[STEPS], bf16 = two.held_out[STEPS];
+        if (context->rank == 0)
+            print_message("seed %d: held out f32 %.4f, bf16 %.4f nats\n", (int)seed, f32, bf16);
+        assert_true(two.loss[STEPS] < 0.75 * two.loss[1]);
+        assert_true(four.held_out[STEPS] != two.held_out[STEPS]); /* it was another way */
+        mean += (bf16 - f32) / 3;
+    }
+    assert_float_equal(mean, 0, 0.01);
+}
+
+/* A checkpoint of f32 goes on in bf16, and what that saves in f32 again. */
+static void storage_may_change_behind_a_checkpoint(void **state)
+{
+    (void)state;
+    struct log whole = whole_run(NULL, MOTLEY_F32, 3);
+    struct motley_trainer_options options = options_of(output), resumed = {.output = output};
+    motley_trainer *trainer = open_trainer(context, &options, 0);
+    run(trainer, 0, 5);
+    motley_trainer_destroy(trainer);
+
+    resumed.dtype = MOTLEY_BF16;
+    trainer = open_trainer(context, &resumed, 1);
+    assert_int_equal(motley_trainer_facts(trainer).step, 5);
+    assert_int_equal(motley_trainer_facts(trainer).dtype, MOTLEY_BF16);
+    assert_int_equal(motley_trainer_facts(trainer).planned_anew, 1);
+    struct log middle = run(trainer, 0, 10);
+    motley_trainer_destroy(trainer);
+
+    resumed.dtype = -1;
+    trainer = open_trainer(context, &resumed, 1);
+    assert_int_equal(motley_trainer_facts(trainer).step, 10);
+    assert_int_equal(motley_trainer_facts(trainer).dtype, MOTLEY_F32);
+    assert_int_equal(motley_trainer_facts(trainer).planned_anew, 1);
+    struct log rest = run(trainer, -1, 0);
+    motley_trainer_destroy(trainer);
+
+    assert_true(middle.loss[6] != whole.loss[6]);
+    for (int step = 6; step <= STEPS; step++)
+        assert_float_equal((step <= 10 ? middle : rest).loss[step], whole.loss[step], 0.05);
+    assert_float_equal(rest.held_out[STEPS], whole.held_out[STEPS], 0.02);
     remove_output();
 }
 
@@ -266,17 +344,17 @@ static void collect(void *user, const char *bytes, size_t count)
     strncat(at, bytes, count);
 }
 
-static void text_is_the_same_for_a_seed(void **state)
+static void check_text(enum motley_dtype trained, enum motley_dtype dtype)
 {
-    (void)state;
     struct motley_trainer_options options = options_of(output);
+    options.dtype = trained;
     char written[3][128] = {"", "", ""};
     options.steps = 10;
     motley_trainer *trainer = open_trainer(context, &options, 0);
     run(trainer, -1, 0);
     motley_trainer_destroy(trainer);
     for (int i = 0; i < 3; i++) { /* longer than the model's sequence of 48 */
-        const struct motley_generate_options generate = {.tokens = 100, .seed = i < 2 ? 5 : 6};
+        const struct motley_generate_options generate = {.tokens = 100, .seed = i < 2 ? 5 : 6, .dtype = dtype};
         SUCCEED(motley_generate(context, output, "int ", &generate, collect, written[i], &error));
     }
     if (context->rank == 0) {
@@ -291,6 +369,15 @@ static void text_is_the_same_for_a_seed(void **state)
     remove_output();
 }
 
+static void text_is_the_same_for_a_seed(void **state)
+{
+    (void)state;
+    check_text(MOTLEY_F32, MOTLEY_F32);
+    check_text(MOTLEY_BF16, MOTLEY_F32);
+    check_text(MOTLEY_BF16, MOTLEY_BF16);
+    check_text(MOTLEY_F32, MOTLEY_F16);
+}
+
 int main(int argc, char **argv)
 {
     motley__test_context(&argc, &argv, &context);
@@ -303,6 +390,8 @@ int main(int argc, char **argv)
         write_text(text, test_seed());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(losses_do_not_depend_on_the_ranks), cmocka_unit_test(a_resumed_run_goes_on_bit_for_bit),
+        cmocka_unit_test(so_does_one_of_two_byte_weights), cmocka_unit_test(two_bytes_learn_as_well_as_four),
+        cmocka_unit_test(storage_may_change_behind_a_checkpoint),
         cmocka_unit_test(other_ranks_go_on_correctly), cmocka_unit_test(runs_do_not_mix),
         cmocka_unit_test(ranks_with_different_options_are_refused),
         cmocka_unit_test(a_loss_that_is_not_finite_ends_the_run), cmocka_unit_test(text_is_the_same_for_a_seed),
