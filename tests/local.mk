@@ -83,6 +83,7 @@ SCRIPT_TESTS = \
     %D%/check-symbols.sh \
     %D%/check-headers.sh \
     %D%/check-devices.sh \
+    %D%/check-measure.sh \
     %D%/check-layer.sh \
     %D%/check-bench.sh \
     %D%/check-vendors.sh \

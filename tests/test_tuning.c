@@ -240,7 +240,15 @@ static void text_comes_back(void **state)
     assert_true(text_is(&toy, CLASS, "side=8 ahead=2"));
     other.product = MOTLEY__PRODUCT_ESTMM;
     assert_true(text_is(&toy, other, "side=8"));
+    SUCCEED(motley__tuning_set(&toy, MOTLEY_F32, other, 0, 4, &error));
+    char list[128];
+    motley__tuning_list(&toy, MOTLEY_F32, list, sizeof list);
+    assert_string_equal(list, "esmm of few rows, large weights: ahead=2; estmm of few rows, small weights: side=4");
+    motley__tuning_list(&toy, MOTLEY_F32, list, 20);
+    assert_string_equal(list, "esmm of few rows, l");
     motley__tuning_clear(&toy, MOTLEY_F32);
+    motley__tuning_list(&toy, MOTLEY_F32, list, sizeof list);
+    assert_string_equal(list, "");
     assert_true(text_is(&toy, CLASS, "side=8 ahead=1"));
 }
 

@@ -17,6 +17,7 @@
 /* The kernels of one rank for a storage type; a value that travels as bytes between equal programs. */
 struct kernels {
     char family[16], variant[16], why[256];
+    char tuned[1024];                       /* "" where everything has its default */
 };
 
 /* *kernels [size] on every rank, owned by the caller.  Collective. */
@@ -32,6 +33,7 @@ static int gather_kernels(motley_context *context, enum motley_dtype dtype, stru
     snprintf(own.family, sizeof own.family, "%s", variant->family);
     snprintf(own.variant, sizeof own.variant, "%s", variant->name);
     snprintf(own.why, sizeof own.why, "%s", context->device->why[dtype]);
+    motley__tuning_list(context->device, dtype, own.tuned, sizeof own.tuned);
     all = calloc((size_t)context->size, sizeof *all);
     if (!all)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", context->size);
@@ -60,16 +62,17 @@ static int print_table(const motley_context *context, const struct kernels *kern
     motley__table_print(table, stdout);
     motley__table_destroy(table);
 
-    /* Why that family: once for all ranks with the same reason. */
+    /* Why that family and how it is tuned: once for all ranks of which the same is true. */
     putchar('\n');
     for (int r = 0; r < motley_context_size(context); r++) {
         const struct motley_device_info *info = motley_context_device(context, r);
         int told = 0;
         for (int before = 0; before < r && !told; before++)
-            told = !strcmp(kernels[before].why, kernels[r].why) &&
+            told = !strcmp(kernels[before].why, kernels[r].why) && !strcmp(kernels[before].tuned, kernels[r].tuned) &&
                    !strcmp(motley_context_device(context, before)->name, info->name);
         if (!told)
-            printf("%s: %s\n", info->name, kernels[r].why);
+            printf("%s: %s%s%s\n", info->name, kernels[r].why, kernels[r].tuned[0] ? "; tuned: " : "",
+                   kernels[r].tuned);
     }
     return 0;
 }
@@ -80,11 +83,11 @@ static int print_json(const motley_context *context, enum motley_dtype dtype, co
     json_t *ranks = json_array();
     for (int r = 0; r < motley_context_size(context); r++) {
         const struct motley_device_info *info = motley_context_device(context, r);
-        json_array_append_new(ranks, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:i}",
+        json_array_append_new(ranks, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:i}",
                                                "rank", r, "host", info->host, "platform", info->platform, "device",
                                                info->name, "driver", info->driver, "dtype",
                                                motley__storage_name(dtype), "family", kernels[r].family, "variant",
-                                               kernels[r].variant, "why", kernels[r].why,
+                                               kernels[r].variant, "why", kernels[r].why, "tuned", kernels[r].tuned,
                                                "memory_bytes", (json_int_t)info->memory_bytes, "gpu", info->is_gpu,
                                                "cores", info->cores));
     }

@@ -142,3 +142,37 @@ int motley__tuning_read(struct motley__device *device, enum motley_dtype dtype, 
         status = motley__tuning_set(device, dtype, shape, t, value[t], error);
     return status;
 }
+
+/* The tunables of one class that are set otherwise than by default, appended at `used`; returns the new length. */
+static size_t list_class(const struct motley__device *device, const struct motley__tuning *tuning,
+                         struct motley__shape_class shape, char *text, size_t size, size_t used)
+{
+    const struct motley__variant *variant = tuning->variant;
+    int listed = 0;
+    for (int t = 0; t < variant->tunables_count; t++) {
+        const int value = tuning->value[shape.product][shape.rows][shape.weights][t];
+        if (!value || value == motley__tunable_default(device, &variant->tunables[t]))
+            continue;
+        if (!listed++ && used < size)
+            used += (size_t)snprintf(text + used, size - used, "%s%s of %s rows, %s weights:", used ? "; " : "",
+                                     motley__product_names[shape.product], motley__rows_names[shape.rows],
+                                     motley__weights_names[shape.weights]);
+        if (used < size)
+            used += (size_t)snprintf(text + used, size - used, " %s=%d", variant->tunables[t].name, value);
+    }
+    return used;
+}
+
+void motley__tuning_list(const struct motley__device *device, enum motley_dtype dtype, char *text, size_t size)
+{
+    const struct motley__tuning *tuning = device->tuning[dtype];
+    size_t used = 0;
+    text[0] = '\0';
+    if (!tuning || tuning->variant != motley__variant(device, dtype))
+        return;
+    for (int product = 0; product < MOTLEY__PRODUCTS; product++)
+        for (int rows = 0; rows < MOTLEY__ROWS_CLASSES; rows++)
+            for (int weights = 0; weights < MOTLEY__WEIGHTS_CLASSES; weights++)
+                used = list_class(device, tuning, (struct motley__shape_class){(enum motley__product)product,
+                    (enum motley__rows_class)rows, (enum motley__weights_class)weights}, text, size, used);
+}

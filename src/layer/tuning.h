@@ -94,4 +94,8 @@ void motley__tuning_text(const struct motley__device *device, enum motley_dtype 
 int motley__tuning_read(struct motley__device *device, enum motley_dtype dtype, struct motley__shape_class shape,
                         const char *text, struct motley_error *error);
 
+/* All that is set otherwise than by default, "esmm of few rows, small weights: groups=6; ..."; "" when nothing is.
+ * Cut at the size. */
+void motley__tuning_list(const struct motley__device *device, enum motley_dtype dtype, char *text, size_t size);
+
 #endif
