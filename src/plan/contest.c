@@ -15,23 +15,29 @@ static const double HOPELESS = 0.9;             /* never came nearer to the defa
 static const double BUILD_PART = 0.5;           /* of the time: values not built by then are left out */
 
 enum {
-    SCREENING = 4, CONFIRMING = 9, FEWEST = 5, HOPELESS_AFTER = 2,
+    SCREENING = 4, CONFIRMING = 15, FEWEST = 5, HOPELESS_AFTER = 2,
+    LOST_PART = 8,          /* one round in so many may be lost by a value that is taken */
     FEWEST_SAMPLES = 3 * (1 + HOPELESS_AFTER + FEWEST) /* of one value and the default, for it to win */
 };
 
 int motley__contest_better(int n, const double *before, const double *value, const double *after, double *gain)
 {
-    double gains[CONFIRMING], differences[CONFIRMING];
+    double gains[CONFIRMING], differences[CONFIRMING], best_default = INFINITY, best_value = INFINITY;
+    int lost = 0;
     assert(n <= CONFIRMING);
     if (n == 0)
         return 0;
     for (int i = 0; i < n; i++) {
         gains[i] = 0.5 * (log(before[i]) + log(after[i])) - log(value[i]);
         differences[i] = fabs(log(before[i]) - log(after[i]));
+        best_default = fmin(best_default, fmin(before[i], after[i]));
+        best_value = fmin(best_value, value[i]);
+        lost += gains[i] <= 0;
     }
     const double middle = motley__median(gains, n), noise = motley__median(differences, n);
     *gain = exp(middle);
-    return n >= FEWEST && middle >= LEAST_GAIN && middle > NOISE_FACTOR * noise && gains[1] > 0; /* sorted */
+    return n >= FEWEST && lost <= n / LOST_PART && middle >= LEAST_GAIN && middle > NOISE_FACTOR * noise &&
+           log(best_default / best_value) >= LEAST_GAIN;
 }
 
 /* A contest under way. */

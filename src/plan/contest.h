@@ -23,8 +23,10 @@ struct motley__contest {
  * default. */
 int motley__contest(const struct motley__contest *contest, double *gain);
 
-/* The rule.  n rounds of one value between two samples of the default: 1 when it is better by at least 2%, by more than
- * twice the typical difference of the default's own samples, and in all rounds but one, and n is at least 5.
+/* The rule.  n rounds of one value between two samples of the default: 1 when in the middle it is better by at least 2%
+ * and by more than twice the typical difference of the default's own samples, in seven of eight rounds it is better
+ * at all, its best sample beats the default's best by 2% too (what another program on the same cores does to half of the
+ * samples it does not do to all), and n is at least 5.
  * *gain: the median of the default's time over the value's, written when n > 0. */
 int motley__contest_better(int n, const double *before, const double *value, const double *after, double *gain);
 

@@ -3,6 +3,7 @@
  *   discover -> measure -> profile -> cost -> allocate -> plan
  *
  *   device/discover.c   which devices there are
+ *   tune.c              settings of kernels, by contests on each device   (contest.c the rule)
  *   measure.c           the ranks time the real operator together   (trial.c one rank's part, timing.c its statistics)
  *   profile.c           what was measured, kept in a file           (profile_text.c its text, record.c among ranks)
  *   cost.c              seconds and bytes of a set of experts       pure
