@@ -14,13 +14,19 @@
 #define REAL vec
 #include "nonlinear.h"
 
+/* One number after the other: of sums of two numbers LLVM makes shuffles with undefined places, which end Oclgrind. */
 static inline float vector_total(vec x)
 {
+    float total = 0.0f;
 #if V == 4
-    return (x.s0 + x.s1) + (x.s2 + x.s3);
+    total += x.s0;
+    total += x.s1;
+    total += x.s2;
+    total += x.s3;
 #else
-    return x;
+    total += x;
 #endif
+    return total;
 }
 
 /* The sum over the group; the same on every item.  part: one float an item. */
@@ -42,7 +48,8 @@ __kernel void activation_backward(struct motley__activation_args args, __global 
                                   __global STORED *h, __global float *dw, __local float *part)
 {
     int p = get_group_id(0);
-    float w = weight[p], dot = 0.0f;
+    float w = weight[p];
+    vec dot = 0.0f;
 
     pre += (size_t)p * args.F;
     u += (size_t)p * args.F;
@@ -58,13 +65,13 @@ __kernel void activation_backward(struct motley__activation_args args, __global 
             du_pre *= x3;
             STORE(w * du * value, pre3, c);
         }
-        dot += vector_total(du * product);
+        dot += du * product;
         STORE(du_pre, u, c);
         STORE(w * product, h, c);
     }
-    dot = group_sum(dot, part);
+    float sum = group_sum(vector_total(dot), part);
     if (get_local_id(0) == 0)
-        dw[p] = dot;
+        dw[p] = sum;
 }
 
 __kernel void dot_bias(struct motley__product_args args, __global const int *offsets, __global const int *index,

@@ -37,8 +37,8 @@
 #define CHUNK 128
 #endif
 
-/* Where element (o,i) of a matrix with I inputs lies. */
-#define MOTLEY__AT(o, i, I) (((o) / PANEL * (I) + (i)) * PANEL + (o) % PANEL)
+/* Where element (o,i) of a matrix with I inputs lies.  Unsigned, here and below: then shifts divide. */
+#define MOTLEY__AT(o, i, I) (((uint)(o) / PANEL * (I) + (i)) * PANEL + (uint)(o) % PANEL)
 
 typedef MOTLEY__REALS(LANES) lanes;
 #define LOAD_LANES MOTLEY__JOIN(vload, LANES)
@@ -157,7 +157,7 @@ static void fetch(const struct motley__gate_args a, __global const STORED *x, __
                   int i0, float *u, float *v)
 {
     for (int l = 0; l < LOADS; l++) {
-        const int j = get_local_id(0) + l * ITEMS;
+        const uint j = get_local_id(0) + l * ITEMS;
         const int token = t + ROW_OF(j), i = i0 + INPUT_OF(j), e = o + EXPERT_OF(j), k = i0 + EXPERT_INPUT_OF(j);
         u[l] = i < a.D && token < a.T ? stored_get(x, (size_t)token * a.D + i) : 0;
         v[l] = k < a.D && e < a.E ? w[MOTLEY__AT(e, k, a.D)] : 0;
@@ -169,7 +169,8 @@ void logits_group(const struct motley__gate_args a, __global const STORED *restr
                   __global const float *restrict w, __global real *restrict logits)
 {
     __local real xs[DEPTH][TILE + 1], ws[DEPTH][TILE + 1];
-    const int item = get_local_id(0), column = item % 8, row = item / 8;
+    const uint item = get_local_id(0);
+    const int column = item % 8, row = item / 8;
     const int t = get_group_id(0) * TILE, o = get_group_id(1) * TILE;
     real sum[2][4] = {{0}}, rest[2][4] = {{0}};
     float u[LOADS], v[LOADS];
@@ -178,7 +179,7 @@ void logits_group(const struct motley__gate_args a, __global const STORED *restr
     for (int i0 = 0; i0 < a.D; i0 += DEPTH) {
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int l = 0; l < LOADS; l++) {
-            const int j = item + l * ITEMS;
+            const uint j = item + l * ITEMS;
             xs[INPUT_OF(j)][ROW_OF(j)] = u[l];
             ws[EXPERT_INPUT_OF(j)][EXPERT_OF(j)] = v[l];
         }

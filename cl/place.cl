@@ -41,8 +41,9 @@ void place(const struct motley__place_args a, __global const struct motley__segm
            __global const float *restrict received_weights, __global int *restrict index,
            __global float *restrict weight, __global int *restrict pair_own, __global int *restrict pair_received)
 {
-    const int segments = a.segments, P = segments ? segment[segments - 1].pair + segment[segments - 1].count : a.own_pairs;
-    const int groups = get_num_groups(0), whole = P / groups, share = whole + (whole * groups != P);
+    const int segments = a.segments;
+    const int P = segments ? segment[segments - 1].pair + segment[segments - 1].count : a.own_pairs;
+    const int share = ((uint)P + (uint)get_num_groups(0) - 1) / (uint)get_num_groups(0);
     const int first = (int)min((long)get_group_id(0) * share, (long)P), last = first + min(share, P - first);
 
     int p = first + get_local_id(0);
