@@ -20,11 +20,11 @@
 #include "nonlinear.h"
 
 /* Few rows, one chunk of the tile, read each panel from end to end and the panels one after the other.  How far ahead
- * of what is used they fetch was measured: a row or two go on at the memory's speed, more leave it time. */
+ * of what is used they fetch was measured: up to four go on at the memory's speed, more leave it time. */
 static inline size_t stream_ahead(int rows)
 {
 #if STORAGE == 0
-    return (rows > ROWS / 3 ? 16384 : 2048) / sizeof(STORED);
+    return (rows > ROWS / 3 ? 16384 : 1024) / sizeof(STORED);
 #else
     return 4096 / sizeof(STORED);
 #endif

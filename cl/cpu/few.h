@@ -6,7 +6,7 @@
  * A panel of outputs is a run of neighbouring memory for a block of inputs, so the weights come as a stream; the rows
  * meet them in chunks of 4, 2 and 1, whose parts of g stay in registers.
  *
- * Where there are registers for it two panels share each read and write of the dots, and of one row four.
+ * Where there are registers for it two panels share each read and write of the dots, of up to three rows four.
  *
  *     FEW_ROWS     rows of a tile up to which this beats turning the weights around
  *     FEW_PASS     rows that meet the weights together, a multiple of 4; further passes find them in the second cache
@@ -42,11 +42,13 @@
 #define FEW_READ_1(r) FEW_READ(r, 0, 0, 1)
 #define FEW_READ_2(r) FEW_READ_1(r) FEW_READ(r, 1, 2, 3)
 #define FEW_READ_4(r) FEW_READ_2(r) FEW_READ(r, 2, 4, 5) FEW_READ(r, 3, 6, 7)
-#define FEW_STEP_1(r) dots[r] += g##r##_0 * w0 + g##r##_1 * w1;
-#define FEW_STEP_2(r) dots[r] += g##r##_0 * w0 + g##r##_1 * w1 + g##r##_2 * w2 + g##r##_3 * w3;
-#define FEW_STEP_4(r)                                                                                              \
-    FEW_STEP_2(r)                                                                                                  \
-    dots[r] += g##r##_4 * w4 + g##r##_5 * w5 + g##r##_6 * w6 + g##r##_7 * w7;
+/* One sum after the other, each with its product: a sum of products would take an instruction more. */
+#define FEW_ADD(r, v0, v1)                                                                                         \
+    dot += g##r##_##v0 * w##v0;                                                                                    \
+    dot += g##r##_##v1 * w##v1;
+#define FEW_STEP_1(r) FEW_ADD(r, 0, 1)
+#define FEW_STEP_2(r) FEW_STEP_1(r) FEW_ADD(r, 2, 3)
+#define FEW_STEP_4(r) FEW_STEP_2(r) FEW_ADD(r, 4, 5) FEW_ADD(r, 6, 7)
 #define FEW_LOAD(p, v0, v1)                                                                                        \
     FETCH(ahead + p * stride);                                                                                     \
     FETCH(ahead + p * stride + LANES);                                                                             \
@@ -58,6 +60,15 @@
 /* One panel of outputs, o .. o+PANEL-1, two or four, `stride` apart, times `inputs` inputs from w on; `next` is what
  * comes after.  What is fetched is the same place there; for one row of f32, which goes through faster than that
  * arrives, the near future. */
+#define FEW_DOT(r, panels)                                                                                         \
+    {                                                                                                              \
+        VECTOR dot = dots[r];                                                                                      \
+        FEW_STEP_##panels(r)                                                                                       \
+        dots[r] = dot;                                                                                             \
+    }
+#define FEW_DOT_1(r) FEW_DOT(r, 1)
+#define FEW_DOT_2(r) FEW_DOT(r, 2)
+#define FEW_DOT_4(r) FEW_DOT(r, 4)
 #define FEW(rows, panels)                                                                                          \
     static inline void few_##rows##_##panels(__global const STORED *const *row, int o, int O, int inputs,          \
                                              __global const STORED *w, size_t stride,                              \
@@ -68,7 +79,7 @@
         for (int i = 0; i < inputs; i++, dots += rows) {                                                           \
             __global const STORED *ahead = (i + away < inputs ? w : next - inputs * PANEL) + (i + away) * PANEL;   \
             FEW_LOAD_##panels                                                                                      \
-            EACH_##rows(FEW_STEP_##panels)                                                                         \
+            EACH_##rows(FEW_DOT_##panels)                                                                          \
         }                                                                                                          \
     }
 #define FEW_CASE(rows, panels)                                                                                     \
@@ -81,6 +92,7 @@ FEW(1, 1)
 FEW(4, 2)
 FEW(2, 2)
 FEW(1, 2)
+FEW(2, 4)
 FEW(1, 4)
 #endif
 
@@ -99,8 +111,13 @@ static inline void few_multiply(int rows, __global const STORED *const *row, int
     w += (size_t)i0 * PANEL;
     int o = 0;
 #if LANES == 16
-    for (; rows == 1 && o + 3 * PANEL < O; o += 4 * PANEL, w += 4 * stride)
-        few_1_4(row, o, O, inputs, w, stride, o + 7 * PANEL < O ? w + 4 * stride : w, dots);
+    for (; rows <= 3 && o + 3 * PANEL < O; o += 4 * PANEL, w += 4 * stride) {
+        __global const STORED *next = o + 7 * PANEL < O ? w + 4 * stride : w;
+        for (int r = 0; r < rows; r += few_height(rows - r))
+            switch (few_height(rows - r)) {
+                FEW_CASE(2, 4) FEW_CASE(1, 4)
+            }
+    }
     for (; o + PANEL < O; o += 2 * PANEL, w += 2 * stride) {
         __global const STORED *next = o + 3 * PANEL < O ? w + 2 * stride : w;
         for (int r = 0; r < rows; r += few_height(rows - r))

@@ -34,6 +34,8 @@ static const struct motley__tunable TUNABLES[] = {
                       NULL},
 };
 
+enum { ESS_STRIP = 2048, ESS_GROUPS = 8 };      /* of cl/cpu/ess.cl; work-groups of a thread at least */
+
 static int suits(const struct motley__device *device)
 {
     return device->is_cpu;
@@ -165,8 +167,9 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
 
 static int ess(struct motley__device *device, const struct motley__ess *e, struct motley_error *error)
 {
-    size_t columns = 4 * (size_t)lanes(device);
-    struct motley__range range = {{(size_t)e->ragged.E, ((size_t)e->O + columns - 1) / columns}, {1, 1}};
+    size_t experts = (size_t)e->ragged.E, columns = (size_t)e->O, strips = (columns + ESS_STRIP - 1) / ESS_STRIP;
+    size_t wanted = (ESS_GROUPS * (size_t)device->compute_units + experts - 1) / experts;
+    struct motley__range range = {{experts, strips > wanted ? strips : wanted}, {1, 1}};
     cl_kernel kernel;
     int status = get_kernel(device, "cpu/ess.cl", "ess", e->a.dtype, "", &kernel, error);
     if (status)
