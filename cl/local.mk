@@ -26,6 +26,7 @@ KERNELS = \
     %D%/esmm.cl \
     %D%/ess.cl \
     %D%/estmm.cl \
+    %D%/few.cl \
     %D%/gate.cl \
     %D%/lanes.h \
     %D%/linear.cl \

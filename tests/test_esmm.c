@@ -173,6 +173,20 @@ static void repeats_on(struct motley__device *device)
     free(w);
 }
 
+/* Products of few rows, here of any number: they are the same beside every variant with canonical weights. */
+static void few_on(struct motley__device *device)
+{
+    if (device->variant[MOTLEY_F32] != &motley__variant_generic || simulated())
+        return;
+    device->few_pairs[MOTLEY_F32] = INT_MAX;
+    forward_on(device);
+    transposed_on(device);
+    activations_on(device);
+    segments_on(device);
+    propagates_nan_on(device);
+    device->few_pairs[MOTLEY_F32] = 0;
+}
+
 static void forward_equals_twin(void **state) { with_families(*state, forward_on); }
 static void transposed_equals_twin(void **state) { with_families(*state, transposed_on); }
 static void activations_equal_twin(void **state) { with_families(*state, activations_on); }
@@ -181,6 +195,7 @@ static void every_vector_width(void **state) { with_vectors(*state, vectors_on);
 static void every_tile(void **state) { with_tiles(*state, tiles_on); }
 static void no_pairs(void **state) { with_families(*state, no_pairs_on); }
 static void propagates_nan(void **state) { with_families(*state, propagates_nan_on); }
+static void few_rows(void **state) { with_families(*state, few_on); }
 static void repeats_bit_for_bit(void **state) { with_families(*state, repeats_on); }
 
 int main(void)
@@ -189,7 +204,8 @@ int main(void)
         cmocka_unit_test(forward_equals_twin), cmocka_unit_test(transposed_equals_twin),
         cmocka_unit_test(activations_equal_twin), cmocka_unit_test(several_segments),
         cmocka_unit_test(every_vector_width), cmocka_unit_test(every_tile), cmocka_unit_test(no_pairs),
-        cmocka_unit_test(propagates_nan), cmocka_unit_test(repeats_bit_for_bit),
+        cmocka_unit_test(propagates_nan), cmocka_unit_test(few_rows),
+        cmocka_unit_test(repeats_bit_for_bit),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

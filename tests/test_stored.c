@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <limits.h>
+
 #include "product_check.h"
 
 static const struct forward_case CASES[] = {
@@ -64,6 +66,27 @@ static void all_on(struct motley__device *device, enum motley_dtype dtype)
     check_nonfinite(device, dtype);
 }
 
+/* Products of few rows, here of any number: they are the same beside every variant with canonical weights. */
+static void few_on(struct motley__device *device, enum motley_dtype dtype)
+{
+    const uint64_t seed = test_seed();
+    if (device->variant[dtype] != &motley__variant_generic)
+        return;
+    device->few_pairs[dtype] = INT_MAX;
+    for (int i = 0; i < CASES_COUNT; i++) {
+        check_forward(device, dtype, seed, &CASES[i]);
+        check_transposed(device, dtype, seed, &CASES[i].product);
+    }
+    check_nonfinite(device, dtype);
+    device->few_pairs[dtype] = 0;
+}
+
+static void few_rows_equal_twin(void **state)
+{
+    with_variants(*state, MOTLEY_BF16, few_on);
+    with_variants(*state, MOTLEY_F16, few_on);
+}
+
 static void bf16_equals_twin(void **state)
 {
     with_variants(*state, MOTLEY_BF16, all_on);
@@ -118,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bf16_equals_twin),
         cmocka_unit_test(f16_equals_twin),
+        cmocka_unit_test(few_rows_equal_twin),
         cmocka_unit_test(mixed_types_equal_twin),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

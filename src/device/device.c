@@ -18,6 +18,9 @@ static const double GPU_MEMORY_PART = 0.9;
 /* A sub-buffer starts on a cache line at least. */
 enum { LINE_BYTES = 64 };
 
+/* Beyond these a GPU's tiles are full enough (doc/performance.md). */
+enum { FEW_PAIRS = 64 };
+
 static int query(cl_device_id id, cl_device_info what, size_t bytes, void *value, struct motley_error *error)
 {
     return motley__fail_cl(error, clGetDeviceInfo(id, what, bytes, value, NULL), "clGetDeviceInfo");
@@ -153,6 +156,8 @@ int motley__device_open(const struct motley__found *found, const struct motley__
                      "alone should set HWLOC_COMPONENTS=-opencl before MPI_Init)", found->name, d->compute_units,
                      binding->threads);
     d->cache = cache_folder();
+    for (int dtype = 0; dtype < MOTLEY__DTYPES; dtype++)
+        d->few_pairs[dtype] = d->info.is_gpu ? FEW_PAIRS : 0;
     d->compiles_at_launch = compiles_at_launch(d);
     *device = d;
     return 0;

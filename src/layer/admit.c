@@ -220,6 +220,36 @@ static int try_variant(struct motley__device *device, enum motley_dtype dtype, d
     return status;
 }
 
+/* Build and check the products of few rows beside that variant. */
+static int try_few(struct motley__device *device, enum motley_dtype dtype, struct motley_error *error)
+{
+    struct trial trial = {.device = device, .dtype = dtype};
+    int status = open_trial(&trial, error);
+    device->few_pairs[dtype] = P;
+    if (!status)
+        status = try_forward(&trial, MOTLEY__ACT_RELU, error);
+    if (!status)
+        status = try_forward(&trial, MOTLEY__ACT_SWIGLU, error);
+    if (!status)
+        status = try_transposed(&trial, error);
+    close_trial(&trial);
+    return status;
+}
+
+/* What was wrong with them goes behind what was wrong with variants. */
+static void admit_few(struct motley__device *device, enum motley_dtype dtype, char *rejected, size_t size)
+{
+    const int pairs = device->few_pairs[dtype];
+    const size_t used = strlen(rejected);
+    struct motley_error reason = {0};
+    if (pairs == 0 || device->variant[dtype]->panel(device) != 1)
+        return;
+    const int failed = try_few(device, dtype, &reason);
+    device->few_pairs[dtype] = failed ? 0 : pairs;
+    if (failed)
+        snprintf(rejected + used, size - used, "%sfew rows: %.400s", used ? "; " : "", reason.text);
+}
+
 static void say_why(struct motley__device *device, enum motley_dtype dtype, const char *rejected, double found)
 {
     const struct motley__variant *variant = device->variant[dtype];
@@ -271,6 +301,7 @@ static int admit(struct motley__device *device, enum motley_dtype dtype, struct 
 
     device->variant[dtype] = first_to_pass(device, dtype, only, rejected, sizeof rejected, &found);
     if (device->variant[dtype]) {
+        admit_few(device, dtype, rejected, sizeof rejected);
         say_why(device, dtype, rejected, found);
         return 0;
     }

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 
+#include "layer/few.h"
 #include "layer/variant.h"
 
 int motley__esmm_panel(const struct motley__device *device, enum motley_dtype dtype)
@@ -40,8 +41,9 @@ int motley__esmm(struct motley__device *device, const struct motley__esmm *esmm,
     if (esmm->ragged.P == 0)
         return 0;
     check(device, esmm);
+    const int few = motley__few_suits(device, esmm);
     for (int s = 0; s < esmm->w->segments && !status; s++)
-        status = variant->esmm(device, esmm, s, error);
+        status = (few ? motley__few_esmm : variant->esmm)(device, esmm, s, error);
     return status;
 }
 
@@ -68,9 +70,10 @@ int motley__esmm_transposed(struct motley__device *device, const struct motley__
     check(device, esmm);
     if (!variant->esmm_transposed)
         variant = &motley__variant_generic;
-    if (esmm->x3 && !variant->transposes_two)
+    const int few = motley__few_suits(device, esmm);
+    if (esmm->x3 && (few || !variant->transposes_two))
         return transposed_twice(device, esmm, error);
     for (int s = 0; s < esmm->w->segments && !status; s++)
-        status = variant->esmm_transposed(device, esmm, s, error);
+        status = (few ? motley__few_esmm_transposed : variant->esmm_transposed)(device, esmm, s, error);
     return status;
 }

@@ -18,6 +18,8 @@ libmotley_all_la_SOURCES += \
     %D%/estmm.h \
     %D%/expert.c \
     %D%/expert.h \
+    %D%/few.c \
+    %D%/few.h \
     %D%/forward.c \
     %D%/gate.c \
     %D%/gate.h \
