@@ -204,11 +204,6 @@ struct motley__parameter *motley__decoder_parameters(struct motley__decoder *dec
     return decoder->parameter;
 }
 
-struct motley__buffer *motley__decoder_dense_weights(struct motley__decoder *decoder)
-{
-    return decoder->weights->values;
-}
-
 struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *decoder)
 {
     return decoder->weights->gradients;
