@@ -66,8 +66,8 @@ static int run_fma(void *self, struct motley_error *error)
 static int run_read(void *self, struct motley_error *error)
 {
     const struct trial *t = self;
-    return motley__launch(t->peak->device, t->kernel, t->range, error, MOTLEY__VALUE(t->first), MOTLEY__VALUE(t->vectors),
-                          MOTLEY__BUFFER(t->peak->data), MOTLEY__BUFFER(t->peak->out));
+    return motley__launch(t->peak->device, t->kernel, t->range, error, MOTLEY__VALUE(t->first),
+                          MOTLEY__VALUE(t->vectors), MOTLEY__BUFFER(t->peak->data), MOTLEY__BUFFER(t->peak->out));
 }
 
 /* The shortest of some runs, until they get no shorter: others may have the cores now and then. */

@@ -65,25 +65,31 @@ static inline void gradient_multiply(int columns, int depth, const float *packed
     }
 }
 
-/* Columns from .. from+columns-1 of rows first .. first+depth-1 in chunks [chunk][k][columns of the chunk].  Columns
- * that only fill up the last chunk repeat the row's last one.  Where the row is long enough a whole vector is copied;
- * what that writes beyond the chunk's height is overwritten by the next k, so the last k is copied number by number. */
+/* Columns from .. from+columns-1 of rows first .. first+depth-1 in chunks [chunk][k][columns of the chunk], TOGETHER
+ * rows at a time: chunks, and often rows, are a multiple of 4096 bytes apart, and the first cache holds few such lines.
+ * Columns that only fill up the last chunk repeat the row's last one.  Where the row is long enough a whole vector is
+ * copied; what that writes beyond the chunk's height is overwritten by the next k, so the last k is copied number by
+ * number. */
+#define TOGETHER 8
+
 static inline void pack_inputs(int first, int depth, __global const int *index, __global const STORED *own,
                                __global const STORED *received, int own_rows, int width, int from, int columns,
                                float *packed)
 {
-    for (int k = 0; k < depth; k++) {
-        __global const STORED *row = ragged_row(first + k, index, own, received, own_rows, width) + from;
-        int whole = LANES >= ROWS && k + 1 < depth ? LANES : INT_MAX;
+    __global const STORED *row[TOGETHER];
+    for (int k = 0; k < depth; k += TOGETHER) {
+        int rows = min(TOGETHER, depth - k);
+        for (int i = 0; i < rows; i++)
+            row[i] = ragged_row(first + k + i, index, own, received, own_rows, width) + from;
         for (int c = 0, height; c < columns; c += height) {
             height = tile_height(columns - c);
             float *to = packed + c * depth + k * height;
-            int left = width - from - c;
-            if (left >= whole)
-                *(ANYWHERE *)to = STORED_LOAD(0, row + c);
-            else
-                for (int i = 0; i < height; i++)
-                    to[i] = stored_get(row, c + min(i, left - 1));
+            int left = width - from - c, whole = LANES < ROWS || left < LANES ? 0 : min(rows, depth - 1 - k);
+            for (int i = 0; i < whole; i++)
+                *(ANYWHERE *)(to + i * height) = STORED_LOAD(0, row[i] + c);
+            for (int i = whole; i < rows; i++)
+                for (int j = 0; j < height; j++)
+                    to[i * height + j] = stored_get(row[i], c + min(j, left - 1));
         }
     }
 }

@@ -54,7 +54,8 @@ ROWS_DEAL(8, 4)
         break;
 
 /* One chunk of `height` rows, first .. last and then the last one again.  Full chunks turn a square of LANES
- * columns at a time; what a store of LANES numbers writes beyond its `height` is overwritten by the next, or lies in the slack. */
+ * columns at a time; what a store of LANES numbers writes beyond its `height` is overwritten by the next, or lies in
+ * the slack. */
 static inline void rows_pack_chunk(int first, int last, int height, __global const int *index,
                                    __global const STORED *own, __global const STORED *received, int own_rows, int width,
                                    int from, int depth, float *chunk)
