@@ -6,7 +6,8 @@
  *
  *   logits_tile    one work-item per group (CPUs): TOKENS tokens times `block` experts; x and w are widened
  *                       once into private tiles, products run in registers, SUB tokens by LANES experts.
- *   logits_group   128 work-items (GPUs): 32 tokens by 32 experts over __local tiles, 2 x 4 an item.
+ *   logits_group   128 work-items (GPUs): 16 HIGH tokens by 8 ACROSS experts over __local tiles, HIGH x ACROSS an item:
+ *                  2 x 4, and 4 x 8 where so many larger groups fill the device.
  *
  * Flops 2 T E D; bytes 4 (T D + groups E D + 2 T E).  Measured at T = D = 2048, E = 128, gate_select included: 17 ms
  * (63 Gflop/s in double) on 2 cores with 512-bit vectors, 0.13 ms (8.2 Tflop/s; 9.2 at T = 16384) on an H200, whose
@@ -15,6 +16,7 @@
  * Tunables, by -D:
  *   PANEL                       panel width of w (default 1)
  *   LANES, SUB, TOKENS, CHUNK   the register and private tiles (defaults for 512-bit vectors)
+ *   HIGH, ACROSS                the tokens and experts of an item of logits_group
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
@@ -135,10 +137,18 @@ void logits_tile(const struct motley__gate_args a, __global const STORED *restri
 #endif
 }
 
-#define TILE 32             /* tokens, and experts, of a group */
+#ifndef HIGH
+#define HIGH 2
+#endif
+#ifndef ACROSS
+#define ACROSS 4
+#endif
+#define TILE_TOKENS (16 * HIGH)
+#define TILE_EXPERTS (8 * ACROSS)
 #define DEPTH 16            /* inputs staged at once */
-#define ITEMS 128           /* work-items: 8 columns of experts by 16 rows of tokens, 2 tokens by 4 experts each */
-#define LOADS (DEPTH * TILE / ITEMS)
+#define ITEMS 128           /* work-items: 8 columns of experts by 16 rows of tokens, HIGH tokens by ACROSS experts each */
+#define LOADS_X (DEPTH * TILE_TOKENS / ITEMS)
+#define LOADS_W (DEPTH * TILE_EXPERTS / ITEMS)
 
 /* Element j of a tile of x, or of w: which row, which input.  Neighbouring items read neighbouring addresses; those of
  * a panel are outputs. */
@@ -148,18 +158,22 @@ void logits_tile(const struct motley__gate_args a, __global const STORED *restri
 #define EXPERT_OF ROW_OF
 #define EXPERT_INPUT_OF INPUT_OF
 #else
-#define EXPERT_OF(j) ((j) % TILE)
-#define EXPERT_INPUT_OF(j) ((j) / TILE)
+#define EXPERT_OF(j) ((j) % TILE_EXPERTS)
+#define EXPERT_INPUT_OF(j) ((j) / TILE_EXPERTS)
 #endif
 
 /* This item's part of the tiles that begin at token t, expert o, input i0: loaded while the tiles before are in use. */
-static void fetch(const struct motley__gate_args a, __global const STORED *x, __global const float *w, int t, int o,
-                  int i0, float *u, float *v)
+static inline void fetch(const struct motley__gate_args a, __global const STORED *x, __global const float *w, int t,
+                         int o, int i0, float u[LOADS_X], float v[LOADS_W])
 {
-    for (int l = 0; l < LOADS; l++) {
-        const uint j = get_local_id(0) + l * ITEMS;
-        const int token = t + ROW_OF(j), i = i0 + INPUT_OF(j), e = o + EXPERT_OF(j), k = i0 + EXPERT_INPUT_OF(j);
+#pragma unroll
+    for (int l = 0; l < LOADS_X; l++) {
+        const int j = get_local_id(0) + l * ITEMS, token = t + ROW_OF(j), i = i0 + INPUT_OF(j);
         u[l] = i < a.D && token < a.T ? stored_get(x, (size_t)token * a.D + i) : 0;
+    }
+#pragma unroll
+    for (int l = 0; l < LOADS_W; l++) {
+        const int j = get_local_id(0) + l * ITEMS, e = o + EXPERT_OF(j), k = i0 + EXPERT_INPUT_OF(j);
         v[l] = k < a.D && e < a.E ? w[MOTLEY__AT(e, k, a.D)] : 0;
     }
 }
@@ -168,32 +182,42 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void logits_group(const struct motley__gate_args a, __global const STORED *restrict x,
                   __global const float *restrict w, __global real *restrict logits)
 {
-    __local real xs[DEPTH][TILE + 1], ws[DEPTH][TILE + 1];
-    const uint item = get_local_id(0);
-    const int column = item % 8, row = item / 8;
-    const int t = get_group_id(0) * TILE, o = get_group_id(1) * TILE;
-    real sum[2][4] = {{0}}, rest[2][4] = {{0}};
-    float u[LOADS], v[LOADS];
+    __local real xs[DEPTH][TILE_TOKENS + 1], ws[DEPTH][TILE_EXPERTS + 1];
+    const int item = get_local_id(0), column = item % 8, row = item / 8;
+    const int t = get_group_id(0) * TILE_TOKENS, o = get_group_id(1) * TILE_EXPERTS;
+    real sum[HIGH][ACROSS] = {{0}}, rest[HIGH][ACROSS] = {{0}};
+    float u[LOADS_X], v[LOADS_W];
 
     fetch(a, x, w, t, o, 0, u, v);
     for (int i0 = 0; i0 < a.D; i0 += DEPTH) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int l = 0; l < LOADS; l++) {
-            const uint j = item + l * ITEMS;
-            xs[INPUT_OF(j)][ROW_OF(j)] = u[l];
-            ws[EXPERT_INPUT_OF(j)][EXPERT_OF(j)] = v[l];
-        }
+#pragma unroll
+        for (int l = 0; l < LOADS_X; l++)
+            xs[INPUT_OF(item + l * ITEMS)][ROW_OF(item + l * ITEMS)] = u[l];
+#pragma unroll
+        for (int l = 0; l < LOADS_W; l++)
+            ws[EXPERT_INPUT_OF(item + l * ITEMS)][EXPERT_OF(item + l * ITEMS)] = v[l];
         barrier(CLK_LOCAL_MEM_FENCE);
         fetch(a, x, w, t, o, i0 + DEPTH, u, v);
-        for (int i = 0; i < DEPTH; i++)
+        for (int i = 0; i < DEPTH; i++) {
+            real token[HIGH], expert[ACROSS];
 #pragma unroll
-            for (int r = 0; r < 2; r++)
+            for (int r = 0; r < HIGH; r++)
+                token[r] = xs[i][row + 16 * r];
 #pragma unroll
-                for (int c = 0; c < 4; c++)
-                    MOTLEY__ADD_PRODUCT(sum[r][c], rest[r][c], xs[i][row + 16 * r], ws[i][column + 8 * c]);
+            for (int c = 0; c < ACROSS; c++)
+                expert[c] = ws[i][column + 8 * c];
+#pragma unroll
+            for (int r = 0; r < HIGH; r++)
+#pragma unroll
+                for (int c = 0; c < ACROSS; c++)
+                    MOTLEY__ADD_PRODUCT(sum[r][c], rest[r][c], token[r], expert[c]);
+        }
     }
-    for (int r = 0; r < 2; r++)
-        for (int c = 0; c < 4; c++)
+#pragma unroll
+    for (int r = 0; r < HIGH; r++)
+#pragma unroll
+        for (int c = 0; c < ACROSS; c++)
             if (t + row + 16 * r < a.T && o + column + 8 * c < a.E)
                 logits[(size_t)(t + row + 16 * r) * a.stride + o + column + 8 * c] = sum[r][c] + rest[r][c];
 }

@@ -13,7 +13,7 @@
 
 /* Experts of a CPU work-group's widest register tile: rows of logits are padded to it. */
 enum { MOST_LANES = 16 };
-/* Tokens of a work-group, and experts of a GPU's; work-items of a GPU's. */
+/* Tokens of a CPU's work-group; work-items of a GPU's. */
 enum { TILE = 32, GROUP_ITEMS = 128 };
 
 /* Bytes of a number that a sum is taken in; with float every logit has its rounding error beside it, which
@@ -50,26 +50,43 @@ static int is_single(const struct motley__device *device, int single)
     return single || !device->has_double;
 }
 
-static int launch_logits(struct motley__device *device, const struct motley__gate_forward *gate,
-                         struct motley__gate_args args, int single, struct motley_error *error)
+/* CPUs: one work-item to a group. */
+static int launch_tiles(struct motley__device *device, const struct motley__gate_forward *gate,
+                        struct motley__gate_args args, int single, struct motley_error *error)
 {
-    const int gpu = device->info.is_gpu;
     const int wide = device->native_float >= 16; /* else the tile of 256-bit registers */
     const int lanes = wide ? MOST_LANES : 8;
     char options[96];
     snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DSTORAGE=%d -DPANEL=%d -DLANES=%d -DSUB=%d -DTOKENS=%d",
              !single, gate->dtype, gate->w->panel, lanes, wide ? 8 : 4, TILE);
     cl_kernel kernel;
-    int status = motley__kernel(device, "logits.cl", options, gpu ? "logits_group" : "logits_tile", &kernel, error);
+    int status = motley__kernel(device, "logits.cl", options, "logits_tile", &kernel, error);
     if (status)
         return status;
     const size_t tiles = ((size_t)args.T + TILE - 1) / TILE;
     /* With enough tiles of tokens every core has work, and a group takes all experts, widening x only once. */
     args.block = tiles >= 4 * (size_t)device->compute_units ? args.stride : lanes;
     const size_t blocks = ((size_t)args.E + (size_t)args.block - 1) / (size_t)args.block;
-    const struct motley__range range =
-        gpu ? (struct motley__range){{tiles * GROUP_ITEMS, ((size_t)args.E + TILE - 1) / TILE}, {GROUP_ITEMS}}
-            : (struct motley__range){{tiles, blocks}, {1}};
+    return motley__launch(device, kernel, ((struct motley__range){{tiles, blocks}, {1}}), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(gate->x), MOTLEY__BUFFER(gate->w->segment[0]), MOTLEY__BUFFER(gate->logits));
+}
+
+/* GPUs: large tiles where there are enough of them. */
+static int launch_groups(struct motley__device *device, const struct motley__gate_forward *gate,
+                         struct motley__gate_args args, int single, struct motley_error *error)
+{
+    const size_t large = ((size_t)args.T + 63) / 64 * (((size_t)args.E + 63) / 64);
+    const int scale = args.E > 32 && large >= 2 * (size_t)device->compute_units ? 2 : 1;
+    const size_t side = 32 * (size_t)scale;
+    char options[96];
+    snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DSTORAGE=%d -DPANEL=%d -DHIGH=%d -DACROSS=%d", !single,
+             gate->dtype, gate->w->panel, 2 * scale, 4 * scale);
+    cl_kernel kernel;
+    int status = motley__kernel(device, "logits.cl", options, "logits_group", &kernel, error);
+    if (status)
+        return status;
+    const struct motley__range range = {{((size_t)args.T + side - 1) / side * GROUP_ITEMS, ((size_t)args.E + side - 1) / side},
+                                        {GROUP_ITEMS}};
     return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->x),
                           MOTLEY__BUFFER(gate->w->segment[0]), MOTLEY__BUFFER(gate->logits));
 }
@@ -90,7 +107,7 @@ int motley__gate_forward(struct motley__device *device, const struct motley__gat
     cl_kernel kernel;
     int status;
     if ((status = motley__kernel(device, "gate.cl", options, "gate_select", &kernel, error)) ||
-        (status = launch_logits(device, gate, args, single, error)))
+        (status = (device->info.is_gpu ? launch_groups : launch_tiles)(device, gate, args, single, error)))
         return status;
     const size_t real = real_bytes(single), experts = (size_t)gate->E * real;
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)gate->T * (size_t)items}, {(size_t)items}}),
