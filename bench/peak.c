@@ -10,6 +10,7 @@
 #include "bench/alternate.h"
 #include "bench/peak.h"
 #include "device/program.h"
+#include "layer/variant.h"
 
 enum {
     CHAINS = 12,                /* of cl/peak.cl */
@@ -24,9 +25,12 @@ static const size_t READ_BYTES = (size_t)1 << 28, SHORT_BYTES = (size_t)1 << 26;
 /* One of the two kernels and how it is launched. */
 struct trial {
     const struct motley__peak *peak;
+    const struct motley__variant *variant;  /* whose own instruction is measured, NULL: multiply-adds */
+    enum motley_dtype dtype;
     cl_kernel kernel;
     struct motley__range range;
-    int loops;                  /* peak_fma */
+    int loops;                  /* of sums */
+    double flops;
     cl_ulong first, vectors;    /* peak_read */
 };
 
@@ -55,11 +59,15 @@ static int kernel_of(struct motley__device *device, int reads, cl_kernel *kernel
     return motley__kernel(device, "peak.cl", options, reads ? "peak_read" : "peak_fma", kernel, error);
 }
 
-static int run_fma(void *self, struct motley_error *error)
+static int run_sums(void *self, struct motley_error *error)
 {
-    const struct trial *t = self;
+    struct trial *t = self;
     const float factor = 0.999f, term = 0.5f;
-    return motley__launch(t->peak->device, t->kernel, t->range, error, MOTLEY__VALUE(t->loops), MOTLEY__VALUE(factor),
+    struct motley__device *device = t->peak->device;
+    if (t->variant)
+        return t->variant->peak(device, t->dtype, t->loops, t->peak->out, &t->flops, error);
+    t->flops = 2.0 * CHAINS * lanes_of(device, 0) * t->loops * (double)t->range.global[0];
+    return motley__launch(device, t->kernel, t->range, error, MOTLEY__VALUE(t->loops), MOTLEY__VALUE(factor),
                           MOTLEY__VALUE(term), MOTLEY__BUFFER(t->peak->out));
 }
 
@@ -91,36 +99,34 @@ static int best_of(struct trial *t, int (*run)(void *, struct motley_error *), d
 }
 
 /* The trial of so many turns of the loop. */
-static int fma_trial(const struct motley__peak *peak, double loops, struct trial *t, struct motley_error *error)
+static int sums_trial(const struct motley__peak *peak, enum motley_dtype dtype, double loops, struct trial *t,
+                      struct motley_error *error)
 {
-    *t = (struct trial){.peak = peak, .range = full_range(peak->device)};
+    const struct motley__variant *variant = motley__variant(peak->device, dtype);
+    *t = (struct trial){.peak = peak, .variant = variant->peak ? variant : NULL, .dtype = dtype,
+                        .range = full_range(peak->device)};
     t->loops = (int)(loops < 1 << 28 ? loops : 1 << 28) / 4 * 4 + 4;
-    return kernel_of(peak->device, 0, &t->kernel, error);
+    return t->variant ? 0 : kernel_of(peak->device, 0, &t->kernel, error);
 }
 
-static double fma_flops(const struct trial *t)
+static int measure_sums(struct motley__peak *peak, enum motley_dtype dtype, struct motley_error *error)
 {
-    return 2.0 * CHAINS * lanes_of(t->peak->device, 0) * t->loops * (double)t->range.global[0];
-}
-
-static int measure_fma(struct motley__peak *peak, struct motley_error *error)
-{
+    struct motley__sums *sums = &peak->sums[dtype];
     struct trial t;
     double seconds = 0;
-    int status = fma_trial(peak, 1 << 12, &t, error);
+    int status = sums_trial(peak, dtype, 1 << 10, &t, error);
     if (!status)
-        status = best_of(&t, run_fma, &seconds, error);
+        status = best_of(&t, run_sums, &seconds, error);
     if (!status)
-        status = fma_trial(peak, t.loops * fmin(peak->seconds, TRY_SECONDS) / seconds, &t, error);
+        status = sums_trial(peak, dtype, t.loops * fmin(peak->seconds, TRY_SECONDS) / seconds, &t, error);
     if (!status)
-        status = best_of(&t, run_fma, &seconds, error);
+        status = best_of(&t, run_sums, &seconds, error);
     if (status)
         return status;
-    peak->flops = fma_flops(&t) / seconds;
-    status = fma_trial(peak, t.loops * SHORT_SECONDS / seconds, &t, error);
-    peak->loops = t.loops;
-    peak->sums_flops = fma_flops(&t);
-    return status;
+    sums->best = t.flops / seconds;
+    sums->loops = (int)(t.loops * SHORT_SECONDS / seconds) + 4;
+    sums->flops = t.flops * sums->loops / t.loops;
+    return 0;
 }
 
 static size_t vector_bytes(const struct motley__peak *peak)
@@ -170,16 +176,19 @@ int motley__peak_measure(struct motley__device *device, double seconds, struct m
         status = motley__buffer_create(device, full_range(device).global[0] * sizeof(float), &peak->out, error);
     if (!status)
         status = motley__buffer_zero(peak->data, 0, bytes, error);
-    if (!status)
-        status = measure_fma(peak, error);
     return status ? status : measure_read(peak, error);
 }
 
-int motley__peak_sums(struct motley__peak *peak, struct motley_error *error)
+int motley__peak_admit(struct motley__peak *peak, enum motley_dtype dtype, struct motley_error *error)
+{
+    return peak->sums[dtype].loops ? 0 : measure_sums(peak, dtype, error);
+}
+
+int motley__peak_sums(struct motley__peak *peak, enum motley_dtype dtype, struct motley_error *error)
 {
     struct trial t;
-    int status = fma_trial(peak, peak->loops - 4, &t, error);
-    return status ? status : run_fma(&t, error);
+    int status = sums_trial(peak, dtype, peak->sums[dtype].loops - 4, &t, error);
+    return status ? status : run_sums(&t, error);
 }
 
 int motley__peak_read(struct motley__peak *peak, struct motley_error *error)

@@ -79,7 +79,8 @@ static int run_read(void *self, struct motley_error *error)
 
 static int run_sums(void *self, struct motley_error *error)
 {
-    return motley__peak_sums(self, error);
+    const struct cell *cell = self;
+    return motley__peak_sums(&cell->run->peak, cell->run->problem->shape.dtype, error);
 }
 
 static int judge(const struct cell *cell, const char *whom, double difference)
@@ -124,7 +125,7 @@ static int time_sides(struct cell *cell, const struct motley__side *ours, const 
 {
     struct run *run = cell->run;
     struct motley__peak *peak = &run->peak;
-    const struct motley__side sums = {.self = peak, .run = run_sums, .device = run->device};
+    const struct motley__side sums = {.self = cell, .run = run_sums, .device = run->device};
     const struct motley__side read = {.self = peak, .run = run_read, .device = run->device};
     const struct motley__side sides[] = {*ours, sums, peer ? *peer : sums};
     double seconds[MOTLEY__SIDES], read_seconds;
@@ -133,7 +134,7 @@ static int time_sides(struct cell *cell, const struct motley__side *ours, const 
         return status;
     row->seconds = seconds[0];
     row->peer_seconds = peer ? seconds[2] : 0;
-    row->peak_flops = peak->sums_flops / seconds[1];
+    row->peak_flops = peak->sums[run->problem->shape.dtype].flops / seconds[1];
     row->peak_bytes = peak->read_bytes / read_seconds;
     row->limit_seconds = motley__operator_limit(cell->op, run->problem, row->peak_flops, row->peak_bytes);
     return 0;
@@ -211,7 +212,7 @@ static int wanted(const struct run *run, const char *label)
 /* About how long a cell takes, from peaks. */
 static double foretell(const struct run *run, const struct motley__operator *op)
 {
-    const double limit = motley__operator_limit(op, run->problem, run->peak.flops, run->peak.bytes);
+    const double limit = motley__operator_limit(op, run->problem, run->peak.sums[run->problem->shape.dtype].best, run->peak.bytes);
     const double rounds = LEAST_ROUNDS * 2.5 * limit;
     return 0.3 + (rounds > run->rounds.seconds ? rounds : run->rounds.seconds);
 }
@@ -228,6 +229,8 @@ static int visit_rows(struct run *run, const struct motley__operator *op, const 
         return 0;
     if (!run->weights) {
         status = motley__admit_dtype(run->device, shape->dtype, run->error);
+        if (!status)
+            status = motley__peak_admit(&run->peak, shape->dtype, run->error);
         if (!status)
             status = motley__bench_weights_create(run->context, shape, &run->weights, run->error);
     }
@@ -321,7 +324,7 @@ static void say_peers(const struct run *run)
     if (run->request->quiet)
         return;
     fprintf(stderr, "%s: %.1f GFLOP/s of multiply-adds, %.1f GB/s of reads, at most\n", run->device->info.name,
-            1e-9 * run->peak.flops, 1e-9 * run->peak.bytes);
+            1e-9 * run->peak.sums[MOTLEY_F32].best, 1e-9 * run->peak.bytes);
     for (int p = 0; p < run->selection.peers; p++)
         if (run->selection.peer[p] == MOTLEY__PEER_OPENBLAS && run->blas.handle)
             fprintf(stderr, "openblas: %s, %d threads\n", run->blas.version, run->blas.threads);
@@ -343,6 +346,8 @@ int motley__bench(motley_context *context, const struct motley__bench_request *r
     int status = motley__select(request, run.device->info.is_gpu, &run.selection, error);
     if (!status)
         status = motley__peak_measure(run.device, run.rounds.seconds, &run.peak, error);
+    if (!status)
+        status = motley__peak_admit(&run.peak, MOTLEY_F32, error);
     motley__blas_open(&run.blas, threads);
     if (!status)
         status = motley__team_create(run.blas.threads > 0 ? run.blas.threads : 1, &run.team, error);

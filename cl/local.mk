@@ -48,6 +48,8 @@ KERNELS = \
     %D%/nvidia/fma.h \
     %D%/nvidia/mma.h \
     %D%/nvidia/pack.h \
+    %D%/nvidia/peak_mma.cl \
+    %D%/nvidia/peak_wgmma.cl \
     %D%/nvidia/pipeline.h \
     %D%/nvidia/schedule.h \
     %D%/nvidia/store.h \

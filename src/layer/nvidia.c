@@ -90,6 +90,19 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     return motley__estmm_launch_drawing(device, kernel, residents(device), &args, e, segment, error);
 }
 
+static int peak(struct motley__device *device, enum motley_dtype dtype, int loops, struct motley__buffer *out,
+                double *flops, struct motley_error *error)
+{
+    enum { PEAK_ITEMS = 256 };
+    cl_kernel kernel;
+    int status = get_kernel(device, "nvidia/peak_wgmma.cl", "peak", "", dtype, &kernel, error);
+    if (status)
+        return status;
+    *flops = 2.0 * 2 * 64 * 256 * 64 * loops * device->compute_units;
+    const struct motley__range range = {{(size_t)device->compute_units * PEAK_ITEMS}, {PEAK_ITEMS}};
+    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(loops), MOTLEY__BUFFER(out));
+}
+
 /* Rows of whole chunks of 8 numbers; others go the portable way. */
 int motley__nvidia_activation_backward(struct motley__device *device, const struct motley__activation_backward *a,
                                        struct motley_error *error)
@@ -120,4 +133,5 @@ const struct motley__variant motley__variant_nvidia_wgmma = {
     .esmm_transposed = esmm_transposed,
     .estmm = estmm,
     .activation_backward = motley__nvidia_activation_backward,
+    .peak = peak,
 };

@@ -79,6 +79,20 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     return motley__estmm_launch(device, kernel, range, &args, e, segment, error);
 }
 
+static int peak(struct motley__device *device, enum motley_dtype dtype, int loops, struct motley__buffer *out,
+                double *flops, struct motley_error *error)
+{
+    enum { PEAK_ITEMS = 256, WARPS = PEAK_ITEMS / 32, GROUPS = 4, CHAINS = 8 }; /* of cl/nvidia/peak_mma.cl */
+    const size_t groups = (size_t)device->compute_units * GROUPS;
+    cl_kernel kernel;
+    int status = get_kernel(device, "nvidia/peak_mma.cl", "peak", "", dtype, &kernel, error);
+    if (status)
+        return status;
+    *flops = 4096.0 * CHAINS * WARPS * loops * (double)groups;
+    return motley__launch(device, kernel, ((struct motley__range){{groups * PEAK_ITEMS}, {PEAK_ITEMS}}), error,
+                          MOTLEY__VALUE(loops), MOTLEY__BUFFER(out));
+}
+
 const struct motley__variant motley__variant_nvidia_mma = {
     .family = "nvidia",
     .name = "mma",
@@ -92,4 +106,5 @@ const struct motley__variant motley__variant_nvidia_mma = {
     .esmm_transposed = esmm_transposed,
     .estmm = estmm,
     .activation_backward = motley__nvidia_activation_backward,
+    .peak = peak,
 };

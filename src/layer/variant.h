@@ -44,6 +44,11 @@ struct motley__variant {
     int (*activation_backward)(struct motley__device *device, const struct motley__activation_backward *a,
                                struct motley_error *error);
     int (*dot_bias)(struct motley__device *device, const struct motley__dot_bias *dot, struct motley_error *error);
+    /* Bench's measure of the most it could do: enqueue `loops` turns of its matrix instruction on numbers that are in
+     * registers or local memory already.  out: a float for each work-item of 8 groups of 256 on every multiprocessor.
+     * *flops: of the whole launch.  NULL: it multiplies with plain multiply-adds. */
+    int (*peak)(struct motley__device *device, enum motley_dtype dtype, int loops, struct motley__buffer *out,
+                double *flops, struct motley_error *error);
 };
 
 #define MOTLEY__DTYPE_BIT(dtype) (1u << (dtype))
