@@ -20,10 +20,13 @@
 #include "nonlinear.h"
 
 /* Few rows, one chunk of the tile, read each panel from end to end and the panels one after the other.  How far ahead
- * of what is used they fetch was measured: up to four go on at the memory's speed, more leave it time. */
+ * of what is used they fetch was measured: up to four go on at the memory's speed, more leave it time.  AHEAD (-D):
+ * so many bytes instead. */
 static inline size_t stream_ahead(int rows)
 {
-#if STORAGE == 0
+#ifdef AHEAD
+    return AHEAD / sizeof(STORED);
+#elif STORAGE == 0
     return (rows > ROWS / 3 ? 16384 : 1024) / sizeof(STORED);
 #else
     return 4096 / sizeof(STORED);

@@ -23,13 +23,15 @@
  * estmm.cl), where they are explained.  Not there because they change the order of sums: the contraction block of
  * ESTMM; when transposed the rows up to which dot products are taken, and the rows of a tile, as the last may have so
  * few. */
-enum { GROUPS, PANELS, BLOCK_ROWS, DEPTH, FEW_DOTS, BLOCK_INPUTS };
+enum { GROUPS, PANELS, BLOCK_ROWS, DEPTH, AHEAD, FEW_DOTS, FEW_AWAY, BLOCK_INPUTS, AHEAD_BY_ROWS = 1 };
 static const struct motley__tunable TUNABLES[] = {
-    [GROUPS] = {"groups", MOTLEY__PRODUCTS_ALL, MOTLEY__ROWS_ALL, {12, 6, 24, 48}, NULL},
+    [GROUPS] = {"groups", MOTLEY__PRODUCTS_ALL, MOTLEY__ROWS_ALL, {12, 3, 6, 24, 48}, NULL},
     [PANELS] = {"panels", MOTLEY__PRODUCTS_ALL, SOME_OR_MANY, {8, 4, 2}, NULL},
     [BLOCK_ROWS] = {"block_rows", FORWARD, MOTLEY__ROWS_BIT(MOTLEY__ROWS_MANY), {144, 48, 96, 192}, NULL},
     [DEPTH] = {"depth", FORWARD | TRANSPOSED, SOME_OR_MANY, {256, 128, 384}, NULL},
+    [AHEAD] = {"ahead", FORWARD, MOTLEY__ROWS_BIT(MOTLEY__ROWS_FEW), {AHEAD_BY_ROWS, 2048, 4096, 16384}, NULL},
     [FEW_DOTS] = {"few_dots", TRANSPOSED, FEW_OR_SOME, {384, 256, 768}, NULL},
+    [FEW_AWAY] = {"few_away", TRANSPOSED, MOTLEY__ROWS_BIT(MOTLEY__ROWS_FEW), {16, 8, 32}, NULL},
     [BLOCK_INPUTS] = {"block_inputs", MOTLEY__PRODUCT_BIT(MOTLEY__PRODUCT_ESTMM), MOTLEY__ROWS_ALL, {288, 144, 576},
                       NULL},
 };
@@ -125,9 +127,13 @@ static int esmm(struct motley__device *device, const struct motley__esmm *e, int
     const struct launch launch = {device, e->w->dtype, motley__shape_class_of(
         e->w3 ? MOTLEY__PRODUCT_SWIGLU : MOTLEY__PRODUCT_ESMM, &args)};
     struct motley__range range = range_of_rows(&launch, &args, args.O);
-    char options[64];
+    const int ahead = tuned(&launch, AHEAD);
+    char options[80], bytes[24] = "";
     cl_kernel kernel;
-    snprintf(options, sizeof options, " -DBLOCK_ROWS=%d -DDEPTH=%d", tuned(&launch, BLOCK_ROWS), tuned(&launch, DEPTH));
+    if (ahead != AHEAD_BY_ROWS)
+        snprintf(bytes, sizeof bytes, " -DAHEAD=%d", ahead);
+    snprintf(options, sizeof options, " -DBLOCK_ROWS=%d -DDEPTH=%d%s", tuned(&launch, BLOCK_ROWS),
+             tuned(&launch, DEPTH), bytes);
     int status = get_kernel(device, "cpu/esmm.cl", "esmm", e->w->dtype, options, &kernel, error);
     if (status)
         return status;
@@ -142,8 +148,8 @@ static int esmm_transposed(struct motley__device *device, const struct motley__e
     struct motley__range range = range_of_rows(&launch, &args, args.I);
     char options[80];
     cl_kernel kernel;
-    snprintf(options, sizeof options, " -DBLOCK_ROWS=%d -DDEPTH=%d -DFEW_DOTS=%d", tuned(&launch, BLOCK_ROWS),
-             tuned(&launch, DEPTH), tuned(&launch, FEW_DOTS));
+    snprintf(options, sizeof options, " -DBLOCK_ROWS=%d -DDEPTH=%d -DFEW_DOTS=%d -DFEW_AWAY=%d",
+             tuned(&launch, BLOCK_ROWS), tuned(&launch, DEPTH), tuned(&launch, FEW_DOTS), tuned(&launch, FEW_AWAY));
     int status = get_kernel(device, "cpu/esmm_transposed.cl", "esmm_transposed", e->w->dtype, options, &kernel, error);
     if (status)
         return status;

@@ -193,13 +193,11 @@ uint64_t motley__trial_bytes(const struct motley_layer_shape *shape, int E, int 
            sizeof(int32_t) * ((uint64_t)E + 1);
 }
 
-int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_error *error)
+/* Expert e has rows offsets[e] .. offsets[e+1]-1. */
+static int set_rows(struct motley__trial *trial, const int32_t *offsets, struct motley_error *error)
 {
-    const int E = trial->items, P = E * rows;
-    int32_t offsets[MOTLEY__TRIAL_EXPERTS + 1];
+    const int E = trial->items, P = offsets[E];
     double seconds;
-    for (int e = 0; e <= E; e++)
-        offsets[e] = e * rows;
     drop_rows(trial);
     int status = make_rows(trial, (size_t)P, error);
     if (!status)
@@ -212,6 +210,22 @@ int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_erro
         .h = trial->h, .o = trial->y, .dy = source, .weight = trial->weight, .u = trial->u, .dw = trial->dw,
     };
     return motley__trial_pass(trial, 0, 1, &seconds, error);
+}
+
+int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_error *error)
+{
+    int32_t offsets[MOTLEY__TRIAL_EXPERTS + 1];
+    for (int e = 0; e <= trial->items; e++)
+        offsets[e] = e * rows;
+    return set_rows(trial, offsets, error);
+}
+
+int motley__trial_skewed_rows(struct motley__trial *trial, int rows, struct motley_error *error)
+{
+    const int32_t offsets[MOTLEY__TRIAL_EXPERTS + 1] = {0, rows / 2, rows, 2 * rows, 4 * rows};
+    if (trial->items < MOTLEY__TRIAL_EXPERTS || rows == 1)
+        return motley__trial_rows(trial, rows, error);
+    return set_rows(trial, offsets, error);
 }
 
 static int enqueue_dense(struct motley__trial *trial, struct motley_error *error)

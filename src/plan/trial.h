@@ -26,6 +26,10 @@ void motley__trial_destroy(struct motley__trial *trial); /* accepts NULL */
 /* Experts: this many rows for each from now on.  Also runs one forward, so that kernels are built. */
 int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_error *error);
 
+/* The same for rows as they fall in a step: of four experts half, half, all and twice the rows; fewer have them evenly.
+ * rows is 1 or even. */
+int motley__trial_skewed_rows(struct motley__trial *trial, int rows, struct motley_error *error);
+
 /* Seconds of one pass (experts: divided by E), the mean of `repeats` that are enqueued behind one another.  backward: that
  * direction alone; ignored by a dense trial. */
 int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds, struct motley_error *error);

@@ -17,7 +17,7 @@
 #include "plan/tune.h"
 
 const int motley__tune_rows[MOTLEY__ROWS_CLASSES] = {
-    [MOTLEY__ROWS_FEW] = 4, [MOTLEY__ROWS_SOME] = 32, [MOTLEY__ROWS_MANY] = 128,
+    [MOTLEY__ROWS_FEW] = 2, [MOTLEY__ROWS_SOME] = 32, [MOTLEY__ROWS_MANY] = 128,
 };
 
 static const double SAMPLE_SECONDS = 0.005;     /* the shortest sample: quick products are timed in bundles */
@@ -221,7 +221,7 @@ static int tune(struct tuner *t)
     for (int rows = 0; rows < MOTLEY__ROWS_CLASSES && !status; rows++) {
         const int possible = fits(t, t->E, motley__tune_rows[rows]);
         if (possible)
-            status = motley__trial_rows(t->trial, motley__tune_rows[rows], t->error);
+            status = motley__trial_skewed_rows(t->trial, motley__tune_rows[rows], t->error);
         for (int product = 0; product < MOTLEY__PRODUCTS && !status; product++) {
             t->class.rows = (enum motley__rows_class)rows;
             t->class.product = (enum motley__product)product;

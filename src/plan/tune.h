@@ -27,7 +27,7 @@ int motley__tune(motley_context *context, const struct motley_layer_shape *shape
 int motley__tune_set(struct motley__device *device, enum motley_dtype dtype, const struct motley__profile_entry *entry,
                      const struct motley__log *log, struct motley_error *error);
 
-/* The rows of an expert at which a class is tried. */
+/* The rows of an expert, on average, at which a class is tried. */
 extern const int motley__tune_rows[MOTLEY__ROWS_CLASSES];
 
 #endif
