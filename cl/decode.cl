@@ -14,8 +14,8 @@
 #include "types.h"
 #include "vector.h"
 
-#define BLOCK (V == 16 ? 8 : 1) /* vectors of a token summed together: long runs of each row on CPUs */
-#define AHEAD (V == 16 ? 1 : 4) /* rows of a token that are read at one time: GPUs wait for none of them */
+#define BLOCK (V == 16 ? 8 : 2) /* vectors of a token summed together: long runs of each row on CPUs */
+#define AHEAD (V == 16 ? 1 : 2) /* rows of a token that are read at one time: GPUs wait for none of them */
 
 __kernel void combine(const struct motley__combine_args a, __global const STORED *restrict o,
                       __global const int *restrict pair_received, __global const float *restrict weight,

@@ -7,7 +7,8 @@
  *   logits_tile    one work-item per group (CPUs): TOKENS tokens times `block` experts; x and w are widened
  *                       once into private tiles, products run in registers, SUB tokens by LANES experts.
  *   logits_group   128 work-items (GPUs): 16 HIGH tokens by 8 ACROSS experts over __local tiles, HIGH x ACROSS an item:
- *                  2 x 4, and 4 x 8 where so many larger groups fill the device.
+ *                  2 x 4; 4 x 8 where so many larger groups fill the device, 1 x 1 and longer stages where these
+ *                  are too few.
  *
  * Flops 2 T E D; bytes 4 (T D + groups E D + 2 T E).  Measured at T = D = 2048, E = 128, gate_select included: 17 ms
  * (63 Gflop/s in double) on 2 cores with 512-bit vectors, 0.13 ms (8.2 Tflop/s; 9.2 at T = 16384) on an H200, whose
@@ -16,7 +17,7 @@
  * Tunables, by -D:
  *   PANEL                       panel width of w (default 1)
  *   LANES, SUB, TOKENS, CHUNK   the register and private tiles (defaults for 512-bit vectors)
- *   HIGH, ACROSS                the tokens and experts of an item of logits_group
+ *   HIGH, ACROSS, DEPTH         the tokens and experts of an item of logits_group; inputs of a stage
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
@@ -145,7 +146,9 @@ void logits_tile(const struct motley__gate_args a, __global const STORED *restri
 #endif
 #define TILE_TOKENS (16 * HIGH)
 #define TILE_EXPERTS (8 * ACROSS)
+#ifndef DEPTH
 #define DEPTH 16            /* inputs staged at once */
+#endif
 #define ITEMS 128           /* work-items: 8 columns of experts by 16 rows of tokens, HIGH tokens by ACROSS experts each */
 #define LOADS_X (DEPTH * TILE_TOKENS / ITEMS)
 #define LOADS_W (DEPTH * TILE_EXPERTS / ITEMS)

@@ -71,24 +71,45 @@ static int launch_tiles(struct motley__device *device, const struct motley__gate
                           MOTLEY__BUFFER(gate->x), MOTLEY__BUFFER(gate->w->segment[0]), MOTLEY__BUFFER(gate->logits));
 }
 
-/* GPUs: large tiles where there are enough of them. */
+/* Tokens by experts of a work-item of a GPU, and how many inputs it stages (cl/logits.cl). */
+struct gate_tile {
+    int high, across, depth;
+};
+
+static size_t groups_of(const struct motley__gate_args *args, struct gate_tile tile, size_t *down)
+{
+    const size_t tokens = 16 * (size_t)tile.high, experts = 8 * (size_t)tile.across;
+    *down = ((size_t)args->E + experts - 1) / experts;
+    return ((size_t)args->T + tokens - 1) / tokens;
+}
+
+/* The largest tile of which there are enough to fill the device. */
+static struct gate_tile choose_tile(const struct motley__device *device, const struct motley__gate_args *args)
+{
+    static const struct gate_tile LARGE = {4, 8, 16}, MEDIUM = {2, 4, 16}, SMALL = {1, 1, 128};
+    const size_t units = (size_t)device->compute_units;
+    size_t down;
+    if (groups_of(args, LARGE, &down) * down >= 2 * units && args->E > 32)
+        return LARGE;
+    return groups_of(args, MEDIUM, &down) * down >= units ? MEDIUM : SMALL;
+}
+
 static int launch_groups(struct motley__device *device, const struct motley__gate_forward *gate,
                          struct motley__gate_args args, int single, struct motley_error *error)
 {
-    const size_t large = ((size_t)args.T + 63) / 64 * (((size_t)args.E + 63) / 64);
-    const int scale = args.E > 32 && large >= 2 * (size_t)device->compute_units ? 2 : 1;
-    const size_t side = 32 * (size_t)scale;
-    char options[96];
-    snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DSTORAGE=%d -DPANEL=%d -DHIGH=%d -DACROSS=%d", !single,
-             gate->dtype, gate->w->panel, 2 * scale, 4 * scale);
+    const struct gate_tile tile = choose_tile(device, &args);
+    size_t down;
+    const size_t groups = groups_of(&args, tile, &down);
+    char options[128];
+    snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DSTORAGE=%d -DPANEL=%d -DHIGH=%d -DACROSS=%d -DDEPTH=%d",
+             !single, gate->dtype, gate->w->panel, tile.high, tile.across, tile.depth);
     cl_kernel kernel;
     int status = motley__kernel(device, "logits.cl", options, "logits_group", &kernel, error);
     if (status)
         return status;
-    const struct motley__range range = {{((size_t)args.T + side - 1) / side * GROUP_ITEMS, ((size_t)args.E + side - 1) / side},
-                                        {GROUP_ITEMS}};
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->x),
-                          MOTLEY__BUFFER(gate->w->segment[0]), MOTLEY__BUFFER(gate->logits));
+    return motley__launch(device, kernel, ((struct motley__range){{groups * GROUP_ITEMS, down}, {GROUP_ITEMS}}), error,
+                          MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->x), MOTLEY__BUFFER(gate->w->segment[0]),
+                          MOTLEY__BUFFER(gate->logits));
 }
 
 int motley__gate_forward(struct motley__device *device, const struct motley__gate_forward *gate,
