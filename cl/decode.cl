@@ -5,7 +5,9 @@
  *                                                     returned[j,:]  j = where[t,k], less the own pairs before it
  *
  * o [P,D], returned [rows,D], y [T,D] in the storage type, s = weights[t,k] or 1.  A product is rounded to that type
- * before it is added, here as on the other rank, so y does not depend on which rank had the expert; the sum is taken in f32.
+ * before it is added, here as on the other rank, so y does not depend on which rank had the expert; the sum is taken
+ * in f32.
+ *
  * Work-items as in cl/encode.cl.
  * Bytes in f32: combine 8 rows D; decode 4 (K+1) T D; flops 2 K T D: the bound is the memory.  Measured at D = 2048,
  * K = 8 on an H200 (4.8 TB/s), T = 16384: combine 4.0, decode 3.8 TB/s; on 2 cores, T = 2048: 28 and 22 GB/s.

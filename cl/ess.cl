@@ -3,8 +3,8 @@
  *   db[e,:] (+)= sum over p with e(p)=e of s[p] a[row p,:]              a [*,O] STORAGE, db [E,O]
  *
  * A work-group of ACROSS x DOWN items has ACROSS neighbouring vectors of V outputs of one expert: dimension 0 counts
- * vectors, dimension 1 experts, DOWN to each.  Item (i, j) adds every DOWN-th row from the j-th on, in ascending order; then
- * the DOWN sums are added in order.  Reads a once: bound by memory.
+ * vectors, dimension 1 experts, DOWN to each.  Item (i, j) adds every DOWN-th row from the j-th on, in ascending order;
+ * then the DOWN sums are added in order.  Reads a once: bound by memory.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"

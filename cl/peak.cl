@@ -59,7 +59,8 @@ __kernel void peak_fma(const int loops, const float factor, const float term, __
 }
 
 /* count is a multiple of 8 times the number of items. */
-__kernel void peak_read(const ulong first, const ulong count, __global const vector *restrict x, __global float *restrict out)
+__kernel void peak_read(const ulong first, const ulong count, __global const vector *restrict x,
+                        __global float *restrict out)
 {
     const size_t items = get_global_size(0), item = get_global_id(0), each = count / items;
 #ifdef STRIDED

@@ -24,7 +24,8 @@ static int split_communicators(motley_context *context, MPI_Comm comm, struct mo
         return motley__fail(error, MOTLEY_E_COMM, "MPI is not initialised: call MPI_Init before motley_context_create");
     status = motley__fail_mpi(error, MPI_Comm_dup(comm, &context->comm), "MPI_Comm_dup");
     if (!status)
-        status = motley__fail_mpi(error, MPI_Comm_set_errhandler(context->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+        status = motley__fail_mpi(error, MPI_Comm_set_errhandler(context->comm, MPI_ERRORS_RETURN),
+                                  "MPI_Comm_set_errhandler");
     if (!status)
         status = motley__fail_mpi(error, MPI_Comm_split_type(context->comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL,
                                                              &context->node), "MPI_Comm_split_type");
@@ -47,11 +48,14 @@ static int check_alike(const motley_context *context, const struct motley_contex
     hash = motley__hash_bytes(hash, &options->share_gpus, sizeof options->share_gpus);
     hash = motley__hash_bytes(hash, &context->time_limit, sizeof context->time_limit);
     hash = motley__hash_bytes(hash, &(int){options->trace != NULL}, sizeof(int));
-    status = motley__fail_mpi(error, MPI_Allreduce(&hash, &least, 1, MPI_UINT64_T, MPI_MIN, context->comm), "MPI_Allreduce");
+    status = motley__fail_mpi(error, MPI_Allreduce(&hash, &least, 1, MPI_UINT64_T, MPI_MIN, context->comm),
+                              "MPI_Allreduce");
     if (!status)
-        status = motley__fail_mpi(error, MPI_Allreduce(&hash, &most, 1, MPI_UINT64_T, MPI_MAX, context->comm), "MPI_Allreduce");
+        status = motley__fail_mpi(error, MPI_Allreduce(&hash, &most, 1, MPI_UINT64_T, MPI_MAX, context->comm),
+                                  "MPI_Allreduce");
     if (!status && least != most)
-        status = motley__fail(error, MOTLEY_E_MISMATCH, "rank %d runs version %s with other options or another version than "
+        status = motley__fail(error, MOTLEY_E_MISMATCH,
+                              "rank %d runs version %s with other options or another version than "
                               "other ranks; start every rank with the same command and the same installation",
                               context->rank, motley_version());
     return status;
@@ -67,14 +71,15 @@ static int number_nodes(motley_context *context, struct motley_error *error)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for %d ranks", context->size);
     status = motley__fail_mpi(error, MPI_Bcast(&leader, 1, MPI_INT, 0, context->node), "MPI_Bcast");
     if (!status)
-        status = motley__fail_mpi(error, MPI_Allgather(&leader, 1, MPI_INT, context->node_of, 1, MPI_INT, context->comm),
-                                  "MPI_Allgather");
+        status = motley__fail_mpi(error, MPI_Allgather(&leader, 1, MPI_INT, context->node_of, 1, MPI_INT,
+                                                       context->comm), "MPI_Allgather");
     for (int r = 0; !status && r < context->size; r++)   /* a leader comes before the rest of its node */
         context->node_of[r] = context->node_of[r] == r ? nodes++ : context->node_of[context->node_of[r]];
     return status;
 }
 
-static int open_device(motley_context *context, const struct motley_context_options *options, struct motley_error *error)
+static int open_device(motley_context *context, const struct motley_context_options *options,
+                       struct motley_error *error)
 {
     struct motley__binding binding;
     struct motley__found *found = NULL;
@@ -125,8 +130,8 @@ static int share_device_info(motley_context *context, struct motley_error *error
     context->info = calloc((size_t)context->size, sizeof *context->info);
     if (!context->info)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for %d ranks", context->size);
-    return motley__fail_mpi(error, MPI_Allgather(&context->device->info, bytes, MPI_BYTE, context->info, bytes, MPI_BYTE,
-                                                 context->comm), "MPI_Allgather");
+    return motley__fail_mpi(error, MPI_Allgather(&context->device->info, bytes, MPI_BYTE, context->info, bytes,
+                                                 MPI_BYTE, context->comm), "MPI_Allgather");
 }
 
 static int copy_text(char **copy, const char *text, struct motley_error *error)
@@ -134,7 +139,8 @@ static int copy_text(char **copy, const char *text, struct motley_error *error)
     return text ? motley__format(copy, error, "%s", text) : 0;
 }
 
-static int set_options(motley_context *context, const struct motley_context_options *options, struct motley_error *error)
+static int set_options(motley_context *context, const struct motley_context_options *options,
+                       struct motley_error *error)
 {
     int status = copy_text(&context->trace_path, options->trace, error);
 
@@ -146,7 +152,8 @@ static int set_options(motley_context *context, const struct motley_context_opti
 }
 
 /* Each stage is agreed before the next, so that no rank waits in a stage that another never enters. */
-static int create_stages(motley_context *context, const struct motley_context_options *options, struct motley_error *error)
+static int create_stages(motley_context *context, const struct motley_context_options *options,
+                         struct motley_error *error)
 {
     int status = set_options(context, options, error);
 
@@ -163,8 +170,8 @@ static int create_stages(motley_context *context, const struct motley_context_op
     if (!status)
         status = tune(context, MOTLEY_F32, error);
     if (!status && context->trace_path)
-        status = motley__agree(context->comm, motley__trace_create(context->comm, context->trace_path, &context->trace, error),
-                               error);
+        status = motley__agree(context->comm,
+                               motley__trace_create(context->comm, context->trace_path, &context->trace, error), error);
     return status;
 }
 

@@ -164,8 +164,8 @@ static inline void near(const char *what, const float *got, const double *wanted
 }
 
 /* Normalised errors.  Rounding a row to bf16 changes a number by 2^-8 of itself at most, which makes a normalised error
- * of 1.5e-3; f16 has 3 bits more.  Forward rounds h, o, a pair's weighted row and y: together 3e-3.  Backward rounds pre,
- * u, dh1, w h and dx besides. */
+ * of 1.5e-3; f16 has 3 bits more.  Forward rounds h, o, a pair's weighted row and y: together 3e-3.  Backward rounds
+ * pre, u, dh1, w h and dx besides. */
 static const struct { double y, gradient; } LIMIT[] = {{5e-6, 3e-5}, {5e-3, 1e-2}, {7e-4, 1.5e-3}};
 
 static inline void compare(const motley_plan *plan, const struct problem *p, const struct answer *a,

@@ -156,7 +156,8 @@ static void too_little_memory_is_said_in_numbers(void **state)
     static const int most[3] = {2, 0, 3};
     struct motley_error error = {0};
     int share[3];
-    assert_int_equal(motley__allocate(8, 3, proportional, equal, most, "experts", share, &error), MOTLEY_E_DEVICE_MEMORY);
+    assert_int_equal(motley__allocate(8, 3, proportional, equal, most, "experts", share, &error),
+                     MOTLEY_E_DEVICE_MEMORY);
     print_message("%s\n", error.text);
     assert_non_null(strstr(error.text, "8 experts"));
     assert_non_null(strstr(error.text, "memory for 5"));

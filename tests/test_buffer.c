@@ -172,7 +172,8 @@ static void tensors_are_buffers_of_floats(void **state)
     motley_tensor_destroy(NULL);
     assert_int_equal(motley__tensor_create(device, MOTLEY_F32, -1, 3, &tensor, &error), MOTLEY_E_INVALID);
     memset(&error, 0, sizeof error);
-    assert_int_equal(motley__tensor_create(device, MOTLEY_F32, INT64_MAX, INT64_MAX, &tensor, &error), MOTLEY_E_INVALID);
+    assert_int_equal(motley__tensor_create(device, MOTLEY_F32, INT64_MAX, INT64_MAX, &tensor, &error),
+                     MOTLEY_E_INVALID);
 }
 
 #define EACH(test) cmocka_unit_test_setup(test, set_up)

@@ -109,7 +109,8 @@ static void bytes_grow_with_what_takes_room(void **state)
 {
     (void)state;
     const struct motley_layer_shape shape = fixture_shape(8, 2);
-    const struct motley_plan_options few = {.tokens = 40}, many = {.tokens = 400}, trained = {.tokens = 40, .backward = 1};
+    const struct motley_plan_options few = {.tokens = 40}, many = {.tokens = 400},
+                                     trained = {.tokens = 40, .backward = 1};
     const uint64_t bytes = motley__cost_bytes(&shape, &few, 2, 3, 16);
     assert_true(motley__cost_bytes(&shape, &few, 2, 4, 16) > bytes);
     assert_true(motley__cost_bytes(&shape, &many, 2, 3, 16) > bytes);

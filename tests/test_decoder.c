@@ -1,5 +1,5 @@
-/* The decoder over several ranks: its gradients against finite differences, those of two-byte storage against f32's, the
- * same numbers as one rank has alone, ranks without a sequence, and inference with a cache against whole passes.
+/* The decoder over several ranks: its gradients against finite differences, those of two-byte storage against f32's,
+ * the same numbers as one rank has alone, ranks without a sequence, and inference with a cache against whole passes.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -456,9 +456,10 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_of_losses),
-        cmocka_unit_test(test_two_bytes_are_near_four), cmocka_unit_test(test_same_as_alone), cmocka_unit_test(test_repeats_bit_for_bit),
-        cmocka_unit_test(test_no_sequences), cmocka_unit_test(test_cache), cmocka_unit_test(test_generate),
-        cmocka_unit_test(test_too_long_is_refused), cmocka_unit_test(test_foreign_plan_is_refused),
+        cmocka_unit_test(test_two_bytes_are_near_four), cmocka_unit_test(test_same_as_alone),
+        cmocka_unit_test(test_repeats_bit_for_bit), cmocka_unit_test(test_no_sequences), cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_generate), cmocka_unit_test(test_too_long_is_refused),
+        cmocka_unit_test(test_foreign_plan_is_refused),
     };
     motley__test_context(&argc, &argv, &context);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,8 @@ static int rows_between(int trial, int from, int to)
 /* The number at column c of row i of what `from` sends `to`. */
 static float number(int trial, int from, int to, int i, int c)
 {
-    return (float)(motley__random_bits(SEED + 1, (uint64_t)(trial * 4096 + from * 64 + to), (uint64_t)(i * 512 + c)) % 100003);
+    return (float)(motley__random_bits(SEED + 1, (uint64_t)(trial * 4096 + from * 64 + to), (uint64_t)(i * 512 + c)) %
+                   100003);
 }
 
 static int64_t total(const int *rows)
@@ -130,7 +131,8 @@ static void rows_arrive_where_they_belong(void **state)
         for (int parts = 1; parts <= MOTLEY__PARTS; parts++) {
             struct motley__transfer *transfer;
 
-            assert_int_equal(motley__transfer_create(context, "test", 10, parts, row_bytes(widths[w]), &transfer, NULL), 0);
+            assert_int_equal(motley__transfer_create(context, "test", 10, parts, row_bytes(widths[w]), &transfer, NULL),
+                             0);
             for (int trial = 0; trial < 20; trial++)
                 one_trial(transfer, (int)w * 20 + trial, parts, widths[w]);
             motley__transfer_destroy(transfer);

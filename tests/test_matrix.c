@@ -77,7 +77,8 @@ static void expert_beyond_one_buffer_is_refused(void **state)
     struct motley__matrix *matrix = NULL;
     struct motley_error error = {0};
     device->max_buffer_bytes = 100;
-    assert_int_equal(motley__matrix_create(device, MOTLEY_F32, 1, 10, 10, 1, NULL, &matrix, &error), MOTLEY_E_UNSUPPORTED);
+    assert_int_equal(motley__matrix_create(device, MOTLEY_F32, 1, 10, 10, 1, NULL, &matrix, &error),
+                     MOTLEY_E_UNSUPPORTED);
     device->max_buffer_bytes = limit;
     assert_null(matrix);
     assert_non_null(strstr(error.text, "[10,10]"));

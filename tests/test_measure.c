@@ -203,7 +203,8 @@ static void small_devices_get_nothing(void **state)
     const uint64_t before = context->device->memory_bytes, before_info = context->info[context->rank].memory_bytes;
     const int small = context->rank == context->size - 1;
     if (small)
-        context->device->memory_bytes = context->info[context->rank].memory_bytes = context->device->used_bytes + 5000000; /* an expert needs 6291456 */
+        context->device->memory_bytes = context->info[context->rank].memory_bytes =
+            context->device->used_bytes + 5000000; /* an expert needs 6291456 */
     int status = motley_plan_create(context, &shape, &options, &plan, &error);
     context->device->memory_bytes = before;
     context->info[context->rank].memory_bytes = before_info;

@@ -234,7 +234,8 @@ static void text_comes_back_the_same(void **state)
     assert_int_equal(read->shape.activation, MOTLEY_SWIGLU);
     for (int r = 0; r < 3; r++) {
         assert_true(plan->rank[r].seconds == read->rank[r].seconds && plan->rank[r].gflops == read->rank[r].gflops);
-        assert_true(plan->rank[r].bytes == read->rank[r].bytes && plan->rank[r].dense_gflops == read->rank[r].dense_gflops);
+        assert_true(plan->rank[r].bytes == read->rank[r].bytes &&
+                    plan->rank[r].dense_gflops == read->rank[r].dense_gflops);
         assert_string_equal(plan->rank[r].device, read->rank[r].device);
     }
     free(again);
@@ -305,7 +306,8 @@ static void lies_are_found(void **state)
         char *lie = replace(text, lies[i].part, lies[i].with);
         int status = motley_plan_parse(lie, &read, &error);
         if (status != MOTLEY_E_FORMAT || !strstr(error.text, lies[i].word))
-            fail_msg("%s for %s: status %d, \"%s\" should name %s", lies[i].with, lies[i].part, status, error.text, lies[i].word);
+            fail_msg("%s for %s: status %d, \"%s\" should name %s", lies[i].with, lies[i].part, status, error.text,
+                     lies[i].word);
         assert_null(read);
         free(lie);
     }

@@ -35,8 +35,8 @@ static void fill(struct motley__profile *profile, int devices)
         struct motley__profile_entry *entry = motley__profile_add(profile, &key);
         assert_non_null(entry);
         entry->panel = 16;
-        entry->dense = (struct motley__dense_time){256, 512, 512, MOTLEY__DENSE_CLBLAST, any_number(&index), any_number(&index),
-                                                   any_number(&index)};
+        entry->dense = (struct motley__dense_time){
+            256, 512, 512, MOTLEY__DENSE_CLBLAST, any_number(&index), any_number(&index), any_number(&index)};
         for (int c = 0; c < 5; c++) {
             struct motley__choice choice = {{(enum motley__product)(c % MOTLEY__PRODUCTS), MOTLEY__ROWS_SOME,
                                              (enum motley__weights_class)(c / MOTLEY__PRODUCTS)}, c % 3,
@@ -44,7 +44,8 @@ static void fill(struct motley__profile *profile, int devices)
             assert_int_equal(motley__choice_put(entry, &choice, NULL), 0);
         }
         for (int c = 0; c < 6; c++) {
-            struct motley__curve curve = {.backward = c & 1, .D = 7 + c, .F = 9, .activation = c % 4, .bias = c % 3 == 0};
+            struct motley__curve curve = {
+                .backward = c & 1, .D = 7 + c, .F = 9, .activation = c % 4, .bias = c % 3 == 0};
             for (int rows = 1; rows < 1000; rows = 3 * rows + 1) {
                 struct motley__point point = {rows, any_number(&index), any_number(&index), rows % 5};
                 motley__curve_set(&curve, &point);
@@ -128,7 +129,8 @@ static void locale_does_not_matter(void **state)
 }
 
 static const char HEAD[] = "# motley profile 1\n"
-    "device host=\"a\" name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=00000000000000ff cores=2 memory=1000 place=0/1\n";
+    "device host=\"a\" name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=00000000000000ff cores=2 "
+    "memory=1000 place=0/1\n";
 
 static void unknown_lines_are_passed_over(void **state)
 {
@@ -136,7 +138,8 @@ static void unknown_lines_are_passed_over(void **state)
     struct motley__profile read = {0};
     char text[1024];
     snprintf(text, sizeof text, "%s%s", HEAD,
-             "  link to=\"b\" seconds=1\n  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=f32 shiny=yes\n\n"
+             "  link to=\"b\" seconds=1\n"
+             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=f32 shiny=yes\n\n"
              "    colour red\n    point rows=3 seconds=0.5 spread=0 samples=2 more=1\n# the end\n");
     assert_int_equal(motley__profile_parse(text, "test", NULL, &read, NULL), 0);
     assert_int_equal(read.entries, 1);
@@ -155,9 +158,12 @@ static void storage_types_have_curves_of_their_own(void **state)
     char text[1024], *again;
     struct motley_layer_shape shape = {.D = 8, .F = 4, .E = 1, .K = 1, .activation = MOTLEY_GELU, .bias = 1};
     snprintf(text, sizeof text, "%s%s", HEAD,
-             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=f32\n    point rows=3 seconds=0.5 spread=0 samples=2\n"
-             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=bf16\n    point rows=3 seconds=0.25 spread=0 samples=2\n"
-             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=f8\n    point rows=3 seconds=0.125 spread=0 samples=2\n");
+             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=f32\n"
+             "    point rows=3 seconds=0.5 spread=0 samples=2\n"
+             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=bf16\n"
+             "    point rows=3 seconds=0.25 spread=0 samples=2\n"
+             "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=f8\n"
+             "    point rows=3 seconds=0.125 spread=0 samples=2\n");
     for (int round = 0; round < 2; round++) {
         assert_int_equal(motley__profile_parse(round ? again : text, "test", NULL, &read, NULL), 0);
         assert_int_equal(read.entries, 1);
@@ -187,13 +193,16 @@ static void damage_stays_local(void **state)
         int points;          /* that are left of: damaged, curve, good */
     } cases[] = {
         {"    point rows=0 seconds=0.5 spread=0 samples=2\n", 1},
-        {"  curve direction=sideways D=8 F=4 activation=gelu bias=1 dtype=f32\n    point rows=9 seconds=1 spread=0 samples=1\n", 1},
+        {"  curve direction=sideways D=8 F=4 activation=gelu bias=1 dtype=f32\n"
+         "    point rows=9 seconds=1 spread=0 samples=1\n", 1},
         {"  dense T=1 O=1 I=1 path=magic seconds=1 esmm=1 clblast=0\n", 1},
         {"  tuned product=magic rows=few weights=small dtype=f32 gain=1 settings=\"a=1\" default=\"a=2\"\n", 1},
         {"  tuned product=esmm rows=few weights=small dtype=f32 gain=0 settings=\"a=1\" default=\"a=2\"\n", 1},
         {"  tuned product=esmm rows=few weights=small dtype=f32 gain=1 settings=\"a=1\n", 1},
-        {"device host=\"unclosed name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=ff cores=2 memory=1 place=0/1\n", 0},
-        {"device host=\"b\" name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=ff cores=2 memory=1 place=2/2\n", 0},
+        {"device host=\"unclosed name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=ff"
+         " cores=2 memory=1 place=0/1\n", 0},
+        {"device host=\"b\" name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=ff cores=2 memory=1 place=2/2\n",
+         0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct motley__profile read = {0};
@@ -208,10 +217,11 @@ static void damage_stays_local(void **state)
         assert_true(read.entry[0].dense.seconds == 0 && read.entry[0].choices == 0);
         motley__profile_clear(&read);
     }
-    static const char *const points[] = {"rows=3 seconds=nan spread=0 samples=2\n", "rows=3 seconds=-1 spread=0 samples=2\n",
-        "rows=3 seconds=inf spread=0 samples=2\n", "rows=3 seconds=1x spread=0 samples=2\n", "seconds=1 spread=0 samples=2\n",
-        "rows=99999999999 seconds=1 spread=0 samples=2\n", "rows=3 seconds=1 spread=0 samples=-2\n",
-        "rows=3 seconds=1 spread=0 samples=2"};
+    static const char *const points[] = {
+        "rows=3 seconds=nan spread=0 samples=2\n", "rows=3 seconds=-1 spread=0 samples=2\n",
+        "rows=3 seconds=inf spread=0 samples=2\n", "rows=3 seconds=1x spread=0 samples=2\n",
+        "seconds=1 spread=0 samples=2\n",          "rows=99999999999 seconds=1 spread=0 samples=2\n",
+        "rows=3 seconds=1 spread=0 samples=-2\n",  "rows=3 seconds=1 spread=0 samples=2"};
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
         struct motley__profile read = {0};
         char text[1024];
@@ -242,7 +252,8 @@ static void any_damage_is_survived(void **state)
             for (int c = 0; c < read.entry[e].curves; c++)
                 for (int p = 0; p < read.entry[e].curve[c].points; p++) {
                     assert_true(isfinite(read.entry[e].curve[c].point[p].seconds));
-                    assert_true(p == 0 || read.entry[e].curve[c].point[p].rows > read.entry[e].curve[c].point[p - 1].rows);
+                    assert_true(p == 0 ||
+                                read.entry[e].curve[c].point[p].rows > read.entry[e].curve[c].point[p - 1].rows);
                 }
         motley__profile_clear(&read);
         free(damaged);

@@ -108,8 +108,8 @@ static uint16_t *written_by_kernel(struct motley__device *device, enum motley_dt
     SUCCEED(motley__matrix_create(device, MOTLEY_F32, 1, count, 1, 1, NULL, &matrix, &error));
     SUCCEED(motley__matrix_set(matrix, 0, w, &error));
     struct motley__buffer *there = to_device(device, &one, sizeof one);
-    struct motley__esmm esmm = {.w = matrix, .ragged = {.E = 1, .P = 1}, .x = {.own = there, .own_rows = 1}, .dtype = to,
-                                .activation = MOTLEY__ACT_NONE,
+    struct motley__esmm esmm = {.w = matrix, .ragged = {.E = 1, .P = 1}, .x = {.own = there, .own_rows = 1},
+                                .dtype = to, .activation = MOTLEY__ACT_NONE,
                                 .y = unwritten(device, (size_t)count * motley__storage_bytes(to))};
     SUCCEED(motley__esmm(device, &esmm, &error));
     motley__buffer_destroy(there);

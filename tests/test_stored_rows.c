@@ -1,5 +1,5 @@
-/* Rows in bf16 and f16 between tokens and experts: encode moves their bits, combine and decode round where they say, the
- * gate reads them as the numbers that they are.  Everything is exact.
+/* Rows in bf16 and f16 between tokens and experts: encode moves their bits, combine and decode round where they say,
+ * the gate reads them as the numbers that they are.  Everything is exact.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>

@@ -1,5 +1,5 @@
-/* The kernels of matrix instructions without the hardware: each instruction is emulated from its table of what its lanes
- * hold, and the variant must pass admission, which compares its products with the scalar twin.
+/* The kernels of matrix instructions without the hardware: each instruction is emulated from its table of what its
+ * lanes hold, and the variant must pass admission, which compares its products with the scalar twin.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>

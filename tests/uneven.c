@@ -78,7 +78,8 @@ static int best_share(const double *seconds)
 
 int main(int argc, char **argv)
 {
-    const struct motley_layer_shape shape = {.D = D, .F = F, .E = E, .K = K, .activation = MOTLEY_SWIGLU, .normalize = 1};
+    const struct motley_layer_shape shape = {
+        .D = D, .F = F, .E = E, .K = K, .activation = MOTLEY_SWIGLU, .normalize = 1};
     const double limit = argc > 1 ? atof(argv[1]) : 0.55;
     double slowest[2][REPEATS], even[REPEATS], one, seconds[2];
     struct motley_error error = {0};
@@ -116,8 +117,8 @@ int main(int argc, char **argv)
         motley_plan_print(plan[0], stdout);
         printf("one expert takes %.1f and %.1f ms: rank 0 should have %d of %d, and has %d\n", 1e3 * seconds[0],
                1e3 * seconds[1], best, E, share);
-        printf("expert phase: %.1f ms with measured shares, %.1f ms with even ones, ratio %.3f (limit %.2f)\n", 1e3 * measured,
-               1e3 * alike, measured / alike, limit);
+        printf("expert phase: %.1f ms with measured shares, %.1f ms with even ones, ratio %.3f (limit %.2f)\n",
+               1e3 * measured, 1e3 * alike, measured / alike, limit);
         failed = abs(share - best) > 1 || measured / alike > limit;
     }
     MPI_Bcast(&failed, 1, MPI_INT, 0, MPI_COMM_WORLD);

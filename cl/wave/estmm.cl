@@ -2,9 +2,9 @@
  *
  *   dW[e] (+)= sum over p with e(p)=e of a[row p,:]^T b[row p,:]        a [*,O], b [*,I], dW [E,O,I]
  *
- * One wave a work-group (wave.h): dimension 0 counts tiles of inputs, dimension 1 tiles of outputs, dimension 2 experts;
- * the expert's rows are taken in ascending order, WAVE_K at a time.  Outputs and inputs beyond the matrix repeat the last
- * one and are not stored.  2 P O I flops; dW is written once.
+ * One wave a work-group (wave.h): dimension 0 counts tiles of inputs, dimension 1 tiles of outputs, dimension 2
+ * experts; the expert's rows are taken in ascending order, WAVE_K at a time.  Outputs and inputs beyond the matrix
+ * repeat the last one and are not stored.  2 P O I flops; dW is written once.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"

@@ -10,7 +10,7 @@
  * cl_intel_subgroup_matrix_multiply_accumulate.  The kernels of this folder know no more than these tables, and with
  * -DEMULATE the instruction is computed from them through local memory, so that any device can check the kernels.
  *
- *   WAVE      the instruction: 1 mfma, 2 wmma, 3 dpas 16, 4 dpas 8 (-D; enum motley__instruction of src/device/device.h)
+ *   WAVE      the instruction: 1 mfma, 2 wmma, 3 dpas 16, 4 dpas 8 (-D; enum motley__instruction on the host)
  *   STORAGE   1 bf16, 2 f16 (storage.h)
  *
  * SPDX-License-Identifier: BSD-3-Clause */

@@ -50,7 +50,8 @@ int motley_layer_create(motley_context *context, const motley_plan *plan, motley
 void motley_layer_destroy(motley_layer *layer); /* accepts NULL; local */
 
 /* Write or read one expert's matrix (the whole gate for MOTLEY_GATE, expert ignored), canonical
- * row-major host memory; w1, w2 and w3 are rounded to the storage type.  Local; only on the rank that owns the expert. */
+ * row-major host memory; w1, w2 and w3 are rounded to the storage type.  Local; only on the rank that owns the
+ * expert. */
 int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, const float *host,
                      struct motley_error *error);
 int motley_layer_get(const motley_layer *layer, enum motley_weight which, int expert, float *host,

@@ -17,8 +17,8 @@ typedef struct motley_tensor motley_tensor;
 
 /* A tensor [rows, width], contents undefined.  rows may be 0.  Local.
  * Errors: MOTLEY_E_INVALID, MOTLEY_E_DEVICE_MEMORY. */
-int motley_tensor_create(motley_context *context, enum motley_dtype dtype, int64_t rows, int64_t width, motley_tensor **tensor,
-                         struct motley_error *error);
+int motley_tensor_create(motley_context *context, enum motley_dtype dtype, int64_t rows, int64_t width,
+                         motley_tensor **tensor, struct motley_error *error);
 void motley_tensor_destroy(motley_tensor *tensor); /* accepts NULL */
 
 /* Copy all rows*width numbers from or to host memory, row-major, rounded to the storage type (to nearest, ties to

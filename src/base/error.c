@@ -121,7 +121,8 @@ int motley__agree_within(MPI_Comm comm, double limit, int code, struct motley_er
         agreed.code = code;
         agreed.rank = rank;
     }
-    status = motley__fail_mpi(error, MPI_Ibcast(&agreed, (int)sizeof agreed, MPI_BYTE, lowest, comm, &request), "MPI_Ibcast");
+    status = motley__fail_mpi(error, MPI_Ibcast(&agreed, (int)sizeof agreed, MPI_BYTE, lowest, comm, &request),
+                              "MPI_Ibcast");
     if (!status)
         status = motley__wait(&request, limit, "agreeing on what failed", error);
     if (status)

@@ -24,8 +24,8 @@ int motley__fail_mpi(struct motley_error *error, int mpi_status, const char *cal
 /* The collective error rule: every rank brings its own code, and all leave with the same one, that
  * of the lowest failing rank, with its sentence.  Returns that code.  Collective. */
 int motley__agree(MPI_Comm comm, int code, struct motley_error *error);
-/* The same, giving up on silent ranks after `limit` seconds (0: ten minutes); then the error is this rank's own, and the job
- * can only be ended (wait.h). */
+/* The same, giving up on silent ranks after `limit` seconds (0: ten minutes); then the error is this rank's own, and
+ * the job can only be ended (wait.h). */
 int motley__agree_within(MPI_Comm comm, double limit, int code, struct motley_error *error);
 
 #endif

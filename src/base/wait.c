@@ -38,8 +38,9 @@ int motley__wait(MPI_Request *request, double limit, const char *what, struct mo
         const double waited = motley__seconds() - since;
 
         if (waited > limit)
-            return motley__fail(error, MOTLEY_E_COMM, "%s: nothing heard from the other ranks for %.0f seconds; one failed, "
-                                "or it is slower than --time-limit allows", what, waited);
+            return motley__fail(error, MOTLEY_E_COMM,
+                                "%s: nothing heard from the other ranks for %.0f seconds; one failed, or it is slower "
+                                "than --time-limit allows", what, waited);
         motley__idle(waited);
     }
     return status;

@@ -12,8 +12,8 @@
 void motley__idle(double waited);
 
 /* Until the request is complete.  what: for the message, "gradients"; limit: seconds, 0 for ten minutes.
- * Errors: MOTLEY_E_COMM (the other ranks stayed silent).  The request is then still open, its buffers may yet be written,
- * and the job can only be ended. */
+ * Errors: MOTLEY_E_COMM (the other ranks stayed silent).  The request is then still open, its buffers may yet be
+ * written, and the job can only be ended. */
 int motley__wait(MPI_Request *request, double limit, const char *what, struct motley_error *error);
 
 #endif

@@ -45,16 +45,18 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
     const struct motley__option options[] = {
         {"--quick", MOTLEY__FLAG, &request->quick, 0, 0, NULL, "spend a quarter of the time", 0},
         {"--no-tuning", MOTLEY__FLAG, &request->no_tuning, 0, 0, NULL, "keep the kernels' settings as they are", 0},
-        {"--width", MOTLEY__INTEGER, &request->width, 1, INT_MAX, NULL, "model width D; with --hidden: this shape alone", 0},
+        {"--width", MOTLEY__INTEGER, &request->width, 1, INT_MAX, NULL,
+         "model width D; with --hidden: this shape alone", 0},
         {"--hidden", MOTLEY__INTEGER, &request->hidden, 1, INT_MAX, NULL, "hidden width F of an expert", 0},
         {"--rows", MOTLEY__INTEGER, &request->rows, 1, INT_MAX, NULL, "rows per expert to measure up to (256)", 0},
-        {"--activation", MOTLEY__CHOICE, &request->activation, 0, 0, "relu|gelu|silu|swiglu", "of the experts (swiglu)", 0},
+        {"--activation", MOTLEY__CHOICE, &request->activation, 0, 0, "relu|gelu|silu|swiglu", "of the experts (swiglu)",
+         0},
         {"--bias", MOTLEY__FLAG, &request->bias, 0, 0, NULL, "experts have biases (not swiglu)", 0},
         {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {0},
     };
-    return motley__options_parse(argc, argv, "measure", "[--quick] [--no-tuning] [--width D --hidden F] [OPTIONS]", options,
-                                 globals);
+    return motley__options_parse(argc, argv, "measure", "[--quick] [--no-tuning] [--width D --hidden F] [OPTIONS]",
+                                 options, globals);
 }
 
 static json_t *curve_json(const struct motley__curve *curve, const struct motley_layer_shape *shape)
@@ -62,9 +64,10 @@ static json_t *curve_json(const struct motley__curve *curve, const struct motley
     json_t *points = json_array();
     for (int p = 0; p < curve->points; p++) {
         const struct motley__point *point = &curve->point[p];
-        json_array_append_new(points, json_pack("{s:i, s:f, s:f, s:i, s:f}", "rows", point->rows, "seconds", point->seconds,
-            "spread", point->spread, "samples", point->samples, "gflops",
-            1e-9 * motley__experts_flops(shape, point->rows, curve->backward) / point->seconds));
+        const double gflops = 1e-9 * motley__experts_flops(shape, point->rows, curve->backward) / point->seconds;
+        json_array_append_new(points, json_pack("{s:i, s:f, s:f, s:i, s:f}", "rows", point->rows,
+                                                "seconds", point->seconds, "spread", point->spread,
+                                                "samples", point->samples, "gflops", gflops));
     }
     return json_pack("{s:s, s:s, s:i, s:i, s:o}", "direction", curve->backward ? "backward" : "forward", "dtype",
                      motley__storage_name(shape->dtype), "width", curve->D, "hidden", curve->F, "points", points);

@@ -25,17 +25,19 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--hidden", MOTLEY__INTEGER, &request->hidden, 1, INT_MAX, NULL, "hidden width F of an expert", 1},
         {"--experts", MOTLEY__INTEGER, &request->experts, 1, INT_MAX, NULL, "experts of all ranks", 1},
         {"--top-k", MOTLEY__INTEGER, &request->top_k, 1, INT_MAX, NULL, "experts per token", 1},
-        {"--activation", MOTLEY__CHOICE, &request->activation, 0, 0, "relu|gelu|silu|swiglu", "of the experts (swiglu)", 0},
+        {"--activation", MOTLEY__CHOICE, &request->activation, 0, 0, "relu|gelu|silu|swiglu", "of the experts (swiglu)",
+         0},
         {"--bias", MOTLEY__FLAG, &request->bias, 0, 0, NULL, "experts have biases (not swiglu)", 0},
         {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "plan for training: forward and backward", 0},
         {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
-        {"--shares", MOTLEY__CHOICE, &request->shares, 0, 0, "measured|even", "how experts are shared out (measured)", 0},
+        {"--shares", MOTLEY__CHOICE, &request->shares, 0, 0, "measured|even", "how experts are shared out (measured)",
+         0},
         {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, NULL, "auto or expert: whole experts on ranks", 0},
         {"--coactivation", MOTLEY__TEXT, &request->coactivation, 0, 0, NULL, "not in this version", 0},
         {0},
     };
-    return motley__options_parse(argc, argv, "plan", "--tokens T --width D --hidden F --experts E --top-k K [OPTIONS]", options,
-                                 globals);
+    return motley__options_parse(argc, argv, "plan", "--tokens T --width D --hidden F --experts E --top-k K [OPTIONS]",
+                                 options, globals);
 }
 
 static int refuse_later(const struct request *request, struct motley_error *error)

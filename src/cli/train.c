@@ -49,7 +49,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
 {
     const double most = 1e15;
     const struct motley__option options[] = {
-        {"--text", MOTLEY__PATHS, &r->text, 0, 0, NULL, "text files, or directories of them; split off for judging: 5%", 0},
+        {"--text", MOTLEY__PATHS, &r->text, 0, 0, NULL, "text files, or directories of them; split off for judging: 5%",
+         0},
         {"--text-limit", MOTLEY__BYTES, &r->text_limit, 0, 0, NULL, "use only the first bytes, as 64M (all)", 0},
         {"--output", MOTLEY__TEXT, &r->output, 0, 0, NULL, "directory for checkpoints, loss.csv and loss.svg", 1},
         {"--resume", MOTLEY__FLAG, &r->resume, 0, 0, NULL, "go on from the newest checkpoint in --output", 0},
@@ -71,8 +72,10 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--balance", MOTLEY__NUMBER, &r->balance, 0, 1e9, NULL, "coefficient of the balance loss (0.02)", 0},
         {"--z-loss", MOTLEY__NUMBER, &r->z_loss, 0, 1e9, NULL, "coefficient of the gate's z-loss (0.001)", 0},
         {"--seed", MOTLEY__INTEGER, &r->seed, 0, 9e18, NULL, "of weights and of the order of the text (0)", 0},
-        {"--save-every", MOTLEY__INTEGER, &r->save_every, 0, most, NULL, "steps; 0: only at the end (a 10th of all)", 0},
-        {"--eval-every", MOTLEY__INTEGER, &r->eval_every, 0, most, NULL, "steps; 0: only at the end (a 20th of all)", 0},
+        {"--save-every", MOTLEY__INTEGER, &r->save_every, 0, most, NULL, "steps; 0: only at the end (a 10th of all)",
+         0},
+        {"--eval-every", MOTLEY__INTEGER, &r->eval_every, 0, most, NULL, "steps; 0: only at the end (a 20th of all)",
+         0},
         {"--held-out", MOTLEY__INTEGER, &r->held_out, 1, most, NULL, "held-out bytes to predict each time (32768)", 0},
         {"--shares", MOTLEY__CHOICE, &r->shares, 0, 0, "measured|even", "how the work is shared out (measured)", 0},
         {"--dtype", MOTLEY__CHOICE, &r->dtype, 0, 0, "f32|bf16|f16", "of weights and activations (f32)", 0},

@@ -31,7 +31,7 @@ static int query_limits(struct motley__device *device, cl_ulong *global_bytes, s
     cl_device_id id = device->id;
     cl_uint units = 1, width = 1, align_bits = 0;
     cl_ulong local = 0, largest = 0;
-    cl_device_fp_config doubles = 0; /* stays 0 without cl_khr_fp64 */
+    cl_device_fp_config doubles = 0; /* 0 or unknown without cl_khr_fp64 */
     int status = query(id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, error);
     if (!status)
         status = query(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof width, &width, error);
@@ -50,8 +50,8 @@ static int query_limits(struct motley__device *device, cl_ulong *global_bytes, s
     device->align_bytes = align_bits / 8 > LINE_BYTES ? align_bits / 8 : LINE_BYTES;
     device->local_bytes = (size_t)local;
     device->max_buffer_bytes = largest;
-    device->has_double = clGetDeviceInfo(id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof doubles, &doubles, NULL) == CL_SUCCESS &&
-                         doubles != 0;
+    cl_int known = clGetDeviceInfo(id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof doubles, &doubles, NULL);
+    device->has_double = known == CL_SUCCESS && doubles != 0;
     return status;
 }
 
@@ -152,7 +152,8 @@ int motley__device_open(const struct motley__found *found, const struct motley__
         return status;
     }
     if (found->is_cpu && binding->threads > 0 && binding->threads != d->compute_units)
-        motley__warn(&d->log, "%s runs %d threads where %d were meant: OpenCL was used before the rank was bound (a rank "
+        motley__warn(&d->log,
+                     "%s runs %d threads where %d were meant: OpenCL was used before the rank was bound (a rank "
                      "alone should set HWLOC_COMPONENTS=-opencl before MPI_Init)", found->name, d->compute_units,
                      binding->threads);
     d->cache = cache_folder();

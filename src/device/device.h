@@ -76,8 +76,8 @@ struct motley__device {
     uint64_t memory_bytes;              /* what this rank may use; == info.memory_bytes */
     uint64_t used_bytes, peak_bytes;
 
-    /* Products of at most so many pairs stream the weights past them (layer/few.h); 0: the variant's own way.  Set for GPUs
-     * when opened, 0 again where motley__admit finds that it fails. */
+    /* Products of at most so many pairs stream the weights past them (layer/few.h); 0: the variant's own way.  Set for
+     * GPUs when opened, 0 again where motley__admit finds that it fails. */
     int few_pairs[MOTLEY__DTYPES];
 
     /* Kernel variant of each storage type (layer/variant.h); NULL until motley__admit. */

@@ -1,8 +1,8 @@
 /* The first launch of a kernel, on a runtime that compiles at launches (PoCL: once for each local size).
  *
- * Ranks of one node start together and would all compile the same kernels at the same time on the same cores.  So the first
- * launch of each kernel and local size is made under a lock of the node and finished before the lock is let go: one
- * rank compiles, the others then find what the runtime cached.
+ * Ranks of one node start together and would all compile the same kernels at the same time on the same cores.  So the
+ * first launch of each kernel and local size is made under a lock of the node and finished before the lock is let go:
+ * one rank compiles, the others then find what the runtime cached.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>

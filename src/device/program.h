@@ -30,8 +30,8 @@ extern const int motley__sources_count;
 /* source.c: the text of cl/<name> with its includes in place and #line directives; *text owned by the caller. */
 int motley__source_text(const char *name, char **text, struct motley_error *error);
 
-/* retarget.c: a program for sm_90a from one whose build failed because the compiler knows only sm_90.  Returns an OpenCL
- * code; *program, owned, is built. */
+/* retarget.c: a program for sm_90a from one whose build failed because the compiler knows only sm_90.  Returns an
+ * OpenCL code; *program, owned, is built. */
 int motley__retarget(struct motley__device *device, cl_program failed, cl_program *program);
 
 /* cache.c: one file per built program, "<hash>.bin" with a header {magic, key length, key, bytes, checksum}.

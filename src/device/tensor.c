@@ -12,7 +12,8 @@ int motley__tensor_create(struct motley__device *device, enum motley_dtype dtype
                           motley_tensor **tensor, struct motley_error *error)
 {
     if ((int)dtype < MOTLEY_F32 || dtype > MOTLEY_F16)
-        return motley__fail(error, MOTLEY_E_INVALID, "storage type %d, expected f32 (0), bf16 (1) or f16 (2)", (int)dtype);
+        return motley__fail(error, MOTLEY_E_INVALID, "storage type %d, expected f32 (0), bf16 (1) or f16 (2)",
+                            (int)dtype);
     if (rows < 0 || width < 0 || (width > 0 && (uint64_t)rows > SIZE_MAX / sizeof(float) / (uint64_t)width))
         return motley__fail(error, MOTLEY_E_INVALID, "a tensor cannot have %" PRId64 " rows of %" PRId64 " numbers",
                             rows, width);
@@ -22,7 +23,8 @@ int motley__tensor_create(struct motley__device *device, enum motley_dtype dtype
     t->dtype = dtype;
     t->rows = rows;
     t->width = width;
-    int status = motley__buffer_create(device, (size_t)rows * (size_t)width * motley__storage_bytes(dtype), &t->buffer, error);
+    int status = motley__buffer_create(device, (size_t)rows * (size_t)width * motley__storage_bytes(dtype), &t->buffer,
+                                       error);
     if (status) {
         free(t);
         return status;

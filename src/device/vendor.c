@@ -1,7 +1,7 @@
 /* What kernels can use on the devices of one vendor alone: asked once, when the device is opened.
  *
- * MOTLEY_EMULATE, the name of a matrix instruction, has it computed by other means, slowly, on any device: so the kernels
- * and what they hold of the instruction's layout are tested without the hardware.
+ * MOTLEY_EMULATE, the name of a matrix instruction, has it computed by other means, slowly, on any device: so the
+ * kernels and what they hold of the instruction's layout are tested without the hardware.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>

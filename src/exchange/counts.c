@@ -57,21 +57,23 @@ int motley__counts_begin(struct motley__counts *counts, struct motley_error *err
     int status = 0;
 
     counts->requests = 0;
-    memcpy(counts->theirs + (size_t)me * (size_t)local, counts->mine + counts->first_slot[me], (size_t)local * sizeof(int));
+    memcpy(counts->theirs + (size_t)me * (size_t)local, counts->mine + counts->first_slot[me],
+           (size_t)local * sizeof(int));
     for (int step = 1; !status && step < R; step++) {
         int from = (me + R - step) % R, to = (me + step) % R;
 
         if (local) {
             counts->peer[counts->requests] = from;
-            status = motley__fail_mpi(error, MPI_Irecv(counts->theirs + (size_t)from * (size_t)local, local, MPI_INT, from,
-                                      counts->tag, counts->context->comm, &counts->request[counts->requests]), "MPI_Irecv");
+            status = motley__fail_mpi(error, MPI_Irecv(counts->theirs + (size_t)from * (size_t)local, local, MPI_INT,
+                                                       from, counts->tag, counts->context->comm,
+                                                       &counts->request[counts->requests]), "MPI_Irecv");
             counts->requests += !status;
         }
         if (!status && experts_of(counts, to)) {
             counts->peer[counts->requests] = to;
-            status = motley__fail_mpi(error, MPI_Isend(counts->mine + counts->first_slot[to], experts_of(counts, to), MPI_INT,
-                                      to, counts->tag, counts->context->comm, &counts->request[counts->requests]),
-                                      "MPI_Isend");
+            status = motley__fail_mpi(error, MPI_Isend(counts->mine + counts->first_slot[to], experts_of(counts, to),
+                                                       MPI_INT, to, counts->tag, counts->context->comm,
+                                                       &counts->request[counts->requests]), "MPI_Isend");
             counts->requests += !status;
         }
     }

@@ -51,7 +51,8 @@ struct motley__transfer {
     int state;                               /* enum in exchange.c */
 };
 
-/* row_bytes [parts], of one row of each part.  Collective in the sense that all ranks must create the same transfers. */
+/* row_bytes [parts], of one row of each part.  Collective in the sense that all ranks must create the same
+ * transfers. */
 int motley__transfer_create(const struct motley_context *context, const char *name, int tag, int parts,
                             const size_t *row_bytes, struct motley__transfer **transfer, struct motley_error *error);
 void motley__transfer_destroy(struct motley__transfer *transfer); /* accepts NULL; cancels what is under way */
@@ -61,14 +62,15 @@ void motley__transfer_destroy(struct motley__transfer *transfer); /* accepts NUL
  * Errors: MOTLEY_E_COMM, MOTLEY_E_DEVICE. */
 int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part, const int *send_rows,
                            const int *receive_rows, struct motley_error *error);
-/* *done = 1 when all rows have arrived on the device and all sent ones have left.  transfer: a struct motley__transfer *,
- * as operators of a step want it. */
+/* *done = 1 when all rows have arrived on the device and all sent ones have left.  transfer: a struct
+ * motley__transfer *, as operators of a step want it. */
 int motley__transfer_test(void *transfer, int *done, struct motley_error *error);
 /* Who is waited for: "rank 3, rank 5". */
 void motley__transfer_missing(const void *transfer, char *text, int size);
 
 /* Bytes this transfer sends to other ranks, and of them to other nodes. */
-void motley__transfer_bytes(const struct motley__transfer *transfer, const int *send_rows, int64_t *ranks, int64_t *nodes);
+void motley__transfer_bytes(const struct motley__transfer *transfer, const int *send_rows, int64_t *ranks,
+                            int64_t *nodes);
 
 /* Rows that start at buffer row 0 for rank 0: the first row of each rank's group. */
 int64_t motley__group_first(const int *rows, int rank);

@@ -19,8 +19,8 @@ struct motley__staging {
 
 void motley__staging_release(struct motley__device *device, struct motley__staging *staging);
 
-/* The host address to send `bytes` of `buffer` from.  Zero copy: the buffer's own, *event NULL; else a copy is enqueued on
- * the transfer queue and staging->event tells its end. */
+/* The host address to send `bytes` of `buffer` from.  Zero copy: the buffer's own, *event NULL; else a copy is enqueued
+ * on the transfer queue and staging->event tells its end. */
 int motley__staging_out(const struct motley__buffer *buffer, size_t bytes, struct motley__staging *staging,
                         const void **host, struct motley_error *error);
 /* The host address to receive `bytes` for `buffer` at, and later their way to the device. */

@@ -100,12 +100,13 @@ int motley__transfer_begin(struct motley__transfer *transfer, const struct motle
     transfer->receives = transfer->sends = 0;
     memcpy(transfer->part, part, (size_t)transfer->parts * sizeof *part);
     for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_in(part[i].received, part_bytes(transfer, i, receive_rows), &transfer->staging[i], &in[i],
-                                    error);
+        status = motley__staging_in(part[i].received, part_bytes(transfer, i, receive_rows), &transfer->staging[i],
+                                    &in[i], error);
     if (!status)
         status = motley__linear_receive(transfer, in, error);
     for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_out(part[i].send, part_bytes(transfer, i, send_rows), &transfer->staging[i], &out, error);
+        status = motley__staging_out(part[i].send, part_bytes(transfer, i, send_rows), &transfer->staging[i], &out,
+                                     error);
     transfer->state = STAGING_OUT;
     return status;
 }
@@ -197,7 +198,8 @@ void motley__transfer_missing(const void *self, char *text, int size)
     motley__requests_missing(transfer->request, transfer->peer, transfer->receives + transfer->sends, text, size);
 }
 
-void motley__transfer_bytes(const struct motley__transfer *transfer, const int *send_rows, int64_t *ranks, int64_t *nodes)
+void motley__transfer_bytes(const struct motley__transfer *transfer, const int *send_rows, int64_t *ranks,
+                            int64_t *nodes)
 {
     const struct motley_context *context = transfer->context;
     int64_t row = 0;

@@ -16,8 +16,8 @@
 /* Sizes that no tile divides, several tiles in each direction, more than one contraction block, an empty expert. */
 enum { E = 3, P = 163, O = 69, I = 261 };
 static const int OFFSETS[E + 1] = {0, 8, 8, P};
-/* The largest normalised error of sums in f32, and of results that are rounded to a storage type: 2^-8 of a number at most
- * in bf16, which makes a normalised error of 1.5e-3; an eighth of that in f16. */
+/* The largest normalised error of sums in f32, and of results that are rounded to a storage type: 2^-8 of a number at
+ * most in bf16, which makes a normalised error of 1.5e-3; an eighth of that in f16. */
 static const double SUM_LIMIT = 1e-5;
 static const double LIMIT[MOTLEY__DTYPES] = {1e-5, 4e-3, 5e-4};
 
@@ -177,8 +177,9 @@ static int try_forward(struct trial *t, int activation, struct motley_error *err
 
 static int try_transposed(struct trial *t, struct motley_error *error)
 {
-    struct motley__esmm esmm = {.w = t->dw, .ragged = {E, P, t->offsets}, .x = {.own = t->dg, .own_rows = P, .dtype = t->dtype},
-                                .dtype = t->dtype, .activation = MOTLEY__ACT_NONE, .y = t->dy};
+    struct motley__esmm esmm = {.w = t->dw, .ragged = {E, P, t->offsets},
+                                .x = {.own = t->dg, .own_rows = P, .dtype = t->dtype}, .dtype = t->dtype,
+                                .activation = MOTLEY__ACT_NONE, .y = t->dy};
     struct motley__ref_esmm ref = {.E = E, .P = P, .O = O, .I = I, .offsets = OFFSETS, .x = {.own = t->g},
                                    .w = t->w, .y = t->expected};
     int status = motley__esmm_transposed(t->device, &esmm, error);
@@ -203,7 +204,8 @@ static int try_estmm(struct trial *t, struct motley_error *error)
 }
 
 /* Build and check the device's present variant for a storage type. */
-static int try_variant(struct motley__device *device, enum motley_dtype dtype, double *found, struct motley_error *error)
+static int try_variant(struct motley__device *device, enum motley_dtype dtype, double *found,
+                       struct motley_error *error)
 {
     struct trial trial = {.device = device, .dtype = dtype};
     int status = open_trial(&trial, error);

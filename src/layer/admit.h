@@ -1,8 +1,9 @@
 /* Which kernel variant a device runs.
  *
  * Candidates are the variants of the table (variant.h) that suit the device, in its order; one is admitted by building
- * its kernels for the storage type and checking small odd-sized products against the scalar twin.  The first that passes is
- * device->variant; info.family and info.why (device->why for each storage type) say which and why not the ones before it.
+ * its kernels for the storage type and checking small odd-sized products against the scalar twin.  The first that
+ * passes is device->variant; info.family and info.why (device->why for each storage type) say which and why not the
+ * ones before it.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_ADMIT_H

@@ -60,8 +60,9 @@ int motley__backward_experts(void *self, struct motley_error *error)
             .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], rows->T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
             .dy = {layer->dy, scratch[MOTLEY__SCRATCH_DY], rows->T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
             .pre = saved[MOTLEY__SAVED_PRE], .pre3 = layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL,
-            .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O], .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT],
-            .u = scratch[MOTLEY__SCRATCH_U], .dw = scratch[MOTLEY__SCRATCH_DW]}, error);
+            .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O],
+            .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT], .u = scratch[MOTLEY__SCRATCH_U],
+            .dw = scratch[MOTLEY__SCRATCH_DW]}, error);
     return status;
 }
 
@@ -83,11 +84,12 @@ int motley__backward_gather(void *self, struct motley_error *error)
     if (!status)
         status = motley__combine(layer->context->device, &(struct motley__combine){
             .dtype = layer->shape.dtype, .rows = rows->M, .D = layer->shape.D, .o = scratch[MOTLEY__SCRATCH_O],
-            .pair_received = layer->saved[MOTLEY__SAVED_PAIR_RECEIVED], .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
+            .pair_received = layer->saved[MOTLEY__SAVED_PAIR_RECEIVED], .returned = scratch[MOTLEY__SCRATCH_BACK]},
+            error);
     if (!status)
         status = motley__combine_scalars(layer->context->device, rows->M, scratch[MOTLEY__SCRATCH_DW],
-                                         layer->saved[MOTLEY__SAVED_PAIR_RECEIVED], scratch[MOTLEY__SCRATCH_BACK_SCALARS],
-                                         error);
+                                         layer->saved[MOTLEY__SAVED_PAIR_RECEIVED],
+                                         scratch[MOTLEY__SCRATCH_BACK_SCALARS], error);
     return status;
 }
 
@@ -112,7 +114,8 @@ int motley__backward_decode(void *self, struct motley_error *error)
         .dtype = layer->shape.dtype, .T = rows->T, .K = layer->shape.K, .D = layer->shape.D,
         .own_begin = rows->own_begin, .own_end = rows->own_end,
         .where = saved[MOTLEY__SAVED_WHERE], .pair_own = saved[MOTLEY__SAVED_PAIR_OWN], .o = scratch[MOTLEY__SCRATCH_O],
-        .returned = rows->S ? scratch[MOTLEY__SCRATCH_RETURNED] : NULL, .accumulate = layer->accumulate, .y = layer->dx};
+        .returned = rows->S ? scratch[MOTLEY__SCRATCH_RETURNED] : NULL, .accumulate = layer->accumulate,
+        .y = layer->dx};
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DWEIGHTS, FLOATS(rows->N), error);
 
     if (!status)

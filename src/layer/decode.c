@@ -15,7 +15,8 @@ int motley__combine(struct motley__device *device, const struct motley__combine 
     if (combine->rows == 0)
         return 0;
     struct motley__mover mover;
-    int status = motley__mover(device, "decode.cl", "combine", combine->dtype, combine->rows, combine->D, &mover, error);
+    int status = motley__mover(device, "decode.cl", "combine", combine->dtype, combine->rows, combine->D, &mover,
+                               error);
     if (status)
         return status;
     const struct motley__combine_args args = {.D = combine->D, .rows = combine->rows, .per_item = mover.per_item};

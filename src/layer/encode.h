@@ -4,7 +4,7 @@
  * they are.  The others are gathered into the send buffer in sorted order, without a gap:
  *
  *   positions   | to rank 0 | to rank 1 | own | to rank 3 |
- *   send rows   | to rank 0 | to rank 1 | to rank 3 |            send row j = position j, or j + own when j >= own_begin
+ *   send rows   | to rank 0 | to rank 1 | to rank 3 |           send row j = position j, or j + own when j >= own_begin
  *
  * Receiver.  Rows arrive by source rank, and from each source by expert: counts[s][e] rows of local expert e
  * from source s (s == own rank: its own pairs).  They are placed in pairs sorted by local expert, then source:

@@ -32,7 +32,8 @@ struct motley__esmm {
 };
 
 /* Enqueued, not waited for.  Rows, weights and output of one storage type run the device's variant for it, or generic
- * where a segment has more experts than that holds; any other mixture runs generic, and its weights must have panel 1. */
+ * where a segment has more experts than that holds; any other mixture runs generic, and its weights must have panel
+ * 1. */
 int motley__esmm(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error);
 int motley__esmm_transposed(struct motley__device *device, const struct motley__esmm *esmm, struct motley_error *error);
 

@@ -107,7 +107,8 @@ int motley__experts_forward(const struct motley__experts *experts, const struct 
         .activation = act_code(experts->shape.activation), .pre = step->pre, .pre3 = step->pre3, .y = step->h}, error);
     if (!status)
         status = motley__esmm(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w2,
-            .bias = bias_of(experts->b2), .ragged = step->ragged, .x = by_pair(experts, step->h, P), .activation = MOTLEY__ACT_NONE, .y = step->o}, error);
+            .bias = bias_of(experts->b2), .ragged = step->ragged, .x = by_pair(experts, step->h, P),
+            .activation = MOTLEY__ACT_NONE, .y = step->o}, error);
     return status;
 }
 
@@ -120,12 +121,13 @@ static int backward_hidden(const struct motley__experts *experts, const struct m
     const int P = step->ragged.P;
     int status;
 
-    status = motley__esmm_transposed(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w2, .ragged = step->ragged,
-        .x = step->dy, .activation = MOTLEY__ACT_NONE, .y = step->u}, error);
+    status = motley__esmm_transposed(device, &(struct motley__esmm){.dtype = dtype, .w = experts->w2,
+        .ragged = step->ragged, .x = step->dy, .activation = MOTLEY__ACT_NONE, .y = step->u}, error);
     if (!status)
         status = motley__activation_backward(device, &(struct motley__activation_backward){.P = P,
-            .F = experts->shape.F, .dtype = dtype, .activation = act_code(experts->shape.activation), .weight = step->weight,
-            .pre = step->pre, .pre3 = step->pre3, .u = step->u, .h = step->h, .dw = step->dw}, error);
+            .F = experts->shape.F, .dtype = dtype, .activation = act_code(experts->shape.activation),
+            .weight = step->weight, .pre = step->pre, .pre3 = step->pre3, .u = step->u, .h = step->h, .dw = step->dw},
+            error);
     if (!status && experts->b2)
         status = motley__dot_bias(device, &(struct motley__dot_bias){step->ragged, step->dy, experts->shape.D,
             bias_of(experts->b2), step->dw}, error);

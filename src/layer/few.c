@@ -39,7 +39,8 @@ static struct motley__range range(int blocks, int P)
     return (struct motley__range){{(size_t)blocks * ITEMS, (size_t)P}, {ITEMS, 1}};
 }
 
-int motley__few_esmm(struct motley__device *device, const struct motley__esmm *e, int segment, struct motley_error *error)
+int motley__few_esmm(struct motley__device *device, const struct motley__esmm *e, int segment,
+                     struct motley_error *error)
 {
     const struct motley__product_args args = motley__esmm_args(e, segment);
     const int outputs = STRIPS * (e->w3 ? STRIP / 2 : STRIP);

@@ -31,7 +31,8 @@ static int reserve_routing(motley_layer *layer, struct motley_error *error)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_LOGITS,
                                                motley__gate_scratch_bytes(layer->context->device, T, E), error);
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_HISTOGRAM, motley__route_scratch_bytes(T, K, E), error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_HISTOGRAM, motley__route_scratch_bytes(T, K, E),
+                                               error);
     if (!status && layer->forced)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FORCED, INTS(N), error);
     return status;
@@ -45,7 +46,8 @@ int motley__forward_gate(void *self, struct motley_error *error)
     int status = reserve_routing(layer, error);
 
     if (!status && layer->forced)
-        status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_FORCED], 0, layer->forced, INTS(layer->rows.N), error);
+        status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_FORCED], 0, layer->forced, INTS(layer->rows.N),
+                                            error);
     if (!status)
         status = motley__gate_forward(layer->context->device, &(struct motley__gate_forward){
             .dtype = shape->dtype, .T = layer->rows.T, .D = shape->D, .E = shape->E, .K = shape->K,
@@ -81,9 +83,10 @@ int motley__forward_losses(void *self, struct motley_error *error)
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SUMS, FLOATS(2 * E + 2), error);
 
     if (!status)
-        status = motley__losses_sums(layer->context->device, layer->rows.T, E, layer->shape.K, layer->saved[MOTLEY__SAVED_P],
-                                     layer->saved[MOTLEY__SAVED_LSE], layer->saved[MOTLEY__SAVED_INDICES],
-                                     layer->scratch->buffer[MOTLEY__SCRATCH_SUMS], error);
+        status = motley__losses_sums(layer->context->device, layer->rows.T, E, layer->shape.K,
+                                     layer->saved[MOTLEY__SAVED_P], layer->saved[MOTLEY__SAVED_LSE],
+                                     layer->saved[MOTLEY__SAVED_INDICES], layer->scratch->buffer[MOTLEY__SCRATCH_SUMS],
+                                     error);
     if (!status)
         status = motley__buffer_read_later(layer->scratch->buffer[MOTLEY__SCRATCH_SUMS], 0, layer->loss_host,
                                            FLOATS(2 * E + 2), error);
@@ -107,8 +110,8 @@ int motley__forward_share_losses_test(void *self, int *done, struct motley_error
     int status = motley__fail_mpi(error, MPI_Test(&layer->loss_request, done, MPI_STATUS_IGNORE), "MPI_Test");
 
     if (!status && *done)
-        motley__losses_value(layer->shape.E, layer->loss_sums, layer->losses.balance_coefficient, &layer->losses.balance,
-                             &layer->losses.z, layer->balance_host);
+        motley__losses_value(layer->shape.E, layer->loss_sums, layer->losses.balance_coefficient,
+                             &layer->losses.balance, &layer->losses.z, layer->balance_host);
     return status;
 }
 
@@ -132,7 +135,8 @@ int motley__forward_encode(void *self, struct motley_error *error)
     rows->own_begin = layer->slot_offsets[layer->first_slot];
     rows->own_end = layer->slot_offsets[layer->first_slot + layer->E_local];
     rows->S = rows->N - (rows->own_end - rows->own_begin);
-    status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, STORED((size_t)rows->S * layer->shape.D), error);
+    status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, STORED((size_t)rows->S * layer->shape.D),
+                                           error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND_SCALARS, FLOATS(rows->S), error);
     if (!status)
@@ -273,8 +277,8 @@ int motley__forward_place(void *self, struct motley_error *error)
     if (!status && rows->P)
         status = motley__place(layer->context->device, &(struct motley__place){
             .K = layer->shape.K, .segments = layer->segment_count, .own_rows = rows->T, .own_begin = rows->own_begin,
-            .own_pairs = rows->own_end - rows->own_begin, .segment = scratch[MOTLEY__SCRATCH_SEGMENTS], .order = saved[MOTLEY__SAVED_ORDER],
-            .weights = saved[MOTLEY__SAVED_WEIGHTS],
+            .own_pairs = rows->own_end - rows->own_begin, .segment = scratch[MOTLEY__SCRATCH_SEGMENTS],
+            .order = saved[MOTLEY__SAVED_ORDER], .weights = saved[MOTLEY__SAVED_WEIGHTS],
             .received_weights = rows->M ? scratch[MOTLEY__SCRATCH_RECEIVED_SCALARS] : NULL,
             .index = saved[MOTLEY__SAVED_INDEX], .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT],
             .pair_own = saved[MOTLEY__SAVED_PAIR_OWN],
@@ -308,8 +312,8 @@ int motley__forward_weigh(void *self, struct motley_error *error)
     if (!status)
         status = motley__combine(layer->context->device, &(struct motley__combine){
             .dtype = layer->shape.dtype, .rows = layer->rows.M, .D = layer->shape.D, .o = scratch[MOTLEY__SCRATCH_O],
-            .pair_received = layer->saved[MOTLEY__SAVED_PAIR_RECEIVED], .weight = layer->saved[MOTLEY__SAVED_PAIR_WEIGHT],
-            .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
+            .pair_received = layer->saved[MOTLEY__SAVED_PAIR_RECEIVED],
+            .weight = layer->saved[MOTLEY__SAVED_PAIR_WEIGHT], .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
     return status;
 }
 

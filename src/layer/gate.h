@@ -19,8 +19,9 @@ struct motley__gate_forward {
     int T, D, E, K, normalize, single;
     const struct motley__buffer *x;         /* [T,D] */
     const struct motley__matrix *w;         /* E = 1, [E,D] */
-    const struct motley__buffer *forced;    /* [T,K] int: the experts are given, weights still from the softmax; or NULL.
-                                             * An expert may be named twice; one outside 0..E-1 becomes -1, weight 0 */
+    const struct motley__buffer *forced;    /* [T,K] int: the experts are given, weights still from the softmax; or
+                                             * NULL.  An expert may be named twice; one outside 0..E-1 becomes -1,
+                                             * weight 0 */
     struct motley__buffer *logits;          /* scratch, motley__gate_scratch_bytes */
     struct motley__buffer *p;               /* [T,E] written */
     struct motley__buffer *lse;             /* [T] written: log sum exp of the logits */
@@ -28,7 +29,8 @@ struct motley__gate_forward {
     struct motley__buffer *weights;         /* [T,K] written */
 };
 size_t motley__gate_scratch_bytes(const struct motley__device *device, int T, int E);
-int motley__gate_forward(struct motley__device *device, const struct motley__gate_forward *gate, struct motley_error *error);
+int motley__gate_forward(struct motley__device *device, const struct motley__gate_forward *gate,
+                         struct motley_error *error);
 
 /* dlogits [T,E] = gradient through weights and softmax, plus the two auxiliary losses' own:
  *   with normalize, g = p/s:   dp_chosen = (dg_j - sum_m g_m dg_m)/s;   else dp_chosen = dg_j;  others 0
@@ -42,6 +44,7 @@ struct motley__gate_backward {
     float z;
     struct motley__buffer *dlogits;         /* [T,E] written */
 };
-int motley__gate_backward(struct motley__device *device, const struct motley__gate_backward *gate, struct motley_error *error);
+int motley__gate_backward(struct motley__device *device, const struct motley__gate_backward *gate,
+                          struct motley_error *error);
 
 #endif

@@ -157,8 +157,7 @@ static int ess(struct motley__device *device, const struct motley__ess *e, struc
     cl_kernel kernel;
     while (down > 1 && (size_t)(across * down) > device->max_group)
         down /= 2;
-    const struct motley__range range = {{((size_t)(e->O / vector) + (size_t)across - 1) / (size_t)across * (size_t)across,
-                                         (size_t)e->ragged.E * (size_t)down},
+    const struct motley__range range = {{(size_t)(e->O / vector), (size_t)e->ragged.E * (size_t)down},
                                         {(size_t)across, (size_t)down}};
     snprintf(options, sizeof options, "-DSTORAGE=%d -DV=%d -DACROSS=%d -DDOWN=%d", e->a.dtype, vector, across, down);
     int status = motley__kernel(device, "ess.cl", options, "ess", &kernel, error);

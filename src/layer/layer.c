@@ -19,8 +19,8 @@ static uint64_t compute(motley_layer *layer, struct motley__step *step, const ch
 static uint64_t transfer(motley_layer *layer, struct motley__step *step, enum motley__phase phase, uint64_t after,
                          int (*begin)(void *, struct motley_error *), struct motley__transfer *rows)
 {
-    return motley__step_add(step, (struct motley__op){.name = rows->name, .stream = MOTLEY__COMMUNICATION, .phase = phase,
-        .after = after, .begin = begin, .self = layer, .test = motley__transfer_test,
+    return motley__step_add(step, (struct motley__op){.name = rows->name, .stream = MOTLEY__COMMUNICATION,
+        .phase = phase, .after = after, .begin = begin, .self = layer, .test = motley__transfer_test,
         .missing = motley__transfer_missing, .request = rows});
 }
 
@@ -69,13 +69,15 @@ static void list_backward(motley_layer *layer, struct motley__step *step)
     if (ranks > 1) {
         uint64_t encoded = compute(layer, step, "encode dy", MOTLEY__PHASE_DISPATCH, 0, motley__backward_encode);
 
-        arrived = transfer(layer, step, MOTLEY__PHASE_DISPATCH, encoded, motley__backward_dispatch, layer->dispatch_back);
+        arrived = transfer(layer, step, MOTLEY__PHASE_DISPATCH, encoded, motley__backward_dispatch,
+                           layer->dispatch_back);
     }
     compute(layer, step, "experts backward", MOTLEY__PHASE_EXPERTS, arrived, motley__backward_experts);
     if (ranks > 1) {
         uint64_t gathered = compute(layer, step, "gather dx", MOTLEY__PHASE_COMBINE, 0, motley__backward_gather);
 
-        returned = transfer(layer, step, MOTLEY__PHASE_COMBINE, gathered, motley__backward_combine, layer->combine_back);
+        returned = transfer(layer, step, MOTLEY__PHASE_COMBINE, gathered, motley__backward_combine,
+                            layer->combine_back);
     }
     compute(layer, step, "decode dx", MOTLEY__PHASE_COMBINE, returned, motley__backward_decode);
     compute(layer, step, "gate backward", MOTLEY__PHASE_GATE, 0, motley__backward_gate);
@@ -84,13 +86,14 @@ static void list_backward(motley_layer *layer, struct motley__step *step)
 static int run(motley_layer *layer, const struct motley__step *step, struct motley__step_times *times,
                struct motley_error *error)
 {
-    const struct motley__executor executor = {layer->context->device, layer->context->trace, layer->context->time_limit};
+    const struct motley__executor executor = {layer->context->device, layer->context->trace,
+                                              layer->context->time_limit};
 
     return motley__execute(&executor, step, times, error);
 }
 
-int motley__layer_forward(motley_layer *layer, int T, const struct motley__buffer *x, const int32_t *forced, int accumulate,
-                          struct motley__buffer *y, struct motley_error *error)
+int motley__layer_forward(motley_layer *layer, int T, const struct motley__buffer *x, const int32_t *forced,
+                          int accumulate, struct motley__buffer *y, struct motley_error *error)
 {
     int status;
 
@@ -134,12 +137,14 @@ static int check_tensors(const motley_layer *layer, const motley_tensor *in, con
                             (long long)in->rows, (long long)in->width, (long long)out->rows, (long long)out->width,
                             (long long)D);
     if (in->dtype != layer->shape.dtype || out->dtype != layer->shape.dtype)
-        return motley__fail(error, MOTLEY_E_INVALID, "tensors of %s and %s where both must be %s, as the plan's shape says",
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "tensors of %s and %s where both must be %s, as the plan's shape says",
                             motley__storage_name(in->dtype), motley__storage_name(out->dtype),
                             motley__storage_name(layer->shape.dtype));
     if (in->rows * layer->shape.K > INT32_MAX)
-        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%lld tokens with %d experts each pass 2^31 routed rows on one rank;"
-                            " use more ranks or smaller batches", (long long)in->rows, layer->shape.K);
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED,
+                            "%lld tokens with %d experts each pass 2^31 routed rows on one rank; use more ranks or "
+                            "smaller batches", (long long)in->rows, layer->shape.K);
     return 0;
 }
 

@@ -32,8 +32,8 @@ struct motley__layer_losses *motley__layer_losses(motley_layer *layer);
 
 /* x, y, dy, dx [T,D] device.  y += ... and dx += ... when accumulate (the residual stream).
  * Collective. */
-int motley__layer_forward(motley_layer *layer, int T, const struct motley__buffer *x, const int32_t *forced, int accumulate,
-                          struct motley__buffer *y, struct motley_error *error);
+int motley__layer_forward(motley_layer *layer, int T, const struct motley__buffer *x, const int32_t *forced,
+                          int accumulate, struct motley__buffer *y, struct motley_error *error);
 int motley__layer_backward(motley_layer *layer, int T, const struct motley__buffer *dy, int accumulate,
                            struct motley__buffer *dx, struct motley_error *error);
 

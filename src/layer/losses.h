@@ -19,6 +19,7 @@ int motley__losses_sums(struct motley__device *device, int T, int E, int K, cons
 
 /* Host arithmetic on the global sums [2E+2]: the two losses, and balance_gradient [E] = coefficient * E *
  * share_e / tokens (the `balance` of motley__gate_backward; all zero when there are no tokens). */
-void motley__losses_value(int E, const double *sums, double coefficient, double *balance, double *z, float *balance_gradient);
+void motley__losses_value(int E, const double *sums, double coefficient, double *balance, double *z,
+                          float *balance_gradient);
 
 #endif

@@ -80,8 +80,8 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     const uint64_t experts = motley__experts_bytes(&m->shape, m->E_local, m->panel, copies, masters);
     const uint64_t slots = (uint64_t)m->shape.E * 4;
 
-    return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + slots + saved_bytes(m)) + scratch_bytes(m) + m->gate_scratch +
-           m->route_scratch;
+    return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + slots + saved_bytes(m)) + scratch_bytes(m) +
+           m->gate_scratch + m->route_scratch;
 }
 
 static struct motley__layer_memory memory_of(const motley_layer *layer)

@@ -21,7 +21,8 @@ struct motley__mover {
 
 /* The kernel `name` of `source`, for rows of D numbers. */
 static inline int motley__mover(struct motley__device *device, const char *source, const char *name,
-                                enum motley_dtype dtype, int rows, int D, struct motley__mover *mover, struct motley_error *error)
+                                enum motley_dtype dtype, int rows, int D, struct motley__mover *mover,
+                                struct motley_error *error)
 {
     const int gpu = device->info.is_gpu;
     const int widest = !gpu ? 16 : dtype == MOTLEY_F32 ? 4 : 8;

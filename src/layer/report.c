@@ -23,7 +23,8 @@ int motley_layer_routing(const motley_layer *layer, int32_t *indices, float *wei
 
 static struct motley_layer_times times_of(const struct motley__step_times *t)
 {
-    return (struct motley_layer_times){.gate = t->phase[MOTLEY__PHASE_GATE], .dispatch = t->phase[MOTLEY__PHASE_DISPATCH],
+    return (struct motley_layer_times){
+        .gate = t->phase[MOTLEY__PHASE_GATE], .dispatch = t->phase[MOTLEY__PHASE_DISPATCH],
         .experts = t->phase[MOTLEY__PHASE_EXPERTS], .combine = t->phase[MOTLEY__PHASE_COMBINE], .step = t->step,
         .comm = t->comm, .comm_hidden = t->comm_hidden};
 }

@@ -91,7 +91,8 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
     if (!l) {
         status = motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a layer");
     } else if (plan->R != context->size) {
-        status = motley__fail(error, MOTLEY_E_MISMATCH, "the plan is for %d ranks, but this run has %d", plan->R, context->size);
+        status = motley__fail(error, MOTLEY_E_MISMATCH, "the plan is for %d ranks, but this run has %d", plan->R,
+                              context->size);
     } else {
         context->device->peak_bytes = l->used_before = context->device->used_bytes;
         l->context = context;
@@ -117,7 +118,8 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
     return 0;
 }
 
-int motley_layer_create(motley_context *context, const motley_plan *plan, motley_layer **layer, struct motley_error *error)
+int motley_layer_create(motley_context *context, const motley_plan *plan, motley_layer **layer,
+                        struct motley_error *error)
 {
     return motley__layer_create(context, plan, plan->options.backward, NULL, NULL, NULL, layer, error);
 }
@@ -179,7 +181,8 @@ static int find_matrix(const motley_layer *layer, enum motley_weight which, int 
     *matrix = gradient ? slope[which] : weight[which];
     *local = 0;
     if (!*matrix)
-        return motley__fail(error, MOTLEY_E_INVALID, "this layer has no %s%s", gradient ? "gradient of " : "", name[which]);
+        return motley__fail(error, MOTLEY_E_INVALID, "this layer has no %s%s", gradient ? "gradient of " : "",
+                            name[which]);
     if (which == MOTLEY_GATE)
         return 0;
     if (expert < 0 || expert >= layer->shape.E || layer->plan->owner[expert] != layer->context->rank)
@@ -189,7 +192,8 @@ static int find_matrix(const motley_layer *layer, enum motley_weight which, int 
     return 0;
 }
 
-int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, const float *host, struct motley_error *error)
+int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, const float *host,
+                     struct motley_error *error)
 {
     struct motley__matrix *matrix;
     int local, status = find_matrix(layer, which, expert, 0, &matrix, &local, error);
@@ -197,7 +201,8 @@ int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, 
     return status ? status : motley__matrix_set(matrix, local, host, error);
 }
 
-int motley_layer_get(const motley_layer *layer, enum motley_weight which, int expert, float *host, struct motley_error *error)
+int motley_layer_get(const motley_layer *layer, enum motley_weight which, int expert, float *host,
+                     struct motley_error *error)
 {
     struct motley__matrix *matrix;
     int local, status = find_matrix(layer, which, expert, 0, &matrix, &local, error);

@@ -139,7 +139,7 @@ int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer w
 /* The operators' bodies; self is the layer. */
 int motley__forward_gate(void *self, struct motley_error *error);           /* choose K experts for each token */
 int motley__forward_route(void *self, struct motley_error *error);          /* sort the pairs by expert */
-int motley__forward_losses(void *self, struct motley_error *error);         /* this rank's sums for the auxiliary losses */
+int motley__forward_losses(void *self, struct motley_error *error);         /* this rank's sums of auxiliary losses */
 int motley__forward_share_losses(void *self, struct motley_error *error);   /* ... added over ranks */
 int motley__forward_share_losses_test(void *self, int *done, struct motley_error *error);
 int motley__forward_count(void *self, struct motley_error *error);          /* exchange the counts */

@@ -1,5 +1,5 @@
-/* The variants "amd/mfma", "amd/wmma" and "intel/dpas": matrix instructions of one wave, for bf16 and f16; their kernels
- * are the same, in cl/wave/.
+/* The variants "amd/mfma", "amd/wmma" and "intel/dpas": matrix instructions of one wave, for bf16 and f16; their
+ * kernels are the same, in cl/wave/.
  *
  *   weights    canonical (panel 1), also where transposed
  *   tiles      one wave each; sizes below

@@ -27,8 +27,8 @@ void motley__decoder_destroy(struct motley__decoder *decoder); /* accepts NULL *
 /* [*count] weights in the order of a checkpoint; borrowed. */
 struct motley__parameter *motley__decoder_parameters(struct motley__decoder *decoder, int *count);
 
-/* The one buffer of all dense weights' gradients (NULL when not trained), gaps zero.  Ranks whose dense path is the same
- * lay it out alike, see weights.h.  Borrowed. */
+/* The one buffer of all dense weights' gradients (NULL when not trained), gaps zero.  Ranks whose dense path is the
+ * same lay it out alike, see weights.h.  Borrowed. */
 struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *decoder);
 
 const struct motley__config *motley__decoder_config(const struct motley__decoder *decoder); /* borrowed */

@@ -118,8 +118,8 @@ static int open_weight(struct motley__weights *weights, struct motley__dense_wei
     status = motley__matrix_create(weights->device, weight->dtype, 1, weight->O, weight->I, 1, weight->storage,
                                    &weight->w, error);
     if (!status && trained)
-        status = motley__matrix_create(weights->device, MOTLEY_F32, 1, weight->O, weight->I, 1, weight->gradient, &weight->dw,
-                                       error);
+        status = motley__matrix_create(weights->device, MOTLEY_F32, 1, weight->O, weight->I, 1, weight->gradient,
+                                       &weight->dw, error);
     return status;
 }
 

@@ -52,13 +52,13 @@ static int fail_room(int n, int R, const int *most, int64_t room, const char *wh
     for (int r = 0; r < R && used + 40 < sizeof ranks; r++)
         used += (size_t)snprintf(ranks + used, sizeof ranks - used, "%srank %d holds %d", r ? ", " : "", r, most[r]);
     return motley__fail(error, MOTLEY_E_DEVICE_MEMORY,
-                        "%d %s are to be placed but the devices have memory for %lld (%s%s): use more ranks, fewer tokens "
-                        "per step, or a higher --memory-limit",
+                        "%d %s are to be placed but the devices have memory for %lld (%s%s): use more ranks, fewer "
+                        "tokens per step, or a higher --memory-limit",
                         n, what, (long long)room, ranks, R > 1 && used + 40 >= sizeof ranks ? ", ..." : "");
 }
 
-int motley__allocate(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most, const char *what,
-                     int *share, struct motley_error *error)
+int motley__allocate(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most,
+                     const char *what, int *share, struct motley_error *error)
 {
     assert(n >= 0 && R > 0);
     int64_t room = 0;

@@ -12,8 +12,8 @@
 /* Seconds of `rank` with `items` items; must not fall as items grow. */
 typedef double motley__allocate_seconds(const void *data, int rank, int items);
 
-/* share[r] items for each rank, their sum n, share[r] <= most[r], such that the largest seconds(r, share[r]) is minimal.
- * Of equal choices the lower rank gets the item: the same input gives the same shares.
+/* share[r] items for each rank, their sum n, share[r] <= most[r], such that the largest seconds(r, share[r]) is
+ * minimal.  Of equal choices the lower rank gets the item: the same input gives the same shares.
  *
  * most     [R] borrowed, none negative; NULL: no bound
  * what     the items in words, for the message: "experts"
@@ -21,8 +21,8 @@ typedef double motley__allocate_seconds(const void *data, int rank, int items);
  *
  * O((n + R) log R) calls.
  * Errors: MOTLEY_E_DEVICE_MEMORY (the sum of most is below n), MOTLEY_E_MEMORY. */
-int motley__allocate(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most, const char *what,
-                     int *share, struct motley_error *error);
+int motley__allocate(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most,
+                     const char *what, int *share, struct motley_error *error);
 
 /* As even as can be, earlier ranks one more. */
 void motley__allocate_even(int n, int R, int *share);

@@ -40,8 +40,8 @@ double motley__cost_curve(const struct motley__curve *curve, double rows)
     return part <= 1 ? fmin(seconds, high) : fmax(seconds, high); /* rounding must not make it fall */
 }
 
-double motley__cost_expert(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape, double rows,
-                           int backward)
+double motley__cost_expert(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape,
+                           double rows, int backward)
 {
     double seconds = 0;
     for (int direction = 0; direction <= !!backward; direction++) {
@@ -60,15 +60,17 @@ double motley__cost_rows(const struct motley_layer_shape *shape, int64_t tokens)
 
 /* The rows of a rank when everything is even: of its N pairs those of its own experts stay, and every rank sends it as
  * many.  Beyond what int can count they are cut off, at 2^31 pairs; no device holds so many. */
-static struct motley__row_numbers even_rows(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
-                                            int R, int experts)
+static struct motley__row_numbers even_rows(const struct motley_layer_shape *shape,
+                                            const struct motley_plan_options *options, int R, int experts)
 {
     const double tokens = ceil((double)options->tokens / R), pairs = tokens * shape->K;
-    const double stay = floor(pairs * experts / shape->E), arrive = R > 1 ? ceil(pairs * experts / shape->E * (R - 1)) : 0;
+    const double stay = floor(pairs * experts / shape->E),
+                 arrive = R > 1 ? ceil(pairs * experts / shape->E * (R - 1)) : 0;
     const double largest = INT_MAX;
     return (struct motley__row_numbers){
-        .T = (int)fmin(tokens, largest), .N = (int)fmin(pairs, largest), .S = (int)fmin(R > 1 ? pairs - stay : 0, largest),
-        .M = (int)fmin(arrive, largest), .P = (int)fmin(stay + arrive, largest),
+        .T = (int)fmin(tokens, largest), .N = (int)fmin(pairs, largest),
+        .S = (int)fmin(R > 1 ? pairs - stay : 0, largest), .M = (int)fmin(arrive, largest),
+        .P = (int)fmin(stay + arrive, largest),
     };
 }
 
@@ -78,10 +80,11 @@ uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct
     const struct motley__row_numbers rows = even_rows(shape, options, R, experts);
     return motley__layer_memory_bytes(&(struct motley__layer_memory){
         .shape = *shape, .E_local = experts, .ranks = R, .panel = panel, .trained = options->backward,
-        .backward = options->backward, .losses = options->backward, .layers = options->layers, .moments = options->moments,
-        .gate_scratch = motley__gate_scratch_bytes(NULL, rows.T, shape->E),
+        .backward = options->backward, .losses = options->backward, .layers = options->layers,
+        .moments = options->moments, .gate_scratch = motley__gate_scratch_bytes(NULL, rows.T, shape->E),
         .route_scratch = motley__route_scratch_bytes(rows.T, shape->K, shape->E),
-        .gate_bytes = sizeof(float) * motley__matrix_numbers(shape->E, shape->D, shape->dtype ? 1 : panel), .rows = rows,
+        .gate_bytes = sizeof(float) * motley__matrix_numbers(shape->E, shape->D, shape->dtype ? 1 : panel),
+        .rows = rows,
     });
 }
 

@@ -10,20 +10,21 @@
 #include "plan/profile.h"
 
 /* Seconds of one expert with `rows` rows: 0 without rows, never falling as rows grow; below the first point its
- * seconds, beyond the last the slope of the last two (of the only one: in proportion).  A curve has at least one point. */
+ * seconds, beyond the last the slope of the last two (of the only one: in proportion).  A curve has at least one
+ * point. */
 double motley__cost_curve(const struct motley__curve *curve, double rows);
 
 /* Seconds of one expert in a step of the shape on the device of `entry`, backward too when asked for.
  * 0 when the profile does not say. */
-double motley__cost_expert(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape, double rows,
-                           int backward);
+double motley__cost_expert(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape,
+                           double rows, int backward);
 
 /* Rows of an expert when `tokens` tokens spread evenly. */
 double motley__cost_rows(const struct motley_layer_shape *shape, int64_t tokens);
 
-/* Device bytes of one rank of R that owns `experts` experts, in a step of options->tokens tokens that spread evenly over
- * ranks and experts: motley__layer_memory_bytes (the layer's closed formula) of the rows it then has.  panel: of its family.
- * x and y of the layer are the caller's and not counted. */
+/* Device bytes of one rank of R that owns `experts` experts, in a step of options->tokens tokens that spread evenly
+ * over ranks and experts: motley__layer_memory_bytes (the layer's closed formula) of the rows it then has.  panel: of
+ * its family.  x and y of the layer are the caller's and not counted. */
 uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                             int experts, int panel);
 

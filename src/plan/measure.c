@@ -77,8 +77,8 @@ static int agree(struct work *w, int failed, double *value)
     if (!status)
         status = motley__agree(w->context->comm, failed, w->error);
     if (!status)
-        status = motley__fail_mpi(w->error, MPI_Allreduce(MPI_IN_PLACE, value, 1, MPI_DOUBLE, MPI_MAX, w->context->comm),
-                                  "MPI_Allreduce");
+        status = motley__fail_mpi(w->error, MPI_Allreduce(MPI_IN_PLACE, value, 1, MPI_DOUBLE, MPI_MAX,
+                                                          w->context->comm), "MPI_Allreduce");
     return status;
 }
 
@@ -102,8 +102,8 @@ static int fewest_samples(double pass_seconds)
 
 /* Repeat the pass for a window, all ranks from the same moment on; the point gets what came of it.  A pass takes about
  * own_seconds here and slowest_seconds on the slowest rank.  trial NULL: the others work.  Not agreed. */
-static int run_window(struct work *w, struct motley__trial *trial, int backward, double own_seconds, double slowest_seconds,
-                      struct motley__point *point)
+static int run_window(struct work *w, struct motley__trial *trial, int backward, double own_seconds,
+                      double slowest_seconds, struct motley__point *point)
 {
     double seconds[SAMPLES];
     const double bundle = ceil(SAMPLE_SECONDS / fmax(own_seconds, 1e-5)), length = window_seconds(slowest_seconds);
@@ -111,7 +111,7 @@ static int run_window(struct work *w, struct motley__trial *trial, int backward,
     int status = meet(w), n = 0;
     double begin = motley__seconds();
     while (!status && trial && (n < fewest || motley__seconds() - begin < length)) {
-        status = motley__trial_pass(trial, backward, repeats, &seconds[n % SAMPLES], w->error); /* the latest are kept */
+        status = motley__trial_pass(trial, backward, repeats, &seconds[n % SAMPLES], w->error); /* keeps the latest */
         n++;
     }
     if (!status && n > 0)
@@ -139,9 +139,10 @@ static int warm_up(struct work *w, struct motley__trial *trial, int backward, in
     return agree(w, status, pass_seconds);
 }
 
-/* One point by all ranks; *left shrinks by the seconds it took.  foretold as in warm_up.  The point has no samples where this
- * rank cannot hold the rows.  Agreed. */
-static int time_point(struct work *w, int backward, int rows, double foretold, double *left, struct motley__point *point)
+/* One point by all ranks; *left shrinks by the seconds it took.  foretold as in warm_up.  The point has no samples
+ * where this rank cannot hold the rows.  Agreed. */
+static int time_point(struct work *w, int backward, int rows, double foretold, double *left,
+                      struct motley__point *point)
 {
     struct motley__trial *trial = w->E && fits(w, w->E, rows) ? w->trial : NULL;
     double own, pass_seconds;
@@ -221,7 +222,8 @@ static double stored_seconds(const struct motley__curve *curve, int rows)
     return 0;
 }
 
-/* A point that every rank with a curve has timed, rather below the planned rows than above: it is quicker.  *rows 0: none. */
+/* A point that every rank with a curve has timed, rather below the planned rows than above: it is quicker.  *rows 0:
+ * none. */
 static int choose_check(struct work *w, const struct motley__curve *curve, int *rows)
 {
     const int order[MOTLEY__GRID] = {w->count - 2, w->count - 1, 0};
@@ -266,7 +268,8 @@ static int check_curves(struct work *w)
     return status;
 }
 
-/* CLBlast compiles for seconds and has never won on a CPU: there it is tried only when MOTLEY_DENSE=measure asks for it. */
+/* CLBlast compiles for seconds and has never won on a CPU: there it is tried only when MOTLEY_DENSE=measure asks for
+ * it. */
 static int tries_clblast(const struct work *w)
 {
     const char *wish = getenv("MOTLEY_DENSE");
@@ -285,8 +288,8 @@ static int measure_dense(struct work *w)
     struct motley__point point = {0};
     struct motley_error why = {0};
     double own = 0, pass_seconds = 0;
-    if (tries_clblast(w) && motley__linear_choose(w->context->device, dense.T, dense.O, dense.I, &dense.path, &dense.esmm,
-                                                  &dense.clblast, &why)) {
+    if (tries_clblast(w) && motley__linear_choose(w->context->device, dense.T, dense.O, dense.I, &dense.path,
+                                                  &dense.esmm, &dense.clblast, &why)) {
         dense.path = MOTLEY__DENSE_ESMM;
         motley__detail(&w->context->log, "CLBlast cannot be used: %s", why.text);
     }

@@ -20,31 +20,33 @@ enum { NUMBERS = 14 };
 static int check_alike(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, struct motley_error *error)
 {
-    static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize", "tokens per step",
-                                               "backward", "shares", "layers", "moments", "dtype"};
-    const int64_t own[NUMBERS] = {shape->D, shape->F, shape->E, shape->K, shape->activation, shape->bias != 0, shape->gate,
-                                  shape->normalize != 0, options->tokens, options->backward != 0, options->shares,
-                                  options->layers, options->moments, shape->dtype};
+    static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize",
+                                               "tokens per step", "backward", "shares", "layers", "moments", "dtype"};
+    const int64_t own[NUMBERS] = {shape->D, shape->F, shape->E, shape->K, shape->activation, shape->bias != 0,
+                                  shape->gate, shape->normalize != 0, options->tokens, options->backward != 0,
+                                  options->shares, options->layers, options->moments, shape->dtype};
     int64_t bounds[2 * NUMBERS];
     for (int i = 0; i < NUMBERS; i++) {
         bounds[i] = own[i];
         bounds[NUMBERS + i] = -own[i];
     }
-    int status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, bounds, 2 * NUMBERS, MPI_INT64_T, MPI_MIN, context->comm),
-                                  "MPI_Allreduce");
+    int status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, bounds, 2 * NUMBERS, MPI_INT64_T, MPI_MIN,
+                                                       context->comm), "MPI_Allreduce");
     for (int i = 0; i < NUMBERS && !status; i++)
         if (bounds[i] != -bounds[NUMBERS + i])
-            status = motley__fail(error, MOTLEY_E_MISMATCH, "ranks plan different layers: %s is %lld on one rank and %lld on "
-                                  "another; give all ranks the same", names[i], (long long)bounds[i],
-                                  (long long)-bounds[NUMBERS + i]);
+            status = motley__fail(error, MOTLEY_E_MISMATCH,
+                                  "ranks plan different layers: %s is %lld on one rank and %lld on another; give all "
+                                  "ranks the same", names[i], (long long)bounds[i], (long long)-bounds[NUMBERS + i]);
     return motley__agree(context->comm, status, error);
 }
 
 /* What the profile says about this rank, completed by measuring where shares depend on it. */
-static int learn(motley_context *context, const struct motley_layer_shape *shape, const struct motley_plan_options *options,
-                 struct motley__profile *profile, struct motley__profile_entry **entry, struct motley_error *error)
+static int learn(motley_context *context, const struct motley_layer_shape *shape,
+                 const struct motley_plan_options *options, struct motley__profile *profile,
+                 struct motley__profile_entry **entry, struct motley_error *error)
 {
-    const struct motley__measure what = {.rows = motley__cost_rows(shape, options->tokens), .backward = options->backward};
+    const struct motley__measure what = {.rows = motley__cost_rows(shape, options->tokens),
+                                         .backward = options->backward};
     int changed = 0, status = motley__record_load(context, shape->dtype, profile, entry, error);
     if (status || options->shares == MOTLEY_SHARES_EVEN)
         return status;
@@ -96,11 +98,13 @@ int motley_plan_create(motley_context *context, const struct motley_layer_shape 
         status = learn(context, shape, options, &profile, &own, error);
     if (!status) {
         profiles = calloc((size_t)context->size, sizeof *profiles);
-        status = profiles ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d profiles", context->size);
+        if (!profiles)
+            status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d profiles", context->size);
         status = motley__agree(context->comm, status, error);
     }
     if (!status)
-        status = motley__agree(context->comm, make_together(context, shape, options, own, profiles, &made, error), error);
+        status = motley__agree(context->comm, make_together(context, shape, options, own, profiles, &made, error),
+                               error);
     for (int r = 0; profiles && r < context->size; r++)
         motley__profile_clear(&profiles[r]);
     free(profiles);

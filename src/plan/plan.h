@@ -8,7 +8,7 @@
  *   profile.c           what was measured, kept in a file           (profile_text.c its text, record.c among ranks)
  *   cost.c              seconds and bytes of a set of experts       pure
  *   allocate.c          the integer optimum                         pure
- *   plan.c              the value that comes of it                  (plan_make.c pure, plan_text.c JSON, plan_table.c for people)
+ *   plan.c              the value that comes of it                  (plan_make.c pure, plan_text.c JSON, plan_table.c)
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_PLAN_H
@@ -45,8 +45,8 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
 int motley__plan_possible(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                           struct motley_error *error);
 
-/* The plan of R ranks from what was measured on them.  entry [R] borrowed: the device of each rank; curves may be missing,
- * then the rank gets no expert (with even shares: no prediction).  Experts lie in ascending blocks by rank.
+/* The plan of R ranks from what was measured on them.  entry [R] borrowed: the device of each rank; curves may be
+ * missing, then the rank gets no expert (with even shares: no prediction).  Experts lie in ascending blocks by rank.
  *
  * Pure: the same entries give the same plan, so clusters can be planned from recorded profiles.
  * Errors: those of motley__plan_possible, MOTLEY_E_DEVICE_MEMORY, MOTLEY_E_MEMORY. */

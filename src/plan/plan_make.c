@@ -30,26 +30,30 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
     if (!status)
         status = check_size("E", "experts", shape->E, LARGEST_EXPERTS, error);
     if (!status && (shape->K < 1 || shape->K > shape->E))
-        status = motley__fail(error, MOTLEY_E_INVALID, "K (experts per token) is %d, expected 1 to E = %d", shape->K, shape->E);
+        status = motley__fail(error, MOTLEY_E_INVALID, "K (experts per token) is %d, expected 1 to E = %d", shape->K,
+                              shape->E);
     if (!status && ((int)shape->activation < MOTLEY_RELU || shape->activation > MOTLEY_SWIGLU))
-        status = motley__fail(error, MOTLEY_E_INVALID, "activation is %d, expected relu (0), gelu (1), silu (2) or swiglu (3)",
+        status = motley__fail(error, MOTLEY_E_INVALID,
+                              "activation is %d, expected relu (0), gelu (1), silu (2) or swiglu (3)",
                               (int)shape->activation);
     if (!status && ((int)shape->dtype < MOTLEY_F32 || shape->dtype > MOTLEY_F16))
         status = motley__fail(error, MOTLEY_E_INVALID, "dtype is %d, expected f32 (0), bf16 (1) or f16 (2)",
                               (int)shape->dtype);
     if (!status && ((int)shape->gate < MOTLEY_GATE_SOFTMAX || shape->gate > MOTLEY_GATE_FORCED))
-        status = motley__fail(error, MOTLEY_E_INVALID, "gate is %d, expected softmax (0) or forced (1)", (int)shape->gate);
+        status = motley__fail(error, MOTLEY_E_INVALID, "gate is %d, expected softmax (0) or forced (1)",
+                              (int)shape->gate);
     if (!status && shape->activation == MOTLEY_SWIGLU && shape->bias)
-        status = motley__fail(error, MOTLEY_E_INVALID, "swiglu experts have no biases: leave b1 and b2 out, or choose relu, "
-                                                       "gelu or silu");
+        status = motley__fail(error, MOTLEY_E_INVALID,
+                              "swiglu experts have no biases: leave b1 and b2 out, or choose relu, gelu or silu");
     if (!status && options->tokens < 0)
         status = motley__fail(error, MOTLEY_E_INVALID, "tokens per step is %lld, expected 0 or more",
                               (long long)options->tokens);
     if (!status && ((int)options->shares < MOTLEY_SHARES_MEASURED || options->shares > MOTLEY_SHARES_EVEN))
-        status = motley__fail(error, MOTLEY_E_INVALID, "shares is %d, expected measured (0) or even (1)", (int)options->shares);
+        status = motley__fail(error, MOTLEY_E_INVALID, "shares is %d, expected measured (0) or even (1)",
+                              (int)options->shares);
     if (!status && (options->layers < 0 || options->moments < 0))
-        status = motley__fail(error, MOTLEY_E_INVALID, "layers is %d and moments is %d, expected 0 or more", options->layers,
-                              options->moments);
+        status = motley__fail(error, MOTLEY_E_INVALID, "layers is %d and moments is %d, expected 0 or more",
+                              options->layers, options->moments);
     return status;
 }
 
@@ -58,9 +62,9 @@ int motley__plan_possible(const struct motley_layer_shape *shape, const struct m
 {
     int status = motley__plan_check(shape, options, error);
     if (!status && R > shape->E)
-        status = motley__fail(error, MOTLEY_E_UNSUPPORTED, "%d ranks but only %d expert%s: run at most %d rank%s, or a layer "
-                              "of at least %d experts", R, shape->E, shape->E == 1 ? "" : "s", shape->E,
-                              shape->E == 1 ? "" : "s", R);
+        status = motley__fail(error, MOTLEY_E_UNSUPPORTED,
+                              "%d ranks but only %d expert%s: run at most %d rank%s, or a layer of at least %d "
+                              "experts", R, shape->E, shape->E == 1 ? "" : "s", shape->E, shape->E == 1 ? "" : "s", R);
     return status;
 }
 
@@ -79,7 +83,8 @@ int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motl
     }
     if (!made || !made->rank || !made->owner || !made->slot || !made->first_slot) {
         motley_plan_destroy(made);
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks and %d experts", R, shape->E);
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks and %d experts", R,
+                            shape->E);
     }
     *plan = made;
     return 0;
@@ -163,7 +168,8 @@ static void describe(const motley_plan *plan, const struct motley__profile_entry
 }
 
 /* Experts per rank, by the measured optimum or evenly.  most [R]: what the memory holds. */
-static int share_out(const motley_plan *plan, const double *seconds, const int *most, int *share, struct motley_error *error)
+static int share_out(const motley_plan *plan, const double *seconds, const int *most, int *share,
+                     struct motley_error *error)
 {
     const int E = plan->shape.E, R = plan->R;
     const struct load load = {seconds};
@@ -173,8 +179,9 @@ static int share_out(const motley_plan *plan, const double *seconds, const int *
     for (int r = 0; r < R; r++)
         if (share[r] > most[r])
             return motley__fail(error, MOTLEY_E_DEVICE_MEMORY,
-                                "even shares give rank %d %d experts but its device has memory for %d: use measured shares, "
-                                "more ranks, fewer tokens per step, or a higher --memory-limit", r, share[r], most[r]);
+                                "even shares give rank %d %d experts but its device has memory for %d: use measured "
+                                "shares, more ranks, fewer tokens per step, or a higher --memory-limit", r, share[r],
+                                most[r]);
     return 0;
 }
 
@@ -204,7 +211,9 @@ int motley__plan_make(const struct motley_layer_shape *shape, const struct motle
     motley_plan *made = NULL;
     double *seconds = calloc((size_t)R, sizeof *seconds);
     int *most = calloc((size_t)R * 2, sizeof *most), *share = most ? most + R : NULL;
-    int status = seconds && most ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", R);
+    int status = 0;
+    if (!seconds || !most)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", R);
     if (!status)
         status = motley__plan_possible(shape, options, R, error);
     if (!status)

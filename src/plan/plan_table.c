@@ -53,7 +53,8 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
     struct motley__table *table =
         motley__table_create("rank|host|device|family|>GFLOP/s|>dense GFLOP/s|dense path|experts|>predicted ms|>MiB");
     double slowest = 0;
-    fprintf(stream, "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares\n",
+    fprintf(stream,
+            "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares\n",
             shape->E, shape->D, shape->F, activation_name(shape->activation), shape->bias ? " with biases" : "",
             shape->dtype == MOTLEY_F32 ? "" : " in ",
             shape->dtype == MOTLEY_F32 ? "" : motley__storage_name(shape->dtype), shape->K,
@@ -67,8 +68,8 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
         name_number(rank->gflops, 1, gflops, sizeof gflops);
         name_number(rank->dense_gflops, 1, dense, sizeof dense);
         name_number(1e3 * rank->seconds, 3, milliseconds, sizeof milliseconds);
-        motley__table_row(table, "%d|%s|%s|%s|%s|%s|%s|%s|%s|%.1f", r, rank->host, rank->device, rank->family, gflops, dense,
-                          rank->dense == MOTLEY__DENSE_CLBLAST ? "clblast" : "esmm", experts, milliseconds,
+        motley__table_row(table, "%d|%s|%s|%s|%s|%s|%s|%s|%s|%.1f", r, rank->host, rank->device, rank->family, gflops,
+                          dense, rank->dense == MOTLEY__DENSE_CLBLAST ? "clblast" : "esmm", experts, milliseconds,
                           (double)rank->bytes / (1 << 20));
         slowest = rank->seconds > slowest ? rank->seconds : slowest;
     }

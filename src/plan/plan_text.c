@@ -31,8 +31,9 @@ static json_t *experts_json(const struct motley__plan_entry *rank)
 static json_t *rank_json(const struct motley__plan_entry *rank)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:f, s:f, s:f, s:I}", "host", rank->host, "device", rank->device,
-                     "family", rank->family, "variant", rank->variant, "dense", PATHS[rank->dense], "experts", experts_json(rank), "gflops", rank->gflops,
-                     "seconds", rank->seconds, "dense_gflops", rank->dense_gflops, "bytes", (json_int_t)rank->bytes);
+                     "family", rank->family, "variant", rank->variant, "dense", PATHS[rank->dense], "experts",
+                     experts_json(rank), "gflops", rank->gflops, "seconds", rank->seconds, "dense_gflops",
+                     rank->dense_gflops, "bytes", (json_int_t)rank->bytes);
 }
 
 int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *error)
@@ -47,11 +48,11 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
         }
     json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:i, s:i}, s:o}",
         "motley_plan", TEXT_VERSION,
-        "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation", ACTIVATIONS[shape->activation],
-        "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
+        "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation",
+        ACTIVATIONS[shape->activation], "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
         "dtype", DTYPES[shape->dtype],
-        "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares", SHARES[options->shares],
-        "layers", options->layers, "moments", options->moments,
+        "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares",
+        SHARES[options->shares], "layers", options->layers, "moments", options->moments,
         "ranks", ranks);
     char *written = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
@@ -93,7 +94,8 @@ static int get_flag(const json_t *object, const char *name, int *value, struct m
     return 0;
 }
 
-static int get_word(const json_t *object, const char *name, const char *const *words, int *value, struct motley_error *error)
+static int get_word(const json_t *object, const char *name, const char *const *words, int *value,
+                    struct motley_error *error)
 {
     const char *found = json_string_value(json_object_get(object, name));
     for (int i = 0; found && words[i]; i++)
@@ -109,8 +111,8 @@ static int get_name(const json_t *object, const char *name, char *value, size_t 
 {
     const char *found = json_string_value(json_object_get(object, name));
     if (!found || strlen(found) >= size)
-        return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is missing or no text of at most %zu characters", name,
-                            size - 1);
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is missing or no text of at most %zu characters",
+                            name, size - 1);
     strcpy(value, found);
     return 0;
 }
@@ -158,15 +160,18 @@ static int read_experts(const json_t *list, int r, int E, int *taken, struct mot
                         struct motley_error *error)
 {
     if (!json_is_array(list) || json_array_size(list) > (size_t)E)
-        return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's \"experts\" is missing or no list of at most %d", r, E);
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's \"experts\" is missing or no list of at most %d",
+                            r, E);
     int status = motley__plan_entry_alloc(rank, (int)json_array_size(list), error);
     for (int i = 0; !status && i < rank->experts; i++) {
         const json_t *item = json_array_get(list, (size_t)i);
         json_int_t expert = json_integer_value(item);
         if (!json_is_integer(item) || expert < 0 || expert >= E)
-            return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's experts hold something else than 0 to %d", r, E - 1);
+            return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's experts hold something else than 0 to %d", r,
+                                E - 1);
         if (i > 0 && expert <= rank->expert[i - 1])
-            return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's experts do not ascend at %lld", r, (long long)expert);
+            return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's experts do not ascend at %lld", r,
+                                (long long)expert);
         if (taken[expert])
             return motley__fail(error, MOTLEY_E_FORMAT, "plan: expert %lld is given to rank %d and to rank %d",
                                 (long long)expert, taken[expert] - 1, r);

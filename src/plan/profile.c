@@ -166,7 +166,8 @@ int motley__choice_put(struct motley__profile_entry *entry, const struct motley_
     return 0;
 }
 
-int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from, struct motley_error *error)
+int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from,
+                          struct motley_error *error)
 {
     for (int i = 0; i < from->entries; i++) {
         const struct motley__profile_entry *news = &from->entry[i];

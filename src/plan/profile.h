@@ -1,7 +1,8 @@
 /* The profile: what every device of these machines was measured to do, as one text file that diff can show.
  *
  *   # motley profile 1
- *   device host="a" name="Tesla X" driver="580.1" family=generic variant=tiles panel=1 kernels=00c0ffee00c0ffee cores=132 memory=... place=0/2
+ *   device host="a" name="Tesla X" driver="580.1" family=generic variant=tiles panel=1 kernels=00c0ffee00c0ffee
+ *   cores=132 memory=... place=0/2
  *     dense T=512 O=512 I=512 path=esmm seconds=0.0012 esmm=0.0012 clblast=0.0031
  *     tuned product=esmm rows=many weights=large dtype=f32 gain=1.07 settings="groups=24" default="groups=12"
  *     curve direction=forward D=512 F=1024 activation=swiglu bias=0 dtype=f32
@@ -118,7 +119,8 @@ int motley__choice_put(struct motley__profile_entry *entry, const struct motley_
                        struct motley_error *error);
 
 /* All of `from` into `profile`: curves, choices and dense lines of `from` replace those they contradict. */
-int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from, struct motley_error *error);
+int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from,
+                          struct motley_error *error);
 
 /* To and from text; *text owned by the caller.  parse adds to `profile` and warns at most once, naming `where`
  * and the first line that was dropped.  log NULL: silent.  Errors: MOTLEY_E_MEMORY only. */

@@ -117,8 +117,8 @@ int motley__profile_text(const struct motley__profile *profile, char **text, str
     locale_t before = use_plain_numbers();
     fputs("# motley profile 1\n"
           "#\n"
-          "# What each rank's device was measured to do: seconds of one expert (point) as a function of its rows, and of\n"
-          "# a dense product, by kernels with the settings that were best on it (tuned).  Plans are made from it;\n"
+          "# What each rank's device was measured to do: seconds of one expert (point) as a function of its rows, and\n"
+          "# of a dense product, by kernels with the settings that were best on it (tuned).  Plans are made from it;\n"
           "# `motley measure` refreshes it; any line may be removed.\n",
           stream);
     for (int i = 0; i < profile->entries; i++)
@@ -242,9 +242,10 @@ static int get_dense(const char *line, struct motley__dense_time *dense)
 {
     int path;
     struct motley__dense_time read = {0};
-    if (!get_integer(line, "T", 1, &read.T) || !get_integer(line, "O", 1, &read.O) || !get_integer(line, "I", 1, &read.I) ||
-        !get_word(line, "path", PATHS, 2, &path) || !get_number(line, "seconds", &read.seconds) || read.seconds <= 0 ||
-        !get_number(line, "esmm", &read.esmm) || !get_number(line, "clblast", &read.clblast))
+    if (!get_integer(line, "T", 1, &read.T) || !get_integer(line, "O", 1, &read.O) ||
+        !get_integer(line, "I", 1, &read.I) || !get_word(line, "path", PATHS, 2, &path) ||
+        !get_number(line, "seconds", &read.seconds) || read.seconds <= 0 || !get_number(line, "esmm", &read.esmm) ||
+        !get_number(line, "clblast", &read.clblast))
         return 0;
     read.path = (enum motley__dense)path;
     *dense = read;

@@ -134,8 +134,10 @@ static int entry_text(const struct motley__profile_entry *entry, char **text, st
 }
 
 /* All ranks' texts on all ranks of comm (root < 0) or on one: *texts holds them behind one another, each with its final
- * 0, starting at (*start)[r].  Both owned by the caller; NULL where they do not arrive.  Not agreed: MPI errors only. */
-static int gather_texts(MPI_Comm comm, int root, const char *text, char **texts, int **start, struct motley_error *error)
+ * 0, starting at (*start)[r].  Both owned by the caller; NULL where they do not arrive.  Not agreed: MPI errors
+ * only. */
+static int gather_texts(MPI_Comm comm, int root, const char *text, char **texts, int **start,
+                        struct motley_error *error)
 {
     int rank, size, bytes = (int)strlen(text) + 1, status;
     MPI_Comm_rank(comm, &rank);
@@ -233,8 +235,8 @@ int motley__record_gather(motley_context *context, const struct motley__profile_
     for (int r = 0; !status && r < context->size; r++) {
         status = motley__profile_parse(texts + start[r], "profile", &context->log, &profiles[r], error);
         if (!status && profiles[r].entries != 1)
-            status = motley__fail(error, MOTLEY_E_MISMATCH, "rank %d's profile cannot be read here: run one version of Motley "
-                                  "on all ranks", r);
+            status = motley__fail(error, MOTLEY_E_MISMATCH,
+                                  "rank %d's profile cannot be read here: run one version of Motley on all ranks", r);
     }
     free(start);
     free(texts);

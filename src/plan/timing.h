@@ -4,8 +4,8 @@
 #ifndef MOTLEY_PLAN_TIMING_H
 #define MOTLEY_PLAN_TIMING_H
 
-/* Median and interquartile range of seconds [n], n > 0, after dropping those that lie more than 1.5 interquartile ranges
- * outside the quartiles; *kept = how many were left.  Sorts `seconds`.  Results are rounded as below. */
+/* Median and interquartile range of seconds [n], n > 0, after dropping those that lie more than 1.5 interquartile
+ * ranges outside the quartiles; *kept = how many were left.  Sorts `seconds`.  Results are rounded as below. */
 void motley__timing(double *seconds, int n, double *median, double *spread, int *kept);
 
 /* To 5 digits: nobody measures more, and files stay readable.  Not positive: 0. */

@@ -238,7 +238,8 @@ static int enqueue_dense(struct motley__trial *trial, struct motley_error *error
     return status;
 }
 
-int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds, struct motley_error *error)
+int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds,
+                       struct motley_error *error)
 {
     double begin = motley__seconds();
     int status = 0;

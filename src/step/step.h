@@ -18,7 +18,13 @@
 #include "device/queue.h"
 
 enum motley__stream { MOTLEY__COMPUTATION, MOTLEY__COMMUNICATION };
-enum motley__phase { MOTLEY__PHASE_GATE, MOTLEY__PHASE_DISPATCH, MOTLEY__PHASE_EXPERTS, MOTLEY__PHASE_COMBINE, MOTLEY__PHASES };
+enum motley__phase {
+    MOTLEY__PHASE_GATE,
+    MOTLEY__PHASE_DISPATCH,
+    MOTLEY__PHASE_EXPERTS,
+    MOTLEY__PHASE_COMBINE,
+    MOTLEY__PHASES
+};
 
 struct motley__op {
     const char *name;                    /* constant: shown in traces and errors */
@@ -29,7 +35,7 @@ struct motley__op {
     void *self;
     /* Communication only. */
     int (*test)(void *request, int *done, struct motley_error *error);
-    void (*missing)(const void *request, char *text, int size);      /* who is waited for: "rank 3, rank 5"; may be NULL */
+    void (*missing)(const void *request, char *text, int size);      /* waits for whom: "rank 3, rank 5"; or NULL */
     void *request;
 };
 
@@ -54,7 +60,7 @@ struct motley__step_times {
 struct motley__executor {
     struct motley__device *device;
     struct motley__trace *trace;         /* or NULL */
-    double time_limit;                   /* seconds without any operator beginning or ending while communication is open */
+    double time_limit;                   /* seconds in which no operator begins or ends while communication is open */
 };
 
 /* Run the list to its end: all operators done, the queue drained.  On failure of this rank it waits for the device,

@@ -26,8 +26,8 @@ static int sum_over_ranks(const struct motley_trainer *trainer, double *value, s
 {
     const struct motley_context *context = trainer->context;
     MPI_Request request;
-    int status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_DOUBLE, MPI_SUM, context->comm, &request),
-                                  "MPI_Iallreduce");
+    int status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_DOUBLE, MPI_SUM, context->comm,
+                                                        &request), "MPI_Iallreduce");
     return status ? status : motley__wait(&request, context->time_limit, "the loss", error);
 }
 
