@@ -388,6 +388,26 @@ static void any_partition_can_be_read(void **state)
     clear_cluster(&cluster);
 }
 
+/* The path that was faster is one of f32; two-byte weights have but one. */
+static void dense_path_is_of_f32(void **state)
+{
+    (void)state;
+    const double slow[] = {1};
+    const struct motley_plan_options options = {.tokens = 64, .backward = 1};
+    for (int dtype = MOTLEY_F32; dtype <= MOTLEY_F16; dtype++) {
+        struct motley_layer_shape shape = fixture_shape(4, 2);
+        struct cluster cluster;
+        motley_plan *plan;
+        shape.dtype = (enum motley_dtype)dtype;
+        make_cluster(&cluster, &shape, 1, slow);
+        cluster.profile[0].entry[0].dense.path = MOTLEY__DENSE_CLBLAST;
+        assert_int_equal(motley__plan_make(&shape, &options, 1, cluster.entry, &plan, NULL), 0);
+        assert_int_equal(plan->rank[0].dense, dtype == MOTLEY_F32 ? MOTLEY__DENSE_CLBLAST : MOTLEY__DENSE_ESMM);
+        motley_plan_destroy(plan);
+        clear_cluster(&cluster);
+    }
+}
+
 static void sequences_follow_dense_speed(void **state)
 {
     (void)state;
@@ -444,7 +464,7 @@ int main(void)
         cmocka_unit_test(a_cut_text_is_refused),
         cmocka_unit_test(storage_is_part_of_the_text),
         cmocka_unit_test(any_partition_can_be_read),
-        cmocka_unit_test(sequences_follow_dense_speed),
+        cmocka_unit_test(sequences_follow_dense_speed), cmocka_unit_test(dense_path_is_of_f32),
         cmocka_unit_test(the_table_names_every_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

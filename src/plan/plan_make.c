@@ -162,7 +162,7 @@ static void describe(const motley_plan *plan, const struct motley__profile_entry
     copy_name(rank->device, sizeof rank->device, entry->key.name);
     copy_name(rank->family, sizeof rank->family, entry->key.family);
     copy_name(rank->variant, sizeof rank->variant, entry->key.variant);
-    rank->dense = entry->dense.path;
+    rank->dense = plan->shape.dtype == MOTLEY_F32 ? entry->dense.path : MOTLEY__DENSE_ESMM; /* CLBlast has no bf16 */
     rank->dense_gflops = dense_gflops(&entry->dense);
     rank->gflops = seconds > 0 ? 1e-9 * flops / seconds : 0;
 }
