@@ -3,11 +3,14 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <math.h>
+
 #include "base/clock.h"
 #include "bench/alternate.h"
 
-/* What is very slow is timed fewer times than the least. */
+/* What is very slow is timed less than FEWEST times. */
 static const double PATIENCE_SECONDS = 30;
+enum { FEWEST = 3 };
 
 /* The device's clock when a marker was reached; 0 when it does not tell. */
 static cl_ulong reached(cl_event marker)
@@ -70,6 +73,15 @@ static int time_cold(const struct motley__side *side, const struct motley__side 
     return status ? status : motley__side_time(&timed, seconds, error);
 }
 
+int motley__rounds_enough(const struct motley__rounds *rounds, int done, double spent)
+{
+    if (done >= rounds->most)
+        return 1;
+    return done > 0 && spent >= (done < FEWEST         ? fmax(PATIENCE_SECONDS, rounds->slow)
+                                 : done < rounds->least ? rounds->slow
+                                                        : rounds->seconds);
+}
+
 int motley__alternate(const struct motley__side *sides, int count, const struct motley__side *flush,
                       const struct motley__rounds *rounds, double *seconds, double *flush_seconds,
                       struct motley_error *error)
@@ -78,8 +90,7 @@ int motley__alternate(const struct motley__side *sides, int count, const struct 
     const double begin = motley__seconds();
     int n = 0, status = 0;
     double spent = 0;
-    while (!status && n < rounds->most &&
-           (n == 0 || spent < (n < rounds->least ? PATIENCE_SECONDS : rounds->seconds))) {
+    while (!status && !motley__rounds_enough(rounds, n, spent)) {
         for (int i = 0; i < count && !status; i++) {
             const int side = n % 2 ? count - 1 - i : i;
             status = time_cold(&sides[side], flush, &time[side][n], &flushed[n * count + i], error);

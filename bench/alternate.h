@@ -20,9 +20,13 @@ struct motley__side {
 
 struct motley__rounds {
     double seconds;                     /* to spend on all of the sides */
-    int least, most;                    /* rounds, though no more begin after half a minute; at most MOTLEY__ROUNDS */
+    double slow;                        /* after so many, three rounds are enough */
+    int least, most;                    /* rounds; at most MOTLEY__ROUNDS */
 };
 enum { MOTLEY__ROUNDS = 101, MOTLEY__SIDES = 4 };  /* at most */
+
+/* Whether so many rounds, which took so long, will do. */
+int motley__rounds_enough(const struct motley__rounds *rounds, int done, double spent);
 
 /* One run. */
 int motley__side_time(const struct motley__side *side, double *seconds, struct motley_error *error);

@@ -1,5 +1,5 @@
-/* What this device does at most, measured: multiply-adds per second in registers (where the variant of a storage type has
- * matrix instructions: of those), bytes per second from memory.
+/* What this device does at most, measured: multiply-adds per second in registers (where the variant of a storage type
+ * has matrix instructions: of those), bytes per second from memory.
  *
  * Both wander on a machine that others use too.  So they are measured twice: at first the best of many runs, to say and
  * to plan by; then in short runs between those of what is compared with them (alternate.h).
@@ -28,13 +28,14 @@ struct motley__peak {
     size_t read_at;                     /* where in the data the next one begins */
 };
 
-/* The reads.  Blocking; spends these seconds at most, but for a few runs.  peak: zero before; released by the caller, also
- * after a failure. */
+/* The reads.  Blocking; spends these seconds at most, but for a few runs.  peak: zero before; released by the caller,
+ * also after a failure. */
 int motley__peak_measure(struct motley__device *device, double seconds, struct motley__peak *peak,
                          struct motley_error *error);
 void motley__peak_release(struct motley__peak *peak);
 
-/* The sums of a storage type that the device has admitted (layer/admit.h), likewise; nothing when they were measured. */
+/* The sums of a storage type that the device has admitted (layer/admit.h), likewise; nothing when they were measured
+ * before. */
 int motley__peak_admit(struct motley__peak *peak, enum motley_dtype dtype, struct motley_error *error);
 
 /* Enqueue peak->sums[dtype].flops of multiply-adds. */

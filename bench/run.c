@@ -22,7 +22,10 @@
 
 /* Of a normalised error, by storage type: a few roundings of each number. */
 static const double LIMIT[] = {[MOTLEY_F32] = 2e-5, [MOTLEY_BF16] = 1e-2, [MOTLEY_F16] = 1.5e-3};
-static const double CELL_SECONDS = 0.8;         /* for the rounds of one cell and peer, when not said otherwise */
+static const double CELL_SECONDS = 0.6;         /* for the rounds of one cell and peer, when not said otherwise */
+static const double SLOW_SECONDS = 5;           /* then three of them are enough */
+/* What foretelling adds to the limits: reading and computing between the runs; making and comparing tensors. */
+static const double ROUND_SECONDS = 0.007, CHECK_SECONDS = 0.2;
 enum { LEAST_ROUNDS = 5, MOST_ROUNDS = 51 };
 
 struct run {
@@ -209,12 +212,16 @@ static int wanted(const struct run *run, const char *label)
     return !run->request->cases || strstr(label, run->request->cases) != NULL;
 }
 
-/* About how long a cell takes, from peaks. */
+/* About how long a cell takes, from peaks: ours near its limit, a peer half as fast, one round to compare them. */
 static double foretell(const struct run *run, const struct motley__operator *op)
 {
-    const double limit = motley__operator_limit(op, run->problem, run->peak.sums[run->problem->shape.dtype].best, run->peak.bytes);
-    const double rounds = LEAST_ROUNDS * 2.5 * limit;
-    return 0.3 + (rounds > run->rounds.seconds ? rounds : run->rounds.seconds);
+    const double flops = run->peak.sums[run->problem->shape.dtype].best;
+    const double limit = motley__operator_limit(op, run->problem, flops, run->peak.bytes);
+    const double round = 3.5 * limit * (op->prepare ? 1.5 : 1) + ROUND_SECONDS;
+    int rounds = 0;
+    while (!motley__rounds_enough(&run->rounds, rounds, rounds * round))
+        rounds++;
+    return CHECK_SECONDS + (rounds + 1) * round;
 }
 
 /* One operator on one number of rows and one routing, if it was asked for. */
@@ -340,6 +347,7 @@ int motley__bench(motley_context *context, const struct motley__bench_request *r
     const int threads = run.device->is_cpu ? run.device->info.cores : 0;
     run.rounds = (struct motley__rounds){
         .seconds = request->seconds > 0 ? request->seconds : CELL_SECONDS,
+        .slow = request->rounds ? INFINITY : SLOW_SECONDS,
         .least = request->rounds ? (int)request->rounds : LEAST_ROUNDS,
         .most = request->rounds ? (int)request->rounds : MOST_ROUNDS,
     };

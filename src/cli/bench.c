@@ -35,7 +35,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--activation", MOTLEY__CHOICE, &bench->activation, 0, 0, "swiglu|relu", "of whole layers (swiglu)", 0},
         {"--cases", MOTLEY__TEXT, &bench->cases, 0, 0, "TEXT",
          "cells whose name has this, as 'estmm backward E8 K2 T512'", 0},
-        {"--seconds", MOTLEY__NUMBER, &bench->seconds, 1e-3, 1e6, "s", "for the rounds of each row (0.8)", 0},
+        {"--seconds", MOTLEY__NUMBER, &bench->seconds, 1e-3, 1e6, "s", "for the rounds of each row (0.6)", 0},
         {"--rounds", MOTLEY__INTEGER, &bench->rounds, 1, MOTLEY__ROUNDS, "n",
          "so many for each row, however long they take", 0},
         {"--seed", MOTLEY__INTEGER, &bench->seed, 0, 1e15, "s", "of the routings (1)", 0},
