@@ -128,6 +128,7 @@ endif
 %C%_libtest_la_SOURCES = \
     %D%/device.c \
     %D%/device.h \
+    %D%/kernels.h \
     %D%/layer_reference.h \
     %D%/layer_step.h \
     %D%/model.h \

@@ -3,10 +3,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include <errno.h>
-#include <sys/stat.h>
-
-#include "device/program.h"
+#include "kernels.h"
 #include "product.h"
 
 static void prefers_the_devices_family(void **state)
@@ -62,30 +59,6 @@ static void frees_what_it_used(void **state)
     assert_int_equal(device->used_bytes, used);
 }
 
-/* Write a folder of kernels in which one line of one file is spoilt. */
-static void spoil(const char *folder, const char *file, const char *old, const char *spoilt)
-{
-    char path[512];
-    for (int i = 0; i < motley__sources_count; i++) {
-        const char *name = motley__sources[i].name, *slash = strchr(name, '/');
-        snprintf(path, sizeof path, "%s/%.*s", folder, slash ? (int)(slash - name) : 0, name);
-        assert_true(mkdir(path, 0777) == 0 || errno == EEXIST);
-        const char *text = motley__sources[i].text, *at = NULL;
-        if (!strcmp(motley__sources[i].name, file)) {
-            at = strstr(text, old);
-            assert_non_null(at);
-        }
-        snprintf(path, sizeof path, "%s/%s", folder, motley__sources[i].name);
-        FILE *out = fopen(path, "w");
-        assert_non_null(out);
-        if (at)
-            fprintf(out, "%.*s%s%s", (int)(at - text), text, spoilt, at + strlen(old));
-        else
-            fputs(text, out);
-        assert_int_equal(fclose(out), 0);
-    }
-}
-
 /* Another device object, so that nothing built is reused, on kernels from `folder`. */
 static int admit_from(const char *folder, struct motley_device_info *info, struct motley_error *error)
 {
@@ -111,7 +84,7 @@ static void kernel_that_does_not_build_is_passed_over(void **state)
     struct motley_device_info info;
     struct motley_error error = {0};
     assert_non_null(mkdtemp(folder));
-    spoil(folder, "cpu/tile.h", "int depth, const float *a", "int spoilt, const float *a");
+    write_kernels(folder, "cpu/tile.h", "int depth, const float *a", "int spoilt, const float *a");
     assert_int_equal(admit_from(folder, &info, &error), 0);
     assert_string_equal(info.family, "generic");
     assert_non_null(strstr(info.why, "because cpu/registers: "));
@@ -125,7 +98,7 @@ static void imprecise_kernel_is_passed_over(void **state)
     struct motley_device_info info;
     struct motley_error error = {0};
     assert_non_null(mkdtemp(folder));
-    spoil(folder, "cpu/esmm_transposed.cl", "VECTOR result = sum[2 * r];", "VECTOR result = sum[2 * r] * 1.0001f;");
+    write_kernels(folder, "cpu/esmm_transposed.cl", "VECTOR result = sum[2 * r];", "VECTOR result = sum[2 * r] * 1.0001f;");
     assert_int_equal(admit_from(folder, &info, &error), 0);
     assert_string_equal(info.family, "generic");
     assert_non_null(strstr(info.why, "esmm_transposed is off by"));
@@ -138,7 +111,7 @@ static void no_family_is_an_error_with_each_reason(void **state)
     struct motley_device_info info;
     struct motley_error error = {0};
     assert_non_null(mkdtemp(folder));
-    spoil(folder, "ragged.h", "struct ragged_tile {", "struct ragged_tile { no such type;");
+    write_kernels(folder, "ragged.h", "struct ragged_tile {", "struct ragged_tile { no such type;");
     assert_int_equal(admit_from(folder, &info, &error), MOTLEY_E_BUILD);
     assert_non_null(strstr(error.text, "generic/tiles: "));
 }

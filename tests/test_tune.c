@@ -4,15 +4,9 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include "kernels.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -148,6 +142,76 @@ static void nonsense_is_passed_over(void **state)
     }
 }
 
+/* A context on kernels of which cpu/esmm.cl has some more in its work-groups; everything else is as it is. */
+static motley_context *open_on_changed_kernel(const char *more)
+{
+    static const char place[] = "    if (tile.rows == 0)";
+    const struct motley_context_options options = {.profile = path};
+    struct motley_error error = {0};
+    motley_context *opened = NULL;
+    char kernels[128], changed[512];
+    snprintf(kernels, sizeof kernels, "%s/cl", folder);
+    snprintf(changed, sizeof changed, "%s%s", more, place);
+    if (context->rank == 0) {
+        assert_int_equal(motley__directory_make(kernels, &error), 0);
+        write_kernels(kernels, "cpu/esmm.cl", place, changed);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    assert_int_equal(setenv("MOTLEY_CL_DIR", kernels, 1), 0);
+    if (motley_context_create(MPI_COMM_WORLD, &options, &opened, &error))
+        fail_msg("%s", error.text);
+    return opened;
+}
+
+/* What is chosen for few rows on such a kernel. */
+static struct motley__choice choose_on_changed_kernel(const char *line)
+{
+    const struct motley__shape_class few = {MOTLEY__PRODUCT_SWIGLU, MOTLEY__ROWS_FEW, MOTLEY__WEIGHTS_SMALL};
+    motley_context *opened = open_on_changed_kernel(line), *kept = context;
+    struct motley__profile profile;
+    struct motley__profile_entry *entry;
+    struct motley_error error = {0};
+    context = opened;
+    load(&profile, &entry);
+    assert_int_equal(motley__tune(context, &SHAPE, 4, entry, &error), 0);
+    const struct motley__choice *found = motley__choice_find(entry, MOTLEY_F32, few);
+    assert_non_null(found);
+    const struct motley__choice choice = *found;
+    motley__profile_clear(&profile);
+    context = kept;
+    motley_context_destroy(opened);
+    assert_int_equal(unsetenv("MOTLEY_CL_DIR"), 0);
+    return choice;
+}
+
+/* A default that idles in every work-group: whatever does not is taken.  Alone, for other ranks only take time. */
+static void a_faster_value_is_taken(void **state)
+{
+    (void)state;
+    if (!context->device->is_cpu || context->size > 1)
+        skip();
+    const struct motley__choice choice = choose_on_changed_kernel(
+        "#ifndef AHEAD\n    for (volatile int idle = 0; idle < 100000; idle++)\n        continue;\n#endif\n");
+    const char *ahead = strstr(choice.settings, "ahead=");
+    print_message("%s, %.1f times as fast as with %s\n", choice.settings, choice.gain, choice.usual);
+    assert_non_null(strstr(choice.usual, "ahead=1"));
+    assert_true(ahead && atoi(ahead + 6) > 1);
+    assert_true(choice.gain > 1.5);
+}
+
+/* Values that are still faster because they compute nothing.  All settings of the class are then the usual ones. */
+static void a_wrong_value_is_not(void **state)
+{
+    (void)state;
+    if (!context->device->is_cpu || context->size > 1)
+        skip();
+    const struct motley__choice choice = choose_on_changed_kernel(
+        "#ifdef AHEAD\n    return;\n#else\n    for (volatile int idle = 0; idle < 100000; idle++)\n        continue;\n"
+        "#endif\n");
+    assert_string_equal(choice.settings, choice.usual);
+    assert_true(choice.gain == 1);
+}
+
 /* A device too small for one expert. */
 static void small_devices_keep_defaults(void **state)
 {
@@ -188,7 +252,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_class_gets_a_choice),  cmocka_unit_test(without_time_defaults_stay),
         cmocka_unit_test(an_opened_context_is_tuned), cmocka_unit_test(nonsense_is_passed_over),
-        cmocka_unit_test(small_devices_keep_defaults),
+        cmocka_unit_test(small_devices_keep_defaults), cmocka_unit_test(a_faster_value_is_taken),
+        cmocka_unit_test(a_wrong_value_is_not),
     };
     int failed = open_context();
     if (!failed)

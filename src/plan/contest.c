@@ -12,7 +12,6 @@
 static const double LEAST_GAIN = 0.02;          /* logarithms: 2%, */
 static const double NOISE_FACTOR = 2;           /* and this times the default's difference from itself */
 static const double HOPELESS = 0.9;             /* never came nearer to the default's speed than that */
-static const double BUILD_PART = 0.5;           /* of the time: values not built by then are left out */
 
 enum {
     SCREENING = 4, CONFIRMING = 15, FEWEST = 5, HOPELESS_AFTER = 2,
@@ -43,7 +42,7 @@ int motley__contest_better(int n, const double *before, const double *value, con
 /* A contest under way. */
 struct race {
     const struct motley__contest *contest;      /* borrowed */
-    double end;                                 /* on its clock */
+    double end;                                 /* on its clock, once all are built */
     int out[MOTLEY__CONTEST_VALUES];
 };
 
@@ -63,7 +62,7 @@ static int sample(struct race *race, int value, double *seconds)
 static int warm_up(struct race *race)
 {
     const struct motley__contest *contest = race->contest;
-    const double last = race->end - (1 - BUILD_PART) * contest->seconds;
+    const double last = contest->clock(contest->user) + contest->build_seconds;
     double seconds;
     if (!sample(race, 0, &seconds) || FEWEST_SAMPLES * seconds > contest->seconds)
         return 0;
@@ -72,6 +71,7 @@ static int warm_up(struct race *race)
             race->out[v] = 1;
         else
             sample(race, v, &seconds);
+    race->end = contest->clock(contest->user) + contest->seconds;
     return 1;
 }
 
@@ -130,7 +130,7 @@ static int confirm(struct race *race, int value, double *gain)
 
 int motley__contest(const struct motley__contest *contest, double *gain)
 {
-    struct race race = {.contest = contest, .end = contest->clock(contest->user) + contest->seconds};
+    struct race race = {.contest = contest};
     double found = 1;
     int value = 0;
     assert(contest->values >= 1 && contest->values <= MOTLEY__CONTEST_VALUES);

@@ -16,7 +16,8 @@ struct motley__contest {
     int (*sample)(void *user, int value, double *seconds);
     double (*clock)(void *user);                /* seconds since any start */
     void *user;
-    double seconds;                             /* to spend at most, one round more or less */
+    double build_seconds;                       /* for the first sample of each value, one more or less */
+    double seconds;                             /* for all others, one round more or less */
 };
 
 /* Run it: the number of the value to take, 0 unless another is better.  *gain: how many times as fast, 1 for the
@@ -25,8 +26,8 @@ int motley__contest(const struct motley__contest *contest, double *gain);
 
 /* The rule.  n rounds of one value between two samples of the default: 1 when in the middle it is better by at least 2%
  * and by more than twice the typical difference of the default's own samples, in seven of eight rounds it is better
- * at all, its best sample beats the default's best by 2% too (what another program on the same cores does to half of the
- * samples it does not do to all), and n is at least 5.
+ * at all, its best sample beats the default's best by 2% too (another program on the same cores slows many samples, but
+ * not all), and n is at least 5.
  * *gain: the median of the default's time over the value's, written when n > 0. */
 int motley__contest_better(int n, const double *before, const double *value, const double *after, double *gain);
 

@@ -301,7 +301,31 @@ int motley__trial_product(struct motley__trial *trial, enum motley__product prod
     return status;
 }
 
-static int hash_buffer(const struct motley__buffer *buffer, uint64_t *hash, struct motley_error *error)
+/* For all buffers that a product writes. */
+static int each_result(struct motley__trial *trial, enum motley__product product,
+                       int (*act)(struct motley__buffer *buffer, uint64_t *hash, struct motley_error *error),
+                       uint64_t *hash, struct motley_error *error)
+{
+    const int slope = product == MOTLEY__PRODUCT_ESTMM;
+    const struct motley__matrix *const matrix[] = {trial->experts->dw1, trial->experts->dw2};
+    int status = 0;
+    if (!slope)
+        status = act(product == MOTLEY__PRODUCT_SWIGLU ? trial->h : trial->y, hash, error);
+    if (!status && product == MOTLEY__PRODUCT_TRANSPOSED)
+        status = act(trial->u, hash, error);
+    for (int m = 0; m < 2 && slope; m++)
+        for (int s = 0; s < matrix[m]->segments && !status; s++)
+            status = act(matrix[m]->segment[s], hash, error);
+    return status;
+}
+
+static int clear_buffer(struct motley__buffer *buffer, uint64_t *hash, struct motley_error *error)
+{
+    (void)hash;
+    return motley__buffer_zero(buffer, 0, buffer->bytes, error);
+}
+
+static int hash_buffer(struct motley__buffer *buffer, uint64_t *hash, struct motley_error *error)
 {
     void *bytes = malloc(buffer->bytes);
     int status = bytes ? motley__buffer_read(buffer, 0, bytes, buffer->bytes, error)
@@ -312,24 +336,12 @@ static int hash_buffer(const struct motley__buffer *buffer, uint64_t *hash, stru
     return status;
 }
 
-static int hash_matrix(const struct motley__matrix *matrix, uint64_t *hash, struct motley_error *error)
-{
-    int status = 0;
-    for (int s = 0; s < matrix->segments && !status; s++)
-        status = hash_buffer(matrix->segment[s], hash, error);
-    return status;
-}
-
 int motley__trial_result(struct motley__trial *trial, enum motley__product product, uint64_t *hash,
                          struct motley_error *error)
 {
-    int status = 0;
     *hash = MOTLEY__HASH_START;
-    if (product == MOTLEY__PRODUCT_ESTMM) {
-        status = hash_matrix(trial->experts->dw1, hash, error);
-        return status ? status : hash_matrix(trial->experts->dw2, hash, error);
-    }
-    if (product == MOTLEY__PRODUCT_TRANSPOSED)
-        status = hash_buffer(trial->u, hash, error);
-    return status ? status : hash_buffer(product == MOTLEY__PRODUCT_SWIGLU ? trial->h : trial->y, hash, error);
+    int status = each_result(trial, product, clear_buffer, hash, error);
+    if (!status)
+        status = enqueue_product(trial, product, error);
+    return status ? status : each_result(trial, product, hash_buffer, hash, error);
 }

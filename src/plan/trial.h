@@ -38,7 +38,7 @@ int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, d
  * all experts together; PRODUCT_SWIGLU only where the activation is swiglu. */
 int motley__trial_product(struct motley__trial *trial, enum motley__product product, int repeats, double *seconds,
                           struct motley_error *error);
-/* A hash of what the last run of that product wrote. */
+/* Run it once more; a hash of what that wrote into outputs that were zero. */
 int motley__trial_result(struct motley__trial *trial, enum motley__product product, uint64_t *hash,
                          struct motley_error *error);
 

@@ -21,7 +21,8 @@ const int motley__tune_rows[MOTLEY__ROWS_CLASSES] = {
 };
 
 static const double SAMPLE_SECONDS = 0.005;     /* the shortest sample: quick products are timed in bundles */
-static const double SHARE_FACTOR = 2;           /* a contest may take this times its even share of what is left */
+static const double SHARE_FACTOR = 2;           /* a contest may take this times its even share of what is left, */
+static const double BUILD_PART = 0.25;          /* and so much of what is left to build its values */
 
 /* One call of motley__tune on this rank. */
 struct tuner {
@@ -84,6 +85,7 @@ static int run_contest(struct tuner *t, int tunable, double *gain)
         if (tried->values[v] != series.value[0] && motley__tunable_allows(t->device, tried, tried->values[v]))
             series.value[contest.values++] = tried->values[v];
     const double left = t->end - motley__seconds();
+    contest.build_seconds = BUILD_PART * left;
     contest.seconds = fmin(left, SHARE_FACTOR * left / (t->contests - t->done));
     const int winner = left > 0 ? motley__contest(&contest, &times) : 0;
     *gain *= times;
@@ -100,10 +102,7 @@ static int set_class(struct tuner *t, const char *text)
 /* What the product writes with the settings of a text. */
 static int result_with(struct tuner *t, const char *text, uint64_t *hash)
 {
-    double seconds;
     int status = set_class(t, text);
-    if (!status)
-        status = motley__trial_product(t->trial, t->class.product, 1, &seconds, t->error);
     return status ? status : motley__trial_result(t->trial, t->class.product, hash, t->error);
 }
 
