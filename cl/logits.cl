@@ -149,20 +149,20 @@ void logits_tile(const struct motley__gate_args a, __global const STORED *restri
 #ifndef DEPTH
 #define DEPTH 16            /* inputs staged at once */
 #endif
-#define ITEMS 128           /* work-items: 8 columns of experts by 16 rows of tokens, HIGH tokens by ACROSS experts each */
+#define ITEMS 128           /* work-items: 8 columns of experts by 16 rows of tokens, HIGH by ACROSS each */
 #define LOADS_X (DEPTH * TILE_TOKENS / ITEMS)
 #define LOADS_W (DEPTH * TILE_EXPERTS / ITEMS)
 
 /* Element j of a tile of x, or of w: which row, which input.  Neighbouring items read neighbouring addresses; those of
  * a panel are outputs. */
-#define ROW_OF(j) ((j) / DEPTH)
-#define INPUT_OF(j) ((j) % DEPTH)
+#define ROW_OF(j) ((uint)(j) / DEPTH)
+#define INPUT_OF(j) ((uint)(j) % DEPTH)
 #if PANEL == 1
 #define EXPERT_OF ROW_OF
 #define EXPERT_INPUT_OF INPUT_OF
 #else
-#define EXPERT_OF(j) ((j) % TILE_EXPERTS)
-#define EXPERT_INPUT_OF(j) ((j) / TILE_EXPERTS)
+#define EXPERT_OF(j) ((uint)(j) % TILE_EXPERTS)
+#define EXPERT_INPUT_OF(j) ((uint)(j) / TILE_EXPERTS)
 #endif
 
 /* This item's part of the tiles that begin at token t, expert o, input i0: loaded while the tiles before are in use. */
@@ -186,7 +186,8 @@ void logits_group(const struct motley__gate_args a, __global const STORED *restr
                   __global const float *restrict w, __global real *restrict logits)
 {
     __local real xs[DEPTH][TILE_TOKENS + 1], ws[DEPTH][TILE_EXPERTS + 1];
-    const int item = get_local_id(0), column = item % 8, row = item / 8;
+    const uint item = get_local_id(0);
+    const int column = item % 8, row = item / 8;
     const int t = get_group_id(0) * TILE_TOKENS, o = get_group_id(1) * TILE_EXPERTS;
     real sum[HIGH][ACROSS] = {{0}}, rest[HIGH][ACROSS] = {{0}};
     float u[LOADS_X], v[LOADS_W];
