@@ -62,6 +62,8 @@ simulate encode
 conclude route encode
 simulate decode
 simulate losses
+conclude decode losses
 simulate gate
-conclude decode losses gate
+simulate gate_backward
+conclude gate gate_backward
 exit $failed

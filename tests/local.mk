@@ -39,6 +39,7 @@ UNIT_TESTS = \
     %D%/test_admit \
     %D%/test_tuning \
     %D%/test_gate \
+    %D%/test_gate_backward \
     %D%/test_route \
     %D%/test_encode \
     %D%/test_decode \
@@ -119,15 +120,16 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 %C%_test_options_SOURCES = %D%/test_options.c src/cli/options.c
 %C%_test_bench_SOURCES = %D%/test_bench.c bench/host.c bench/routing.c bench/team.c bench/wide.c
 
-# What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, plan_fixture.h those of
-# planning, product.h and product_check.h those of the products, layer_reference.h and layer_step.h those of the
-# layer.
+# What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, gate.h those of the
+# gate, plan_fixture.h those of planning, product.h and product_check.h those of the products, layer_reference.h and
+# layer_step.h those of the layer.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
 %C%_libtest_la_SOURCES = \
     %D%/device.c \
     %D%/device.h \
+    %D%/gate.h \
     %D%/kernels.h \
     %D%/layer_reference.h \
     %D%/layer_step.h \
