@@ -20,6 +20,7 @@ static const struct product_case SIZES[] = {
     {4, 150, 300, 3, SPREAD, 0, 1},
     {2, 40, 2816, 33, SPREAD, 0, 0},
     {2, 40, 33, 2816, SPREAD, 0, 0},
+    {3, 4097, 65, 33, SPREAD, 1, 0},
 };
 
 static void forward_on(struct motley__device *device)

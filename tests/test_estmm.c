@@ -9,6 +9,7 @@ static const struct product_case SIZES[] = {
     {1, 1, 1, 1, SPREAD, 0, 0},           {1, 300, 33, 149, SPREAD, 1, 0},     {3, 97, 64, 144, ALL_ON_ONE, 1, 0},
     {6, 1100, 70, 145, SPREAD, 1, 0},     {7, 60, 5, 300, ALTERNATELY_EMPTY, 0, 0}, {4, 0, 20, 30, SPREAD, 0, 0},
     {64, 70, 13, 21, SPREAD, 1, 1},       {5, 200, 40, 20, ALTERNATELY_EMPTY, 1, 1}, {3, 0, 20, 30, SPREAD, 0, 1},
+    {3, 4097, 65, 33, SPREAD, 1, 0},
 };
 
 static void estmm_on(struct motley__device *device)

@@ -16,6 +16,8 @@ static const struct forward_case CASES[] = {
     {{5, 40, 33, 65, SPREAD, 1, 0}, MOTLEY__ACT_GELU, 1, 1},
     {{64, 70, 9, 5, SPREAD, 1, 0}, MOTLEY__ACT_SILU, 1, 1},
     {{4, 150, 300, 3, SPREAD, 0, 1}, MOTLEY__ACT_NONE, 1, 1},
+    {{3, 4097, 65, 33, SPREAD, 1, 0}, MOTLEY__ACT_SWIGLU, 0, 1},
+    {{2, 4097, 33, 65, SPREAD, 1, 0}, MOTLEY__ACT_RELU, 1, 0},
     {{4100, 70, 9, 5, SPREAD, 1, 0}, MOTLEY__ACT_NONE, 1, 1}, /* more than the tables of some variants hold */
 };
 enum { CASES_COUNT = sizeof CASES / sizeof *CASES };
