@@ -189,6 +189,14 @@ static int try_transposed(struct trial *t, struct motley_error *error)
     return compare_rows(t, "esmm_transposed", (size_t)P * I, error);
 }
 
+static int try_esmm(struct trial *t, struct motley_error *error)
+{
+    int status = try_forward(t, MOTLEY__ACT_RELU, error);
+    if (!status)
+        status = try_forward(t, MOTLEY__ACT_SWIGLU, error);
+    return status ? status : try_transposed(t, error);
+}
+
 static int try_estmm(struct trial *t, struct motley_error *error)
 {
     struct motley__estmm estmm = {.ragged = {E, P, t->offsets}, .a = {.own = t->dg, .own_rows = P, .dtype = t->dtype},
@@ -210,11 +218,7 @@ static int try_variant(struct motley__device *device, enum motley_dtype dtype, d
     struct trial trial = {.device = device, .dtype = dtype};
     int status = open_trial(&trial, error);
     if (!status)
-        status = try_forward(&trial, MOTLEY__ACT_RELU, error);
-    if (!status)
-        status = try_forward(&trial, MOTLEY__ACT_SWIGLU, error);
-    if (!status)
-        status = try_transposed(&trial, error);
+        status = try_esmm(&trial, error);
     if (!status)
         status = try_estmm(&trial, error);
     *found = trial.error;
@@ -229,11 +233,7 @@ static int try_few(struct motley__device *device, enum motley_dtype dtype, struc
     int status = open_trial(&trial, error);
     device->few_pairs[dtype] = P;
     if (!status)
-        status = try_forward(&trial, MOTLEY__ACT_RELU, error);
-    if (!status)
-        status = try_forward(&trial, MOTLEY__ACT_SWIGLU, error);
-    if (!status)
-        status = try_transposed(&trial, error);
+        status = try_esmm(&trial, error);
     close_trial(&trial);
     return status;
 }
