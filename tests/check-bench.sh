@@ -14,7 +14,8 @@ fail() {
     failed=$((failed + 1))
 }
 
-columns=operator,family,variant,dtype,E,K,T,D,F,routing,direction,seconds,gflops,gbytes_per_s,peak_gflops,peak_gbytes_per_s,\
+columns=operator,family,variant,dtype,E,K,T,D,F,routing,direction,seconds,gflops,\
+gbytes_per_s,peak_gflops,peak_gbytes_per_s,\
 limit_seconds,fraction_of_limit,peer,peer_seconds,ratio
 
 # bench NAME ROWS ARGUMENT...: so many rows behind the header, each with consistent numbers.
@@ -53,8 +54,8 @@ bench clblast 1 operators --shape 4x2x32x48 --tokens 3 --operator estmm --routin
 grep -q '^estmm,.*,clblast,[0-9]' "$work/clblast.csv" || grep -q '^clblast: not in this build' "$work/clblast.log" ||
     fail "no row against clblast"
 grep -q '^esmm,.*,none,,$' "$work/alone.csv" || fail "--peer none has a peer"
-sh "$here/run-mpi" 2 "$motley" bench operators --shape 4x2x32x48 --tokens 3 --operator ess --routing zipf --rounds 2 --json \
-    >"$work/json" 2>"$work/log" || { cat "$work/log"; fail "two ranks"; }
+sh "$here/run-mpi" 2 "$motley" bench operators --shape 4x2x32x48 --tokens 3 --operator ess --routing zipf --rounds 2 \
+    --json >"$work/json" 2>"$work/log" || { cat "$work/log"; fail "two ranks"; }
 [ "$(grep -c '"operator": "ess"' "$work/json")" = 1 ] || fail "two ranks say more or less than one row"
 
 # The products' peer, where it is installed.
@@ -71,7 +72,8 @@ else
     LD_LIBRARY_PATH=$work/none${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     export LD_LIBRARY_PATH
     bench without 1 operators --shape 4x2x32x48 --tokens 3 --operator esmm --routing zipf
-    grep -q '^esmm,.*,none,,$' "$work/without.csv" && grep -q 'apt-get install libopenblas0-pthread' "$work/without.log" ||
+    grep -q '^esmm,.*,none,,$' "$work/without.csv" &&
+        grep -q 'apt-get install libopenblas0-pthread' "$work/without.log" ||
         fail "no word about OpenBLAS missing"
 fi
 
@@ -79,7 +81,8 @@ fi
 cp -r "$SOURCE_DIR/cl" "$work/cl" && chmod -R u+w "$work/cl"
 sed 's|(pair / a.K)|(pair / a.K * 0)|' "$SOURCE_DIR/cl/encode.cl" >"$work/cl/encode.cl"
 cmp -s "$SOURCE_DIR/cl/encode.cl" "$work/cl/encode.cl" && fail "the kernel is not spoilt"
-if MOTLEY_CL_DIR=$work/cl "$motley" bench operators --shape 2x1x3x5 --tokens 3 --operator encode >"$work/out" 2>"$work/log" ||
+if MOTLEY_CL_DIR=$work/cl "$motley" bench operators --shape 2x1x3x5 --tokens 3 --operator encode \
+    >"$work/out" 2>"$work/log" ||
     ! grep -q 'encode .*what is wrong is not timed' "$work/log"; then
     cat "$work/out" "$work/log"
     fail "a wrong kernel was timed"

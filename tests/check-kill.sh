@@ -18,7 +18,8 @@ echo "$kills kills, seed $seed"
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 sh "$here/run-mpi" 1 true || exit $?
-command -v setsid >/dev/null 2>&1 || { echo "skipped: no setsid here; on Debian or Ubuntu: apt-get install util-linux"; exit 77; }
+command -v setsid >/dev/null 2>&1 ||
+    { echo "skipped: no setsid here; on Debian or Ubuntu: apt-get install util-linux"; exit 77; }
 
 cat "$here"/*.sh "$here"/run* >"$work/text"
 options="--quiet --text $work/text --warmup 5 --save-every 1 --eval-every 50 --width 16 --layers 1 --heads 2
@@ -70,7 +71,8 @@ compare() {
     diff "$work/whole.csv" "$work/killed.csv" >"$work/log" || fail "the losses differ"
     diff "$work/whole.files" "$work/killed.files" >"$work/log" || fail "other files are left"
     for file in model.safetensors optimizer.safetensors config.json plan.json; do
-        cmp "$work/whole/checkpoint-$steps/$file" "$work/killed/checkpoint-$steps/$file" >"$work/log" 2>&1 || fail "$file differs"
+        cmp "$work/whole/checkpoint-$steps/$file" "$work/killed/checkpoint-$steps/$file" >"$work/log" 2>&1 ||
+            fail "$file differs"
     done
     rm -rf "$work/killed"
     cp -r "$work/first" "$work/killed"

@@ -35,7 +35,8 @@ grep -q 'classes of products keep the default settings' "$folder/out" || complai
 
 # Without tuning, the settings of before stay.
 grep '^  tuned ' "$profile" >"$folder/before"
-"$motley" measure --quick --no-tuning --width 64 --hidden 64 --json --profile "$profile" >"$folder/out" 2>"$folder/err" ||
+"$motley" measure --quick --no-tuning --width 64 --hidden 64 --json --profile "$profile" \
+        >"$folder/out" 2>"$folder/err" ||
     complain 'motley measure --no-tuning failed'
 grep '^  tuned ' "$profile" | cmp -s - "$folder/before" || complain 'the settings changed without tuning'
 grep -q '"tuned": \[\]' "$folder/out" || complain 'it tells of settings that it did not look for'

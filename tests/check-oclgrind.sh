@@ -50,9 +50,9 @@ conclude() {
 
 # Products in work-groups of 16 items: tiles of 16 rows, so that small matrices have several.
 #
-# Looking for what nobody wrote, Oclgrind 21.10 itself fails at two things that LLVM makes of innocent code: it ends with
-# status 255 at a shuffle with undefined places (the sum of two numbers of one vector), and refuses the instruction
-# "freeze" (a quotient and a remainder of the same signed numbers).
+# Looking for what nobody wrote, Oclgrind 21.10 itself fails at two things that LLVM makes of innocent code: it ends
+# with status 255 at a shuffle with undefined places (the sum of two numbers of one vector), and refuses the
+# instruction "freeze" (a quotient and a remainder of the same signed numbers).
 simulate esmm --max-wgsize 16
 simulate estmm --max-wgsize 16
 simulate activation --max-wgsize 16

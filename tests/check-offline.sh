@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every kernel compiles for devices that are not here: AMD's (amdgcn), NVIDIA's (nvptx64), each storage type; and where a
-# family uses matrix instructions, they appear in the machine code.  Needs clang with those targets; Intel's matrix
+# Every kernel compiles for devices that are not here: AMD's (amdgcn), NVIDIA's (nvptx64), each storage type; and where
+# a family uses matrix instructions, they appear in the machine code.  Needs clang with those targets; Intel's matrix
 # kernels need Intel's ocloc.
 #
 # SPDX-License-Identifier: BSD-3-Clause

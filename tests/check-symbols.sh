@@ -16,7 +16,8 @@ if [ -n "$foreign" ]; then
 fi
 
 # A declaration begins a line and names its function right before the first parenthesis.
-declared=$(sed -n '/^typedef/d; s/^[a-z][A-Za-z0-9_ ]*[ *]\(motley_[a-z][a-z0-9_]*\)(.*/\1/p' "$SOURCE_DIR"/include/motley/*.h |
+declared=$(sed -n '/^typedef/d; s/^[a-z][A-Za-z0-9_ ]*[ *]\(motley_[a-z][a-z0-9_]*\)(.*/\1/p' \
+    "$SOURCE_DIR"/include/motley/*.h |
     sort -u)
 if [ -z "$declared" ]; then
     echo "no declaration found in include/motley"

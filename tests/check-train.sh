@@ -37,14 +37,16 @@ grep -q "</svg>" "$work/a/loss.svg" || fail "loss.svg"
 
 echo "== the numbers as JSON"
 run 2 train --text "$work/text" --output "$work/json" --steps 2 --json $sizes || fail "train --json"
-"$motley" --version >/dev/null && grep -q '"held_out_bits": [0-9]' "$work/out" && grep -q '"stopped": false' "$work/out" ||
+"$motley" --version >/dev/null && grep -q '"held_out_bits": [0-9]' "$work/out" &&
+    grep -q '"stopped": false' "$work/out" ||
     fail "JSON"
 
 echo "== text repeats by its seed, from the output and from a checkpoint, at any number of ranks"
 run 2 generate --model "$work/a" --prompt "if " --max-tokens 60 --seed 3 || fail "generate"
 cp "$work/out" "$work/first"
 [ "$(wc -c <"$work/first")" = 64 ] || fail "generate did not write 60 bytes behind the prompt"
-run 2 generate --model "$work/a/checkpoint-6" --prompt "if " --max-tokens 60 --seed 3 || fail "generate from a checkpoint"
+run 2 generate --model "$work/a/checkpoint-6" --prompt "if " --max-tokens 60 --seed 3 ||
+    fail "generate from a checkpoint"
 cmp "$work/out" "$work/first" || fail "the same seed gave other text"
 run 2 generate --model "$work/a" --prompt "if " --max-tokens 60 --seed 4 || fail "generate"
 ! cmp -s "$work/out" "$work/first" || fail "another seed gave the same text"
@@ -54,7 +56,8 @@ run 3 generate --model "$work/a" --prompt "if " --max-tokens 60 --temperature 0 
 cmp "$work/out" "$work/first" || fail "the likeliest text depends on the ranks"
 
 echo "== weights of two bytes: a resumed run is that of one go, f32 goes on from it, f16 has no training"
-run 2 train --text "$work/text" --output "$work/two" --steps 6 --save-every 3 --dtype bf16 $sizes || fail "train in bf16"
+run 2 train --text "$work/text" --output "$work/two" --steps 6 --save-every 3 --dtype bf16 $sizes ||
+    fail "train in bf16"
 grep -q "stored as bf16 with an f32 master" "$work/out" || fail "train does not say that it stores bf16"
 cp -r "$work/two" "$work/half"
 rm -r "$work/half/checkpoint-6"
@@ -62,7 +65,8 @@ cp -r "$work/half" "$work/four"
 run 2 train --output "$work/half" --resume || fail "going on in bf16"
 grep -q "stored as bf16" "$work/out" || fail "a resumed run forgot its storage type"
 for file in model optimizer; do
-    cmp "$work/two/checkpoint-6/$file.safetensors" "$work/half/checkpoint-6/$file.safetensors" || fail "bf16 is not bit for bit"
+    cmp "$work/two/checkpoint-6/$file.safetensors" "$work/half/checkpoint-6/$file.safetensors" ||
+        fail "bf16 is not bit for bit"
 done
 run 2 train --output "$work/four" --resume --dtype f32 || fail "going on in f32 from bf16"
 grep -q "stored as f32" "$work/out" && grep -q "planned anew" "$work/out" || fail "it did not go on in f32"

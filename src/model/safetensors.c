@@ -217,32 +217,55 @@ static float from_half(uint16_t half)
     return sign ? -tiny : tiny;
 }
 
-/* Elements are converted through a piece of this many bytes. */
-enum { PIECE = 16384 };
+static void from_bf16(const void *piece, size_t n, void *values)
+{
+    for (size_t i = 0; i < n; i++)
+        ((float *)values)[i] = from_bits((uint32_t)((const uint16_t *)piece)[i] << 16);
+}
+
+static void from_f16(const void *piece, size_t n, void *values)
+{
+    for (size_t i = 0; i < n; i++)
+        ((float *)values)[i] = from_half(((const uint16_t *)piece)[i]);
+}
+
+static void from_i32(const void *piece, size_t n, void *values)
+{
+    for (size_t i = 0; i < n; i++)
+        ((int64_t *)values)[i] = ((const int32_t *)piece)[i];
+}
+
+/* `count` elements from byte `at` on, a piece at a time; convert NULL: they are kept as `values` wants them. */
+static int read_converted(const struct motley__safetensors *file, uint64_t at, size_t element_bytes, size_t count,
+                          void (*convert)(const void *piece, size_t n, void *values), void *values, size_t value_bytes,
+                          struct motley_error *error)
+{
+    if (!convert)
+        return read_bytes(file, at, values, count * element_bytes, error);
+    uint64_t piece[2048];
+    char *to = values;
+    int status = 0;
+    while (count > 0 && !status) {
+        const size_t n = count < sizeof piece / element_bytes ? count : sizeof piece / element_bytes;
+        status = read_bytes(file, at, piece, n * element_bytes, error);
+        if (!status)
+            convert(piece, n, to);
+        to += n * value_bytes;
+        at += (uint64_t)n * element_bytes;
+        count -= n;
+    }
+    return status;
+}
 
 int motley__safetensors_read(const struct motley__safetensors *file, const struct motley__tensor_info *info,
                              int64_t first, int64_t count, float *values, struct motley_error *error)
 {
     assert(info->dtype == MOTLEY__F32 || info->dtype == MOTLEY__BF16 || info->dtype == MOTLEY__F16);
     assert(first >= 0 && count >= 0 && count <= motley__tensor_elements(info) - first);
-    size_t size = motley__dtype_bytes(info->dtype);
-    uint64_t at = file->data + info->begin + (uint64_t)first * size;
-    if (info->dtype == MOTLEY__F32)
-        return read_bytes(file, at, values, (size_t)count * size, error);
-
-    uint16_t piece[PIECE / sizeof(uint16_t)];
-    while (count > 0) {
-        int64_t n = count < (int64_t)(sizeof piece / size) ? count : (int64_t)(sizeof piece / size);
-        int status = read_bytes(file, at, piece, (size_t)n * size, error);
-        if (status)
-            return status;
-        for (int64_t i = 0; i < n; i++)
-            values[i] = info->dtype == MOTLEY__BF16 ? from_bits((uint32_t)piece[i] << 16) : from_half(piece[i]);
-        values += n;
-        count -= n;
-        at += (uint64_t)n * size;
-    }
-    return 0;
+    const size_t size = motley__dtype_bytes(info->dtype);
+    return read_converted(file, file->data + info->begin + (uint64_t)first * size, size, (size_t)count,
+                          info->dtype == MOTLEY__F32 ? NULL : info->dtype == MOTLEY__BF16 ? from_bf16 : from_f16,
+                          values, sizeof *values, error);
 }
 
 int motley__safetensors_read_integers(const struct motley__safetensors *file, const struct motley__tensor_info *info,
@@ -250,22 +273,7 @@ int motley__safetensors_read_integers(const struct motley__safetensors *file, co
 {
     assert(info->dtype == MOTLEY__I32 || info->dtype == MOTLEY__I64);
     assert(first >= 0 && count >= 0 && count <= motley__tensor_elements(info) - first);
-    size_t size = motley__dtype_bytes(info->dtype);
-    uint64_t at = file->data + info->begin + (uint64_t)first * size;
-    if (info->dtype == MOTLEY__I64)
-        return read_bytes(file, at, values, (size_t)count * size, error);
-
-    int32_t piece[PIECE / sizeof(int32_t)];
-    while (count > 0) {
-        int64_t n = count < (int64_t)(sizeof piece / size) ? count : (int64_t)(sizeof piece / size);
-        int status = read_bytes(file, at, piece, (size_t)n * size, error);
-        if (status)
-            return status;
-        for (int64_t i = 0; i < n; i++)
-            values[i] = piece[i];
-        values += n;
-        count -= n;
-        at += (uint64_t)n * size;
-    }
-    return 0;
+    const size_t size = motley__dtype_bytes(info->dtype);
+    return read_converted(file, file->data + info->begin + (uint64_t)first * size, size, (size_t)count,
+                          info->dtype == MOTLEY__I64 ? NULL : from_i32, values, sizeof *values, error);
 }
