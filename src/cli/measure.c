@@ -23,7 +23,7 @@ static const struct {
 } DEFAULTS[] = {{256, 512}, {512, 1024}, {1024, 2816}};
 
 static const double QUICK_SECONDS = 1.5;      /* for a shape's curves, instead of the planner's own budget */
-static const double TUNING_SECONDS = 15;      /* for each class of weights */
+static const double TUNING_SECONDS = 12;      /* for each class of weights */
 static const double QUICK_PART = 0.25;        /* of that with --quick */
 
 struct request {
