@@ -20,8 +20,8 @@
 #include "nonlinear.h"
 
 /* Few rows, one chunk of the tile, read each panel from end to end and the panels one after the other.  How far ahead
- * of what is used they fetch was measured: up to four go on at the memory's speed, more leave it time.  AHEAD (-D):
- * so many bytes instead. */
+ * of what is used they fetch was measured: up to four go on at the memory's speed, one of narrow storage best without,
+ * more leave it time.  AHEAD (-D): so many bytes instead. */
 static inline size_t stream_ahead(int rows)
 {
 #ifdef AHEAD
@@ -29,7 +29,7 @@ static inline size_t stream_ahead(int rows)
 #elif STORAGE == 0
     return (rows > ROWS / 3 ? 16384 : 1024) / sizeof(STORED);
 #else
-    return 4096 / sizeof(STORED);
+    return (rows > 1 ? 4096 : 0) / sizeof(STORED);
 #endif
 }
 

@@ -47,7 +47,7 @@ static inline void multiply_few(struct motley__product_args args, struct ragged_
 {
     __global const STORED *row[FEW_ROWS];
     int passes = (tile.rows + FEW_PASS - 1) / FEW_PASS, share = (tile.rows + passes - 1) / passes;
-    int block = max(FEW_DOTS / share, LANES) / LANES * LANES;
+    int block = max(FEW_DOTS * 16 / LANES / share, LANES) / LANES * LANES;
 
     share = (share + 3) / 4 * 4;
     for (int r = 0; r < tile.rows; r++)

@@ -6,12 +6,12 @@
  * A panel of outputs is a run of neighbouring memory for a block of inputs, so the weights come as a stream; the rows
  * meet them in chunks of 4, 2 and 1, whose parts of g stay in registers.
  *
- * Where there are registers for it two panels share each read and write of the dots, of up to three rows four.
+ * Where there are registers for it two panels share each read and write of the dots, or four.
  *
  *     FEW_ROWS     rows of a tile up to which this beats turning the weights around
  *     FEW_PASS     rows that meet the weights together, a multiple of 4; further passes find them in the second cache
- *     FEW_AWAY     inputs that one row of f32 fetches ahead
- *     FEW_DOTS     dots of a block: rows times inputs that the first cache holds
+ *     FEW_AWAY     inputs that one row of f32 fetches ahead, where LANES is 16; else as many bytes
+ *     FEW_DOTS     dots of a block, rows times inputs, that the first cache holds; likewise
  *
  * Measured on two Zen 4 cores, D = 2048, F = 1408, 64 experts: 0.9 of the memory's speed at one row each, 180 of 234
  * GFLOP/s at 48.
@@ -24,7 +24,7 @@
 #include "cpu/stored.h"
 
 #ifndef FEW_ROWS
-#define FEW_ROWS (LANES == 16 ? 48 : 16)
+#define FEW_ROWS (LANES == 16 ? 48 : 32)
 #endif
 #ifndef FEW_PASS
 #define FEW_PASS 16
@@ -74,7 +74,7 @@
                                              __global const STORED *w, size_t stride,                              \
                                              __global const STORED *next, VECTOR *dots)                            \
     {                                                                                                              \
-        const int away = STORAGE == 0 && rows == 1 ? FEW_AWAY : inputs;                                            \
+        const int away = STORAGE == 0 && rows == 1 ? FEW_AWAY * 16 / LANES : inputs;                               \
         EACH_##rows(FEW_READ_##panels)                                                                             \
         for (int i = 0; i < inputs; i++, dots += rows) {                                                           \
             __global const STORED *ahead = (i + away < inputs ? w : next - inputs * PANEL) + (i + away) * PANEL;   \
@@ -88,12 +88,19 @@
 FEW(4, 1)
 FEW(2, 1)
 FEW(1, 1)
-#if LANES == 16 /* registers for two panels at a time */
-FEW(4, 2)
 FEW(2, 2)
 FEW(1, 2)
-FEW(2, 4)
 FEW(1, 4)
+#if LANES == 16 /* twice the registers of the others */
+FEW(4, 2)
+FEW(2, 4)
+#define FEW_CASES_4 FEW_CASE(2, 4) FEW_CASE(1, 4)
+#define FEW_CASES_2 FEW_CASE(4, 2) FEW_CASE(2, 2) FEW_CASE(1, 2)
+enum { FEW_FOUR = 3, FEW_TWO = FEW_ROWS };      /* rows that take four panels at most; two */
+#else
+#define FEW_CASES_4 FEW_CASE(1, 4)
+#define FEW_CASES_2 FEW_CASE(2, 2) FEW_CASE(1, 2)
+enum { FEW_FOUR = 1, FEW_TWO = 3 };
 #endif
 
 static inline int few_height(int left)
@@ -110,22 +117,20 @@ static inline void few_multiply(int rows, __global const STORED *const *row, int
         dots[i] = (VECTOR)0.0f;
     w += (size_t)i0 * PANEL;
     int o = 0;
-#if LANES == 16
-    for (; rows <= 3 && o + 3 * PANEL < O; o += 4 * PANEL, w += 4 * stride) {
+    for (; rows <= FEW_FOUR && o + 3 * PANEL < O; o += 4 * PANEL, w += 4 * stride) {
         __global const STORED *next = o + 7 * PANEL < O ? w + 4 * stride : w;
         for (int r = 0; r < rows; r += few_height(rows - r))
             switch (few_height(rows - r)) {
-                FEW_CASE(2, 4) FEW_CASE(1, 4)
+                FEW_CASES_4
             }
     }
-    for (; o + PANEL < O; o += 2 * PANEL, w += 2 * stride) {
+    for (; rows <= FEW_TWO && o + PANEL < O; o += 2 * PANEL, w += 2 * stride) {
         __global const STORED *next = o + 3 * PANEL < O ? w + 2 * stride : w;
         for (int r = 0; r < rows; r += few_height(rows - r))
             switch (few_height(rows - r)) {
-                FEW_CASE(4, 2) FEW_CASE(2, 2) FEW_CASE(1, 2)
+                FEW_CASES_2
             }
     }
-#endif
     for (; o < O; o += PANEL, w += stride) {
         __global const STORED *next = o + PANEL < O ? w + stride : w;
         for (int r = 0; r < rows; r += few_height(rows - r))
