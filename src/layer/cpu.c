@@ -162,7 +162,7 @@ static int estmm(struct motley__device *device, const struct motley__estmm *e, i
     const struct launch launch = {device, e->a.dtype, motley__shape_class_of(MOTLEY__PRODUCT_ESTMM, &args)};
     const size_t inputs = (size_t)tuned(&launch, BLOCK_INPUTS);
     const size_t tiles = ((size_t)args.I + inputs - 1) / inputs * (size_t)args.experts;
-    char options[32];
+    char options[48];
     cl_kernel kernel;
     snprintf(options, sizeof options, " -DBLOCK_INPUTS=%zu", inputs);
     int status = get_kernel(device, "cpu/estmm.cl", "estmm", e->a.dtype, options, &kernel, error);
