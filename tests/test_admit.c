@@ -104,6 +104,26 @@ static void imprecise_kernel_is_passed_over(void **state)
                    "VECTOR result = sum[2 * r] * 1.0001f;", "esmm_transposed is off by");
 }
 
+/* Vectors of 4 and 8 floats take other paths through the same kernels; a device with 16 can run them all. */
+static void narrower_vectors_are_admitted(void **state)
+{
+    struct motley__device *device = *state;
+    struct motley_error error = {0};
+    const int native = device->native_float;
+    int status = 0;
+    if (!device->is_cpu)
+        skip();
+    setenv("MOTLEY_FAMILY", "cpu", 1);
+    for (int lanes = 4; lanes < native && !status; lanes *= 2) {
+        device->native_float = lanes;
+        status = motley__admit(device, &error);
+    }
+    unsetenv("MOTLEY_FAMILY");
+    device->native_float = native;
+    assert_int_equal(status, 0);
+    assert_int_equal(motley__admit(device, &error), 0);
+}
+
 static void no_family_is_an_error_with_each_reason(void **state)
 {
     (void)state;
@@ -123,6 +143,7 @@ int main(void)
         cmocka_unit_test(environment_names_one_variant),
         cmocka_unit_test(unknown_family_is_an_error),   cmocka_unit_test(frees_what_it_used),
         cmocka_unit_test(kernel_that_does_not_build_is_passed_over),  cmocka_unit_test(imprecise_kernel_is_passed_over),
+        cmocka_unit_test(narrower_vectors_are_admitted),
         cmocka_unit_test(no_family_is_an_error_with_each_reason),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
