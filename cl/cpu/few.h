@@ -10,7 +10,7 @@
  *
  *     FEW_ROWS     rows of a tile up to which this beats turning the weights around
  *     FEW_PASS     rows that meet the weights together, a multiple of 4; further passes find them in the second cache
- *     FEW_AWAY     inputs that one row of f32 fetches ahead, where LANES is 16; else as many bytes
+ *     FEW_AWAY     inputs that up to four rows of f32 fetch ahead, where LANES is 16; else as many bytes
  *     FEW_DOTS     dots of a block, rows times inputs, that the first cache holds; likewise
  *
  * Measured on two Zen 4 cores, D = 2048, F = 1408, 64 experts: 0.9 of the memory's speed at one row each, 180 of 234
@@ -58,8 +58,8 @@
 #define FEW_LOAD_4 FEW_LOAD_2 FEW_LOAD(2, 4, 5) FEW_LOAD(3, 6, 7)
 
 /* One panel of outputs, o .. o+PANEL-1, two or four, `stride` apart, times `inputs` inputs from w on; `next` is what
- * comes after.  What is fetched is the same place there; for one row of f32, which goes through faster than that
- * arrives, the near future. */
+ * comes after.  What is fetched is the same place there; for so few rows of f32 that they go through faster
+ * than that arrives, the near future. */
 #define FEW_DOT(r, panels)                                                                                         \
     {                                                                                                              \
         VECTOR dot = dots[r];                                                                                      \
@@ -74,7 +74,7 @@
                                              __global const STORED *w, size_t stride,                              \
                                              __global const STORED *next, VECTOR *dots)                            \
     {                                                                                                              \
-        const int away = STORAGE == 0 && rows == 1 ? FEW_AWAY * 16 / LANES : inputs;                               \
+        const int away = STORAGE == 0 && (rows == 1 || panels == 4) ? FEW_AWAY * 16 / LANES : inputs;              \
         EACH_##rows(FEW_READ_##panels)                                                                             \
         for (int i = 0; i < inputs; i++, dots += rows) {                                                           \
             __global const STORED *ahead = (i + away < inputs ? w : next - inputs * PANEL) + (i + away) * PANEL;   \
@@ -96,16 +96,17 @@ FEW(4, 2)
 FEW(2, 4)
 #define FEW_CASES_4 FEW_CASE(2, 4) FEW_CASE(1, 4)
 #define FEW_CASES_2 FEW_CASE(4, 2) FEW_CASE(2, 2) FEW_CASE(1, 2)
-enum { FEW_FOUR = 3, FEW_TWO = FEW_ROWS };      /* rows that take four panels at most; two */
+enum { FEW_FOUR = 4, FEW_TWO = FEW_ROWS };      /* rows of a pass that take four panels at most; two */
 #else
 #define FEW_CASES_4 FEW_CASE(1, 4)
 #define FEW_CASES_2 FEW_CASE(2, 2) FEW_CASE(1, 2)
 enum { FEW_FOUR = 1, FEW_TWO = 3 };
 #endif
 
-static inline int few_height(int left)
+/* The next chunk's rows, when so many of a pass's are left. */
+static inline int few_height(int rows, int left)
 {
-    return left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    return left >= 4 && rows > FEW_FOUR ? 4 : left >= 2 ? 2 : 1;
 }
 
 /* All outputs for inputs i0 .. i0+inputs-1 of one expert's matrix w [panels of O][I][PANEL].  dots [inputs * rows]. */
@@ -119,22 +120,22 @@ static inline void few_multiply(int rows, __global const STORED *const *row, int
     int o = 0;
     for (; rows <= FEW_FOUR && o + 3 * PANEL < O; o += 4 * PANEL, w += 4 * stride) {
         __global const STORED *next = o + 7 * PANEL < O ? w + 4 * stride : w;
-        for (int r = 0; r < rows; r += few_height(rows - r))
-            switch (few_height(rows - r)) {
+        for (int r = 0; r < rows; r += few_height(rows, rows - r))
+            switch (few_height(rows, rows - r)) {
                 FEW_CASES_4
             }
     }
     for (; rows <= FEW_TWO && o + PANEL < O; o += 2 * PANEL, w += 2 * stride) {
         __global const STORED *next = o + 3 * PANEL < O ? w + 2 * stride : w;
-        for (int r = 0; r < rows; r += few_height(rows - r))
-            switch (few_height(rows - r)) {
+        for (int r = 0; r < rows; r += few_height(rows, rows - r))
+            switch (few_height(rows, rows - r)) {
                 FEW_CASES_2
             }
     }
     for (; o < O; o += PANEL, w += stride) {
         __global const STORED *next = o + PANEL < O ? w + stride : w;
-        for (int r = 0; r < rows; r += few_height(rows - r))
-            switch (few_height(rows - r)) {
+        for (int r = 0; r < rows; r += few_height(rows, rows - r))
+            switch (few_height(rows, rows - r)) {
                 FEW_CASE(4, 1) FEW_CASE(2, 1) FEW_CASE(1, 1)
             }
     }
@@ -145,7 +146,9 @@ static inline void few_multiply(int rows, __global const STORED *const *row, int
 /* y[i] (+)= the sums of row r's dots, of `rows` rows in chunks. */
 static inline void few_store(int rows, int r, int inputs, const VECTOR *dots, int accumulate, __global STORED *y)
 {
-    int first = r < rows / 4 * 4 ? r / 4 * 4 : r < rows / 2 * 2 ? rows / 4 * 4 : r, height = few_height(rows - first);
+    int first = 0, height = few_height(rows, rows);
+    for (; first + height <= r; height = few_height(rows, rows - first))
+        first += height;
     dots += (size_t)first * inputs + r - first;
     for (; inputs > 0; inputs -= LANES, dots += LANES * height, y += LANES) {
         VECTOR part[LANES];
