@@ -297,7 +297,8 @@ static void test_two_bytes_are_near_four(void **state)
 {
     (void)state;
     near_f32(MOTLEY_BF16);
-    near_f32(MOTLEY_F16);
+    if (context->size == 1) /* kernels of a third type to build: once is enough */
+        near_f32(MOTLEY_F16);
 }
 
 static void repeat(enum motley_dtype dtype)
