@@ -4,9 +4,10 @@
  *   esmm_few, swiglu      y[p,:] = silu(x W^T) * (x W3^T)
  *   esmm_few_transposed   y[p,:] = g[row p,:] W[e]                   g [*,O], y [P,I]
  *
- * An expert's rows go in chunks of CHUNK (-D; the host's guess of what most experts have), each of which reads the weights once, as vectors of V numbers (vector.h): the
- * bound is the memory.  Work-groups of ITEMS: dimension 1 counts pairs, and a group whose pair is not the first of a chunk
- * ends at once; with few pairs this costs less than finding chunks by bisection.
+ * An expert's rows go in chunks of CHUNK (-D; the host's guess of what most experts have), each of which reads the
+ * weights once, as vectors of V numbers (vector.h): the bound is the memory.  Work-groups of ITEMS: dimension 1 counts
+ * pairs, and a group whose pair is not the first of a chunk ends at once; with few pairs this costs less than finding
+ * chunks by bisection.
  *
  *   forward       dimension 0 counts blocks of 4 strips of STRIP outputs; 32 items to each strip share the contraction
  *   transposed    dimension 0 counts blocks of ACROSS vectors of inputs; DEEP items to each share the contraction

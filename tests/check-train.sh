@@ -134,8 +134,8 @@ rm -f "$work/cut/config.json"
 
 echo "== a full disk"
 # A limit of 8 MB to the size of a file stands for it: MPI's own files and the losses fit, a model of 9 MB does not.
-sh "$here/run-mpi" 2 sh -c "trap '' XFSZ; ulimit -f 16384; exec $motley train --text $work/text --output $work/full --steps 4 \
-    --save-every 2 --width 128 --hidden 256 --layers 3 --heads 2 --sequence 32 --batch 2 --held-out 64" \
+sh "$here/run-mpi" 2 sh -c "trap '' XFSZ; ulimit -f 16384; exec $motley train --text $work/text --output $work/full \
+    --steps 4 --save-every 2 --width 128 --hidden 256 --layers 3 --heads 2 --sequence 32 --batch 2 --held-out 64" \
     >"$work/out" 2>"$work/log" && fail "a run on a full disk succeeded"
 grep -q "^motley train: .*model.safetensors.*File too large" "$work/log" || fail "a full disk is not named"
 [ "$(wc -l <"$work/full/loss.csv")" = 3 ] || fail "the losses before it are lost"

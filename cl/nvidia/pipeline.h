@@ -1,7 +1,7 @@
 /* A ring of stages in local memory between the warpgroup that fills them and the two that multiply.
  *
- * Producers issue the copies of a stage and go on to the next: the copies' arrival announces it.  They may be STAGES ahead
- * of the consumers, also across tiles.
+ * Producers issue the copies of a stage and go on to the next: the copies' arrival announces it.  They may be STAGES
+ * ahead of the consumers, also across tiles.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_NVIDIA_PIPELINE_H

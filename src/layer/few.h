@@ -1,5 +1,5 @@
-/* Products of few rows on GPUs: the weights of the experts that have rows are streamed once, and everything else is small
- * beside them.  For every variant whose matrices are canonical; kernels in cl/few.cl.
+/* Products of few rows on GPUs: the weights of the experts that have rows are streamed once, and everything else is
+ * small beside them.  For every variant whose matrices are canonical; kernels in cl/few.cl.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_FEW_H

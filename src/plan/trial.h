@@ -1,4 +1,5 @@
-/* The operator under the clock, on this rank alone: its weights and rows with random numbers, and timed passes over them.
+/* The operator under the clock, on this rank alone: its weights and rows with random numbers, and timed passes over
+ * them.
  *
  * Values matter: denormal numbers are slow, and zeros draw less power than a real step does.
  *
@@ -30,9 +31,10 @@ int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_erro
  * rows is 1 or even. */
 int motley__trial_skewed_rows(struct motley__trial *trial, int rows, struct motley_error *error);
 
-/* Seconds of one pass (experts: divided by E), the mean of `repeats` that are enqueued behind one another.  backward: that
- * direction alone; ignored by a dense trial. */
-int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds, struct motley_error *error);
+/* Seconds of one pass (experts: divided by E), the mean of `repeats` that are enqueued behind one another.  backward:
+ * that direction alone; ignored by a dense trial. */
+int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds,
+                       struct motley_error *error);
 
 /* Of experts that are trained and have rows: the seconds of one product as a step launches it, the mean of `repeats`,
  * all experts together; PRODUCT_SWIGLU only where the activation is swiglu. */
