@@ -50,7 +50,7 @@ struct motley__shape_class {
 #define MOTLEY__ROWS_ALL ((1u << MOTLEY__ROWS_CLASSES) - 1)
 
 enum {
-    MOTLEY__TUNABLES = 8,                   /* of a variant at most */
+    MOTLEY__TUNABLES = 12,                  /* of a variant at most */
     MOTLEY__TUNABLE_VALUES = 6,             /* of a tunable at most */
     MOTLEY__SETTINGS = 128                  /* characters of a class's values as text, its end included */
 };
