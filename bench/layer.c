@@ -28,22 +28,23 @@ void motley__bench_layer_destroy(struct motley__bench_layer *layer)
     free(layer);
 }
 
-static uint64_t add(struct motley__bench_layer *l, struct motley__step *step, const char *name, uint64_t after,
-                    int (*begin)(void *, struct motley_error *))
+/* Each behind the one before it, as the queue is in order. */
+static void add(struct motley__bench_layer *l, struct motley__step *step, const char *name,
+                int (*begin)(void *, struct motley_error *))
 {
-    return motley__step_add(step, (struct motley__op){.name = name, .stream = MOTLEY__COMPUTATION,
-        .phase = MOTLEY__PHASE_EXPERTS, .after = after, .begin = begin, .self = l->layer});
+    motley__step_add(step, (struct motley__op){.name = name, .stream = MOTLEY__COMPUTATION,
+        .phase = MOTLEY__PHASE_EXPERTS, .begin = begin, .self = l->layer});
 }
 
 /* The layer's own lists on one rank (layer/layer.c), the gate left out. */
 static void make_lists(struct motley__bench_layer *l)
 {
-    add(l, &l->forward, "route", 0, motley__forward_route);
-    add(l, &l->forward, "place", 0, motley__forward_place);
-    add(l, &l->forward, "experts", 0, motley__forward_experts);
-    add(l, &l->forward, "decode", 0, motley__forward_decode);
-    add(l, &l->backward, "experts backward", 0, motley__backward_experts);
-    add(l, &l->backward, "decode dx", 0, motley__backward_decode);
+    add(l, &l->forward, "route", motley__forward_route);
+    add(l, &l->forward, "place", motley__forward_place);
+    add(l, &l->forward, "experts", motley__forward_experts);
+    add(l, &l->forward, "decode", motley__forward_decode);
+    add(l, &l->backward, "experts backward", motley__backward_experts);
+    add(l, &l->backward, "decode dx", motley__backward_decode);
 }
 
 static int set_weights(const struct motley__bench_layer *l, const struct motley__bench_weights *weights,

@@ -11,8 +11,8 @@
  *                  are too few.
  *
  * Flops 2 T E D; bytes 4 (T D + groups E D + 2 T E).  Measured at T = D = 2048, E = 128, gate_select included: 17 ms
- * (63 Gflop/s in double) on 2 cores with 512-bit vectors, 0.13 ms (8.2 Tflop/s; 9.2 at T = 16384) on an H200, whose
- * limit in double is 34.
+ * (63 Gflop/s in double) on 2 cores with 512-bit vectors, 0.13 ms (8.2 Tflop/s) on an H200, there at T = 16384
+ * 0.73 ms (12 Tflop/s); its limit in double is 34.
  *
  * Tunables, by -D:
  *   PANEL                       panel width of w (default 1)

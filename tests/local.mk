@@ -136,6 +136,7 @@ endif
     %D%/model.h \
     %D%/parameters.h \
     %D%/plan_fixture.h \
+    %D%/profile_context.h \
     %D%/product.h \
     %D%/product_check.h \
     %D%/routing.h

@@ -3,25 +3,15 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "profile_context.h"
 
 #include "base/file.h"
 #include "plan/cost.h"
 #include "plan/measure.h"
 #include "plan/plan.h"
 #include "plan/record.h"
-
-static motley_context *context;
-static char folder[64], path[96];
 
 static const struct motley_layer_shape SHAPE = {.D = 48, .F = 80, .E = 7, .K = 2, .activation = MOTLEY_GELU, .bias = 1};
 static const struct motley_plan_options OPTIONS = {.tokens = 35, .backward = 1}; /* 10 rows: points 1, 4 and 16 */
@@ -236,23 +226,6 @@ static void a_ruined_profile_is_replaced(void **state)
     motley__profile_clear(&profile);
 }
 
-static int open_context(void)
-{
-    struct motley_error error = {0};
-    int rank;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    strcpy(folder, "/tmp/motley-measure-XXXXXX");
-    if (rank == 0 && !mkdtemp(folder))
-        return 1;
-    MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, MPI_COMM_WORLD);
-    snprintf(path, sizeof path, "%s/profile", folder);
-    const struct motley_context_options options = {.profile = path, .verbose = 1};
-    int status = motley_context_create(MPI_COMM_WORLD, &options, &context, &error);
-    if (status && rank == 0)
-        fprintf(stderr, "%s\n", error.text);
-    return status == MOTLEY_E_NO_DEVICE ? 77 : status != 0;
-}
-
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -270,10 +243,7 @@ int main(int argc, char **argv)
     int failed = open_context();
     if (!failed)
         failed = cmocka_run_group_tests(tests, NULL, NULL);
-    MPI_Barrier(MPI_COMM_WORLD);
-    if (context && context->rank == 0)
-        motley__directory_remove(folder, NULL);
-    motley_context_destroy(context);
+    close_context();
     MPI_Finalize();
     return failed;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "kernels.h"
+#include "profile_context.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -14,9 +15,6 @@
 #include "plan/record.h"
 #include "plan/trial.h"
 #include "plan/tune.h"
-
-static motley_context *context;
-static char folder[64], path[96];
 
 static const struct motley_layer_shape SHAPE = {.D = 48, .F = 80, .E = 4, .K = 2, .activation = MOTLEY_SWIGLU};
 static const struct motley__shape_class MANY = {MOTLEY__PRODUCT_ESMM, MOTLEY__ROWS_MANY, MOTLEY__WEIGHTS_SMALL};
@@ -229,23 +227,6 @@ static void small_devices_keep_defaults(void **state)
     motley__profile_clear(&profile);
 }
 
-static int open_context(void)
-{
-    struct motley_error error = {0};
-    int rank;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    strcpy(folder, "/tmp/motley-tune-XXXXXX");
-    if (rank == 0 && !mkdtemp(folder))
-        return 1;
-    MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, MPI_COMM_WORLD);
-    snprintf(path, sizeof path, "%s/profile", folder);
-    const struct motley_context_options options = {.profile = path, .verbose = 1};
-    int status = motley_context_create(MPI_COMM_WORLD, &options, &context, &error);
-    if (status && rank == 0)
-        fprintf(stderr, "%s\n", error.text);
-    return status == MOTLEY_E_NO_DEVICE ? 77 : status != 0;
-}
-
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -258,10 +239,7 @@ int main(int argc, char **argv)
     int failed = open_context();
     if (!failed)
         failed = cmocka_run_group_tests(tests, NULL, NULL);
-    MPI_Barrier(MPI_COMM_WORLD);
-    if (context && context->rank == 0)
-        motley__directory_remove(folder, NULL);
-    motley_context_destroy(context);
+    close_context();
     MPI_Finalize();
     return failed;
 }

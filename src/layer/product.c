@@ -73,24 +73,32 @@ int motley__esmm_transposed_launch(struct motley__device *device, cl_kernel kern
                           MOTLEY__BUFFER(e->w->segment[segment]), MOTLEY__BUFFER(e->y));
 }
 
+/* The tickets come last: a launch without them leaves them out. */
+static int estmm_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
+                        const struct motley__product_args *args, const struct motley__estmm *e, int segment,
+                        int draws, struct motley_error *error)
+{
+    const struct motley__arg list[] = {
+        MOTLEY__VALUE(*args), MOTLEY__BUFFER(e->ragged.offsets), MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own),
+        MOTLEY__BUFFER(e->a.received), MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own),
+        MOTLEY__BUFFER(e->b.received), MOTLEY__BUFFER(e->dw->segment[segment]), MOTLEY__VALUE(device->tickets),
+    };
+    const int count = sizeof list / sizeof *list;
+    return motley__launch_args(device, kernel, range, error, list, draws ? count : count - 1);
+}
+
 int motley__estmm_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
                          const struct motley__product_args *args, const struct motley__estmm *e, int segment,
                          struct motley_error *error)
 {
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(*args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
-                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
-                          MOTLEY__BUFFER(e->dw->segment[segment]));
+    return estmm_launch(device, kernel, range, args, e, segment, 0, error);
 }
 
 int motley__estmm_launch_drawing(struct motley__device *device, cl_kernel kernel, struct motley__range range,
                                  const struct motley__product_args *args, const struct motley__estmm *e, int segment,
                                  struct motley_error *error)
 {
-    return motley__launch(device, kernel, range, error, MOTLEY__VALUE(*args), MOTLEY__BUFFER(e->ragged.offsets),
-                          MOTLEY__BUFFER(e->a.index), MOTLEY__BUFFER(e->a.own), MOTLEY__BUFFER(e->a.received),
-                          MOTLEY__BUFFER(e->b.index), MOTLEY__BUFFER(e->b.own), MOTLEY__BUFFER(e->b.received),
-                          MOTLEY__BUFFER(e->dw->segment[segment]), MOTLEY__VALUE(device->tickets));
+    return estmm_launch(device, kernel, range, args, e, segment, 1, error);
 }
 
 int motley__ess_launch(struct motley__device *device, cl_kernel kernel, struct motley__range range,
