@@ -10,6 +10,8 @@ libmotley_all_la_SOURCES += \
     %D%/cost.h \
     %D%/measure.c \
     %D%/measure.h \
+    %D%/placement.c \
+    %D%/placement.h \
     %D%/plan.c \
     %D%/plan.h \
     %D%/plan_make.c \
