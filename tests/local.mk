@@ -50,6 +50,7 @@ UNIT_TESTS = \
     %D%/test_cost \
     %D%/test_allocate \
     %D%/test_placement \
+    %D%/test_link \
     %D%/test_plan \
     %D%/test_config \
     %D%/test_norm \

@@ -8,6 +8,8 @@ libmotley_all_la_SOURCES += \
     %D%/contest.h \
     %D%/cost.c \
     %D%/cost.h \
+    %D%/link.c \
+    %D%/link.h \
     %D%/measure.c \
     %D%/measure.h \
     %D%/placement.c \
