@@ -33,32 +33,22 @@ static struct motley__config small_model(int K)
 }
 
 /* A plan written by hand: experts dealt out, the last ranks first, so that slots are no simple order. */
-struct hand_plan {
-    motley_plan plan;
-    struct motley__plan_entry rank[MOST_EXPERTS];
-    int expert[MOST_EXPERTS][MOST_EXPERTS], owner[MOST_EXPERTS], slot[MOST_EXPERTS], first_slot[MOST_EXPERTS + 1];
-};
-
-static void deal(struct hand_plan *h, const struct motley__config *c, int R)
+static motley_plan *deal(const struct motley__config *c, int R)
 {
-    assert_true(R < MOST_EXPERTS && c->E < MOST_EXPERTS);
-    memset(h, 0, sizeof *h);
-    h->plan = (motley_plan){
-        .shape = {.D = c->D, .F = c->F, .E = c->E, .K = c->K, .activation = MOTLEY_SWIGLU, .normalize = 1},
-        .R = R, .rank = h->rank, .owner = h->owner, .slot = h->slot, .first_slot = h->first_slot,
-    };
-    for (int e = 0; e < c->E; e++) {
-        const int r = R - 1 - e % R;
-        h->owner[e] = r;
-        h->expert[r][h->rank[r].experts++] = e;
+    const struct motley_layer_shape shape = {.D = c->D, .F = c->F, .E = c->E, .K = c->K, .activation = MOTLEY_SWIGLU,
+                                             .normalize = 1};
+    const struct motley_plan_options options = {0};
+    motley_plan *plan;
+    SUCCEED(motley__plan_alloc(&shape, &options, R, &plan, &error));
+    for (int r = 0; r < R; r++) {
+        struct motley__holding *holding = &plan->stored.rank[r];
+        SUCCEED(motley__holding_alloc(holding, (c->E + r) / R, &error));
+        for (int i = 0; i < holding->experts; i++)
+            holding->expert[i] = i * R + R - 1 - r;
+        holding->end = c->F;
     }
-    for (int r = 0, slot = 0; r < R; r++) {
-        h->rank[r].expert = h->expert[r];
-        h->first_slot[r] = slot;
-        for (int i = 0; i < h->rank[r].experts; i++)
-            h->slot[h->expert[r][i]] = slot++;
-        h->first_slot[r + 1] = slot;
-    }
+    SUCCEED(motley__plan_index(plan, &error));
+    return plan;
 }
 
 /* Weights large enough that attention and gate have opinions. */
@@ -79,18 +69,18 @@ static void enlarge(struct motley__decoder *decoder)
 }
 
 static struct motley__decoder *open_stored_decoder(motley_context *where, const struct motley__config *c,
-                                                   enum motley_dtype dtype, struct hand_plan *plan, int trained)
+                                                   enum motley_dtype dtype, motley_plan **plan, int trained)
 {
     struct motley__decoder *decoder = NULL;
-    deal(plan, c, where->size);
-    plan->plan.shape.dtype = dtype;
-    SUCCEED(motley__decoder_create(where, c, &plan->plan, trained, test_seed(), &decoder, &error));
+    *plan = deal(c, where->size);
+    (*plan)->shape.dtype = dtype;
+    SUCCEED(motley__decoder_create(where, c, *plan, trained, test_seed(), &decoder, &error));
     enlarge(decoder);
     return decoder;
 }
 
 static struct motley__decoder *open_decoder(motley_context *where, const struct motley__config *c,
-                                            struct hand_plan *plan, int trained)
+                                            motley_plan **plan, int trained)
 {
     return open_stored_decoder(where, c, MOTLEY_F32, plan, trained);
 }
@@ -139,7 +129,7 @@ static void test_same_as_alone(void **state)
 {
     (void)state;
     const struct motley__config c = small_model(2);
-    struct hand_plan plan, solo_plan;
+    motley_plan *plan, *solo_plan;
     motley_context solo = motley__test_alone(context);
     struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1),
         *one = open_decoder(&solo, &c, &solo_plan, 1);
@@ -162,7 +152,9 @@ static void test_same_as_alone(void **state)
         free(g);
     }
     motley__decoder_destroy(one);
+    motley_plan_destroy(solo_plan);
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
 }
 
 /* Every rank moves its copy (or its experts) of parameter p by `step` along the unit vector of g. */
@@ -214,7 +206,7 @@ static void test_gradients(void **state)
     (void)state;
     struct motley__config c = small_model(5);
     c.balance_coefficient = 0;
-    struct hand_plan plan;
+    motley_plan *plan;
     struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1);
     int count;
     struct motley__parameter *p = motley__decoder_parameters(decoder, &count);
@@ -223,6 +215,7 @@ static void test_gradients(void **state)
         check_parameter(decoder, &p[i], 0.04);
     }
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
 }
 
 /* With choices and the balance loss: steps so small that no token changes its mind (true for this fixed seed). */
@@ -230,11 +223,10 @@ static void test_gradients_of_losses(void **state)
 {
     (void)state;
     const struct motley__config c = small_model(2);
-    struct hand_plan plan;
+    motley_plan *plan = deal(&c, context->size);
     struct motley__decoder *decoder = NULL;
     int count;
-    deal(&plan, &c, context->size);
-    SUCCEED(motley__decoder_create(context, &c, &plan.plan, 1, 1, &decoder, &error));
+    SUCCEED(motley__decoder_create(context, &c, plan, 1, 1, &decoder, &error));
     enlarge(decoder);
     struct motley__parameter *p = motley__decoder_parameters(decoder, &count);
     for (int i = 0; i < count; i += 3) {
@@ -242,6 +234,7 @@ static void test_gradients_of_losses(void **state)
         check_parameter(decoder, &p[i], 0.003);
     }
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
 }
 
 /* The f32 model gets the weights of the other, which it holds exactly. */
@@ -267,7 +260,7 @@ static void near_f32(enum motley_dtype dtype)
 {
     struct motley__config c = small_model(5);
     const double u = rounding(dtype), limit = 8 * u;
-    struct hand_plan plan, stored_plan;
+    motley_plan *plan, *stored_plan;
     struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1),
         *stored = open_stored_decoder(context, &c, dtype, &stored_plan, 1);
     int count;
@@ -290,7 +283,9 @@ static void near_f32(enum motley_dtype dtype)
         free(g);
     }
     motley__decoder_destroy(stored);
+    motley_plan_destroy(stored_plan);
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
 }
 
 static void test_two_bytes_are_near_four(void **state)
@@ -304,7 +299,7 @@ static void test_two_bytes_are_near_four(void **state)
 static void repeat(enum motley_dtype dtype)
 {
     const struct motley__config c = small_model(2);
-    struct hand_plan plan;
+    motley_plan *plan;
     struct motley__decoder *decoder = open_stored_decoder(context, &c, dtype, &plan, 1);
     struct motley__buffer *gradients = motley__decoder_dense_gradients(decoder);
     const double first = global_pass(context, decoder, 1);
@@ -317,6 +312,7 @@ static void repeat(enum motley_dtype dtype)
     free(after);
     free(before);
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
 }
 
 static void test_repeats_bit_for_bit(void **state)
@@ -330,7 +326,7 @@ static void test_no_sequences(void **state)
 {
     (void)state;
     const struct motley__config c = small_model(2);
-    struct hand_plan plan;
+    motley_plan *plan;
     struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1);
     struct motley__pass pass;
     int count;
@@ -346,6 +342,7 @@ static void test_no_sequences(void **state)
         free(g);
     }
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
 }
 
 /* Rank 0 extends a sequence by pieces; the logits of each piece's end are those of the whole pass.  Sums of other tiles
@@ -354,7 +351,7 @@ static void check_cache(enum motley_dtype dtype)
 {
     const struct motley__config c = small_model(2);
     const int piece[] = {5, 1, 1, 20, 1, 1, 8}, C = c.vocabulary, first = context->rank == 0;
-    struct hand_plan plan;
+    motley_plan *plan;
     struct motley__decoder *decoder = open_stored_decoder(context, &c, dtype, &plan, 0);
     uint8_t tokens[37];
     for (int t = 0; t < c.positions; t++)
@@ -374,6 +371,7 @@ static void check_cache(enum motley_dtype dtype)
     free(some);
     free(all);
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
 }
 
 static void test_cache(void **state)
@@ -391,7 +389,7 @@ static void test_generate(void **state)
     const struct motley__config c = small_model(2);
     const struct motley__sampling greedy = {.temperature = 0}, drawn = {.temperature = 1, .seed = 4};
     const int C = c.vocabulary, first = context->rank == 0;
-    struct hand_plan plan;
+    motley_plan *plan;
     struct motley__decoder *decoder = open_decoder(context, &c, &plan, 0);
     uint8_t text[PROMPT + COUNT] = {7, 1, 20}, again[COUNT], other[COUNT];
     float *logits = ARRAY(float, c.positions * C);
@@ -413,13 +411,14 @@ static void test_generate(void **state)
         assert_memory_equal(again, other, COUNT);
     free(logits);
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
 }
 
 static void test_too_long_is_refused(void **state)
 {
     (void)state;
     const struct motley__config c = small_model(2);
-    struct hand_plan plan;
+    motley_plan *plan;
     struct motley__decoder *decoder = open_decoder(context, &c, &plan, 0);
     struct motley__pass pass;
     struct motley_error error = {0};
@@ -438,19 +437,20 @@ static void test_too_long_is_refused(void **state)
     error = (struct motley_error){0};
     assert_int_equal(motley__decoder_pass(decoder, tokens + 1, 1, 8, 1, 1, &pass, &error), MOTLEY_E_INVALID);
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
 }
 
 static void test_foreign_plan_is_refused(void **state)
 {
     (void)state;
     struct motley__config c = small_model(2);
-    struct hand_plan plan;
+    motley_plan *plan = deal(&c, context->size);
     struct motley__decoder *decoder;
     struct motley_error error = {0};
-    deal(&plan, &c, context->size);
     c.F = 21;
-    assert_int_equal(motley__decoder_create(context, &c, &plan.plan, 0, 1, &decoder, &error), MOTLEY_E_INVALID);
+    assert_int_equal(motley__decoder_create(context, &c, plan, 0, 1, &decoder, &error), MOTLEY_E_INVALID);
     assert_non_null(strstr(error.text, "F=21"));
+    motley_plan_destroy(plan);
 }
 
 int main(int argc, char **argv)

@@ -19,7 +19,7 @@ static void put(struct motley__placement *p, int r, const int *list, int begin, 
     int count = 0;
     while (list[count] >= 0)
         count++;
-    assert_int_equal(motley__block_alloc(&p->rank[r], count, NULL), 0);
+    assert_int_equal(motley__holding_alloc(&p->rank[r], count, NULL), 0);
     memcpy(p->rank[r].expert, list, (size_t)count * sizeof *list);
     p->rank[r].begin = begin;
     p->rank[r].end = end;
@@ -93,13 +93,13 @@ static void finding_and_overlap(void **state)
     int begin, end;
     put(&p, 0, LAST, 0, 16);
     put(&p, 1, ALL, 16, F);
-    assert_int_equal(motley__block_find(&p.rank[0], 0), -1);
-    assert_int_equal(motley__block_find(&p.rank[0], 1), 0);
-    assert_int_equal(motley__block_find(&p.rank[0], 2), 1);
-    motley__block_overlap(&p.rank[0], &p.rank[1], &begin, &end);
+    assert_int_equal(motley__holding_find(&p.rank[0], 0), -1);
+    assert_int_equal(motley__holding_find(&p.rank[0], 1), 0);
+    assert_int_equal(motley__holding_find(&p.rank[0], 2), 1);
+    motley__holding_overlap(&p.rank[0], &p.rank[1], &begin, &end);
     assert_int_equal(begin, end);
     assert_int_equal(motley__placement_everything(2, E, F, &everything, NULL), 0);
-    motley__block_overlap(&p.rank[1], &everything.rank[0], &begin, &end);
+    motley__holding_overlap(&p.rank[1], &everything.rank[0], &begin, &end);
     assert_int_equal(begin, 16);
     assert_int_equal(end, F);
     refuse(&everything, "on two ranks");

@@ -280,7 +280,7 @@ static void lies_are_found(void **state)
         {"\"D\": 64", "\"D\": 64.5", "\"D\""},
         {"\"D\": 64,", "", "\"D\""},
         {"\"D\": 64", "\"D\": 64, \"D\": 64", "line"},
-        {"\"E\": 11", "\"E\": 12", "expert 11 is given to no rank"},
+        {"\"E\": 11", "\"E\": 12", "expert 11 is on no rank"},
         {"\"E\": 11", "\"E\": 10", "experts"},
         {"\"E\": 11", "\"E\": 99999999999", "\"E\""},
         {"\"K\": 3", "\"K\": 12", "K ("},
@@ -289,13 +289,16 @@ static void lies_are_found(void **state)
         {"\"tokens\": 777", "\"tokens\": -1", "tokens"},
         {"\"measured\"", "\"guessed\"", "shares"},
         {"\"esmm\"", "7", "dense"},
-        {"   0,", "   1,", "ascend"},
+        {"   0,", "   1,", "ascending"},
         {"   0,", "   -1,", "0 to 10"},
         {"   0,", "   \"0\",", "0 to 10"},
-        {"   0,", "", "expert 0 is given to no rank"},
+        {"   0,", "", "expert 0 is on no rank"},
         {"\"seconds\": 0", "\"seconds\": -0", "seconds"},
         {"\"bytes\": ", "\"bytes\": -", "bytes"},
         {"\"host0\"", "null", "host"},
+        {"\"mode\": \"expert\",\n \"ranks", "\"mode\": \"auto\",\n \"ranks", "\"mode\""},
+        {"    128\n", "    129\n", "hidden"},
+        {"    128\n", "    127\n", "hidden row 127 of expert 0 is on no rank"},
         {"\"ranks\"", "\"files\"", "ranks"},
     };
     motley_plan *plan = some_plan(), *read = NULL;
@@ -373,9 +376,9 @@ static void any_partition_can_be_read(void **state)
     char *text;
     make_cluster(&cluster, &shape, 2, slow);
     assert_int_equal(motley__plan_make(&shape, &options, 2, cluster.entry, &plan, NULL), 0);
-    plan->rank[0].expert[1] = 3;
-    plan->rank[1].expert[0] = 1;
-    plan->rank[1].expert[1] = 2;
+    plan->stored.rank[0].expert[1] = 3;
+    plan->stored.rank[1].expert[0] = 1;
+    plan->stored.rank[1].expert[1] = 2;
     assert_int_equal(motley_plan_text(plan, &text, NULL), 0);
     assert_int_equal(motley_plan_parse(text, &read, NULL), 0);
     static const int owner[4] = {0, 1, 1, 0}, slot[4] = {0, 2, 3, 1};
@@ -386,6 +389,52 @@ static void any_partition_can_be_read(void **state)
     motley_plan_destroy(read);
     motley_plan_destroy(plan);
     clear_cluster(&cluster);
+}
+
+/* Two groups: ranks 0, 3 and 1 share experts 1 and 2, rank 4 has the others, rank 2 nothing. */
+static void groups_follow_from_what_is_stored(void **state)
+{
+    (void)state;
+    static const int shared[] = {1, 2}, others[] = {0, 3}, slice[5][2] = {{32, 96}, {96, 128}, {0, 0}, {0, 32}, {0, 128}};
+    const struct motley_layer_shape shape = {.D = 8, .F = 128, .E = 4, .K = 1};
+    const struct motley_plan_options options = {.mode = MOTLEY_MODE_HYBRID, .group = 3, .tokens = 9};
+    struct motley_error error = {0};
+    motley_plan *plan, *read;
+    char *text;
+    assert_int_equal(motley__plan_alloc(&shape, &options, 5, &plan, NULL), 0);
+    plan->mode = MOTLEY_MODE_HYBRID;
+    for (int r = 0; r < 5; r++) {
+        struct motley__holding *holding = &plan->stored.rank[r];
+        assert_int_equal(motley__holding_alloc(holding, r == 2 ? 0 : 2, NULL), 0);
+        memcpy(holding->expert, r == 4 ? others : shared, sizeof(int) * (size_t)holding->experts);
+        holding->begin = slice[r][0];
+        holding->end = slice[r][1];
+    }
+    assert_int_equal(motley__plan_index(plan, NULL), 0);
+    assert_int_equal(motley_plan_text(plan, &text, NULL), 0);
+    motley_plan_destroy(plan);
+    assert_int_equal(motley_plan_parse(text, &read, &error), 0);
+    static const int group_of[5] = {0, 0, 1, 0, 2}, first[4] = {0, 3, 4, 5}, member[5] = {3, 0, 1, 2, 4};
+    static const int server[4] = {2, 0, 0, 2};
+    assert_int_equal(motley_plan_mode(read), MOTLEY_MODE_HYBRID);
+    assert_int_equal(read->G, 3);
+    assert_memory_equal(read->group_of, group_of, sizeof group_of);
+    assert_memory_equal(read->first_member, first, sizeof first);
+    assert_memory_equal(read->member, member, sizeof member);
+    assert_memory_equal(read->server, server, sizeof server);
+    assert_true(motley__placement_equal(&read->stored, &read->computed));
+    assert_true(motley_plan_rank(read, 0).share == 0.25 && motley_plan_rank(read, 4).share == 0.5);
+    read->mode = MOTLEY_MODE_DATA;
+    assert_int_equal(motley__plan_index(read, NULL), 0);
+    assert_int_equal(read->G, 5);
+    assert_int_equal(read->computed.rank[2].experts, 4);
+    assert_int_equal(read->computed.rank[2].end, 128);
+    read->mode = MOTLEY_MODE_HYBRID;
+    read->stored.rank[0].expert[0] = 0;
+    read->stored.rank[4].expert[0] = 1; /* rows of experts 0 and 1 are now missing, others twice there */
+    assert_int_equal(motley__plan_index(read, &error), MOTLEY_E_INVALID);
+    motley_plan_destroy(read);
+    free(text);
 }
 
 /* The path that was faster is one of f32; two-byte weights have but one. */
@@ -464,6 +513,7 @@ int main(void)
         cmocka_unit_test(a_cut_text_is_refused),
         cmocka_unit_test(storage_is_part_of_the_text),
         cmocka_unit_test(any_partition_can_be_read),
+        cmocka_unit_test(groups_follow_from_what_is_stored),
         cmocka_unit_test(sequences_follow_dense_speed), cmocka_unit_test(dense_path_is_of_f32),
         cmocka_unit_test(the_table_names_every_rank),
     };

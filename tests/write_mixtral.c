@@ -32,12 +32,18 @@ static const struct motley__config config = {
 };
 
 /* All experts on the one rank. */
-static int expert[E] = {0, 1, 2, 3, 4, 5}, owner[E], slot[E] = {0, 1, 2, 3, 4, 5}, first_slot[2] = {0, E};
-static struct motley__plan_entry entry = {.experts = E, .expert = expert};
-static const motley_plan plan = {
-    .shape = {.D = 48, .F = 56, .E = E, .K = 2, .activation = MOTLEY_SWIGLU, .normalize = 1},
-    .R = 1, .rank = &entry, .owner = owner, .slot = slot, .first_slot = first_slot,
-};
+static int make_plan(motley_plan **plan, struct motley_error *error)
+{
+    const struct motley_layer_shape shape = {.D = 48, .F = 56, .E = E, .K = 2, .activation = MOTLEY_SWIGLU,
+                                             .normalize = 1};
+    const struct motley_plan_options options = {0};
+    int status = motley__plan_alloc(&shape, &options, 1, plan, error);
+    if (status)
+        return status;
+    motley__placement_clear(&(*plan)->stored);
+    status = motley__placement_everything(1, E, shape.F, &(*plan)->stored, error);
+    return status ? status : motley__plan_index(*plan, error);
+}
 
 /* Larger than start values, so that attention and gates have opinions; norms away from 1. */
 static int draw(struct motley__parameter *p, int count, struct motley_error *error)
@@ -113,7 +119,10 @@ static int write_all(motley_context *context, const char *directory, struct motl
     int count = 0;
     for (int i = 0; i < 4; i++)
         snprintf(path[i], sizeof path[i], "%s/%s", directory, names[i]);
-    int status = motley__decoder_create(context, &config, &plan, 1, 7, &decoder, error);
+    motley_plan *plan = NULL;
+    int status = make_plan(&plan, error);
+    if (!status)
+        status = motley__decoder_create(context, &config, plan, 1, 7, &decoder, error);
     struct motley__parameter *p = status ? NULL : motley__decoder_parameters(decoder, &count);
     if (!status)
         status = draw(p, count, error);
@@ -135,6 +144,7 @@ static int write_all(motley_context *context, const char *directory, struct motl
                                       &(struct motley__tensor_set){.suffix = "", .matrix = gradient}, 1, error);
     free(text);
     motley__decoder_destroy(decoder);
+    motley_plan_destroy(plan);
     return status;
 }
 

@@ -23,6 +23,15 @@ enum motley_activation { MOTLEY_RELU, MOTLEY_GELU, MOTLEY_SILU, MOTLEY_SWIGLU };
 enum motley_gate { MOTLEY_GATE_SOFTMAX, MOTLEY_GATE_FORCED };
 enum motley_shares { MOTLEY_SHARES_MEASURED, MOTLEY_SHARES_EVEN };
 
+/* How the experts' work is divided.  All give the same result, beyond rounding. */
+enum motley_mode {
+    MOTLEY_MODE_AUTO,    /* the fastest of the others, as predicted */
+    MOTLEY_MODE_EXPERT,  /* whole experts on ranks; tokens travel to them */
+    MOTLEY_MODE_DATA,    /* tokens stay; weights, stored in parts, travel to all ranks */
+    MOTLEY_MODE_MODEL,   /* a slice of every expert's hidden dimension on each rank; tokens travel to all */
+    MOTLEY_MODE_HYBRID   /* groups of ranks: experts are divided among groups, hidden dimensions inside a group */
+};
+
 /* The shape of a layer.  D, F, E, K must be positive, K <= E. */
 struct motley_layer_shape {
     int D;                              /* model width */
@@ -41,6 +50,8 @@ struct motley_plan_options {
     int64_t tokens;                     /* tokens of all ranks per step: sets the rows per expert to plan for */
     int backward;                       /* 1: plan for forward and backward, 0: forward only */
     enum motley_shares shares;
+    enum motley_mode mode;
+    int group;                          /* ranks of a group, in MOTLEY_MODE_HYBRID */
     int layers;                         /* such layers in the model, for memory; 0: one */
     int moments;                        /* numbers an optimizer keeps beside each weight, for memory: 2 for AdamW; where
                                          * experts are not f32 it keeps an f32 master of each weight, too */
@@ -50,11 +61,14 @@ typedef struct motley_plan motley_plan;
 
 /* What the plan says about one rank.  A value. */
 struct motley_plan_rank {
-    int experts;                        /* how many experts it owns, 0 included */
+    int experts;                        /* how many experts it stores, in whole or in part, 0 included */
     const int *expert;                  /* [experts] which, ascending; borrowed from the plan */
+    int hidden_begin, hidden_end;       /* the part: these rows of w1, w3 and b1 and columns of w2 of each of them; b2
+                                         * where the part begins at 0 */
+    int64_t tokens;                     /* of a step, as many as the plan expects it to bring */
     double gflops;                      /* measured, at the planned rows per expert */
     double seconds;                     /* predicted expert phase */
-    double share;                       /* of the experts, 0..1 */
+    double share;                       /* of the experts' work, 0..1 */
     uint64_t bytes;                     /* predicted device memory */
 };
 
@@ -69,6 +83,7 @@ int motley_plan_create(motley_context *context, const struct motley_layer_shape 
 void motley_plan_destroy(motley_plan *plan); /* accepts NULL */
 
 const struct motley_layer_shape *motley_plan_shape(const motley_plan *plan);
+enum motley_mode motley_plan_mode(const motley_plan *plan); /* never MOTLEY_MODE_AUTO */
 int motley_plan_ranks(const motley_plan *plan);
 struct motley_plan_rank motley_plan_rank(const motley_plan *plan, int rank);
 

@@ -93,6 +93,8 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
     } else if (plan->R != context->size) {
         status = motley__fail(error, MOTLEY_E_MISMATCH, "the plan is for %d ranks, but this run has %d", plan->R,
                               context->size);
+    } else if (plan->mode != MOTLEY_MODE_EXPERT) {
+        status = motley__fail(error, MOTLEY_E_UNSUPPORTED, "layers run plans of mode expert alone");
     } else {
         context->device->peak_bytes = l->used_before = context->device->used_bytes;
         l->context = context;

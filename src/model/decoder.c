@@ -60,7 +60,7 @@ static int create_blocks(struct motley__decoder *d, struct motley_error *error)
 
 static int draw_experts(struct motley__decoder *d, uint64_t seed, struct motley_error *error)
 {
-    const struct motley__plan_entry *mine = &d->plan->rank[d->context->rank];
+    const struct motley__holding *mine = &d->plan->stored.rank[d->context->rank];
     struct motley__matrix *w[EXPERT_MATRICES], *dw[EXPERT_MATRICES];
     int status = 0;
     for (int i = 0; i < d->config.layers; i++) {
@@ -95,7 +95,7 @@ static void add_experts(struct motley__decoder *d, int block)
         struct motley__parameter *p = &d->parameter[d->parameters++];
         *p = (struct motley__parameter){
             .w = w[m], .dw = dw[m], .dims = 2, .sharded = 1, .experts = d->config.E,
-            .expert = d->plan->rank[d->context->rank].expert, .owner = d->plan->owner, .decay = 1,
+            .expert = d->plan->stored.rank[d->context->rank].expert, .owner = d->plan->owner, .decay = 1,
         };
         snprintf(p->name, sizeof p->name, "model.layers.%d.block_sparse_moe.experts.%%d.%s.weight", block,
                  expert_matrix[m].name);

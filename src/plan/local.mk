@@ -16,6 +16,7 @@ libmotley_all_la_SOURCES += \
     %D%/placement.h \
     %D%/plan.c \
     %D%/plan.h \
+    %D%/plan_index.c \
     %D%/plan_make.c \
     %D%/plan_table.c \
     %D%/plan_text.c \

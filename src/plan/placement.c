@@ -25,12 +25,12 @@ void motley__placement_clear(struct motley__placement *placement)
     *placement = (struct motley__placement){0};
 }
 
-int motley__block_alloc(struct motley__block *block, int experts, struct motley_error *error)
+int motley__holding_alloc(struct motley__holding *holding, int experts, struct motley_error *error)
 {
-    free(block->expert);
-    block->expert = malloc((size_t)(experts > 0 ? experts : 1) * sizeof *block->expert);
-    block->experts = block->expert ? experts : 0;
-    if (!block->expert)
+    free(holding->expert);
+    holding->expert = malloc((size_t)(experts > 0 ? experts : 1) * sizeof *holding->expert);
+    holding->experts = holding->expert ? experts : 0;
+    if (!holding->expert)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to place %d experts on a rank", experts);
     return 0;
 }
@@ -39,11 +39,11 @@ int motley__placement_everything(int R, int E, int F, struct motley__placement *
 {
     int status = motley__placement_alloc(R, E, F, placement, error);
     for (int r = 0; r < R && !status; r++) {
-        struct motley__block *block = &placement->rank[r];
-        status = motley__block_alloc(block, E, error);
+        struct motley__holding *holding = &placement->rank[r];
+        status = motley__holding_alloc(holding, E, error);
         for (int e = 0; e < E && !status; e++)
-            block->expert[e] = e;
-        block->end = F;
+            holding->expert[e] = e;
+        holding->end = F;
     }
     return status;
 }
@@ -53,19 +53,19 @@ int motley__placement_copy(const struct motley__placement *from, struct motley__
 {
     int status = motley__placement_alloc(from->R, from->E, from->F, to, error);
     for (int r = 0; r < from->R && !status; r++) {
-        const struct motley__block *source = &from->rank[r];
-        struct motley__block *block = &to->rank[r];
-        status = motley__block_alloc(block, source->experts, error);
+        const struct motley__holding *source = &from->rank[r];
+        struct motley__holding *holding = &to->rank[r];
+        status = motley__holding_alloc(holding, source->experts, error);
         if (!status && source->experts)
-            memcpy(block->expert, source->expert, (size_t)source->experts * sizeof *block->expert);
-        block->begin = source->begin;
-        block->end = source->end;
+            memcpy(holding->expert, source->expert, (size_t)source->experts * sizeof *holding->expert);
+        holding->begin = source->begin;
+        holding->end = source->end;
     }
     return status;
 }
 
 /* Blocks without experts are equal whatever their slices. */
-static int same_block(const struct motley__block *a, const struct motley__block *b)
+static int same_holding(const struct motley__holding *a, const struct motley__holding *b)
 {
     if (a->experts != b->experts)
         return 0;
@@ -77,24 +77,24 @@ int motley__placement_equal(const struct motley__placement *a, const struct motl
 {
     int same = a->R == b->R && a->E == b->E && a->F == b->F;
     for (int r = 0; r < a->R && same; r++)
-        same = same_block(&a->rank[r], &b->rank[r]);
+        same = same_holding(&a->rank[r], &b->rank[r]);
     return same;
 }
 
-int motley__block_find(const struct motley__block *block, int expert)
+int motley__holding_find(const struct motley__holding *holding, int expert)
 {
-    int low = 0, high = block->experts;
+    int low = 0, high = holding->experts;
     while (low < high) {
         int middle = low + (high - low) / 2;
-        if (block->expert[middle] < expert)
+        if (holding->expert[middle] < expert)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < block->experts && block->expert[low] == expert ? low : -1;
+    return low < holding->experts && holding->expert[low] == expert ? low : -1;
 }
 
-void motley__block_overlap(const struct motley__block *a, const struct motley__block *b, int *begin, int *end)
+void motley__holding_overlap(const struct motley__holding *a, const struct motley__holding *b, int *begin, int *end)
 {
     *begin = a->begin > b->begin ? a->begin : b->begin;
     *end = a->end < b->end ? a->end : b->end;
@@ -102,17 +102,17 @@ void motley__block_overlap(const struct motley__block *a, const struct motley__b
         *end = *begin;
 }
 
-static int check_block(const struct motley__placement *p, int r, struct motley_error *error)
+static int check_holding(const struct motley__placement *p, int r, struct motley_error *error)
 {
-    const struct motley__block *block = &p->rank[r];
-    if (block->experts && (block->begin < 0 || block->end > p->F || block->begin >= block->end))
+    const struct motley__holding *holding = &p->rank[r];
+    if (holding->experts && (holding->begin < 0 || holding->end > p->F || holding->begin >= holding->end))
         return motley__fail(error, MOTLEY_E_INVALID, "rank %d holds hidden rows %d to %d, expected some of 0 to %d", r,
-                            block->begin, block->end, p->F);
-    for (int i = 0; i < block->experts; i++)
-        if (block->expert[i] < 0 || block->expert[i] >= p->E || (i && block->expert[i] <= block->expert[i - 1]))
+                            holding->begin, holding->end, p->F);
+    for (int i = 0; i < holding->experts; i++)
+        if (holding->expert[i] < 0 || holding->expert[i] >= p->E || (i && holding->expert[i] <= holding->expert[i - 1]))
             return motley__fail(error, MOTLEY_E_INVALID,
                                 "rank %d holds expert %d after %d, expected ascending numbers of 0 to %d", r,
-                                block->expert[i], i ? block->expert[i - 1] : -1, p->E - 1);
+                                holding->expert[i], i ? holding->expert[i - 1] : -1, p->E - 1);
     return 0;
 }
 
@@ -153,7 +153,7 @@ int motley__placement_partition(const struct motley__placement *placement, struc
     size_t count = 0, at = 0;
     int status = 0;
     for (int r = 0; r < placement->R && !status; r++) {
-        status = check_block(placement, r, error);
+        status = check_holding(placement, r, error);
         count += (size_t)placement->rank[r].experts;
     }
     if (status)
@@ -162,9 +162,9 @@ int motley__placement_partition(const struct motley__placement *placement, struc
     if (!slice)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to check a placement");
     for (int r = 0; r < placement->R; r++) {
-        const struct motley__block *block = &placement->rank[r];
-        for (int i = 0; i < block->experts; i++)
-            slice[at++] = (struct slice){block->expert[i], block->begin, block->end};
+        const struct motley__holding *holding = &placement->rank[r];
+        for (int i = 0; i < holding->experts; i++)
+            slice[at++] = (struct slice){holding->expert[i], holding->begin, holding->end};
     }
     qsort(slice, count, sizeof *slice, by_place);
     status = check_cover(slice, count, placement->E, placement->F, error);

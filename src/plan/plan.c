@@ -14,17 +14,19 @@
 #include "plan/plan.h"
 #include "plan/record.h"
 
-enum { NUMBERS = 14 };
+enum { NUMBERS = 16 };
 
 /* Shape and options must be the same everywhere: the lowest and the highest of every number. */
 static int check_alike(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, struct motley_error *error)
 {
     static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize",
-                                               "tokens per step", "backward", "shares", "layers", "moments", "dtype"};
+                                               "tokens per step", "backward", "shares", "layers", "moments", "dtype", "mode",
+                                               "group"};
     const int64_t own[NUMBERS] = {shape->D, shape->F, shape->E, shape->K, shape->activation, shape->bias != 0,
                                   shape->gate, shape->normalize != 0, options->tokens, options->backward != 0,
-                                  options->shares, options->layers, options->moments, shape->dtype};
+                                  options->shares, options->layers, options->moments, shape->dtype, options->mode,
+                                  options->group};
     int64_t bounds[2 * NUMBERS];
     for (int i = 0; i < NUMBERS; i++) {
         bounds[i] = own[i];
@@ -122,6 +124,11 @@ const struct motley_layer_shape *motley_plan_shape(const motley_plan *plan)
     return &plan->shape;
 }
 
+enum motley_mode motley_plan_mode(const motley_plan *plan)
+{
+    return plan->mode;
+}
+
 int motley_plan_ranks(const motley_plan *plan)
 {
     return plan->R;
@@ -131,8 +138,14 @@ struct motley_plan_rank motley_plan_rank(const motley_plan *plan, int rank)
 {
     assert(rank >= 0 && rank < plan->R);
     const struct motley__plan_entry *entry = &plan->rank[rank];
+    const struct motley__holding *stored = &plan->stored.rank[rank];
+    const double E = plan->shape.E, F = plan->shape.F, T = (double)plan->options.tokens;
+    double share = (double)stored->experts * (stored->end - stored->begin) / (E * F);
+    if (plan->mode == MOTLEY_MODE_DATA)
+        share = T > 0 ? (double)entry->tokens / T : 0;
     return (struct motley_plan_rank){
-        .experts = entry->experts, .expert = entry->expert, .gflops = entry->gflops, .seconds = entry->seconds,
-        .share = (double)entry->experts / plan->shape.E, .bytes = entry->bytes,
+        .experts = stored->experts, .expert = stored->expert, .hidden_begin = stored->begin,
+        .hidden_end = stored->end, .tokens = entry->tokens, .gflops = entry->gflops, .seconds = entry->seconds,
+        .share = share, .bytes = entry->bytes,
     };
 }

@@ -8,6 +8,7 @@
  *   profile.c           what was measured, kept in a file           (profile_text.c its text, record.c among ranks)
  *   cost.c              seconds and bytes of a set of experts       pure
  *   allocate.c          the integer optimum                         pure
+ *   placement.c         which rank holds which part of the experts  pure
  *   plan.c              the value that comes of it                  (plan_make.c pure, plan_text.c JSON, plan_table.c)
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -15,26 +16,39 @@
 #define MOTLEY_PLAN_PLAN_H
 
 #include <motley/plan.h>
+#include "plan/placement.h"
 #include "plan/profile.h"
 
 struct motley__plan_entry {
     char host[64], device[128];              /* who the rank was when the plan was made */
     char family[16], variant[16];            /* of its kernels for the shape's storage type */
     int dense;                               /* enum motley__dense: the path of its dense matrices */
-    int experts;
-    int *expert;                             /* [experts] ascending; owned */
+    int64_t tokens;                          /* it is expected to bring to a step */
     double gflops, seconds, dense_gflops;    /* measured at the planned rows; predicted expert phase; dense speed */
     uint64_t bytes;
 };
 
+/* Ranks form groups.  Those of one group hold the same experts, and slices that together are their hidden dimension: a
+ * token goes to every rank of every group that serves one of its experts, and what comes back adds up.  In data mode
+ * every rank is a group of its own that serves all experts to its own tokens. */
 struct motley_plan {
     struct motley_layer_shape shape;
-    struct motley_plan_options options;
+    struct motley_plan_options options;      /* what was asked for */
     int R;
+    enum motley_mode mode;                   /* never MOTLEY_MODE_AUTO */
     struct motley__plan_entry *rank;         /* [R] owned */
-    int *owner;                              /* [E] rank of each expert; owned */
-    int *slot;                               /* [E] place of each expert in the order by (owner, expert); owned */
-    int *first_slot;                         /* [R+1] slots of rank r are first_slot[r] .. first_slot[r+1]-1; owned */
+    struct motley__placement stored;         /* where weights, gradients and moments live: a partition */
+    struct motley__placement computed;       /* what each rank multiplies with: the same, but everything in data mode */
+
+    /* What motley__plan_index makes of these; owned. */
+    int G;
+    int *group_of;                           /* [R] */
+    int *first_member, *member;              /* [G+1], [R]: ranks of group g are member[first_member[g]] ..
+                                              * member[first_member[g+1]-1], by the place of their slices */
+    int *server;                             /* [E] group of each expert; -1 in data mode */
+    int *owner;                              /* [E] rank that holds the beginning of each expert */
+    int *slot;                               /* [E] place of each expert in the order by (owner, expert) */
+    int *first_slot;                         /* [R+1] slots of rank r are first_slot[r] .. first_slot[r+1]-1 */
 };
 
 /* Is this a layer?  Local.  Errors: MOTLEY_E_INVALID. */
@@ -53,12 +67,12 @@ int motley__plan_possible(const struct motley_layer_shape *shape, const struct m
 int motley__plan_make(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                       const struct motley__profile_entry *const *entry, motley_plan **plan, struct motley_error *error);
 
-/* A plan whose entries and owners are still to be filled; motley__plan_index makes owner, slot and first_slot from the
- * entries' experts, which must be a partition (motley__plan_parse checks that first). */
+/* A plan in mode expert whose entries and holdings (plan->stored) are still to be filled; then motley__plan_index makes the rest
+ * from mode and stored.  index errors: MOTLEY_E_INVALID (stored is no partition; ranks share one expert but not
+ * another), MOTLEY_E_MEMORY. */
 int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                        motley_plan **plan, struct motley_error *error);
-int motley__plan_entry_alloc(struct motley__plan_entry *entry, int experts, struct motley_error *error);
-void motley__plan_index(motley_plan *plan);
+int motley__plan_index(motley_plan *plan, struct motley_error *error);
 
 /* B whole sequences over the ranks by the speed of their dense matrices: share [R] written, the sum is B.  Even shares
  * when the plan has even shares, or does not know every rank's speed. */

@@ -51,6 +51,14 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
     if (!status && ((int)options->shares < MOTLEY_SHARES_MEASURED || options->shares > MOTLEY_SHARES_EVEN))
         status = motley__fail(error, MOTLEY_E_INVALID, "shares is %d, expected measured (0) or even (1)",
                               (int)options->shares);
+    if (!status && ((int)options->mode < MOTLEY_MODE_AUTO || options->mode > MOTLEY_MODE_HYBRID))
+        status = motley__fail(error, MOTLEY_E_INVALID,
+                              "mode is %d, expected auto (0), expert (1), data (2), model (3) or hybrid (4)",
+                              (int)options->mode);
+    if (!status && (options->mode == MOTLEY_MODE_HYBRID) != (options->group != 0))
+        status = motley__fail(error, MOTLEY_E_INVALID,
+                              "group is %d, expected the ranks of a group in mode hybrid and 0 in others",
+                              options->group);
     if (!status && (options->layers < 0 || options->moments < 0))
         status = motley__fail(error, MOTLEY_E_INVALID, "layers is %d and moments is %d, expected 0 or more",
                               options->layers, options->moments);
@@ -66,63 +74,6 @@ int motley__plan_possible(const struct motley_layer_shape *shape, const struct m
                               "%d ranks but only %d expert%s: run at most %d rank%s, or a layer of at least %d "
                               "experts", R, shape->E, shape->E == 1 ? "" : "s", shape->E, shape->E == 1 ? "" : "s", R);
     return status;
-}
-
-int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
-                       motley_plan **plan, struct motley_error *error)
-{
-    motley_plan *made = calloc(1, sizeof *made);
-    if (made) {
-        made->shape = *shape;
-        made->options = *options;
-        made->R = R;
-        made->rank = calloc((size_t)R, sizeof *made->rank);
-        made->owner = calloc((size_t)shape->E, sizeof *made->owner);
-        made->slot = calloc((size_t)shape->E, sizeof *made->slot);
-        made->first_slot = calloc((size_t)R + 1, sizeof *made->first_slot);
-    }
-    if (!made || !made->rank || !made->owner || !made->slot || !made->first_slot) {
-        motley_plan_destroy(made);
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks and %d experts", R,
-                            shape->E);
-    }
-    *plan = made;
-    return 0;
-}
-
-int motley__plan_entry_alloc(struct motley__plan_entry *entry, int experts, struct motley_error *error)
-{
-    entry->expert = malloc((size_t)(experts > 0 ? experts : 1) * sizeof *entry->expert);
-    if (!entry->expert)
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d experts on a rank", experts);
-    entry->experts = experts;
-    return 0;
-}
-
-void motley_plan_destroy(motley_plan *plan)
-{
-    if (!plan)
-        return;
-    for (int r = 0; plan->rank && r < plan->R; r++)
-        free(plan->rank[r].expert);
-    free(plan->rank);
-    free(plan->owner);
-    free(plan->slot);
-    free(plan->first_slot);
-    free(plan);
-}
-
-void motley__plan_index(motley_plan *plan)
-{
-    int slot = 0;
-    for (int r = 0; r < plan->R; r++) {
-        plan->first_slot[r] = slot;
-        for (int i = 0; i < plan->rank[r].experts; i++) {
-            plan->owner[plan->rank[r].expert[i]] = r;
-            plan->slot[plan->rank[r].expert[i]] = slot++;
-        }
-    }
-    plan->first_slot[plan->R] = slot;
 }
 
 /* What the cost functions need to know of every rank. */
@@ -189,20 +140,23 @@ static int share_out(const motley_plan *plan, const double *seconds, const int *
 static int hand_over(motley_plan *plan, const struct motley__profile_entry *const *entry, const double *seconds,
                      double rows, const int *share, struct motley_error *error)
 {
+    const int64_t T = plan->options.tokens, R = plan->R;
     int next = 0;
     for (int r = 0; r < plan->R; r++) {
         struct motley__plan_entry *rank = &plan->rank[r];
-        int status = motley__plan_entry_alloc(rank, share[r], error);
+        struct motley__holding *holding = &plan->stored.rank[r];
+        int status = motley__holding_alloc(holding, share[r], error);
         if (status)
             return status;
         for (int i = 0; i < share[r]; i++)
-            rank->expert[i] = next++;
+            holding->expert[i] = next++;
+        holding->end = plan->shape.F;
         describe(plan, entry[r], rows, seconds[r], rank);
+        rank->tokens = T / R + (r < T % R);
         rank->seconds = share[r] * seconds[r];
         rank->bytes = motley__cost_bytes(&plan->shape, &plan->options, plan->R, share[r], entry[r]->panel);
     }
-    motley__plan_index(plan);
-    return 0;
+    return motley__plan_index(plan, error);
 }
 
 int motley__plan_make(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,

@@ -22,7 +22,7 @@ static const char *activation_name(enum motley_activation activation)
 }
 
 /* "0-3" for a run of experts, "0,2,5" otherwise, cut short where it grows long; "none". */
-static void name_experts(const struct motley__plan_entry *rank, char *text, size_t size)
+static void name_experts(const struct motley__holding *rank, char *text, size_t size)
 {
     const int n = rank->experts;
     size_t used = 0;
@@ -64,7 +64,7 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
     for (int r = 0; table && r < plan->R; r++) {
         const struct motley__plan_entry *rank = &plan->rank[r];
         char experts[96], gflops[32], dense[32], milliseconds[32];
-        name_experts(rank, experts, sizeof experts);
+        name_experts(&plan->stored.rank[r], experts, sizeof experts);
         name_number(rank->gflops, 1, gflops, sizeof gflops);
         name_number(rank->dense_gflops, 1, dense, sizeof dense);
         name_number(1e3 * rank->seconds, 3, milliseconds, sizeof milliseconds);

@@ -15,24 +15,26 @@ static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu", NULL
 static const char *const GATES[] = {"softmax", "forced", NULL};
 static const char *const SHARES[] = {"measured", "even", NULL};
 static const char *const DTYPES[] = {"f32", "bf16", "f16", NULL};
+static const char *const MODES[] = {"auto", "expert", "data", "model", "hybrid", NULL};
 static const char *const PATHS[] = {"esmm", "clblast", NULL};
 
 /* Far beyond any cluster, and small enough that a lying text cannot ask for all memory. */
 enum { LARGEST_RANKS = 1 << 20, TEXT_VERSION = 1 };
 
-static json_t *experts_json(const struct motley__plan_entry *rank)
+static json_t *experts_json(const struct motley__holding *holding)
 {
     json_t *experts = json_array();
-    for (int i = 0; i < rank->experts; i++)
-        json_array_append_new(experts, json_integer(rank->expert[i]));
+    for (int i = 0; i < holding->experts; i++)
+        json_array_append_new(experts, json_integer(holding->expert[i]));
     return experts;
 }
 
-static json_t *rank_json(const struct motley__plan_entry *rank)
+static json_t *rank_json(const struct motley__plan_entry *rank, const struct motley__holding *stored)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:f, s:f, s:f, s:I}", "host", rank->host, "device", rank->device,
-                     "family", rank->family, "variant", rank->variant, "dense", PATHS[rank->dense], "experts",
-                     experts_json(rank), "gflops", rank->gflops, "seconds", rank->seconds, "dense_gflops",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:[i, i], s:I, s:f, s:f, s:f, s:I}", "host", rank->host, "device",
+                     rank->device, "family", rank->family, "variant", rank->variant, "dense", PATHS[rank->dense],
+                     "experts", experts_json(stored), "hidden", stored->begin, stored->end, "tokens",
+                     (json_int_t)rank->tokens, "gflops", rank->gflops, "seconds", rank->seconds, "dense_gflops",
                      rank->dense_gflops, "bytes", (json_int_t)rank->bytes);
 }
 
@@ -42,18 +44,18 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
     const struct motley_plan_options *options = &plan->options;
     json_t *ranks = json_array();
     for (int r = 0; r < plan->R; r++)
-        if (json_array_append_new(ranks, rank_json(&plan->rank[r]))) {
+        if (json_array_append_new(ranks, rank_json(&plan->rank[r], &plan->stored.rank[r]))) {
             json_decref(ranks);
             return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
         }
-    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:i, s:i}, s:o}",
+    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:s, s:i, s:i, s:i}, s:s, s:o}",
         "motley_plan", TEXT_VERSION,
         "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation",
         ACTIVATIONS[shape->activation], "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
         "dtype", DTYPES[shape->dtype],
         "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares",
-        SHARES[options->shares], "layers", options->layers, "moments", options->moments,
-        "ranks", ranks);
+        SHARES[options->shares], "mode", MODES[options->mode], "group", options->group, "layers", options->layers, "moments", options->moments,
+        "mode", MODES[plan->mode], "ranks", ranks);
     char *written = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
     if (!written)
@@ -130,7 +132,7 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
                       struct motley_error *error)
 {
     const json_t *object = json_object_get(root, "shape"), *chosen = json_object_get(root, "options");
-    int activation = 0, gate = 0, shares = 0, dtype = 0;
+    int activation = 0, gate = 0, shares = 0, dtype = 0, mode = MOTLEY_MODE_EXPERT;
     int status = get_int(object, "D", &shape->D, error);
     status = status ? status : get_int(object, "F", &shape->F, error);
     status = status ? status : get_int(object, "E", &shape->E, error);
@@ -144,46 +146,60 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     status = status ? status : get_integer(chosen, "tokens", 0, INT64_MAX, &options->tokens, error);
     status = status ? status : get_flag(chosen, "backward", &options->backward, error);
     status = status ? status : get_word(chosen, "shares", SHARES, &shares, error);
+    if (json_object_get(chosen, "mode")) { /* likewise: before there was more than one */
+        status = status ? status : get_word(chosen, "mode", MODES, &mode, error);
+        status = status ? status : get_int(chosen, "group", &options->group, error);
+    }
     status = status ? status : get_int(chosen, "layers", &options->layers, error);
     status = status ? status : get_int(chosen, "moments", &options->moments, error);
     shape->activation = (enum motley_activation)activation;
     shape->gate = (enum motley_gate)gate;
     shape->dtype = (enum motley_dtype)dtype;
     options->shares = (enum motley_shares)shares;
+    options->mode = (enum motley_mode)mode;
     if (!status && motley__plan_check(shape, options, error))
         status = error ? (error->code = MOTLEY_E_FORMAT) : MOTLEY_E_FORMAT;
     return status;
 }
 
-/* taken [E]: 1 + the rank that owns it so far. */
-static int read_experts(const json_t *list, int r, int E, int *taken, struct motley__plan_entry *rank,
-                        struct motley_error *error)
+static int read_experts(const json_t *list, int r, int E, struct motley__holding *holding, struct motley_error *error)
 {
     if (!json_is_array(list) || json_array_size(list) > (size_t)E)
         return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's \"experts\" is missing or no list of at most %d",
                             r, E);
-    int status = motley__plan_entry_alloc(rank, (int)json_array_size(list), error);
-    for (int i = 0; !status && i < rank->experts; i++) {
-        const json_t *item = json_array_get(list, (size_t)i);
-        json_int_t expert = json_integer_value(item);
-        if (!json_is_integer(item) || expert < 0 || expert >= E)
-            return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's experts hold something else than 0 to %d", r,
-                                E - 1);
-        if (i > 0 && expert <= rank->expert[i - 1])
-            return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's experts do not ascend at %lld", r,
-                                (long long)expert);
-        if (taken[expert])
-            return motley__fail(error, MOTLEY_E_FORMAT, "plan: expert %lld is given to rank %d and to rank %d",
-                                (long long)expert, taken[expert] - 1, r);
-        taken[expert] = r + 1;
-        rank->expert[i] = (int)expert;
+    int status = motley__holding_alloc(holding, (int)json_array_size(list), error);
+    for (int i = 0; !status && i < holding->experts; i++) {
+        const json_t *number = json_array_get(list, (size_t)i);
+        const json_int_t expert = json_integer_value(number);
+        if (!json_is_integer(number) || expert < 0 || expert >= E)
+            status = motley__fail(error, MOTLEY_E_FORMAT,
+                                  "plan: rank %d's experts hold something else than 0 to %d", r, E - 1);
+        holding->expert[i] = (int)expert;
     }
     return status;
 }
 
-static int read_rank(const json_t *object, int r, int E, int *taken, struct motley__plan_entry *rank,
-                     struct motley_error *error)
+/* The slice, or the whole where a plan from before there were slices says nothing. */
+static int read_slice(const json_t *object, int r, int F, struct motley__holding *holding, struct motley_error *error)
 {
+    const json_t *slice = json_object_get(object, "hidden");
+    const json_t *begin = json_array_get(slice, 0), *end = json_array_get(slice, 1);
+    holding->end = F;
+    if (!slice)
+        return 0;
+    if (json_array_size(slice) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
+        json_integer_value(begin) < 0 || json_integer_value(end) < 0 || json_integer_value(begin) > F ||
+        json_integer_value(end) > F)
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's \"hidden\" is no pair of numbers of 0 to %d", r, F);
+    holding->begin = (int)json_integer_value(begin);
+    holding->end = (int)json_integer_value(end);
+    return 0;
+}
+
+static int read_rank(const json_t *object, int r, motley_plan *plan, struct motley_error *error)
+{
+    struct motley__plan_entry *rank = &plan->rank[r];
+    struct motley__holding *stored = &plan->stored.rank[r];
     int64_t bytes = 0;
     int status = get_name(object, "host", rank->host, sizeof rank->host, error);
     status = status ? status : get_name(object, "device", rank->device, sizeof rank->device, error);
@@ -191,7 +207,10 @@ static int read_rank(const json_t *object, int r, int E, int *taken, struct motl
     if (json_object_get(object, "variant")) /* likewise */
         status = status ? status : get_name(object, "variant", rank->variant, sizeof rank->variant, error);
     status = status ? status : get_word(object, "dense", PATHS, &rank->dense, error);
-    status = status ? status : read_experts(json_object_get(object, "experts"), r, E, taken, rank, error);
+    status = status ? status : read_experts(json_object_get(object, "experts"), r, plan->shape.E, stored, error);
+    status = status ? status : read_slice(object, r, plan->shape.F, stored, error);
+    if (json_object_get(object, "tokens")) /* likewise */
+        status = status ? status : get_integer(object, "tokens", 0, INT64_MAX, &rank->tokens, error);
     status = status ? status : get_number(object, "gflops", &rank->gflops, error);
     status = status ? status : get_number(object, "seconds", &rank->seconds, error);
     status = status ? status : get_number(object, "dense_gflops", &rank->dense_gflops, error);
@@ -200,19 +219,23 @@ static int read_rank(const json_t *object, int r, int E, int *taken, struct motl
     return status;
 }
 
-static int read_ranks(const json_t *ranks, motley_plan *plan, struct motley_error *error)
+static int read_ranks(const json_t *root, motley_plan *plan, struct motley_error *error)
 {
-    const int E = plan->shape.E;
-    int *taken = calloc((size_t)E, sizeof *taken), status = 0;
-    if (!taken)
-        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d experts", E);
+    const json_t *ranks = json_object_get(root, "ranks");
+    int mode = MOTLEY_MODE_EXPERT, status = 0;
+    if (json_object_get(root, "mode")) /* likewise */
+        status = get_word(root, "mode", MODES + MOTLEY_MODE_EXPERT, &mode, error);
+    if (!status && json_object_get(root, "mode"))
+        mode += MOTLEY_MODE_EXPERT;
+    plan->mode = (enum motley_mode)mode;
     for (int r = 0; !status && r < plan->R; r++)
-        status = read_rank(json_array_get(ranks, (size_t)r), r, E, taken, &plan->rank[r], error);
-    for (int e = 0; !status && e < E; e++)
-        if (!taken[e])
-            status = motley__fail(error, MOTLEY_E_FORMAT, "plan: expert %d is given to no rank", e);
-    free(taken);
-    return status;
+        status = read_rank(json_array_get(ranks, (size_t)r), r, plan, error);
+    if (status)
+        return status;
+    struct motley_error why = {0};
+    status = motley__plan_index(plan, &why);
+    return status == MOTLEY_E_INVALID ? motley__fail(error, MOTLEY_E_FORMAT, "plan: %s", why.text)
+                                      : status ? motley__fail(error, status, "%s", why.text) : 0;
 }
 
 int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error *error)
@@ -235,13 +258,12 @@ int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error 
     if (!status)
         status = motley__plan_alloc(&shape, &options, (int)json_array_size(ranks), &made, error);
     if (!status)
-        status = read_ranks(ranks, made, error);
+        status = read_ranks(root, made, error);
     json_decref(root);
     if (status) {
         motley_plan_destroy(made);
         return status;
     }
-    motley__plan_index(made);
     *plan = made;
     return 0;
 }

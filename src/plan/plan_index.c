@@ -1,0 +1,149 @@
+/* The plan as a value: its memory, and what follows from where experts are stored.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdlib.h>
+
+#include "plan/plan.h"
+
+int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
+                       motley_plan **plan, struct motley_error *error)
+{
+    const size_t ranks = (size_t)R, experts = (size_t)shape->E;
+    motley_plan *made = calloc(1, sizeof *made);
+    if (!made)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", R);
+    *made = (motley_plan){.shape = *shape, .options = *options, .R = R, .mode = MOTLEY_MODE_EXPERT};
+    made->rank = calloc(ranks, sizeof *made->rank);
+    made->group_of = calloc(ranks, sizeof(int));
+    made->first_member = calloc(ranks + 1, sizeof(int));
+    made->member = calloc(ranks, sizeof(int));
+    made->server = calloc(experts, sizeof(int));
+    made->owner = calloc(experts, sizeof(int));
+    made->slot = calloc(experts, sizeof(int));
+    made->first_slot = calloc(ranks + 1, sizeof(int));
+    int status = 0;
+    if (!made->rank || !made->group_of || !made->first_member || !made->member || !made->server || !made->owner ||
+        !made->slot || !made->first_slot)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks and %d experts", R,
+                              shape->E);
+    if (!status)
+        status = motley__placement_alloc(R, shape->E, shape->F, &made->stored, error);
+    if (status) {
+        motley_plan_destroy(made);
+        return status;
+    }
+    *plan = made;
+    return 0;
+}
+
+void motley_plan_destroy(motley_plan *plan)
+{
+    if (!plan)
+        return;
+    motley__placement_clear(&plan->stored);
+    motley__placement_clear(&plan->computed);
+    free(plan->rank);
+    free(plan->group_of);
+    free(plan->first_member);
+    free(plan->member);
+    free(plan->server);
+    free(plan->owner);
+    free(plan->slot);
+    free(plan->first_slot);
+    free(plan);
+}
+
+/* The rank that first holds each expert, in owner; then every rank joins the group of that rank, when it
+ * holds the same list.  A rank without experts is a group of its own. */
+static int find_groups(motley_plan *plan, struct motley_error *error)
+{
+    const struct motley__placement *stored = &plan->stored;
+    int *first = plan->owner; /* until index_experts writes it: the lowest rank that holds each expert */
+    plan->G = 0;
+    for (int e = 0; e < stored->E; e++)
+        first[e] = -1;
+    for (int r = 0; r < plan->R; r++) {
+        const struct motley__holding *holding = &stored->rank[r];
+        const int alone = plan->mode == MOTLEY_MODE_DATA || !holding->experts;
+        const int leader = alone || first[holding->expert[0]] < 0 ? r : first[holding->expert[0]];
+        const struct motley__holding *other = &stored->rank[leader];
+        for (int i = 0; i < holding->experts && !alone; i++) {
+            if (leader != r && (other->experts != holding->experts || other->expert[i] != holding->expert[i]))
+                return motley__fail(error, MOTLEY_E_INVALID,
+                                    "ranks %d and %d share expert %d but do not hold the same experts", leader, r,
+                                    holding->expert[0]);
+            if (leader == r && first[holding->expert[i]] >= 0)
+                return motley__fail(error, MOTLEY_E_INVALID,
+                                    "ranks %d and %d share expert %d but do not hold the same experts",
+                                    first[holding->expert[i]], r, holding->expert[i]);
+            if (leader == r)
+                first[holding->expert[i]] = r;
+        }
+        plan->group_of[r] = leader == r ? plan->G++ : plan->group_of[leader];
+    }
+    return 0;
+}
+
+struct place {
+    int group, begin, rank;
+};
+
+static int by_place(const void *first, const void *second)
+{
+    const struct place *a = first, *b = second;
+    if (a->group != b->group)
+        return a->group < b->group ? -1 : 1;
+    return a->begin != b->begin ? (a->begin > b->begin) - (a->begin < b->begin) : a->rank - b->rank;
+}
+
+/* Members of each group, by the place of their slices. */
+static int list_members(motley_plan *plan, struct motley_error *error)
+{
+    struct place *place = malloc((size_t)plan->R * sizeof *place);
+    if (!place)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", plan->R);
+    for (int r = 0; r < plan->R; r++)
+        place[r] = (struct place){plan->group_of[r], plan->stored.rank[r].begin, r};
+    qsort(place, (size_t)plan->R, sizeof *place, by_place);
+    for (int i = plan->R - 1; i >= 0; i--) {
+        plan->member[i] = place[i].rank;
+        plan->first_member[place[i].group] = i;
+    }
+    plan->first_member[plan->G] = plan->R;
+    free(place);
+    return 0;
+}
+
+/* server, owner, slot and first_slot. */
+static void index_experts(motley_plan *plan)
+{
+    int slot = 0;
+    for (int r = 0; r < plan->R; r++) {
+        const struct motley__holding *holding = &plan->stored.rank[r];
+        plan->first_slot[r] = slot;
+        for (int i = 0; i < holding->experts && holding->begin == 0; i++) {
+            plan->owner[holding->expert[i]] = r;
+            plan->server[holding->expert[i]] = plan->mode == MOTLEY_MODE_DATA ? -1 : plan->group_of[r];
+            plan->slot[holding->expert[i]] = slot++;
+        }
+    }
+    plan->first_slot[plan->R] = slot;
+}
+
+int motley__plan_index(motley_plan *plan, struct motley_error *error)
+{
+    int status = motley__placement_partition(&plan->stored, error);
+    if (!status)
+        status = find_groups(plan, error);
+    if (!status)
+        status = list_members(plan, error);
+    if (status)
+        return status;
+    index_experts(plan);
+    motley__placement_clear(&plan->computed);
+    if (plan->mode == MOTLEY_MODE_DATA)
+        return motley__placement_everything(plan->R, plan->shape.E, plan->shape.F, &plan->computed, error);
+    return motley__placement_copy(&plan->stored, &plan->computed, error);
+}
