@@ -30,6 +30,14 @@ static void fill(struct motley__profile *profile, int devices)
 {
     uint64_t index = 0;
     print_message("seed %d\n", SEED);
+    for (int n = 0; n < 4; n++) {
+        struct motley__link_line line = {{"a host", "a host"}, {1 + n / 2, 1 + n / 2},
+                                         {any_number(&index), any_number(&index), any_number(&index)},
+                                         any_number(&index), 1 + n};
+        if (n % 2)
+            strcpy(line.host[1], "b \"2\"");
+        assert_int_equal(motley__link_put(profile, &line, NULL), 0);
+    }
     for (int r = 0; r < devices; r++) {
         struct motley__profile_key key = fixture_key(r);
         struct motley__profile_entry *entry = motley__profile_add(profile, &key);
@@ -57,6 +65,13 @@ static void fill(struct motley__profile *profile, int devices)
 
 static void assert_same(const struct motley__profile *a, const struct motley__profile *b)
 {
+    assert_int_equal(a->links, b->links);
+    for (int i = 0; i < a->links; i++) {
+        const struct motley__link_line *x = &a->link[i], *y = motley__link_find(b, x);
+        assert_non_null(y);
+        assert_true(x->link.latency == y->link.latency && x->link.message == y->link.message &&
+                    x->link.bandwidth == y->link.bandwidth && x->spread == y->spread && x->samples == y->samples);
+    }
     assert_int_equal(a->entries, b->entries);
     for (int i = 0; i < a->entries; i++) {
         const struct motley__profile_entry *x = &a->entry[i], *y = &b->entry[i];
@@ -138,7 +153,7 @@ static void unknown_lines_are_passed_over(void **state)
     struct motley__profile read = {0};
     char text[1024];
     snprintf(text, sizeof text, "%s%s", HEAD,
-             "  link to=\"b\" seconds=1\n"
+             "  weather at=\"b\" seconds=1\n"
              "  curve direction=forward D=8 F=4 activation=gelu bias=1 dtype=f32 shiny=yes\n\n"
              "    colour red\n    point rows=3 seconds=0.5 spread=0 samples=2 more=1\n# the end\n");
     assert_int_equal(motley__profile_parse(text, "test", NULL, &read, NULL), 0);
@@ -199,6 +214,9 @@ static void damage_stays_local(void **state)
         {"  tuned product=magic rows=few weights=small dtype=f32 gain=1 settings=\"a=1\" default=\"a=2\"\n", 1},
         {"  tuned product=esmm rows=few weights=small dtype=f32 gain=0 settings=\"a=1\" default=\"a=2\"\n", 1},
         {"  tuned product=esmm rows=few weights=small dtype=f32 gain=1 settings=\"a=1\n", 1},
+        {"link from=\"b\" to=\"a\" ranks=1/1 latency=1 message=1 bandwidth=1 spread=0 samples=1\n", 1},
+        {"link from=\"a\" to=\"b\" ranks=1/0 latency=1 message=1 bandwidth=1 spread=0 samples=1\n", 1},
+        {"link from=\"a\" to=\"b\" ranks=1/1 latency=1 message=1 bandwidth=0 spread=0 samples=1\n", 1},
         {"device host=\"unclosed name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=ff"
          " cores=2 memory=1 place=0/1\n", 0},
         {"device host=\"b\" name=\"n\" driver=\"d\" family=\"cpu\" panel=16 kernels=ff cores=2 memory=1 place=2/2\n",
@@ -214,7 +232,7 @@ static void damage_stays_local(void **state)
         for (int c = 0; c < read.entry[0].curves; c++)
             points += read.entry[0].curve[c].points;
         assert_int_equal(points, cases[i].points);
-        assert_true(read.entry[0].dense.seconds == 0 && read.entry[0].choices == 0);
+        assert_true(read.entry[0].dense.seconds == 0 && read.entry[0].choices == 0 && read.links == 0);
         motley__profile_clear(&read);
     }
     static const char *const points[] = {
@@ -295,7 +313,14 @@ static void news_replaces_what_it_contradicts(void **state)
     motley__profile_find(&old, &a)->dense.seconds = 7;
     assert_int_equal(motley__curve_put(motley__profile_add(&news, &a), &fast, NULL), 0);
     assert_int_equal(motley__curve_put(motley__profile_add(&news, &b), &fast, NULL), 0);
+    const struct motley__link_line before = {{"a", "b"}, {1, 2}, {1, 1, 1}, 0, 1}, after = {{"a", "b"}, {1, 2},
+                                             {2, 2, 2}, 0, 1}, reversed = {{"a", "b"}, {2, 1}, {3, 3, 3}, 0, 1};
+    assert_int_equal(motley__link_put(&old, &before, NULL), 0);
+    assert_int_equal(motley__link_put(&news, &after, NULL), 0);
+    assert_int_equal(motley__link_put(&news, &reversed, NULL), 0);
     assert_int_equal(motley__profile_merge(&old, &news, NULL), 0);
+    assert_int_equal(old.links, 2);
+    assert_true(motley__link_find(&old, &before)->link.latency == 2);
     assert_int_equal(old.entries, 2);
     assert_true(motley__curve_find(motley__profile_find(&old, &a), &shape, 0)->point[0].seconds == 1.0);
     assert_true(motley__curve_find(motley__profile_find(&old, &a), &other, 0)->point[0].seconds == 4.0);

@@ -6,8 +6,8 @@
  *         link of a ==== between a and b ==== link of b
  *
  * Ranks of one node exchange through memory, each at the bandwidth of "inside"; what leaves a node goes over the
- * node's one link, full duplex, which all its ranks share.  In an exchange every rank posts all its messages at once, so
- * that links serve all of them a little at a time: what goes over a link ends when the link has moved everything.
+ * node's one link, full duplex, which all its ranks share.  In an exchange every rank posts all its messages at once,
+ * so that links serve all of them a little at a time: what goes over a link ends when the link has moved everything.
  *
  *   seconds = latency + messages * message + bytes / bandwidth         (LogGP: L, o + g, 1/G)
  *

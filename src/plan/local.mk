@@ -12,6 +12,8 @@ libmotley_all_la_SOURCES += \
     %D%/link.h \
     %D%/measure.c \
     %D%/measure.h \
+    %D%/pairs.c \
+    %D%/pairs.h \
     %D%/placement.c \
     %D%/placement.h \
     %D%/plan.c \

@@ -23,6 +23,7 @@ void motley__profile_clear(struct motley__profile *profile)
         free(profile->entry[i].choice);
     }
     free(profile->entry);
+    free(profile->link);
     memset(profile, 0, sizeof *profile);
 }
 
@@ -166,6 +167,33 @@ int motley__choice_put(struct motley__profile_entry *entry, const struct motley_
     return 0;
 }
 
+const struct motley__link_line *motley__link_find(const struct motley__profile *profile,
+                                                  const struct motley__link_line *wanted)
+{
+    for (int i = 0; i < profile->links; i++) {
+        const struct motley__link_line *line = &profile->link[i];
+        if (!strcmp(line->host[0], wanted->host[0]) && !strcmp(line->host[1], wanted->host[1]) &&
+            line->ranks[0] == wanted->ranks[0] && line->ranks[1] == wanted->ranks[1])
+            return line;
+    }
+    return NULL;
+}
+
+int motley__link_put(struct motley__profile *profile, const struct motley__link_line *line, struct motley_error *error)
+{
+    const struct motley__link_line *known = motley__link_find(profile, line);
+    if (known) {
+        profile->link[known - profile->link] = *line;
+        return 0;
+    }
+    struct motley__link_line *larger = realloc(profile->link, ((size_t)profile->links + 1) * sizeof *larger);
+    if (!larger)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
+    profile->link = larger;
+    larger[profile->links++] = *line;
+    return 0;
+}
+
 int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from,
                           struct motley_error *error)
 {
@@ -182,6 +210,11 @@ int motley__profile_merge(struct motley__profile *profile, const struct motley__
             status = motley__choice_put(entry, &news->choice[c], error);
         for (int c = 0; c < news->curves && !status; c++)
             status = motley__curve_put(entry, &news->curve[c], error);
+        if (status)
+            return status;
+    }
+    for (int i = 0; i < from->links; i++) {
+        int status = motley__link_put(profile, &from->link[i], error);
         if (status)
             return status;
     }

@@ -1,6 +1,7 @@
 /* The profile: what every device of these machines was measured to do, as one text file that diff can show.
  *
  *   # motley profile 1
+ *   link from="a" to="b" ranks=1/1 latency=3.1e-05 message=2.4e-06 bandwidth=24100000 spread=120000 samples=5
  *   device host="a" name="Tesla X" driver="580.1" family=generic variant=tiles panel=1 kernels=00c0ffee00c0ffee
  *   cores=132 memory=... place=0/2
  *     dense T=512 O=512 I=512 path=esmm seconds=0.0012 esmm=0.0012 clblast=0.0031
@@ -8,9 +9,10 @@
  *     curve direction=forward D=512 F=1024 activation=swiglu bias=0 dtype=f32
  *       point rows=64 seconds=0.00151 spread=1.2e-05 samples=9
  *
- * A device line is a key: what stands under it holds for nothing else.  Lines of an unknown kind are passed over
- * (a later version may have written them); a line that cannot be read is dropped with all that stands under
- * it, and so is a last line without its end.  Numbers are written with as many digits as bring them back exactly.
+ * A device line is a key: what stands under it holds for nothing else.  A link line stands for itself.  Lines of an
+ * unknown kind are passed over (a later version may have written them); a line that cannot be read is dropped with all
+ * that stands under it, and so is a last line without its end.  Numbers are written with as many digits as bring them
+ * back exactly.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_PROFILE_H
@@ -24,6 +26,7 @@
 #include "base/log.h"
 #include "layer/linear.h"
 #include "layer/tuning.h"
+#include "plan/link.h"
 
 enum { MOTLEY__POINTS = 16 };        /* a curve never has more */
 
@@ -80,10 +83,21 @@ struct motley__profile_entry {
     struct motley__choice *choice;   /* likewise */
 };
 
+/* A link as it was measured, with so many ranks on each host.  Within a host both ends are the same. */
+struct motley__link_line {
+    char host[2][64];                /* in the order of strcmp */
+    int ranks[2];
+    struct motley__link link;
+    double spread;                   /* interquartile range of the bandwidth */
+    int samples;                     /* of it */
+};
+
 /* Zero is the empty profile. */
 struct motley__profile {
     int entries;
     struct motley__profile_entry *entry; /* owned */
+    int links;
+    struct motley__link_line *link;  /* owned */
 };
 
 void motley__profile_clear(struct motley__profile *profile); /* back to empty; accepts NULL */
@@ -118,7 +132,15 @@ const struct motley__choice *motley__choice_find(const struct motley__profile_en
 int motley__choice_put(struct motley__profile_entry *entry, const struct motley__choice *choice,
                        struct motley_error *error);
 
-/* All of `from` into `profile`: curves, choices and dense lines of `from` replace those they contradict. */
+/* The line of a link whose hosts and ranks are those of `wanted`; NULL: it was never measured.  Borrowed until a link
+ * is put. */
+const struct motley__link_line *motley__link_find(const struct motley__profile *profile,
+                                                  const struct motley__link_line *wanted);
+/* Replace the line of the same hosts and ranks, or add it.  Errors: MOTLEY_E_MEMORY. */
+int motley__link_put(struct motley__profile *profile, const struct motley__link_line *line,
+                     struct motley_error *error);
+
+/* All of `from` into `profile`: links, curves, choices and dense lines of `from` replace those they contradict. */
 int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from,
                           struct motley_error *error);
 

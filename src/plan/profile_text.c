@@ -10,14 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/pairs.h"
 #include "plan/profile.h"
 
 static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu"};
 static const char *const DIRECTIONS[] = {"forward", "backward"};
 static const char *const DTYPES[] = {"f32", "bf16", "f16"};
 static const char *const PATHS[] = {"esmm", "clblast"};
-
-enum { VALUE = 160 }; /* characters of the longest value, its end included */
 
 /* Numbers have a point in the file whatever the program's locale says.  Returns what put_locale_back wants. */
 static locale_t use_plain_numbers(void)
@@ -34,37 +33,14 @@ static void put_locale_back(locale_t before)
 
 /* Writing. */
 
-static void put_text(FILE *stream, const char *name, const char *value)
-{
-    fprintf(stream, " %s=\"", name);
-    for (; *value; value++) {
-        if (*value == '"' || *value == '\\')
-            fputc('\\', stream);
-        fputc((unsigned char)*value < ' ' ? '?' : *value, stream);
-    }
-    fputc('"', stream);
-}
-
-/* The shortest digits that read back as the same number. */
-static void put_number(FILE *stream, const char *name, double value)
-{
-    char digits[40];
-    for (int precision = 1; precision <= 17; precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, value);
-        if (strtod(digits, NULL) == value)
-            break;
-    }
-    fprintf(stream, " %s=%s", name, digits);
-}
-
 static void put_choice(FILE *stream, const struct motley__choice *choice)
 {
     fprintf(stream, "  tuned product=%s rows=%s weights=%s dtype=%s", motley__product_names[choice->shape.product],
             motley__rows_names[choice->shape.rows], motley__weights_names[choice->shape.weights],
             DTYPES[choice->dtype]);
-    put_number(stream, "gain", choice->gain);
-    put_text(stream, "settings", choice->settings);
-    put_text(stream, "default", choice->usual);
+    motley__put_number(stream, "gain", choice->gain);
+    motley__put_text(stream, "settings", choice->settings);
+    motley__put_text(stream, "default", choice->usual);
     fputc('\n', stream);
 }
 
@@ -76,8 +52,8 @@ static void put_curve(FILE *stream, const struct motley__curve *curve)
     for (int p = 0; p < curve->points; p++) {
         const struct motley__point *point = &curve->point[p];
         fprintf(stream, "    point rows=%d", point->rows);
-        put_number(stream, "seconds", point->seconds);
-        put_number(stream, "spread", point->spread);
+        motley__put_number(stream, "seconds", point->seconds);
+        motley__put_number(stream, "spread", point->spread);
         fprintf(stream, " samples=%d\n", point->samples);
     }
 }
@@ -86,25 +62,38 @@ static void put_entry(FILE *stream, const struct motley__profile_entry *entry)
 {
     const struct motley__profile_key *key = &entry->key;
     fputs("\ndevice", stream);
-    put_text(stream, "host", key->host);
-    put_text(stream, "name", key->name);
-    put_text(stream, "driver", key->driver);
-    put_text(stream, "family", key->family);
-    put_text(stream, "variant", key->variant);
+    motley__put_text(stream, "host", key->host);
+    motley__put_text(stream, "name", key->name);
+    motley__put_text(stream, "driver", key->driver);
+    motley__put_text(stream, "family", key->family);
+    motley__put_text(stream, "variant", key->variant);
     fprintf(stream, " panel=%d kernels=%016" PRIx64 " cores=%d memory=%" PRIu64 " place=%d/%d\n", entry->panel,
             key->kernels, key->cores, key->memory_bytes, key->place, key->places);
     const struct motley__dense_time *dense = &entry->dense;
     if (dense->seconds > 0) {
         fprintf(stream, "  dense T=%d O=%d I=%d path=%s", dense->T, dense->O, dense->I, PATHS[dense->path]);
-        put_number(stream, "seconds", dense->seconds);
-        put_number(stream, "esmm", dense->esmm);
-        put_number(stream, "clblast", dense->clblast);
+        motley__put_number(stream, "seconds", dense->seconds);
+        motley__put_number(stream, "esmm", dense->esmm);
+        motley__put_number(stream, "clblast", dense->clblast);
         fputc('\n', stream);
     }
     for (int c = 0; c < entry->choices; c++)
         put_choice(stream, &entry->choice[c]);
     for (int c = 0; c < entry->curves; c++)
         put_curve(stream, &entry->curve[c]);
+}
+
+static void put_link(FILE *stream, const struct motley__link_line *line)
+{
+    fputs("\nlink", stream);
+    motley__put_text(stream, "from", line->host[0]);
+    motley__put_text(stream, "to", line->host[1]);
+    fprintf(stream, " ranks=%d/%d", line->ranks[0], line->ranks[1]);
+    motley__put_number(stream, "latency", line->link.latency);
+    motley__put_number(stream, "message", line->link.message);
+    motley__put_number(stream, "bandwidth", line->link.bandwidth);
+    motley__put_number(stream, "spread", line->spread);
+    fprintf(stream, " samples=%d", line->samples);
 }
 
 int motley__profile_text(const struct motley__profile *profile, char **text, struct motley_error *error)
@@ -118,9 +107,14 @@ int motley__profile_text(const struct motley__profile *profile, char **text, str
     fputs("# motley profile 1\n"
           "#\n"
           "# What each rank's device was measured to do: seconds of one expert (point) as a function of its rows, and\n"
-          "# of a dense product, by kernels with the settings that were best on it (tuned).  Plans are made from it;\n"
+          "# of a dense product, by kernels with the settings that were best on it (tuned); and what links do:\n"
+          "# seconds of an exchange (latency) and of each message in it, bytes per second.  Plans are made from it;\n"
           "# `motley measure` refreshes it; any line may be removed.\n",
           stream);
+    for (int i = 0; i < profile->links; i++)
+        put_link(stream, &profile->link[i]);
+    if (profile->links)
+        fputc('\n', stream);
     for (int i = 0; i < profile->entries; i++)
         put_entry(stream, &profile->entry[i]);
     put_locale_back(before);
@@ -135,105 +129,21 @@ int motley__profile_text(const struct motley__profile *profile, char **text, str
 
 /* Reading.  Every reader returns 1 when the line holds what it must. */
 
-/* The next name=value of a line; *at moves behind it.  0 at the line's end and at what is no such pair. */
-static int next_pair(const char **at, char name[VALUE], char value[VALUE])
-{
-    const char *c = *at + strspn(*at, " \t");
-    size_t length = strcspn(c, "= \t\n");
-    if (length == 0 || length >= VALUE || c[length] != '=')
-        return 0;
-    memcpy(name, c, length);
-    name[length] = 0;
-    c += length + 1;
-    int quoted = *c == '"';
-    c += quoted;
-    for (length = 0; *c && *c != '\n' && *c != (quoted ? '"' : ' '); c++) {
-        if (quoted && *c == '\\' && c[1] && c[1] != '\n')
-            c++;
-        if (length == VALUE - 1)
-            return 0;
-        value[length++] = *c;
-    }
-    value[length] = 0;
-    if (quoted && *c++ != '"')
-        return 0;
-    *at = c;
-    return 1;
-}
-
-static int get_text(const char *line, const char *wanted, char *value, size_t size)
-{
-    char name[VALUE], found[VALUE];
-    while (next_pair(&line, name, found)) {
-        if (strcmp(name, wanted))
-            continue;
-        if (strlen(found) >= size)
-            return 0;
-        strcpy(value, found);
-        return 1;
-    }
-    return 0;
-}
-
-static int get_integer(const char *line, const char *wanted, int low, int *value)
-{
-    char text[VALUE], *end;
-    if (!get_text(line, wanted, text, sizeof text))
-        return 0;
-    long number = strtol(text, &end, 10);
-    if (end == text || *end || number < low || number > INT_MAX)
-        return 0;
-    *value = (int)number;
-    return 1;
-}
-
-/* Finite and not negative. */
-static int get_number(const char *line, const char *wanted, double *value)
-{
-    char text[VALUE], *end;
-    if (!get_text(line, wanted, text, sizeof text))
-        return 0;
-    double number = strtod(text, &end);
-    if (end == text || *end || !isfinite(number) || number < 0)
-        return 0;
-    *value = number;
-    return 1;
-}
-
-static int get_word(const char *line, const char *wanted, const char *const *words, int count, int *value)
-{
-    char text[VALUE];
-    if (!get_text(line, wanted, text, sizeof text))
-        return 0;
-    for (int i = 0; i < count; i++)
-        if (!strcmp(text, words[i])) {
-            *value = i;
-            return 1;
-        }
-    return 0;
-}
-
-static int get_unsigned(const char *line, const char *wanted, int base, uint64_t *value)
-{
-    char text[VALUE], *end;
-    if (!get_text(line, wanted, text, sizeof text) || !strchr("0123456789abcdef", text[0]))
-        return 0;
-    *value = strtoull(text, &end, base);
-    return end != text && !*end;
-}
-
 static int get_device(const char *line, struct motley__profile_key *key, int *panel)
 {
-    char place[VALUE];
+    char place[MOTLEY__VALUE];
     int end = 0;
     memset(key, 0, sizeof *key);
-    if (!get_text(line, "variant", key->variant, sizeof key->variant))
+    if (!motley__get_text(line, "variant", key->variant, sizeof key->variant))
         key->variant[0] = 0; /* a file from before variants had names */
-    return get_text(line, "host", key->host, sizeof key->host) && get_text(line, "name", key->name, sizeof key->name) &&
-           get_text(line, "driver", key->driver, sizeof key->driver) &&
-           get_text(line, "family", key->family, sizeof key->family) && get_integer(line, "panel", 1, panel) &&
-           get_unsigned(line, "kernels", 16, &key->kernels) && get_integer(line, "cores", 0, &key->cores) &&
-           get_unsigned(line, "memory", 10, &key->memory_bytes) && get_text(line, "place", place, sizeof place) &&
+    return motley__get_text(line, "host", key->host, sizeof key->host) &&
+           motley__get_text(line, "name", key->name, sizeof key->name) &&
+           motley__get_text(line, "driver", key->driver, sizeof key->driver) &&
+           motley__get_text(line, "family", key->family, sizeof key->family) &&
+           motley__get_integer(line, "panel", 1, panel) && motley__get_unsigned(line, "kernels", 16, &key->kernels) &&
+           motley__get_integer(line, "cores", 0, &key->cores) &&
+           motley__get_unsigned(line, "memory", 10, &key->memory_bytes) &&
+           motley__get_text(line, "place", place, sizeof place) &&
            sscanf(place, "%9d/%9d%n", &key->place, &key->places, &end) == 2 && !place[end] && key->place >= 0 &&
            key->place < key->places;
 }
@@ -242,10 +152,10 @@ static int get_dense(const char *line, struct motley__dense_time *dense)
 {
     int path;
     struct motley__dense_time read = {0};
-    if (!get_integer(line, "T", 1, &read.T) || !get_integer(line, "O", 1, &read.O) ||
-        !get_integer(line, "I", 1, &read.I) || !get_word(line, "path", PATHS, 2, &path) ||
-        !get_number(line, "seconds", &read.seconds) || read.seconds <= 0 || !get_number(line, "esmm", &read.esmm) ||
-        !get_number(line, "clblast", &read.clblast))
+    if (!motley__get_integer(line, "T", 1, &read.T) || !motley__get_integer(line, "O", 1, &read.O) ||
+        !motley__get_integer(line, "I", 1, &read.I) || !motley__get_word(line, "path", PATHS, 2, &path) ||
+        !motley__get_number(line, "seconds", &read.seconds) || read.seconds <= 0 ||
+        !motley__get_number(line, "esmm", &read.esmm) || !motley__get_number(line, "clblast", &read.clblast))
         return 0;
     read.path = (enum motley__dense)path;
     *dense = read;
@@ -256,12 +166,12 @@ static int get_choice(const char *line, struct motley__choice *choice)
 {
     int product, rows, weights;
     struct motley__choice read = {0};
-    if (!get_word(line, "product", motley__product_names, MOTLEY__PRODUCTS, &product) ||
-        !get_word(line, "rows", motley__rows_names, MOTLEY__ROWS_CLASSES, &rows) ||
-        !get_word(line, "weights", motley__weights_names, MOTLEY__WEIGHTS_CLASSES, &weights) ||
-        !get_word(line, "dtype", DTYPES, 3, &read.dtype) || !get_number(line, "gain", &read.gain) || read.gain <= 0 ||
-        !get_text(line, "settings", read.settings, sizeof read.settings) ||
-        !get_text(line, "default", read.usual, sizeof read.usual))
+    if (!motley__get_word(line, "product", motley__product_names, MOTLEY__PRODUCTS, &product) ||
+        !motley__get_word(line, "rows", motley__rows_names, MOTLEY__ROWS_CLASSES, &rows) ||
+        !motley__get_word(line, "weights", motley__weights_names, MOTLEY__WEIGHTS_CLASSES, &weights) ||
+        !motley__get_word(line, "dtype", DTYPES, 3, &read.dtype) || !motley__get_number(line, "gain", &read.gain) ||
+        read.gain <= 0 || !motley__get_text(line, "settings", read.settings, sizeof read.settings) ||
+        !motley__get_text(line, "default", read.usual, sizeof read.usual))
         return 0;
     read.shape = (struct motley__shape_class){(enum motley__product)product, (enum motley__rows_class)rows,
                                               (enum motley__weights_class)weights};
@@ -272,17 +182,34 @@ static int get_choice(const char *line, struct motley__choice *choice)
 static int get_curve(const char *line, struct motley__curve *curve)
 {
     memset(curve, 0, sizeof *curve);
-    return get_word(line, "direction", DIRECTIONS, 2, &curve->backward) && get_integer(line, "D", 1, &curve->D) &&
-           get_integer(line, "F", 1, &curve->F) && get_word(line, "activation", ACTIVATIONS, 4, &curve->activation) &&
-           get_integer(line, "bias", 0, &curve->bias) && curve->bias <= 1 &&
-           get_word(line, "dtype", DTYPES, 3, &curve->dtype);
+    return motley__get_word(line, "direction", DIRECTIONS, 2, &curve->backward) &&
+           motley__get_integer(line, "D", 1, &curve->D) && motley__get_integer(line, "F", 1, &curve->F) &&
+           motley__get_word(line, "activation", ACTIVATIONS, 4, &curve->activation) &&
+           motley__get_integer(line, "bias", 0, &curve->bias) && curve->bias <= 1 &&
+           motley__get_word(line, "dtype", DTYPES, 3, &curve->dtype);
 }
 
 static int get_point(const char *line, struct motley__point *point)
 {
-    return get_integer(line, "rows", 1, &point->rows) && get_number(line, "seconds", &point->seconds) &&
-           point->seconds > 0 && get_number(line, "spread", &point->spread) &&
-           get_integer(line, "samples", 0, &point->samples);
+    return motley__get_integer(line, "rows", 1, &point->rows) && motley__get_number(line, "seconds", &point->seconds) &&
+           point->seconds > 0 && motley__get_number(line, "spread", &point->spread) &&
+           motley__get_integer(line, "samples", 0, &point->samples);
+}
+
+static int get_link(const char *line, struct motley__link_line *link)
+{
+    char ranks[MOTLEY__VALUE];
+    int end = 0;
+    memset(link, 0, sizeof *link);
+    return motley__get_text(line, "from", link->host[0], sizeof link->host[0]) &&
+           motley__get_text(line, "to", link->host[1], sizeof link->host[1]) &&
+           strcmp(link->host[0], link->host[1]) <= 0 && motley__get_text(line, "ranks", ranks, sizeof ranks) &&
+           sscanf(ranks, "%9d/%9d%n", &link->ranks[0], &link->ranks[1], &end) == 2 && !ranks[end] &&
+           link->ranks[0] > 0 && link->ranks[1] > 0 && motley__get_number(line, "latency", &link->link.latency) &&
+           motley__get_number(line, "message", &link->link.message) &&
+           motley__get_number(line, "bandwidth", &link->link.bandwidth) && link->link.bandwidth > 0 &&
+           motley__get_number(line, "spread", &link->spread) &&
+           motley__get_integer(line, "samples", 1, &link->samples);
 }
 
 /* Where reading has come to. */
@@ -339,6 +266,11 @@ static int read_line(struct reader *reader, const char *line, int *dropped)
             reader->entry->panel = panel;
         else if (!*dropped && !status)
             status = motley__fail(reader->error, MOTLEY_E_MEMORY, "out of host memory for the profile");
+    } else if (!strcmp(kind, "link")) {
+        struct motley__link_line link;
+        *dropped = !get_link(line, &link);
+        if (!*dropped)
+            status = motley__link_put(&reader->read, &link, reader->error);
     } else if ((!strcmp(kind, "dense") || !strcmp(kind, "tuned") || !strcmp(kind, "curve")) && reader->entry) {
         status = read_item(reader, kind, line, dropped);
     } else if (!strcmp(kind, "point") && reader->entry && reader->curve.D) {
