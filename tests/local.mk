@@ -52,6 +52,7 @@ UNIT_TESTS = \
     %D%/test_placement \
     %D%/test_link \
     %D%/test_plan \
+    %D%/test_drift \
     %D%/test_config \
     %D%/test_norm \
     %D%/test_rope \
@@ -114,6 +115,10 @@ check_PROGRAMS += %D%/write_mixtral
 # Run by check-uneven.sh on unlike nodes.
 check_PROGRAMS += %D%/uneven
 %C%_uneven_LDADD = libmotley_all.la
+
+# Every mode side by side, for people: what is measured and how stands in it.
+check_PROGRAMS += %D%/modes
+%C%_modes_LDADD = libmotley_all.la
 
 # Tests see every internal symbol.
 LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)

@@ -10,6 +10,8 @@ libmotley_all_la_SOURCES += \
     %D%/cost.h \
     %D%/link.c \
     %D%/link.h \
+    %D%/drift.c \
+    %D%/drift.h \
     %D%/measure.c \
     %D%/measure.h \
     %D%/pairs.c \

@@ -1,0 +1,215 @@
+/* Steps of a layer in every mode, timed in turns: what each takes, what it was predicted to take, what `auto` chose.
+ *
+ *   mpirun ... modes [--rounds n] [--label TEXT] CELL...      CELL: T,K,E,D,F,forward|backward
+ *
+ * One CSV line for each cell, mode and kind of shares.  A step begins on all ranks together and ends with the slowest.
+ * efficiency: of the expert phase, as a part of what the ranks could do together: work shared so that all end at
+ * once, each as fast per share as it was with even shares of the same mode in the same run.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <motley/motley.h>
+#include "base/clock.h"
+#include "base/random.h"
+
+enum { MOST_ROUNDS = 101, CANDIDATES = 8, DEFAULT_ROUNDS = 9 };
+
+static const char *const NAMES[] = {"auto", "expert", "data", "model", "hybrid"};
+
+struct cell {
+    long tokens;
+    int K, E, D, F, backward;
+};
+
+/* One way to run a cell, and what was seen of it. */
+struct candidate {
+    enum motley_mode mode;
+    int group;
+    enum motley_shares shares;
+    motley_plan *plan;
+    motley_layer *layer;
+    motley_tensor *x, *y;
+    double step[MOST_ROUNDS];       /* seconds of the slowest rank, each round */
+    double experts[MOST_ROUNDS];    /* seconds of this rank's expert phase */
+};
+
+static void check(int status, const struct motley_error *error)
+{
+    if (status) {
+        fprintf(stderr, "modes: %s\n", error->text);
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    }
+}
+
+static void fill(float *values, size_t count, double scale, uint64_t stream)
+{
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)(scale * motley__random_normal(20261122, stream, (uint64_t)i));
+}
+
+/* All experts get the same matrix: only the gate decides what is computed. */
+static void set_weights(const struct cell *cell, const motley_plan *plan, motley_layer *layer, int rank)
+{
+    const struct motley_plan_rank own = motley_plan_rank(plan, rank);
+    const size_t gate = (size_t)cell->E * (size_t)cell->D, matrix = (size_t)cell->D * (size_t)cell->F;
+    float *values = malloc(sizeof *values * (gate > matrix ? gate : matrix));
+    struct motley_error error = {0};
+    fill(values, gate, 0.05, 1);
+    check(motley_layer_set(layer, MOTLEY_GATE, 0, values, &error), &error);
+    fill(values, matrix, 0.03, 2);
+    for (int i = 0; i < own.experts; i++)
+        for (int w = MOTLEY_W1; w <= MOTLEY_W3; w++)
+            check(motley_layer_set(layer, (enum motley_weight)w, own.expert[i], values, &error), &error);
+    free(values);
+}
+
+static void open_candidate(motley_context *context, const struct cell *cell, struct candidate *c)
+{
+    const struct motley_layer_shape shape = {.D = cell->D, .F = cell->F, .E = cell->E, .K = cell->K,
+                                             .activation = MOTLEY_SWIGLU, .normalize = 1};
+    const struct motley_plan_options options = {.tokens = cell->tokens, .backward = cell->backward, .shares = c->shares,
+                                                .mode = c->mode, .group = c->group};
+    const int rank = motley_context_rank(context);
+    struct motley_error error = {0};
+    check(motley_plan_create(context, &shape, &options, &c->plan, &error), &error);
+    check(motley_layer_create(context, c->plan, &c->layer, &error), &error);
+    set_weights(cell, c->plan, c->layer, rank);
+    const int64_t T = motley_plan_rank(c->plan, rank).tokens;
+    check(motley_tensor_create(context, MOTLEY_F32, T, cell->D, &c->x, &error), &error);
+    check(motley_tensor_create(context, MOTLEY_F32, T, cell->D, &c->y, &error), &error);
+    float *tokens = malloc(sizeof *tokens * (size_t)(T + 1) * (size_t)cell->D);
+    fill(tokens, (size_t)T * (size_t)cell->D, 1, (uint64_t)(10 + rank));
+    check(motley_tensor_write(c->x, tokens, &error), &error);
+    free(tokens);
+}
+
+static void close_candidate(struct candidate *c)
+{
+    motley_tensor_destroy(c->x);
+    motley_tensor_destroy(c->y);
+    motley_layer_destroy(c->layer);
+    motley_plan_destroy(c->plan);
+}
+
+static void step(const struct cell *cell, struct candidate *c, int round)
+{
+    struct motley_error error = {0};
+    MPI_Barrier(MPI_COMM_WORLD);
+    double begin = motley__seconds();
+    check(motley_layer_forward(c->layer, c->x, NULL, c->y, &error), &error);
+    if (cell->backward)
+        check(motley_layer_backward(c->layer, c->x, c->y, &error), &error);
+    double seconds = motley__seconds() - begin;
+    c->experts[round] = motley_layer_forward_times(c->layer).experts;
+    if (cell->backward)
+        c->experts[round] += motley_layer_backward_times(c->layer).experts;
+    MPI_Allreduce(&seconds, &c->step[round], 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+}
+
+/* Over ranks: the slowest expert phase, and the sum of shares done in a second. */
+static void expert_phase(const struct candidate *c, double mine, double *slowest, double *speed)
+{
+    int rank;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    const double share = motley_plan_rank(c->plan, rank).share, own = mine > 0 ? share / mine : 0;
+    MPI_Allreduce(&mine, slowest, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+    MPI_Allreduce(&own, speed, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
+}
+
+static void name_mode(enum motley_mode mode, int group, char *text, size_t size)
+{
+    if (mode == MOTLEY_MODE_HYBRID)
+        snprintf(text, size, "hybrid:%d", group);
+    else
+        snprintf(text, size, "%s", NAMES[mode]);
+}
+
+static void report(const char *label, const struct cell *cell, struct candidate *c, int count, int rounds, int rank)
+{
+    double slowest[CANDIDATES], speed[CANDIDATES];
+    for (int i = 0; i < count; i++)
+        expert_phase(&c[i], motley__median(c[i].experts, rounds), &slowest[i], &speed[i]);
+    for (int i = 0; i < count && rank == 0; i++) {
+        double efficiency = 0, predicted = 0;
+        char asked[16], ran[16];
+        for (int j = 0; j < count; j++)
+            if (c[j].shares == MOTLEY_SHARES_EVEN && c[j].mode == c[i].mode && c[j].group == c[i].group)
+                efficiency = 1 / speed[j] / slowest[i];
+        for (int r = 0; r < motley_plan_ranks(c[i].plan); r++)
+            if (motley_plan_rank(c[i].plan, r).seconds > predicted)
+                predicted = motley_plan_rank(c[i].plan, r).seconds;
+        name_mode(c[i].mode, c[i].group, asked, sizeof asked);
+        name_mode(motley_plan_mode(c[i].plan), c[i].group, ran, sizeof ran);
+        printf("%s,%ld,%d,%d,%d,%d,%s,%s,%s,%s,%.3f,%.3f,%.3f,%.3f\n", label, cell->tokens, cell->K, cell->E, cell->D,
+               cell->F, cell->backward ? "backward" : "forward", asked, ran,
+               c[i].shares == MOTLEY_SHARES_EVEN ? "even" : "measured", 1e3 * motley__median(c[i].step, rounds),
+               1e3 * slowest[i], 1e3 * predicted, efficiency);
+    }
+    fflush(stdout);
+}
+
+static void run_cell(motley_context *context, const char *label, const struct cell *cell, int rounds)
+{
+    struct candidate c[CANDIDATES] = {{.mode = MOTLEY_MODE_AUTO}, {.mode = MOTLEY_MODE_EXPERT},
+        {.mode = MOTLEY_MODE_DATA}, {.mode = MOTLEY_MODE_MODEL},
+        {.mode = MOTLEY_MODE_EXPERT, .shares = MOTLEY_SHARES_EVEN},
+        {.mode = MOTLEY_MODE_DATA, .shares = MOTLEY_SHARES_EVEN},
+        {.mode = MOTLEY_MODE_MODEL, .shares = MOTLEY_SHARES_EVEN}, {.mode = MOTLEY_MODE_HYBRID, .group = 2}};
+    const int count = motley_context_size(context) > 2 ? CANDIDATES : CANDIDATES - 1;
+    for (int i = 0; i < count; i++) {
+        open_candidate(context, cell, &c[i]);
+        step(cell, &c[i], 0); /* compiles and makes room */
+    }
+    for (int round = 0; round < rounds; round++)
+        for (int i = 0; i < count; i++)
+            step(cell, &c[(round + i) % count], round);
+    report(label, cell, c, count, rounds, motley_context_rank(context));
+    for (int i = 0; i < count; i++)
+        close_candidate(&c[i]);
+}
+
+static int read_cell(const char *text, struct cell *cell)
+{
+    char direction[16], end;
+    if (sscanf(text, "%ld,%d,%d,%d,%d,%15[a-z]%c", &cell->tokens, &cell->K, &cell->E, &cell->D, &cell->F, direction,
+               &end) != 6)
+        return 0;
+    cell->backward = !strcmp(direction, "backward");
+    return cell->backward || !strcmp(direction, "forward");
+}
+
+int main(int argc, char **argv)
+{
+    struct motley_error error = {0};
+    const char *label = "";
+    int rounds = DEFAULT_ROUNDS, failed = 0;
+    motley_context *context;
+
+    MPI_Init(&argc, &argv);
+    check(motley_context_create(MPI_COMM_WORLD, NULL, &context, &error), &error);
+    if (motley_context_rank(context) == 0)
+        printf("label,T,K,E,D,F,direction,mode,ran,shares,step_ms,experts_ms,predicted_experts_ms,efficiency\n");
+    for (int i = 1; i < argc && !failed; i++) {
+        struct cell cell;
+        if (!strcmp(argv[i], "--rounds") && i + 1 < argc) {
+            rounds = atoi(argv[++i]);
+            failed = rounds < 1 || rounds > MOST_ROUNDS;
+        } else if (!strcmp(argv[i], "--label") && i + 1 < argc) {
+            label = argv[++i];
+        } else if (read_cell(argv[i], &cell)) {
+            run_cell(context, label, &cell, rounds);
+        } else {
+            failed = 1;
+        }
+    }
+    if (failed)
+        fprintf(stderr, "usage: modes [--rounds 1..%d] [--label TEXT] T,K,E,D,F,forward|backward ...\n", MOST_ROUNDS);
+    motley_context_destroy(context);
+    MPI_Finalize();
+    return failed;
+}
