@@ -53,6 +53,7 @@ UNIT_TESTS = \
     %D%/test_link \
     %D%/test_plan \
     %D%/test_drift \
+    %D%/test_place \
     %D%/test_config \
     %D%/test_norm \
     %D%/test_rope \
@@ -156,7 +157,8 @@ endif
 %C%_leak_owners_la_CFLAGS = -std=gnu11 -fno-omit-frame-pointer -fno-optimize-sibling-calls
 %C%_leak_owners_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
-EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp
+EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp \
+    %D%/coactivation/README.md %D%/coactivation/llama-moe-base.csv
 
 TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \

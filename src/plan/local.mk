@@ -16,6 +16,8 @@ libmotley_all_la_SOURCES += \
     %D%/measure.h \
     %D%/pairs.c \
     %D%/pairs.h \
+    %D%/place.c \
+    %D%/place.h \
     %D%/placement.c \
     %D%/placement.h \
     %D%/plan.c \
