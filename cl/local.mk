@@ -60,6 +60,7 @@ KERNELS = \
     %D%/real.h \
     %D%/rope.cl \
     %D%/route.cl \
+    %D%/slice.cl \
     %D%/squares.cl \
     %D%/storage.h \
     %D%/tile.h \

@@ -88,6 +88,22 @@ struct motley__place_args {
     int own_pairs;  /* where there are no segments */
 };
 
+/* slice.cl: where one side's lines are; see src/layer/slice.h. */
+struct motley__slice_side {
+    int list;       /* expert i of the launch is number expert[list + i] of the matrix; -1: number i */
+    int first;      /* number of the first expert in the buffer */
+    int numbers;    /* of one expert, padding included */
+    int panel, I;   /* layout of an expert, see src/layer/matrix.h */
+    int row, column; /* of the slice in it */
+    int start;      /* rows of I numbers that lie before the buffer */
+};
+
+struct motley__slice_args {
+    int lines, width;   /* the slice of each expert */
+    int first, count;   /* lines of this launch, counted through all experts */
+    struct motley__slice_side from, to;
+};
+
 struct motley__losses_args {
     int T, E, K;
 };

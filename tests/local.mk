@@ -77,6 +77,7 @@ MPI_TESTS = \
     %D%/test_layer \
     %D%/test_layer_stored \
     %D%/test_exchange \
+    %D%/test_redistribution \
     %D%/test_decoder \
     %D%/test_data \
     %D%/test_gradients \

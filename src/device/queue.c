@@ -29,6 +29,12 @@ static int set_arguments(cl_kernel kernel, const struct motley__arg *args, int c
 int motley__launch_args(struct motley__device *device, cl_kernel kernel, struct motley__range range,
                         struct motley_error *error, const struct motley__arg *args, int count)
 {
+    return motley__launch_on(device->compute, kernel, range, error, args, count);
+}
+
+int motley__launch_on(cl_command_queue queue, cl_kernel kernel, struct motley__range range, struct motley_error *error,
+                      const struct motley__arg *args, int count)
+{
     if (range.global[0] == 0)
         return 0;
     const size_t *local = range.local[0] > 0 ? range.local : NULL;
@@ -46,8 +52,7 @@ int motley__launch_args(struct motley__device *device, cl_kernel kernel, struct 
     int status = set_arguments(kernel, args, count, error);
     if (status)
         return status;
-    cl_int code = clEnqueueNDRangeKernel(device->compute, kernel, dimensions, NULL, range.global, local, 0, NULL,
-                                         NULL);
+    cl_int code = clEnqueueNDRangeKernel(queue, kernel, dimensions, NULL, range.global, local, 0, NULL, NULL);
     if (code == CL_SUCCESS)
         return 0;
     char name[128] = "?";
@@ -58,15 +63,25 @@ int motley__launch_args(struct motley__device *device, cl_kernel kernel, struct 
                            range.local[2]);
 }
 
-int motley__queue_marker(struct motley__device *device, cl_event *marker, struct motley_error *error)
+static int mark(cl_command_queue queue, cl_event *marker, struct motley_error *error)
 {
-    cl_int code = clEnqueueMarkerWithWaitList(device->compute, 0, NULL, marker);
+    cl_int code = clEnqueueMarkerWithWaitList(queue, 0, NULL, marker);
     if (code == CL_SUCCESS) {
-        code = clFlush(device->compute); /* else nothing need ever begin */
+        code = clFlush(queue); /* else nothing need ever begin */
         if (code != CL_SUCCESS)
             clReleaseEvent(*marker);
     }
     return motley__fail_cl(error, code, "clEnqueueMarkerWithWaitList");
+}
+
+int motley__queue_marker(struct motley__device *device, cl_event *marker, struct motley_error *error)
+{
+    return mark(device->compute, marker, error);
+}
+
+int motley__transfer_marker(struct motley__device *device, cl_event *marker, struct motley_error *error)
+{
+    return mark(device->transfer, marker, error);
 }
 
 int motley__event_done(cl_event event, int *done, struct motley_error *error)

@@ -32,6 +32,14 @@ struct motley__range {
 int motley__launch_args(struct motley__device *device, cl_kernel kernel, struct motley__range range,
                         struct motley_error *error, const struct motley__arg *args, int count);
 
+/* The same on the transfer queue, for kernels that move what nobody computes with meanwhile: it is in order too, but
+ * waits for nothing on the compute queue. */
+#define motley__launch_beside(device, kernel, range, error, ...)                                   \
+    motley__launch_on((device)->transfer, (kernel), (range), (error), (const struct motley__arg[]){__VA_ARGS__},  \
+                      (int)(sizeof((const struct motley__arg[]){__VA_ARGS__}) / sizeof(struct motley__arg)))
+int motley__launch_on(cl_command_queue queue, cl_kernel kernel, struct motley__range range, struct motley_error *error,
+                      const struct motley__arg *args, int count);
+
 /* first.c: 1 when this would be the first launch of the kernel with this local size on a runtime that compiles then;
  * *lock is to be let go by motley__cache_unlock when the launch has ended (-1: none could be had). */
 int motley__first_launch(struct motley__device *device, cl_kernel kernel, const size_t *local, int *lock);
@@ -40,8 +48,9 @@ void motley__launched_release(struct motley__device *device);
 /* All that was enqueued on the compute queue is done.  Naps in a way that leaves a shared core to others. */
 int motley__queue_wait(struct motley__device *device, struct motley_error *error);
 
-/* A marker behind everything enqueued so far on the compute queue; the caller releases it. */
+/* A marker behind everything enqueued so far on the compute queue, or on the transfer queue; the caller releases it. */
 int motley__queue_marker(struct motley__device *device, cl_event *marker, struct motley_error *error);
+int motley__transfer_marker(struct motley__device *device, cl_event *marker, struct motley_error *error);
 /* *done = 1 when the event has completed; fails when it ended in an error. */
 int motley__event_done(cl_event event, int *done, struct motley_error *error);
 

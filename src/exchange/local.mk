@@ -4,7 +4,11 @@
 libmotley_all_la_SOURCES += \
     %D%/counts.c \
     %D%/exchange.h \
+    %D%/flow.c \
+    %D%/flow.h \
     %D%/linear.c \
+    %D%/redistribution.c \
+    %D%/redistribution.h \
     %D%/staging.c \
     %D%/staging.h \
     %D%/transfer.c

@@ -49,6 +49,8 @@ libmotley_all_la_SOURCES += \
     %D%/route.c \
     %D%/route.h \
     %D%/rows.h \
+    %D%/slice.c \
+    %D%/slice.h \
     %D%/state.c \
     %D%/state.h \
     %D%/tuning.c \

@@ -64,8 +64,7 @@ int motley__placement_copy(const struct motley__placement *from, struct motley__
     return status;
 }
 
-/* Blocks without experts are equal whatever their slices. */
-static int same_holding(const struct motley__holding *a, const struct motley__holding *b)
+int motley__holding_equal(const struct motley__holding *a, const struct motley__holding *b)
 {
     if (a->experts != b->experts)
         return 0;
@@ -77,7 +76,7 @@ int motley__placement_equal(const struct motley__placement *a, const struct motl
 {
     int same = a->R == b->R && a->E == b->E && a->F == b->F;
     for (int r = 0; r < a->R && same; r++)
-        same = same_holding(&a->rank[r], &b->rank[r]);
+        same = motley__holding_equal(&a->rank[r], &b->rank[r]);
     return same;
 }
 

@@ -42,6 +42,9 @@ int motley__placement_copy(const struct motley__placement *from, struct motley__
                            struct motley_error *error);
 int motley__placement_equal(const struct motley__placement *a, const struct motley__placement *b);
 
+/* 1 when both hold the same; holdings without experts are equal whatever their slices. */
+int motley__holding_equal(const struct motley__holding *a, const struct motley__holding *b);
+
 /* The place of an expert in a holding's list, -1 when it is not there.  O(log experts). */
 int motley__holding_find(const struct motley__holding *holding, int expert);
 
