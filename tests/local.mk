@@ -73,6 +73,7 @@ MPI_TESTS = \
     %D%/test_trace \
     %D%/test_bind \
     %D%/test_measure \
+    %D%/test_link_measure \
     %D%/test_tune \
     %D%/test_layer \
     %D%/test_layer_stored \
@@ -96,6 +97,7 @@ SCRIPT_TESTS = \
     %D%/check-oclgrind.sh \
     %D%/check-offline.sh \
     %D%/check-bad-input.sh \
+    %D%/check-links.sh \
     %D%/check-uneven.sh \
     %D%/check-train.sh \
     %D%/check-kill.sh \
@@ -114,7 +116,9 @@ endif
 check_PROGRAMS += %D%/write_mixtral
 %C%_write_mixtral_LDADD = libmotley_all.la
 
-# Run by check-uneven.sh on unlike nodes.
+# Run by check-links.sh on two nodes, by check-uneven.sh on unlike nodes.
+check_PROGRAMS += %D%/links
+%C%_links_LDADD = libmotley_all.la
 check_PROGRAMS += %D%/uneven
 %C%_uneven_LDADD = libmotley_all.la
 

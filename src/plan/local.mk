@@ -8,10 +8,16 @@ libmotley_all_la_SOURCES += \
     %D%/contest.h \
     %D%/cost.c \
     %D%/cost.h \
-    %D%/link.c \
-    %D%/link.h \
     %D%/drift.c \
     %D%/drift.h \
+    %D%/link.c \
+    %D%/link.h \
+    %D%/link_measure.c \
+    %D%/link_measure.h \
+    %D%/link_probe.c \
+    %D%/link_probe.h \
+    %D%/link_rounds.c \
+    %D%/link_rounds.h \
     %D%/measure.c \
     %D%/measure.h \
     %D%/pairs.c \
