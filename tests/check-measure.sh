@@ -1,6 +1,6 @@
 #!/bin/sh
-# `motley measure`: it ends in time, the profile keeps the curves and the kernels' settings, whatever opens that profile
-# is tuned by it, and settings that no kernel has are passed over with a warning.
+# `motley measure`: it ends in time, the profile keeps the curves, the links and the kernels' settings, whatever opens
+# that profile is tuned by it, and settings that no kernel has are passed over with a warning.
 #
 # SPDX-License-Identifier: BSD-3-Clause
 set -u
@@ -40,6 +40,16 @@ grep '^  tuned ' "$profile" >"$folder/before"
     complain 'motley measure --no-tuning failed'
 grep '^  tuned ' "$profile" | cmp -s - "$folder/before" || complain 'the settings changed without tuning'
 grep -q '"tuned": \[\]' "$folder/out" || complain 'it tells of settings that it did not look for'
+
+# Two ranks have a link, in the profile and in what is printed.
+sh "$SOURCE_DIR/tests/run-mpi" 2 "$motley" measure --quick --no-tuning --width 64 --hidden 64 \
+        --profile "$folder/linked" >"$folder/out" 2>"$folder/err" || [ $? -eq 77 ] ||
+    complain 'motley measure failed with two ranks'
+if [ -s "$folder/out" ]; then
+    grep -q '^link from="[^"]*" to="[^"]*" ranks=2/2 latency=[0-9].* bandwidth=[0-9]' "$folder/linked" ||
+        complain 'the profile has no link'
+    grep -q 'us per message' "$folder/out" || complain 'it does not show the link'
+fi
 
 # A value that the family cpu has, in place of what was chosen; then one that it has not.
 if grep -q 'family="cpu"' "$profile"; then

@@ -45,6 +45,7 @@ static void results_have_five_digits(void **state)
     assert_true(fabs(median - 0.12346) < 1e-12);
     motley__timing(tiny, 1, &median, &spread, &kept);
     assert_true(fabs(median - 1.2346e-7) < 1e-18);
+    assert_true(motley__timing_round(1067612345) == 1067600000);
 }
 
 int main(void)

@@ -11,6 +11,7 @@
 #include "base/table.h"
 #include "cli/cli.h"
 #include "layer/expert.h"
+#include "plan/link_measure.h"
 #include "plan/measure.h"
 #include "plan/plan.h"
 #include "plan/record.h"
@@ -33,8 +34,8 @@ struct request {
 
 /* What is measured so far, and the classes of weights that are tuned. */
 struct report {
-    struct motley__table *curves, *choices;
-    json_t *curve_list, *choice_list;
+    struct motley__table *curves, *choices, *links;
+    json_t *curve_list, *choice_list, *link_list;
     int changed;                        /* choices that are no default */
     int tuned[MOTLEY__WEIGHTS_CLASSES];
 };
@@ -120,6 +121,37 @@ static void report_choices(struct report *report, int rank, const struct motley_
     }
 }
 
+static void report_links(struct report *report, const struct motley__profile *profile)
+{
+    for (int i = 0; i < profile->links; i++) {
+        const struct motley__link_line *line = &profile->link[i];
+        const struct motley__link *link = &line->link;
+        motley__table_row(report->links, "%s|%s|%d, %d|%.1f|%.2f|%.1f|%.1f%%|%d", line->host[0], line->host[1],
+                          line->ranks[0], line->ranks[1], 1e6 * link->latency, 1e6 * link->message,
+                          1e-6 * link->bandwidth, 100 * line->spread / link->bandwidth, line->samples);
+        json_array_append_new(report->link_list, json_pack("{s:s, s:s, s:[i,i], s:f, s:f, s:f, s:f, s:i}", "from",
+                                                           line->host[0], "to", line->host[1], "ranks", line->ranks[0],
+                                                           line->ranks[1], "latency_seconds", link->latency,
+                                                           "message_seconds", link->message, "bytes_per_second",
+                                                           link->bandwidth, "spread", line->spread, "samples",
+                                                           line->samples));
+    }
+}
+
+static int measure_links(motley_context *context, struct report *report, struct motley_error *error)
+{
+    struct motley__profile profile = {0};
+    struct motley__links links = {0};
+    int changed, status = motley__link_measure(context, &profile, 1, &links, &changed, error);
+    if (!status)
+        status = motley__record_save_links(context, &profile, error);
+    if (!status && context->rank == 0)
+        report_links(report, &profile);
+    motley__links_clear(&links);
+    motley__profile_clear(&profile);
+    return status;
+}
+
 /* Tune what the shape's class needs, unless it was done or is not wanted.  *news = 1 when it was done now. */
 static int tune(motley_context *context, const struct motley_layer_shape *shape, const struct request *request,
                 struct report *report, struct motley__profile_entry *entry, int *news, struct motley_error *error)
@@ -164,7 +196,7 @@ static int measure_shape(motley_context *context, const struct motley_layer_shap
     return status;
 }
 
-/* The shape that was asked for, or all of DEFAULTS. */
+/* The links, then the shape that was asked for, or all of DEFAULTS. */
 static int measure_all(motley_context *context, const struct request *request, struct report *report,
                        struct motley_error *error)
 {
@@ -173,6 +205,8 @@ static int measure_all(motley_context *context, const struct request *request, s
     int status = 0;
     if (given != (request->hidden > 0))
         status = motley__fail(error, MOTLEY_E_INVALID, "--width and --hidden make a shape together: give both or none");
+    if (!status)
+        status = measure_links(context, report, error);
     for (int i = 0; i < count && !status; i++) {
         const struct motley_layer_shape shape = {
             .D = given ? (int)request->width : DEFAULTS[i].D, .F = given ? (int)request->hidden : DEFAULTS[i].F, .E = 1,
@@ -194,13 +228,17 @@ static int print(const motley_context *context, int json, const struct report *r
     if (status)
         return status;
     if (json) {
-        json_t *root = json_pack("{s:s, s:O, s:O}", "profile", path, "curves", report->curve_list, "tuned",
-                                 report->choice_list);
+        json_t *root = json_pack("{s:s, s:O, s:O, s:O}", "profile", path, "links", report->link_list, "curves",
+                                 report->curve_list, "tuned", report->choice_list);
         text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
         json_decref(root);
         printf("%s\n", text ? text : "{}");
         free(text);
     } else {
+        if (json_array_size(report->link_list)) {
+            motley__table_print(report->links, stdout);
+            printf("\n");
+        }
         motley__table_print(report->curves, stdout);
         if (report->changed) {
             printf("\nproducts with other settings than the defaults, and how many times as fast:\n");
@@ -219,16 +257,21 @@ static int open_report(struct report *report, struct motley_error *error)
     report->curves =
         motley__table_create(">rank|host|family|>D|>F|direction|>rows|>ms per expert|>spread|>samples|>GFLOP/s");
     report->choices = motley__table_create(">rank|family|product|rows|weights|chosen|default|>gain");
+    report->links = motley__table_create("from|to|>ranks|>us latency|>us per message|>MB/s|>spread|>samples");
     report->curve_list = json_array();
+    report->link_list = json_array();
     report->choice_list = json_array();
-    return report->curves && report->choices && report->curve_list && report->choice_list
+    return report->curves && report->choices && report->links && report->curve_list && report->choice_list &&
+                   report->link_list
                ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory");
 }
 
 static void close_report(struct report *report)
 {
+    json_decref(report->link_list);
     json_decref(report->choice_list);
     json_decref(report->curve_list);
+    motley__table_destroy(report->links);
     motley__table_destroy(report->choices);
     motley__table_destroy(report->curves);
 }

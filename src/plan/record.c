@@ -196,6 +196,21 @@ int motley__record_save(motley_context *context, const struct motley__profile_en
     return motley__agree(context->comm, status, error);
 }
 
+int motley__record_save_links(motley_context *context, const struct motley__profile *profile,
+                              struct motley_error *error)
+{
+    const struct motley__profile news = {.links = profile->links, .link = profile->link};
+    char *path = NULL;
+    int status = 0;
+
+    if (context->node_rank == 0 && profile->links > 0)
+        status = motley__record_path(context, &path, error);
+    if (path)
+        status = motley__profile_update(path, &news, NULL, error);
+    free(path);
+    return motley__agree(context->comm, status, error);
+}
+
 enum { CLASSES = MOTLEY__PRODUCTS * MOTLEY__ROWS_CLASSES };
 
 /* The entry with no other curves and choices than those of the shape; `curve` and `choice` give them room. */

@@ -21,8 +21,8 @@ double motley__timing_round(double value)
 {
     if (!(value > 0))
         return 0;
-    double scale = pow(10, 4 - floor(log10(value)));
-    return round(value * scale) / scale;
+    double digits = floor(log10(value)) - 4, scale = pow(10, fabs(digits)); /* a whole number: what it makes is exact */
+    return digits > 0 ? round(value / scale) * scale : round(value * scale) / scale;
 }
 
 void motley__timing(double *seconds, int n, double *median, double *spread, int *kept)
