@@ -88,7 +88,7 @@ static int create(struct motley__bench_weights *weights, int trained, struct mot
     l->alone.info = &weights->context->info[weights->context->rank];
     l->trained = trained;
     entry.panel = motley__esmm_panel(weights->device, s->dtype);
-    int status = motley__plan_make(&shape, &options, 1, entries, &l->plan, error);
+    int status = motley__plan_make(&shape, &options, 1, entries, NULL, &l->plan, error);
     if (!status)
         status = motley_layer_create(&l->alone, l->plan, &l->layer, error);
     if (!status)

@@ -49,6 +49,7 @@ UNIT_TESTS = \
     %D%/test_contest \
     %D%/test_cost \
     %D%/test_allocate \
+    %D%/test_divide \
     %D%/test_placement \
     %D%/test_link \
     %D%/test_plan \

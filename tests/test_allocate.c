@@ -14,7 +14,7 @@
 #include "base/random.h"
 #include "plan/allocate.h"
 
-enum { SEED = 1234, RANKS = 5, ITEMS = 9 };
+enum { SEED = 1234, RANKS = 5, ITEMS = 9, MANY = 400 };
 
 /* seconds[r][n], each row not falling. */
 struct costs {
@@ -98,6 +98,49 @@ static void as_good_as_exhaustive_search(void **state)
     assert_true(bounded > 1000 && infeasible > 100 && nothing > 1000);
 }
 
+/* One item after the other, as slowly as can be. */
+static void give_singly(const double (*seconds)[MANY + 1], int R, int n, const int *most, int *share)
+{
+    memset(share, 0, (size_t)R * sizeof *share);
+    for (int item = 0; item < n; item++) {
+        int best = -1;
+        for (int r = 0; r < R; r++)
+            if (share[r] < most[r] && (best < 0 || seconds[r][share[r] + 1] < seconds[best][share[best] + 1]))
+                best = r;
+        share[best]++;
+    }
+}
+
+static double long_table(const void *data, int rank, int items)
+{
+    const double (*seconds)[MANY + 1] = data;
+    return seconds[rank][items];
+}
+
+/* Giving most items at once ends where giving them singly ends, ties included. */
+static void at_once_is_as_singly(void **state)
+{
+    (void)state;
+    static double seconds[RANKS][MANY + 1];
+    for (uint64_t trial = 0; trial < 3000; trial++) {
+        int R = 1 + draw(20, trial, RANKS), n = draw(21, trial, MANY + 1), most[RANKS], share[RANKS], singly[RANKS];
+        int64_t room = 0;
+        for (int r = 0; r < R; r++) {
+            const uint64_t at = trial * RANKS + (uint64_t)r;
+            const int speed = 1 + draw(22, at, 5), steps = 1 + draw(23, at, 60), start = draw(24, at, 200);
+            for (int i = 0; i <= MANY; i++)
+                seconds[r][i] = i ? start + speed * ((i + steps - 1) / steps) * steps : 0;
+            most[r] = draw(25, at, 2) ? MANY : draw(26, at, MANY + 1);
+            room += most[r];
+        }
+        if (room < n)
+            continue;
+        give_singly((const double (*)[MANY + 1])seconds, R, n, most, singly);
+        assert_int_equal(motley__allocate(n, R, long_table, seconds, most, "items", share, NULL), 0);
+        assert_memory_equal(share, singly, (size_t)R * sizeof *share);
+    }
+}
+
 static double proportional(const void *data, int rank, int items)
 {
     return items * ((const double *)data)[rank];
@@ -168,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_good_as_exhaustive_search),
+        cmocka_unit_test(at_once_is_as_singly),
         cmocka_unit_test(ties_go_to_the_lower_rank),
         cmocka_unit_test(a_much_slower_rank_gets_nothing),
         cmocka_unit_test(many_ranks_are_no_burden),

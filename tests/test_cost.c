@@ -91,30 +91,150 @@ static void an_expert_needs_all_its_directions(void **state)
     assert_true(motley__cost_expert(&entry, &shape, 16, 1) == 0);
 }
 
-/* Two ranks of which one owns 3 of 8 experts: of the 40 pairs of its own 20 tokens 15 stay, and 15 arrive. */
+/* Two widths: linear between and beyond, in proportion where that is more. */
+static void width_is_interpolated(void **state)
+{
+    (void)state;
+    struct motley_layer_shape shape = fixture_shape(4, 2), narrow = shape;
+    narrow.F = 32;
+    struct motley__curve curves[3] = {fixture_curve(&shape, 0, 0, 10), fixture_curve(&narrow, 0, 0, 4)};
+    struct motley__profile_entry entry = {.curves = 2, .curve = curves};
+    struct motley__widths widths;
+    motley__cost_widths(&entry, &shape, 16, 0, &widths);
+    assert_int_equal(widths.points, 2);
+    assert_near(motley__cost_width(&widths, 128), 160);
+    assert_near(motley__cost_width(&widths, 32), 64);
+    assert_near(motley__cost_width(&widths, 80), 112);
+    assert_near(motley__cost_width(&widths, 16), 48); /* 32 for nothing, 1 for each row of the hidden ones */
+    assert_true(motley__cost_width(&widths, 0) == 0);
+    curves[1] = fixture_curve(&narrow, 0, 0, 1); /* less than in proportion to its width: the line would pass below 0 */
+    motley__cost_widths(&entry, &shape, 16, 0, &widths);
+    assert_near(motley__cost_width(&widths, 8), 4);
+    curves[1] = fixture_curve(&narrow, 0, 0, 20); /* slower than the whole: noise */
+    motley__cost_widths(&entry, &shape, 16, 0, &widths);
+    assert_near(motley__cost_width(&widths, 32), 160);
+    entry.curves = 1;
+    motley__cost_widths(&entry, &shape, 16, 0, &widths);
+    assert_near(motley__cost_width(&widths, 32), 40);
+    motley__cost_widths(&entry, &shape, 16, 1, &widths);
+    assert_int_equal(widths.points, 0); /* backward was never measured */
+    curves[1] = fixture_curve(&shape, 1, 0, 20);
+    curves[2] = fixture_curve(&narrow, 0, 0, 4); /* without its backward it does not count */
+    entry.curves = 3;
+    motley__cost_widths(&entry, &shape, 16, 1, &widths);
+    assert_int_equal(widths.points, 1);
+    assert_near(motley__cost_width(&widths, 128), 480);
+}
+
+static void the_full_width_is_never_left_out(void **state)
+{
+    (void)state;
+    const struct motley_layer_shape shape = fixture_shape(4, 2);
+    static const int order[] = {32, 128, 8, 16, 24, 40, 48, 56, 64, 4, 160};
+    enum { CURVES = sizeof order / sizeof *order };
+    struct motley__curve curves[CURVES];
+    struct motley__profile_entry entry = {.curves = CURVES, .curve = curves};
+    struct motley__widths widths;
+    for (int first = 0; first < CURVES; first++) {
+        for (int c = 0; c < CURVES; c++) {
+            struct motley_layer_shape slice = shape;
+            slice.F = order[(first + c) % CURVES];
+            curves[c] = fixture_curve(&slice, 0, 0, slice.F);
+        }
+        motley__cost_widths(&entry, &shape, 1, 0, &widths);
+        assert_int_equal(widths.points, MOTLEY__WIDTHS);
+        assert_int_equal(widths.width[MOTLEY__WIDTHS - 1], 128);
+        for (int i = 1; i < MOTLEY__WIDTHS; i++)
+            assert_true(widths.width[i] > widths.width[i - 1]);
+        for (int width = 4; width <= 128; width++)
+            assert_near(motley__cost_width(&widths, width), width);
+    }
+}
+
+static void width_never_falls(void **state)
+{
+    (void)state;
+    for (uint64_t trial = 0; trial < 500; trial++) {
+        struct motley__curve curves[6];
+        struct motley__profile_entry entry = {.curves = 6, .curve = curves};
+        struct motley__widths widths;
+        const struct motley_layer_shape shape = fixture_shape(4, 2);
+        for (uint64_t c = 0; c < 6; c++) {
+            struct motley_layer_shape slice = shape;
+            slice.F = 1 + (int)(motley__random_bits(SEED, 10, trial * 6 + c) % 128);
+            curves[c] = fixture_curve(&slice, 0, motley__random_uniform(SEED, 11, trial * 6 + c),
+                                      motley__random_uniform(SEED, 12, trial * 6 + c));
+        }
+        motley__cost_widths(&entry, &shape, 5, 0, &widths);
+        for (int width = 1; width <= 128; width++)
+            assert_true(motley__cost_width(&widths, width) >= motley__cost_width(&widths, width - 1) * (1 - 1e-12));
+    }
+}
+
+/* Against counting every choice of K experts out of E. */
+static void reach_counts_choices(void **state)
+{
+    (void)state;
+    for (int E = 1; E <= 9; E++)
+        for (int K = 1; K <= E; K++)
+            for (int held = 0; held <= E; held++) {
+                const struct motley_layer_shape shape = {.E = E, .K = K};
+                int choices = 0, reached = 0;
+                for (unsigned set = 0; set < 1u << E; set++) {
+                    if (__builtin_popcount(set) != K)
+                        continue;
+                    choices++;
+                    reached += (set & ((1u << held) - 1)) != 0;
+                }
+                const double found = motley__cost_reach(&shape, held), expected = (double)reached / choices;
+                assert_true(fabs(found - expected) < 1e-12);
+            }
+}
+
+static void few_tokens_leave_experts_idle(void **state)
+{
+    (void)state;
+    struct motley_layer_shape shape = fixture_shape(8, 2);
+    assert_near(motley__cost_busy(&shape, 1), 0.25);
+    assert_near(motley__cost_busy(&shape, 2), 1 - 0.75 * 0.75);
+    assert_near(motley__cost_busy(&shape, 1e6), 1);
+    shape.K = 8;
+    assert_near(motley__cost_busy(&shape, 1), 1);
+}
+
+/* A rank of two that stores 3 of 8 experts, a slice of each. */
+static const struct motley__duty DUTY = {.experts = 3, .width = 128, .tokens = 20, .pairs = 29.5, .gathered = 18,
+                                         .sent = 18.2, .received = 11.9};
+
 static void bytes_are_the_layers_formula(void **state)
 {
     (void)state;
     const struct motley_layer_shape shape = fixture_shape(8, 2);
     const struct motley_plan_options options = {.tokens = 40, .backward = 1};
-    const struct motley__layer_memory memory = {
+    struct motley__layer_memory memory = {
         .shape = shape, .E_local = 3, .ranks = 2, .panel = 16, .trained = 1, .backward = 1, .losses = 1,
         .gate_scratch = motley__gate_scratch_bytes(NULL, 20, 8), .route_scratch = motley__route_scratch_bytes(20, 2, 8),
-        .gate_bytes = 4 * 16 * 64, .rows = {.T = 20, .N = 40, .S = 25, .M = 15, .P = 30},
+        .gate_bytes = 4 * 16 * 64, .rows = {.T = 20, .N = 40, .S = 19, .M = 12, .P = 30},
     };
-    assert_int_equal(motley__cost_bytes(&shape, &options, 2, 3, 16), motley__layer_memory_bytes(&memory));
+    assert_int_equal(motley__cost_bytes(&shape, &options, 2, &DUTY, 16), motley__layer_memory_bytes(&memory));
+    struct motley__duty slice = DUTY;
+    slice.width = memory.shape.F = 48;
+    assert_int_equal(motley__cost_bytes(&shape, &options, 2, &slice, 16), motley__layer_memory_bytes(&memory));
 }
 
 static void bytes_grow_with_what_takes_room(void **state)
 {
     (void)state;
     const struct motley_layer_shape shape = fixture_shape(8, 2);
-    const struct motley_plan_options few = {.tokens = 40}, many = {.tokens = 400},
-                                     trained = {.tokens = 40, .backward = 1};
-    const uint64_t bytes = motley__cost_bytes(&shape, &few, 2, 3, 16);
-    assert_true(motley__cost_bytes(&shape, &few, 2, 4, 16) > bytes);
-    assert_true(motley__cost_bytes(&shape, &many, 2, 3, 16) > bytes);
-    assert_true(motley__cost_bytes(&shape, &trained, 2, 3, 16) > 2 * motley__experts_bytes(&shape, 3, 16, 0, 0));
+    const struct motley_plan_options options = {.tokens = 40}, trained = {.tokens = 40, .backward = 1};
+    const uint64_t bytes = motley__cost_bytes(&shape, &options, 2, &DUTY, 16);
+    struct motley__duty more = DUTY;
+    more.experts++;
+    assert_true(motley__cost_bytes(&shape, &options, 2, &more, 16) > bytes);
+    more = DUTY;
+    more.received *= 10;
+    assert_true(motley__cost_bytes(&shape, &options, 2, &more, 16) > bytes);
+    assert_true(motley__cost_bytes(&shape, &trained, 2, &DUTY, 16) > 2 * motley__experts_bytes(&shape, 3, 16, 0, 0));
     /* An optimizer keeps two moments of each f32 weight and, where it is stored otherwise, an f32 master. */
     struct motley_plan_options optimized = trained;
     optimized.moments = 2;
@@ -123,28 +243,37 @@ static void bytes_grow_with_what_takes_room(void **state)
         stored.dtype = (enum motley_dtype)dtype;
         const uint64_t weights = UINT64_C(3) * 3 * (uint64_t)shape.D * (uint64_t)shape.F; /* of 3 swiglu experts */
         const uint64_t gate = (uint64_t)shape.D * (uint64_t)shape.E;
-        const uint64_t with = motley__cost_bytes(&stored, &optimized, 2, 3, 1),
-            without = motley__cost_bytes(&stored, &trained, 2, 3, 1);
+        const uint64_t with = motley__cost_bytes(&stored, &optimized, 2, &DUTY, 1),
+            without = motley__cost_bytes(&stored, &trained, 2, &DUTY, 1);
         assert_int_equal(with - without, 4 * (weights * (dtype == MOTLEY_F32 ? 2 : 3) + 2 * gate));
     }
     /* Beyond 32 bits: 1024 experts of 4096 x 14336. */
     const struct motley_layer_shape large = {.D = 4096, .F = 14336, .E = 1024, .K = 8, .activation = MOTLEY_SWIGLU};
-    assert_true(motley__cost_bytes(&large, &few, 2, 1024, 1) > UINT64_C(4) * 1024 * 3 * 4096 * 14336);
+    more = DUTY;
+    more.experts = 1024;
+    more.width = 14336;
+    assert_true(motley__cost_bytes(&large, &options, 2, &more, 1) > UINT64_C(4) * 1024 * 3 * 4096 * 14336);
 }
 
-static void most_experts_is_the_largest_that_fits(void **state)
+/* What all layers of a model share counts once, what each of them stores as often as there are layers. */
+static void one_cache_serves_all_layers(void **state)
 {
     (void)state;
-    const struct motley_layer_shape shape = fixture_shape(37, 3);
-    const struct motley_plan_options options = {.tokens = 60, .backward = 1};
-    for (int n = 0; n <= 37; n++) {
-        uint64_t bytes = motley__cost_bytes(&shape, &options, 3, n, 1);
-        assert_int_equal(motley__cost_most_experts(&shape, &options, 3, 1, bytes), n);
-        if (n > 0)
-            assert_int_equal(motley__cost_most_experts(&shape, &options, 3, 1, bytes - 1), n - 1);
-    }
-    assert_int_equal(motley__cost_most_experts(&shape, &options, 3, 1, UINT64_MAX), 37);
-    assert_int_equal(motley__cost_most_experts(&shape, &options, 3, 1, 0), 0);
+    const struct motley_layer_shape shape = fixture_shape(8, 2);
+    struct motley_plan_options options = {.tokens = 40, .backward = 1, .layers = 1};
+    const struct motley__duty stores = {.experts = 8, .width = 32, .tokens = 20, .pairs = 40},
+        caches = {.experts = 8, .width = 32, .tokens = 20, .pairs = 40, .caches = 1};
+    const uint64_t full = motley__experts_bytes(&shape, 8, 1, 1, 0); /* weights and their gradients */
+    uint64_t before = motley__cost_bytes(&shape, &options, 2, &caches, 1);
+    assert_true(before > full + motley__cost_bytes(&shape, &options, 1, &stores, 1));
+    struct motley_layer_shape slice = shape;
+    slice.F = 32;
+    options.layers = 9;
+    const uint64_t nine = motley__cost_bytes(&shape, &options, 2, &caches, 1);
+    options.layers = 10;
+    const uint64_t ten = motley__cost_bytes(&shape, &options, 2, &caches, 1);
+    assert_int_equal((nine - before) / 8, ten - nine);
+    assert_true(ten - nine > motley__experts_bytes(&slice, 8, 1, 1, 0) && ten - nine < full);
 }
 
 int main(void)
@@ -155,9 +284,14 @@ int main(void)
         cmocka_unit_test(time_never_falls_with_rows),
         cmocka_unit_test(noise_only_adds),
         cmocka_unit_test(an_expert_needs_all_its_directions),
+        cmocka_unit_test(width_is_interpolated),
+        cmocka_unit_test(the_full_width_is_never_left_out),
+        cmocka_unit_test(width_never_falls),
+        cmocka_unit_test(reach_counts_choices),
+        cmocka_unit_test(few_tokens_leave_experts_idle),
         cmocka_unit_test(bytes_are_the_layers_formula),
         cmocka_unit_test(bytes_grow_with_what_takes_room),
-        cmocka_unit_test(most_experts_is_the_largest_that_fits),
+        cmocka_unit_test(one_cache_serves_all_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,10 +6,14 @@
  * as items grow; so every rank already holds as many items as it can finish within M or has room for, and
  * together that is at least n, for the optimum fits n items into M.  But then no item was left to give.
  *
+ * Where there are many more items than ranks, most of them are given at once: for any time M, if all that the ranks
+ * have done within M is at most n items, then one after the other would have given them just so.
+ *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
 #include <assert.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <stdio.h>
@@ -45,6 +49,53 @@ static void sink(struct bid *heap, int count, int at)
     }
 }
 
+/* The most items, at most `most`, that a rank has done within `limit`. */
+static int done_within(motley__allocate_seconds *seconds, const void *data, int rank, int most, double limit)
+{
+    int low = 0, high = most;
+    while (low < high) {
+        const int middle = low + (high - low + 1) / 2;
+        if (seconds(data, rank, middle) <= limit)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+/* A time within which nearly n items would be done if time were proportional to them; infinite: no guess. */
+static double guess_limit(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most)
+{
+    const int sample = n / R;
+    double speed = 0, limit = INFINITY;
+    for (int r = 0; r < R; r++) {
+        const double spent = seconds(data, r, sample);
+        if (!(spent > 0))
+            return INFINITY;
+        if (!most || most[r] > 0)
+            speed += 1 / spent;
+    }
+    for (int r = 0; r < R && speed > 0; r++) {
+        const int share = (int)fmin(n, n / seconds(data, r, sample) / speed);
+        if (share > 0 && (!most || share <= most[r]))
+            limit = fmin(limit, seconds(data, r, share));
+    }
+    return limit;
+}
+
+/* What is given at once; returns how many items that is. */
+static int give_at_once(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most, int *share)
+{
+    const double limit = n / R >= 8 ? guess_limit(n, R, seconds, data, most) : INFINITY;
+    int64_t given = 0;
+    for (int r = 0; r < R && isfinite(limit) && given <= n; r++)
+        given += share[r] = done_within(seconds, data, r, most ? most[r] : n, limit);
+    if (given > 0 && given <= n)
+        return (int)given;
+    memset(share, 0, (size_t)R * sizeof *share);
+    return 0;
+}
+
 static int fail_room(int n, int R, const int *most, int64_t room, const char *what, struct motley_error *error)
 {
     char ranks[256] = "";
@@ -69,14 +120,13 @@ int motley__allocate(int n, int R, motley__allocate_seconds *seconds, const void
     struct bid *heap = malloc((size_t)R * sizeof *heap);
     if (!heap)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to share %s out to %d ranks", what, R);
-    int count = 0;
-    memset(share, 0, (size_t)R * sizeof *share);
+    int count = 0, given = give_at_once(n, R, seconds, data, most, share);
     for (int r = 0; r < R; r++)
-        if (!most || most[r] > 0)
-            heap[count++] = (struct bid){seconds(data, r, 1), r};
+        if (given < n && (!most || share[r] < most[r]))
+            heap[count++] = (struct bid){seconds(data, r, share[r] + 1), r};
     for (int i = count / 2 - 1; i >= 0; i--)
         sink(heap, count, i);
-    for (int item = 0; item < n; item++) {
+    for (int item = given; item < n; item++) {
         const int r = heap[0].rank;
         share[r]++;
         if (most && share[r] == most[r])

@@ -19,7 +19,7 @@ typedef double motley__allocate_seconds(const void *data, int rank, int items);
  * what     the items in words, for the message: "experts"
  * share    [R] written
  *
- * O((n + R) log R) calls.
+ * O((n + R) log R); of many items for each rank O(R log n) and a few.
  * Errors: MOTLEY_E_DEVICE_MEMORY (the sum of most is below n), MOTLEY_E_MEMORY. */
 int motley__allocate(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most,
                      const char *what, int *share, struct motley_error *error);

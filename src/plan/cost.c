@@ -53,51 +53,118 @@ double motley__cost_expert(const struct motley__profile_entry *entry, const stru
     return seconds;
 }
 
+/* Put in its place.  Where there are too many, the widest makes room for a wider one, or the widest but one goes. */
+static void add_width(struct motley__widths *widths, int width, double seconds)
+{
+    const int full = widths->points == MOTLEY__WIDTHS;
+    int at = widths->points - full;
+    if (!full)
+        widths->points++;
+    else if (width > widths->width[at])
+        at = widths->points;
+    else
+        at--;
+    for (; at > 0 && widths->width[at - 1] > width; at--) {
+        widths->width[at] = widths->width[at - 1];
+        widths->seconds[at] = widths->seconds[at - 1];
+    }
+    at -= at == MOTLEY__WIDTHS;
+    widths->width[at] = width;
+    widths->seconds[at] = seconds;
+}
+
+void motley__cost_widths(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape, double rows,
+                         int backward, struct motley__widths *widths)
+{
+    widths->points = 0;
+    for (int c = 0; c < entry->curves; c++) {
+        const struct motley__curve *curve = &entry->curve[c];
+        struct motley_layer_shape slice = *shape;
+        slice.F = curve->F;
+        if (curve->backward || curve->F > shape->F || motley__curve_find(entry, &slice, 0) != curve)
+            continue;
+        const double seconds = motley__cost_expert(entry, &slice, rows, backward);
+        if (seconds > 0)
+            add_width(widths, curve->F, seconds);
+    }
+    for (int i = widths->points - 1; i > 0; i--) /* noise only adds: see seconds_at */
+        widths->seconds[i - 1] = fmin(widths->seconds[i - 1], widths->seconds[i]);
+}
+
+double motley__cost_width(const struct motley__widths *widths, int width)
+{
+    const int *known = widths->width, last = widths->points - 1;
+    const double *seconds = widths->seconds;
+    int i = 1;
+    assert(last >= 0);
+    if (width <= 0)
+        return 0;
+    if (last == 0)
+        return seconds[0] * width / known[0];
+    while (i < last && known[i] < width)
+        i++;
+    const double slope = (seconds[i] - seconds[i - 1]) / (known[i] - known[i - 1]);
+    const double line = seconds[i - 1] + slope * (width - known[i - 1]);
+    return width < known[0] ? fmax(line, seconds[0] * width / known[0]) : line;
+}
+
 double motley__cost_rows(const struct motley_layer_shape *shape, int64_t tokens)
 {
     return (double)tokens * shape->K / shape->E;
 }
 
-/* The rows of a rank when everything is even: of its N pairs those of its own experts stay, and every rank sends it as
- * many.  Beyond what int can count they are cut off, at 2^31 pairs; no device holds so many. */
-static struct motley__row_numbers even_rows(const struct motley_layer_shape *shape,
-                                            const struct motley_plan_options *options, int R, int experts)
+double motley__cost_busy(const struct motley_layer_shape *shape, double tokens)
 {
-    const double tokens = ceil((double)options->tokens / R), pairs = tokens * shape->K;
-    const double stay = floor(pairs * experts / shape->E),
-                 arrive = R > 1 ? ceil(pairs * experts / shape->E * (R - 1)) : 0;
-    const double largest = INT_MAX;
-    return (struct motley__row_numbers){
-        .T = (int)fmin(tokens, largest), .N = (int)fmin(pairs, largest),
-        .S = (int)fmin(R > 1 ? pairs - stay : 0, largest), .M = (int)fmin(arrive, largest),
-        .P = (int)fmin(stay + arrive, largest),
-    };
+    const double missed = shape->K < shape->E ? pow(1 - (double)shape->K / shape->E, fmax(1, tokens)) : 0;
+    return 1 - missed;
+}
+
+double motley__cost_reach(const struct motley_layer_shape *shape, double experts)
+{
+    double missed = 1;
+    for (int k = 0; k < shape->K && missed > 0; k++)
+        missed *= fmax(0, (shape->E - experts - k) / (shape->E - k));
+    return 1 - missed;
+}
+
+double motley__cost_all(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape,
+                        double tokens, int backward)
+{
+    const double busy = motley__cost_busy(shape, tokens), rows = tokens * shape->K / shape->E / busy;
+    return shape->E * busy * motley__cost_expert(entry, shape, rows, backward);
+}
+
+/* Beyond what int can count rows are cut off, at 2^31 pairs; no device holds so many. */
+static int whole(double rows)
+{
+    return (int)fmin(ceil(rows), INT_MAX);
 }
 
 uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
-                            int experts, int panel)
+                            const struct motley__duty *duty, int panel)
 {
-    const struct motley__row_numbers rows = even_rows(shape, options, R, experts);
-    return motley__layer_memory_bytes(&(struct motley__layer_memory){
-        .shape = *shape, .E_local = experts, .ranks = R, .panel = panel, .trained = options->backward,
-        .backward = options->backward, .losses = options->backward, .layers = options->layers,
-        .moments = options->moments, .gate_scratch = motley__gate_scratch_bytes(NULL, rows.T, shape->E),
-        .route_scratch = motley__route_scratch_bytes(rows.T, shape->K, shape->E),
+    const double stay = duty->tokens * shape->K; /* at most: those of its own experts */
+    struct motley__layer_memory memory = {
+        .shape = *shape, .E_local = duty->experts, .ranks = duty->caches ? 1 : R, .panel = panel,
+        .trained = options->backward, .backward = options->backward, .losses = options->backward,
+        .layers = options->layers, .moments = options->moments,
+        .gate_scratch = motley__gate_scratch_bytes(NULL, whole(duty->tokens), shape->E),
+        .route_scratch = motley__route_scratch_bytes(whole(duty->tokens), shape->K, shape->E),
         .gate_bytes = sizeof(float) * motley__matrix_numbers(shape->E, shape->D, shape->dtype ? 1 : panel),
-        .rows = rows,
-    });
-}
-
-int motley__cost_most_experts(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
-                              int panel, uint64_t memory_bytes)
-{
-    int low = 0, high = shape->E; /* low always fits (nothing is asked of 0), above high nothing does */
-    while (low < high) {
-        int middle = low + (high - low + 1) / 2;
-        if (motley__cost_bytes(shape, options, R, middle, panel) <= memory_bytes)
-            low = middle;
-        else
-            high = middle - 1;
+        .rows = {.T = whole(duty->tokens), .N = whole(stay), .S = whole(fmin(duty->sent, stay)),
+                 .M = whole(duty->received), .P = whole(duty->pairs)},
+    };
+    struct motley_layer_shape slice = *shape;
+    slice.F = duty->width;
+    if (!duty->caches) {
+        memory.shape = slice;
+        return motley__layer_memory_bytes(&memory);
     }
-    return low;
+    const int copies = (options->backward ? 1 : 0) + options->moments;
+    const int masters = options->moments > 0 && shape->dtype != MOTLEY_F32;
+    const uint64_t layers = options->layers > 1 ? (uint64_t)options->layers : 1;
+    const uint64_t full = motley__experts_bytes(shape, shape->E, panel, options->backward ? 1 : 0, 0);
+    memory.E_local = 0; /* what is stored differs from what is computed with */
+    return motley__layer_memory_bytes(&memory) + full +
+           layers * motley__experts_bytes(&slice, duty->experts, panel, copies, masters);
 }

@@ -1,4 +1,4 @@
-/* What a set of experts costs a rank: predicted seconds, and bytes.  Pure functions of measurements.
+/* What a set of experts, or slices of them, costs a rank: predicted seconds, and bytes.  Pure functions of measurements.
  *
  * A measured curve has noise, and noise only ever adds; what a curve says at some rows is therefore bounded by what it
  * says at more rows.  Between points time is linear in the rows, which is exact for "overhead + rows * time".
@@ -19,17 +19,47 @@ double motley__cost_curve(const struct motley__curve *curve, double rows);
 double motley__cost_expert(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape,
                            double rows, int backward);
 
+/* Seconds of one expert, with a number of rows, as a function of its width: the hidden rows of a slice of it.  Every
+ * width of the profile counts that has all directions asked for.  Between widths time is linear; below the first it
+ * goes on as it fell, but never faster than in proportion; with one width alone it goes in proportion. */
+enum { MOTLEY__WIDTHS = 8 };
+struct motley__widths {
+    int points;                      /* 0: the profile does not say */
+    int width[MOTLEY__WIDTHS];       /* ascending */
+    double seconds[MOTLEY__WIDTHS];  /* not falling */
+};
+void motley__cost_widths(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape, double rows,
+                         int backward, struct motley__widths *widths);
+
+/* 0 for no width at all, never falling as it grows.  widths->points is at least 1. */
+double motley__cost_width(const struct motley__widths *widths, int width);
+
 /* Rows of an expert when `tokens` tokens spread evenly. */
 double motley__cost_rows(const struct motley_layer_shape *shape, int64_t tokens);
 
-/* Device bytes of one rank of R that owns `experts` experts, in a step of options->tokens tokens that spread evenly
- * over ranks and experts: motley__layer_memory_bytes (the layer's closed formula) of the rows it then has.  panel: of
- * its family.  x and y of the layer are the caller's and not counted. */
-uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
-                            int experts, int panel);
+/* The part of the experts that have rows when so many tokens choose at random: 1 but for few tokens. */
+double motley__cost_busy(const struct motley_layer_shape *shape, double tokens);
 
-/* The most experts, at most E, for which motley__cost_bytes stays within memory_bytes. */
-int motley__cost_most_experts(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
-                              int panel, uint64_t memory_bytes);
+/* The part of the tokens that choose any of `experts` experts, when they choose at random: 1 - C(E-n,K) / C(E,K).
+ * So many rows go to a rank that serves these experts.  Concave in the experts, which may be an average. */
+double motley__cost_reach(const struct motley_layer_shape *shape, double experts);
+
+/* Seconds of all E experts on one device that has so many tokens for them; 0 when the profile does not say. */
+double motley__cost_all(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape,
+                        double tokens, int backward);
+
+/* What a rank has to do in a step: expected numbers, for tokens that choose at random. */
+struct motley__duty {
+    int experts, width;              /* stored: so wide a slice of so many experts */
+    int caches;                      /* 1: it computes with all experts in full, gathered into a cache (data mode) */
+    double tokens;                   /* of its own */
+    double pairs;                    /* rows of its experts, counted once for each expert */
+    double gathered, sent, received; /* rows in its send buffer; to other ranks; from them */
+};
+
+/* Device bytes of a rank of R: motley__layer_memory_bytes (the layer's closed formula) of these rows, and the caches.
+ * panel: of its family.  x and y of the layer are the caller's and not counted. */
+uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
+                            const struct motley__duty *duty, int panel);
 
 #endif

@@ -18,8 +18,14 @@ libmotley_all_la_SOURCES += \
     %D%/link_probe.h \
     %D%/link_rounds.c \
     %D%/link_rounds.h \
+    %D%/divide.c \
+    %D%/divide.h \
+    %D%/group.c \
+    %D%/group.h \
     %D%/measure.c \
     %D%/measure.h \
+    %D%/mode.c \
+    %D%/mode.h \
     %D%/pairs.c \
     %D%/pairs.h \
     %D%/place.c \
@@ -32,6 +38,8 @@ libmotley_all_la_SOURCES += \
     %D%/plan_make.c \
     %D%/plan_table.c \
     %D%/plan_text.c \
+    %D%/predict.c \
+    %D%/predict.h \
     %D%/profile.c \
     %D%/profile.h \
     %D%/profile_text.c \

@@ -76,7 +76,7 @@ static int make_together(motley_context *context, const struct motley_layer_shap
     for (int r = 0; r < context->size && !status; r++)
         entry[r] = profiles[r].entry;
     if (!status)
-        status = motley__plan_make(shape, options, context->size, entry, plan, error);
+        status = motley__plan_make(shape, options, context->size, entry, NULL, plan, error);
     free(entry);
     return status;
 }

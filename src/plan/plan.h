@@ -6,8 +6,12 @@
  *   tune.c              settings of kernels, by contests on each device   (contest.c the rule)
  *   measure.c           the ranks time the real operator together   (trial.c one rank's part, timing.c its statistics)
  *   profile.c           what was measured, kept in a file           (profile_text.c its text, record.c among ranks)
+ *   link.c              what moving bytes between ranks costs       pure   (pairs.c who is measured with whom)
  *   cost.c              seconds and bytes of a set of experts       pure
+ *   predict.c           seconds of a step by phase                  pure
  *   allocate.c          the integer optimum                         pure
+ *   divide.c            experts, slices, tokens in a given mode     pure   (group.c which ranks form a group)
+ *   mode.c              every mode, and the fastest of them         pure
  *   placement.c         which rank holds which part of the experts  pure
  *   plan.c              the value that comes of it                  (plan_make.c pure, plan_text.c JSON, plan_table.c)
  *
@@ -16,8 +20,7 @@
 #define MOTLEY_PLAN_PLAN_H
 
 #include <motley/plan.h>
-#include "plan/placement.h"
-#include "plan/profile.h"
+#include "plan/mode.h"
 
 struct motley__plan_entry {
     char host[64], device[128];              /* who the rank was when the plan was made */
@@ -25,6 +28,7 @@ struct motley__plan_entry {
     int dense;                               /* enum motley__dense: the path of its dense matrices */
     int64_t tokens;                          /* it is expected to bring to a step */
     double gflops, seconds, dense_gflops;    /* measured at the planned rows; predicted expert phase; dense speed */
+    struct motley__phases forward, backward; /* predicted seconds */
     uint64_t bytes;
 };
 
@@ -36,6 +40,8 @@ struct motley_plan {
     struct motley_plan_options options;      /* what was asked for */
     int R;
     enum motley_mode mode;                   /* never MOTLEY_MODE_AUTO */
+    int alternatives, chosen;                /* what was considered, and which of it the plan is */
+    struct motley__alternative *alternative; /* [alternatives] owned */
     struct motley__plan_entry *rank;         /* [R] owned */
     struct motley__placement stored;         /* where weights, gradients and moments live: a partition */
     struct motley__placement computed;       /* what each rank multiplies with: the same, but everything in data mode */
@@ -60,12 +66,14 @@ int motley__plan_possible(const struct motley_layer_shape *shape, const struct m
                           struct motley_error *error);
 
 /* The plan of R ranks from what was measured on them.  entry [R] borrowed: the device of each rank; curves may be
- * missing, then the rank gets no expert (with even shares: no prediction).  Experts lie in ascending blocks by rank.
+ * missing, then the rank gets no expert (with even shares: no prediction).  links borrowed, NULL: moving rows costs
+ * nothing.  Experts lie in ascending blocks by group.
  *
  * Pure: the same entries give the same plan, so clusters can be planned from recorded profiles.
  * Errors: those of motley__plan_possible, MOTLEY_E_DEVICE_MEMORY, MOTLEY_E_MEMORY. */
 int motley__plan_make(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
-                      const struct motley__profile_entry *const *entry, motley_plan **plan, struct motley_error *error);
+                      const struct motley__profile_entry *const *entry, const struct motley__links *links,
+                      motley_plan **plan, struct motley_error *error);
 
 /* A plan in mode expert whose entries and holdings (plan->stored) are still to be filled; then motley__plan_index makes the rest
  * from mode and stored.  index errors: MOTLEY_E_INVALID (stored is no partition; ranks share one expert but not

@@ -44,6 +44,7 @@ void motley_plan_destroy(motley_plan *plan)
         return;
     motley__placement_clear(&plan->stored);
     motley__placement_clear(&plan->computed);
+    free(plan->alternative);
     free(plan->rank);
     free(plan->group_of);
     free(plan->first_member);

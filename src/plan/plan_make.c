@@ -69,22 +69,13 @@ int motley__plan_possible(const struct motley_layer_shape *shape, const struct m
                           struct motley_error *error)
 {
     int status = motley__plan_check(shape, options, error);
+    if (!status)
+        status = motley__mode_possible(options->mode, options->group, R, error);
     if (!status && R > shape->E)
         status = motley__fail(error, MOTLEY_E_UNSUPPORTED,
                               "%d ranks but only %d expert%s: run at most %d rank%s, or a layer of at least %d "
                               "experts", R, shape->E, shape->E == 1 ? "" : "s", shape->E, shape->E == 1 ? "" : "s", R);
     return status;
-}
-
-/* What the cost functions need to know of every rank. */
-struct load {
-    const double *expert_seconds;   /* [R] of one expert */
-};
-
-static double expert_seconds(const void *data, int rank, int items)
-{
-    const struct load *load = data;
-    return items * load->expert_seconds[rank];
 }
 
 /* Printable ASCII without the table's separator: names come from drivers. */
@@ -118,73 +109,59 @@ static void describe(const motley_plan *plan, const struct motley__profile_entry
     rank->gflops = seconds > 0 ? 1e-9 * flops / seconds : 0;
 }
 
-/* Experts per rank, by the measured optimum or evenly.  most [R]: what the memory holds. */
-static int share_out(const motley_plan *plan, const double *seconds, const int *most, int *share,
-                     struct motley_error *error)
+/* The chosen division becomes the plan's: what ranks store and bring, and what that costs them. */
+static int hand_over(motley_plan *plan, const struct motley__task *task, const struct motley__division *division,
+                     const struct motley__rank_cost *cost, struct motley_error *error)
 {
-    const int E = plan->shape.E, R = plan->R;
-    const struct load load = {seconds};
-    if (plan->options.shares == MOTLEY_SHARES_MEASURED)
-        return motley__allocate(E, R, expert_seconds, &load, most, "experts", share, error);
-    motley__allocate_even(E, R, share);
-    for (int r = 0; r < R; r++)
-        if (share[r] > most[r])
-            return motley__fail(error, MOTLEY_E_DEVICE_MEMORY,
-                                "even shares give rank %d %d experts but its device has memory for %d: use measured "
-                                "shares, more ranks, fewer tokens per step, or a higher --memory-limit", r, share[r],
-                                most[r]);
-    return 0;
+    const double rows = fmax(1, motley__cost_rows(&task->shape, task->options.tokens));
+    int status = motley__division_placement(division, &plan->stored, error);
+    plan->mode = division->mode;
+    for (int r = 0; r < plan->R && !status; r++) {
+        struct motley__plan_entry *rank = &plan->rank[r];
+        describe(plan, task->entry[r], rows,
+                 motley__cost_expert(task->entry[r], &task->shape, rows, task->options.backward), rank);
+        rank->tokens = division->tokens[r];
+        rank->seconds = motley__division_seconds(task, division, r, 0);
+        rank->forward = cost[r].forward;
+        rank->backward = cost[r].backward;
+        rank->bytes = cost[r].bytes;
+    }
+    return status ? status : motley__plan_index(plan, error);
 }
 
-/* Ascending blocks by rank, and what they cost. */
-static int hand_over(motley_plan *plan, const struct motley__profile_entry *const *entry, const double *seconds,
-                     double rows, const int *share, struct motley_error *error)
+/* Choose, and keep what else was considered. */
+static int decide(motley_plan *plan, const struct motley__task *task, struct motley_error *error)
 {
-    const int64_t T = plan->options.tokens, R = plan->R;
-    int next = 0;
-    for (int r = 0; r < plan->R; r++) {
-        struct motley__plan_entry *rank = &plan->rank[r];
-        struct motley__holding *holding = &plan->stored.rank[r];
-        int status = motley__holding_alloc(holding, share[r], error);
-        if (status)
-            return status;
-        for (int i = 0; i < share[r]; i++)
-            holding->expert[i] = next++;
-        holding->end = plan->shape.F;
-        describe(plan, entry[r], rows, seconds[r], rank);
-        rank->tokens = T / R + (r < T % R);
-        rank->seconds = share[r] * seconds[r];
-        rank->bytes = motley__cost_bytes(&plan->shape, &plan->options, plan->R, share[r], entry[r]->panel);
-    }
-    return motley__plan_index(plan, error);
+    struct motley__division division = {0};
+    struct motley__rank_cost *cost = malloc((size_t)plan->R * sizeof *cost);
+    int status = 0;
+    plan->alternative = malloc(MOTLEY__ALTERNATIVES * sizeof *plan->alternative);
+    if (!cost || !plan->alternative)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", plan->R);
+    if (!status)
+        status = motley__mode_choose(task, plan->alternative, &plan->alternatives, &plan->chosen, &division, cost,
+                                     error);
+    if (!status)
+        status = hand_over(plan, task, &division, cost, error);
+    motley__division_clear(&division);
+    free(cost);
+    return status;
 }
 
 int motley__plan_make(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
-                      const struct motley__profile_entry *const *entry, motley_plan **plan, struct motley_error *error)
+                      const struct motley__profile_entry *const *entry, const struct motley__links *links,
+                      motley_plan **plan, struct motley_error *error)
 {
+    struct motley__task task = {.shape = *shape, .options = *options, .R = R, .entry = entry, .links = links};
     motley_plan *made = NULL;
-    double *seconds = calloc((size_t)R, sizeof *seconds);
-    int *most = calloc((size_t)R * 2, sizeof *most), *share = most ? most + R : NULL;
-    int status = 0;
-    if (!seconds || !most)
-        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", R);
-    if (!status)
-        status = motley__plan_possible(shape, options, R, error);
+    int status = motley__plan_possible(shape, options, R, error);
     if (!status)
         status = motley__plan_alloc(shape, options, R, &made, error);
-    const double rows = fmax(1, motley__cost_rows(shape, options->tokens));
-    for (int r = 0; !status && r < R; r++) {
-        seconds[r] = motley__cost_expert(entry[r], shape, rows, options->backward);
-        most[r] = seconds[r] > 0 || options->shares == MOTLEY_SHARES_EVEN
-                      ? motley__cost_most_experts(shape, options, R, entry[r]->panel, entry[r]->key.memory_bytes)
-                      : 0;
-    }
     if (!status)
-        status = share_out(made, seconds, most, share, error);
+        status = motley__task_open(&task, error);
     if (!status)
-        status = hand_over(made, entry, seconds, rows, share, error);
-    free(most);
-    free(seconds);
+        status = decide(made, &task, error);
+    motley__task_close(&task);
     if (status) {
         motley_plan_destroy(made);
         return status;

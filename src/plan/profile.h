@@ -5,6 +5,7 @@
  *   device host="a" name="Tesla X" driver="580.1" family=generic variant=tiles panel=1 kernels=00c0ffee00c0ffee
  *   cores=132 memory=... place=0/2
  *     dense T=512 O=512 I=512 path=esmm seconds=0.0012 esmm=0.0012 clblast=0.0031
+ *     move bandwidth=1.1e+10 launch=2.1e-05
  *     tuned product=esmm rows=many weights=large dtype=f32 gain=1.07 settings="groups=24" default="groups=12"
  *     curve direction=forward D=512 F=1024 activation=swiglu bias=0 dtype=f32
  *       point rows=64 seconds=0.00151 spread=1.2e-05 samples=9
@@ -53,6 +54,12 @@ struct motley__dense_time {
     double esmm, clblast;            /* of the two, when both were tried */
 };
 
+/* Kernels that only move rows, and those that do nothing.  0: never measured. */
+struct motley__move {
+    double bandwidth;                /* bytes per second, what is read and what is written, all ranks working */
+    double launch;                   /* seconds of a kernel beyond its work */
+};
+
 /* What tuning chose for a class of shapes.  settings and usual are texts as motley__tuning_text writes them: what a
  * product is to be computed with, and what it would be without. */
 struct motley__choice {
@@ -77,6 +84,7 @@ struct motley__profile_entry {
     struct motley__profile_key key;
     int panel;                       /* of the family's weights: memory is counted in whole panels */
     struct motley__dense_time dense;
+    struct motley__move move;
     int curves;
     struct motley__curve *curve;     /* owned by the profile */
     int choices;

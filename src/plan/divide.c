@@ -1,0 +1,422 @@
+/* Dividing a layer's work among groups of ranks.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/allocate.h"
+#include "plan/divide.h"
+
+enum { LEAST_GRAIN = 16, TOKEN_UNITS = 512 }; /* tokens are dealt in so many parts for each rank, or singly */
+
+/* Of an expert that may have no rows: of those that have some, as many as there are of them. */
+static void expected_widths(const struct motley__task *task, int r, int backward, struct motley__widths *widths)
+{
+    const double busy = motley__cost_busy(&task->shape, (double)task->options.tokens);
+    const double rows = fmax(1, motley__cost_rows(&task->shape, task->options.tokens) / busy);
+    motley__cost_widths(task->entry[r], &task->shape, rows, backward, widths);
+    for (int i = 0; i < widths->points; i++)
+        widths->seconds[i] *= busy;
+}
+
+int motley__task_open(struct motley__task *task, struct motley_error *error)
+{
+    task->grain = LEAST_GRAIN;
+    task->widths = malloc((size_t)task->R * 2 * sizeof *task->widths);
+    if (!task->widths)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", task->R);
+    task->forward = task->widths + task->R;
+    for (int r = 0; r < task->R; r++) {
+        expected_widths(task, r, task->options.backward, &task->widths[r]);
+        expected_widths(task, r, 0, &task->forward[r]);
+        while (task->grain % task->entry[r]->panel)
+            task->grain += LEAST_GRAIN;
+    }
+    return 0;
+}
+
+void motley__task_close(struct motley__task *task)
+{
+    free(task->widths);
+    task->widths = task->forward = NULL;
+}
+
+int motley__division_alloc(int R, int64_t tokens, struct motley__division *division, struct motley_error *error)
+{
+    const size_t ranks = (size_t)R;
+    *division = (struct motley__division){.R = R, .G = 1, .mode = MOTLEY_MODE_MODEL};
+    division->group_of = calloc(ranks, sizeof(int));
+    division->experts = calloc(ranks, sizeof(int));
+    division->width = calloc(ranks, sizeof(int));
+    division->tokens = calloc(ranks, sizeof *division->tokens);
+    if (!division->group_of || !division->experts || !division->width || !division->tokens) {
+        motley__division_clear(division);
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", R);
+    }
+    for (int r = 0; r < R; r++)
+        division->tokens[r] = tokens / R + (r < tokens % R);
+    return 0;
+}
+
+void motley__division_clear(struct motley__division *division)
+{
+    free(division->group_of);
+    free(division->experts);
+    free(division->width);
+    free(division->tokens);
+    memset(division, 0, sizeof *division);
+}
+
+/* One call of motley__divide. */
+struct work {
+    const struct motley__task *task;
+    struct motley__division *division;
+    int units;                       /* grains in F, the last one may be short */
+    int *first, *member;             /* [G+1], [R]: ranks of each group, ascending; owned, and so are the next two */
+    int *most, *share;               /* [R], [R]: bounds and outcome of one allocation */
+    double *seconds;                 /* [G] of one expert; owned */
+    const int *group;                /* the members that slices are allocated to, for slice_seconds */
+    int64_t unit;                    /* tokens are allocated by so many */
+};
+
+static int close_work(struct work *w, int status)
+{
+    free(w->first);
+    free(w->member);
+    free(w->most);
+    free(w->share);
+    free(w->seconds);
+    return status;
+}
+
+static int open_work(struct work *w, struct motley_error *error)
+{
+    const struct motley__division *division = w->division;
+    const size_t R = (size_t)division->R, G = (size_t)division->G;
+    w->units = (w->task->shape.F + w->task->grain - 1) / w->task->grain;
+    w->first = calloc(G + 1, sizeof *w->first);
+    w->member = calloc(R, sizeof *w->member);
+    w->most = calloc(R, sizeof *w->most);
+    w->share = calloc(R, sizeof *w->share);
+    w->seconds = calloc(G, sizeof *w->seconds);
+    if (!w->first || !w->member || !w->most || !w->share || !w->seconds)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", division->R);
+    for (int r = 0; r < division->R; r++)
+        w->first[division->group_of[r] + 1]++;
+    for (int g = 0; g < division->G; g++)
+        w->first[g + 1] += w->first[g];
+    for (int r = 0; r < division->R; r++)
+        w->member[w->first[division->group_of[r]] + w->share[division->group_of[r]]++] = r;
+    return 0;
+}
+
+static int known(const struct work *w, int r)
+{
+    return w->task->widths[r].points > 0;
+}
+
+static int width_of(const struct work *w, int units)
+{
+    const int width = units * w->task->grain;
+    return width < w->task->shape.F ? width : w->task->shape.F;
+}
+
+static double slice_seconds(const void *data, int i, int units)
+{
+    const struct work *w = data;
+    const int r = w->group[i];
+    return known(w, r) ? motley__cost_width(&w->task->widths[r], width_of(w, units)) : INFINITY;
+}
+
+static double group_seconds(const void *data, int g, int experts)
+{
+    return experts * ((const struct work *)data)->seconds[g];
+}
+
+/* Equal shares for memory; for what is stored in data mode. */
+static double equal_seconds(const void *data, int rank, int items)
+{
+    (void)data;
+    (void)rank;
+    return items;
+}
+
+static double token_seconds(const void *data, int r, int items)
+{
+    const struct work *w = data;
+    return motley__cost_all(w->task->entry[r], &w->task->shape, (double)items * (double)w->unit,
+                            w->task->options.backward);
+}
+
+/* Device bytes of a rank with so many experts of such a width, at most: however the others divide the rest. */
+static uint64_t most_bytes(const struct work *w, int r, int experts, int width)
+{
+    const struct motley__task *task = w->task;
+    const struct motley__division *division = w->division;
+    const int g = division->group_of[r], size = w->first[g + 1] - w->first[g], data = division->mode == MOTLEY_MODE_DATA;
+    const double tokens = (double)division->tokens[r], all = (double)task->options.tokens;
+    const double reach = motley__cost_reach(&task->shape, experts);
+    const double rest = division->G > 1 ? (double)(task->shape.E - experts) / (division->G - 1) : 0;
+    const double others = (division->G - 1) * motley__cost_reach(&task->shape, rest); /* groups that a token goes to */
+    const int largest = (division->R + division->G - 1) / division->G;
+    const struct motley__duty duty = {
+        .experts = experts, .width = width, .caches = data, .tokens = tokens,
+        .pairs = data ? tokens * task->shape.K : all * task->shape.K * experts / task->shape.E,
+        .gathered = data ? 0 : tokens * (others + (size > 1 ? reach : 0)),
+        .sent = data ? 0 : tokens * (others * largest + (size - 1) * reach),
+        .received = data ? 0 : (all - tokens) * reach,
+    };
+    return motley__cost_bytes(&task->shape, &task->options, task->R, &duty, task->entry[r]->panel);
+}
+
+/* The most of `count` items for which `fits`. */
+static int most_that_fit(const struct work *w, int count, int (*fits)(const struct work *, int, int), int of)
+{
+    int low = 0, high = count; /* nothing is asked of 0 */
+    while (low < high) {
+        const int middle = low + (high - low + 1) / 2;
+        if (fits(w, of, middle))
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+static int slice_fits(const struct work *w, int r, int units)
+{
+    const int E = w->task->shape.E, G = w->division->G;
+    return most_bytes(w, r, (E + G - 1) / G, width_of(w, units)) <= w->task->entry[r]->key.memory_bytes;
+}
+
+static int experts_fit(const struct work *w, int g, int experts)
+{
+    int fit = 1;
+    for (int i = w->first[g]; i < w->first[g + 1] && fit; i++) {
+        const int r = w->member[i], width = w->division->width[r];
+        fit = !width || most_bytes(w, r, experts, width) <= w->task->entry[r]->key.memory_bytes;
+    }
+    return fit;
+}
+
+static int even(const struct work *w)
+{
+    return w->task->options.shares == MOTLEY_SHARES_EVEN;
+}
+
+/* The slices of a group.  bounded: by memory. */
+static int cut_slices(struct work *w, int g, int bounded, struct motley_error *error)
+{
+    struct motley__division *division = w->division;
+    const int size = w->first[g + 1] - w->first[g], data = division->mode == MOTLEY_MODE_DATA;
+    int left = w->task->shape.F, known_ranks = 0, status = 0;
+    w->group = w->member + w->first[g];
+    for (int i = 0; i < size; i++) {
+        const int takes = even(w) || data || known(w, w->group[i]);
+        w->most[i] = !takes ? 0 : bounded ? most_that_fit(w, w->units, slice_fits, w->group[i]) : w->units;
+        known_ranks += takes;
+    }
+    w->seconds[g] = 0;
+    if (!known_ranks) /* the group gets no expert */
+        memset(w->share, 0, (size_t)size * sizeof *w->share);
+    else
+        status = motley__allocate(w->units, size, even(w) || data ? equal_seconds : slice_seconds, w, w->most, "slices",
+                                  w->share, error);
+    for (int i = 0; i < size && !status; i++) {
+        const int r = w->group[i], width = width_of(w, w->share[i]);
+        division->width[r] = width < left ? width : left;
+        left -= division->width[r];
+        if (known(w, r))
+            w->seconds[g] = fmax(w->seconds[g], motley__cost_width(&w->task->widths[r], division->width[r]));
+    }
+    return status;
+}
+
+static int fail_even(const struct work *w, int g, struct motley_error *error)
+{
+    const int r = w->member[w->first[g]];
+    return motley__fail(error, MOTLEY_E_DEVICE_MEMORY,
+                        "even shares give rank %d %d experts%s but its device has memory for %d: use measured shares, "
+                        "more ranks, fewer tokens per step, or a higher --memory-limit", r, w->share[g],
+                        w->division->width[r] < w->task->shape.F ? ", in slices," : "", w->most[g]);
+}
+
+/* The experts of each group. */
+static int share_experts(struct work *w, int bounded, struct motley_error *error)
+{
+    struct motley__division *division = w->division;
+    const int E = w->task->shape.E, G = division->G;
+    int status = 0;
+    for (int g = 0; g < G; g++) {
+        const int takes = even(w) || w->seconds[g] > 0;
+        w->most[g] = !takes ? 0 : bounded ? most_that_fit(w, E, experts_fit, g) : E;
+    }
+    if (even(w))
+        motley__allocate_even(E, G, w->share);
+    else
+        status = motley__allocate(E, G, group_seconds, w, w->most, "experts", w->share, error);
+    for (int g = 0; g < G && !status; g++)
+        if (w->share[g] > w->most[g])
+            status = fail_even(w, g, error);
+    if (!status)
+        memcpy(division->experts, w->share, (size_t)G * sizeof *w->share);
+    for (int r = 0; r < division->R && !status; r++)
+        if (!division->experts[division->group_of[r]])
+            division->width[r] = 0;
+    return status;
+}
+
+static int fits_memory(const struct work *w)
+{
+    const struct motley__division *division = w->division;
+    int fits = 1;
+    for (int r = 0; r < division->R && fits; r++)
+        fits = most_bytes(w, r, division->experts[division->group_of[r]], division->width[r]) <=
+               w->task->entry[r]->key.memory_bytes;
+    return fits;
+}
+
+static int share_out(struct work *w, int bounded, struct motley_error *error)
+{
+    int status = 0;
+    for (int g = 0; g < w->division->G && !status; g++)
+        status = cut_slices(w, g, bounded && w->division->G < w->division->R, error);
+    return status ? status : share_experts(w, bounded, error);
+}
+
+/* Tokens by speed; a rank that is not known brings none. */
+static int share_tokens(struct work *w, struct motley_error *error)
+{
+    struct motley__division *division = w->division;
+    const int64_t T = w->task->options.tokens, parts = (int64_t)TOKEN_UNITS * division->R;
+    int64_t left = T;
+    int fastest = 0, measured = 0, status = 0;
+    w->unit = T > parts ? T / parts : 1;
+    for (int r = 0; r < division->R; r++) {
+        const int takes = motley__cost_all(w->task->entry[r], &w->task->shape, 1, w->task->options.backward) > 0;
+        w->most[r] = takes ? (int)(T / w->unit) : 0;
+        measured += takes;
+    }
+    if (even(w) || !measured)
+        return 0;
+    status = motley__allocate((int)(T / w->unit), division->R, token_seconds, w, w->most, "parts of the tokens",
+                              w->share, error);
+    for (int r = 0; r < division->R && !status; r++) {
+        division->tokens[r] = w->share[r] * w->unit;
+        left -= division->tokens[r];
+        if (w->share[r] > w->share[fastest])
+            fastest = r;
+    }
+    if (!status)
+        division->tokens[fastest] += left; /* less than a unit */
+    return status;
+}
+
+int motley__divide(const struct motley__task *task, struct motley__division *division, struct motley_error *error)
+{
+    struct work w = {.task = task, .division = division};
+    int status = open_work(&w, error);
+    if (!status && division->mode == MOTLEY_MODE_DATA)
+        status = share_tokens(&w, error);
+    if (!status)
+        status = share_out(&w, 0, error);
+    if (!status && !fits_memory(&w))
+        status = share_out(&w, 1, error);
+    if (!status && !fits_memory(&w))
+        status = motley__fail(error, MOTLEY_E_DEVICE_MEMORY, "the devices have no memory for %d experts: use more "
+                              "ranks, fewer tokens per step, or a higher --memory-limit", task->shape.E);
+    return close_work(&w, status);
+}
+
+/* What the groups' tokens come to: how many groups and ranks a token goes to, were it nobody's own. */
+struct reach {
+    double groups, ranks;
+    int *members;                    /* [G] with a slice */
+};
+
+static void add_reach(const struct motley__task *task, const struct motley__division *division, struct reach *reach)
+{
+    for (int r = 0; r < division->R; r++)
+        reach->members[division->group_of[r]] += division->width[r] > 0;
+    for (int g = 0; g < division->G; g++) {
+        const double part = motley__cost_reach(&task->shape, division->experts[g]);
+        reach->groups += part;
+        reach->ranks += part * reach->members[g];
+    }
+}
+
+static struct motley__duty duty_of(const struct motley__task *task, const struct motley__division *division,
+                                   const struct reach *reach, int r)
+{
+    const double tokens = (double)division->tokens[r], all = (double)task->options.tokens, K = task->shape.K;
+    const int g = division->group_of[r], holds = division->width[r] > 0, data = division->mode == MOTLEY_MODE_DATA;
+    const double own = motley__cost_reach(&task->shape, division->experts[g]);
+    const int alone = holds && reach->members[g] == 1; /* its group's tokens stay */
+    struct motley__duty duty = {.experts = holds ? division->experts[g] : 0, .width = division->width[r],
+                                .caches = data, .tokens = tokens};
+    duty.pairs = data ? tokens * K : all * K * duty.experts / task->shape.E;
+    if (data)
+        return duty;
+    duty.gathered = tokens * fmax(0, reach->groups - (alone ? own : 0));
+    duty.sent = tokens * fmax(0, reach->ranks - (holds ? own : 0));
+    duty.received = holds ? (all - tokens) * own : 0;
+    return duty;
+}
+
+int motley__division_duties(const struct motley__task *task, const struct motley__division *division,
+                            struct motley__duty *duty, struct motley_error *error)
+{
+    struct reach reach = {.members = calloc((size_t)division->G, sizeof *reach.members)};
+    if (!reach.members)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", division->R);
+    add_reach(task, division, &reach);
+    for (int r = 0; r < division->R; r++)
+        duty[r] = duty_of(task, division, &reach, r);
+    free(reach.members);
+    return 0;
+}
+
+double motley__division_seconds(const struct motley__task *task, const struct motley__division *division, int rank,
+                                int forward)
+{
+    const struct motley__widths *widths = forward ? &task->forward[rank] : &task->widths[rank];
+    if (division->mode == MOTLEY_MODE_DATA)
+        return motley__cost_all(task->entry[rank], &task->shape, (double)division->tokens[rank],
+                                task->options.backward && !forward);
+    if (!widths->points)
+        return 0;
+    return division->experts[division->group_of[rank]] * motley__cost_width(widths, division->width[rank]);
+}
+
+/* A rank's slice of the experts before..before+count-1. */
+static int hold(struct motley__holding *holding, int before, int count, int begin, int end, struct motley_error *error)
+{
+    int status = motley__holding_alloc(holding, count, error);
+    for (int i = 0; i < count && !status; i++)
+        holding->expert[i] = before + i;
+    holding->begin = begin;
+    holding->end = end;
+    return status;
+}
+
+int motley__division_placement(const struct motley__division *division, struct motley__placement *stored,
+                               struct motley_error *error)
+{
+    int *before = calloc((size_t)division->G, sizeof *before), *begin = calloc((size_t)division->G, sizeof *begin);
+    int status = 0;
+    if (!before || !begin)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", division->R);
+    for (int g = 1; g < division->G && !status; g++)
+        before[g] = before[g - 1] + division->experts[g - 1];
+    for (int r = 0; r < division->R && !status; r++) {
+        const int g = division->group_of[r], width = division->width[r];
+        status = hold(&stored->rank[r], before[g], width ? division->experts[g] : 0, begin[g], begin[g] + width, error);
+        begin[g] += width;
+    }
+    free(begin);
+    free(before);
+    return status;
+}

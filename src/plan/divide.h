@@ -1,0 +1,69 @@
+/* Dividing a layer's work among groups of ranks: how many experts a group has, how wide a slice each rank of it, how many
+ * tokens a rank brings.  Integers, chosen so that the slowest rank is as fast as the measured curves allow.
+ *
+ *   slices    inside each group, cut at multiples of a grain: they give the group's seconds for one expert
+ *   experts   among groups, by these seconds
+ *   tokens    in data mode, among ranks
+ *
+ * Each of the three is an exact integer optimum (allocate.h), and so are slices and experts together: a group with n
+ * experts needs n times what it needs for one, whatever n is.  Which ranks form a group is group.h's, and which mode
+ * is best mode.h's.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_PLAN_DIVIDE_H
+#define MOTLEY_PLAN_DIVIDE_H
+
+#include "plan/cost.h"
+#include "plan/link.h"
+#include "plan/placement.h"
+
+/* What is planned for, and with what.  All borrowed but `widths`. */
+struct motley__task {
+    struct motley_layer_shape shape;
+    struct motley_plan_options options;
+    int R;
+    const struct motley__profile_entry *const *entry; /* [R] */
+    const struct motley__links *links;               /* NULL: moving costs nothing */
+    struct motley__widths *widths;   /* [R] of an expert with its share of all tokens, all directions; owned */
+    struct motley__widths *forward;  /* [R] of forward alone; owned */
+    int grain;                       /* slices are cut at its multiples */
+};
+
+/* widths, forward and grain from the rest, and back to nothing.  Errors: MOTLEY_E_MEMORY. */
+int motley__task_open(struct motley__task *task, struct motley_error *error);
+void motley__task_close(struct motley__task *task);
+
+/* Zero is empty. */
+struct motley__division {
+    enum motley_mode mode;           /* not MOTLEY_MODE_AUTO */
+    int group;                       /* in hybrid: the ranks of a group that were asked for */
+    int R, G;
+    int *group_of;                   /* [R] owned, and so are the next three */
+    int *experts;                    /* [G]: groups have them in ascending blocks */
+    int *width;                      /* [R] of the rank's slice, 0: it holds nothing; slices ascend with the rank's
+                                      * number.  data: of what it stores */
+    int64_t *tokens;                 /* [R] that it brings to a step */
+};
+
+/* One group; tokens even.  Errors: MOTLEY_E_MEMORY. */
+int motley__division_alloc(int R, int64_t tokens, struct motley__division *division, struct motley_error *error);
+void motley__division_clear(struct motley__division *division); /* back to empty */
+
+/* Fill experts and width of a division whose mode, G and group_of (every group has a rank) are set, and tokens in data
+ * mode.  A rank whose profile says nothing gets nothing, unless shares are even.
+ * Errors: MOTLEY_E_DEVICE_MEMORY (the devices cannot hold it in this way), MOTLEY_E_MEMORY. */
+int motley__divide(const struct motley__task *task, struct motley__division *division, struct motley_error *error);
+
+/* What each rank has to do: duty [R] written.  Errors: MOTLEY_E_MEMORY. */
+int motley__division_duties(const struct motley__task *task, const struct motley__division *division,
+                            struct motley__duty *duty, struct motley_error *error);
+
+/* Seconds of the experts of a rank, of the options' directions or of forward alone; 0 when the profile does not say. */
+double motley__division_seconds(const struct motley__task *task, const struct motley__division *division, int rank,
+                                int forward);
+
+/* What is stored where.  stored: alloc'ed, written.  Errors: MOTLEY_E_MEMORY. */
+int motley__division_placement(const struct motley__division *division, struct motley__placement *stored,
+                               struct motley_error *error);
+
+#endif

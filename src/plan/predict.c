@@ -1,0 +1,215 @@
+/* What a step will take.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "device/storage.h"
+#include "layer/expert.h"
+#include "plan/predict.h"
+
+enum {
+    GATE_KERNELS = 6,                /* logits, softmax and choice, and four of the route */
+    MESSAGES = 3,                    /* of rows from rank to rank: counts, rows, their pairs */
+    ROW_BYTES = 8, PAIR_BYTES = 6    /* that go with a row, and with each of its pairs */
+};
+
+/* One call of motley__predict. */
+struct work {
+    const struct motley__task *task;
+    const struct motley__division *division;
+    struct motley__rank_cost *cost;
+    struct motley__duty *duty;       /* [R] owned, and so are the next three */
+    double *give, *take, *seconds;   /* [R] of an exchange */
+    struct motley__prediction total;
+    struct motley_error *error;
+};
+
+static const struct motley__move *move_of(const struct work *w, int r)
+{
+    return &w->task->entry[r]->move;
+}
+
+/* A kernel that reads and writes so many numbers of the storage type in rows of D. */
+static double move_rows(const struct work *w, int r, double rows)
+{
+    const struct motley__move *move = move_of(w, r);
+    const double bytes = rows * w->task->shape.D * (double)motley__storage_bytes(w->task->shape.dtype);
+    return move->launch + (move->bandwidth > 0 ? bytes / move->bandwidth : 0);
+}
+
+static double move_bytes(const struct work *w, int r, double bytes)
+{
+    const struct motley__move *move = move_of(w, r);
+    return move->bandwidth > 0 ? bytes / move->bandwidth : 0;
+}
+
+/* Products of [T,D] with [D,E], `count` of them, and passes over [T,E]. */
+static double gate_seconds(const struct work *w, int r, int count)
+{
+    const struct motley_layer_shape *shape = &w->task->shape;
+    const struct motley__dense_time *dense = &w->task->entry[r]->dense;
+    const double tokens = w->duty[r].tokens, flops = 2.0 * count * tokens * shape->D * shape->E;
+    const double speed = dense->seconds > 0 ? 6.0 * dense->T * dense->O * dense->I / dense->seconds : INFINITY;
+    return flops / speed + move_bytes(w, r, 4.0 * 4 * tokens * shape->E) + GATE_KERNELS * move_of(w, r)->launch;
+}
+
+/* An exchange by give and take, its seconds in w->seconds.  back: the way back. */
+static int exchange(struct work *w, int back, int messages)
+{
+    struct motley__traffic traffic = {0};
+    int status = 0;
+    for (int r = 0; r < w->task->R; r++)
+        w->seconds[r] = 0;
+    if (!w->task->links)
+        return 0;
+    status = motley__link_exchange(w->task->links, back ? w->take : w->give, back ? w->give : w->take, messages,
+                                   w->seconds, &traffic, w->error);
+    w->total.moved += traffic.bytes;
+    w->total.node_moved += traffic.node_bytes;
+    return status;
+}
+
+/* Bytes of a row to a rank, as an exchange's give and take: tokens of the sender, and what each brings to the receiver.
+ * pairs: bytes that go with each pair. */
+static void fill_rows(struct work *w, int row, int pair)
+{
+    const struct motley_layer_shape *shape = &w->task->shape;
+    const double bytes = (double)shape->D * (double)motley__storage_bytes(shape->dtype) + row;
+    for (int r = 0; r < w->task->R; r++) {
+        const double reach = w->duty[r].width ? motley__cost_reach(shape, w->duty[r].experts) : 0;
+        w->give[r] = w->duty[r].tokens;
+        w->take[r] = reach * bytes + (double)pair * shape->K * w->duty[r].experts / shape->E;
+    }
+}
+
+/* Rows out and rows back in one direction of the step. */
+static int rows_direction(struct work *w, int backward)
+{
+    int status;
+    fill_rows(w, backward ? 0 : ROW_BYTES, backward ? 0 : PAIR_BYTES);
+    status = exchange(w, 0, backward ? 1 : MESSAGES);
+    for (int r = 0; r < w->task->R && !status; r++) {
+        struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
+        phases->dispatch = move_rows(w, r, 2 * w->duty[r].gathered) + w->seconds[r];
+    }
+    fill_rows(w, 0, backward ? (int)sizeof(float) : 0);
+    if (!status)
+        status = exchange(w, 1, backward ? 2 : 1);
+    for (int r = 0; r < w->task->R && !status; r++) {
+        struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
+        const struct motley__duty *duty = &w->duty[r];
+        const double all = (double)w->task->options.tokens, apart = all > 0 ? duty->pairs * (1 - duty->tokens / all) : 0;
+        phases->combine = w->seconds[r] + move_rows(w, r, apart + duty->received) +
+                          move_rows(w, r, duty->pairs - apart + duty->sent + duty->tokens);
+    }
+    return status;
+}
+
+/* Weights of the whole layer to every rank, or their gradients back to who stores them. */
+static int weights_direction(struct work *w, int backward)
+{
+    const struct motley_layer_shape *shape = &w->task->shape;
+    const int copies = backward ? 1 : 0; /* gradients are f32 */
+    const double whole = (double)motley__experts_bytes(shape, shape->E, 1, copies, 0) -
+                         (backward ? (double)motley__experts_bytes(shape, shape->E, 1, 0, 0) : 0);
+    const double again = backward && w->task->options.layers > 1 ? /* the cache has held other layers since */
+                         (double)motley__experts_bytes(shape, shape->E, 1, 0, 0) : 0;
+    int status;
+    for (int r = 0; r < w->task->R; r++) {
+        w->give[r] = (whole + again) * w->division->width[r] / shape->F;
+        w->take[r] = 1;
+    }
+    status = exchange(w, 0, 2 * shape->E); /* gradients go the other way round, which costs the same */
+    for (int r = 0; r < w->task->R && !status; r++) {
+        struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
+        phases->weights = w->seconds[r] + move_bytes(w, r, 2 * (w->give[r] + whole + again));
+        phases->combine = move_rows(w, r, w->duty[r].pairs + w->duty[r].tokens);
+    }
+    return status;
+}
+
+static void experts_and_gate(struct work *w, int r)
+{
+    struct motley__rank_cost *cost = &w->cost[r];
+    const double all = motley__division_seconds(w->task, w->division, r, 0);
+    const double forward = motley__division_seconds(w->task, w->division, r, 1);
+    cost->forward.gate = gate_seconds(w, r, 1);
+    cost->forward.experts = forward + 2 * move_of(w, r)->launch;
+    if (w->task->options.backward) {
+        cost->backward.gate = gate_seconds(w, r, 2);
+        cost->backward.experts = all - forward;
+    }
+    if (w->duty[r].pairs > 0 && !(all > 0))
+        w->total.known = 0;
+    cost->bytes = motley__cost_bytes(&w->task->shape, &w->task->options, w->task->R, &w->duty[r],
+                                     w->task->entry[r]->panel);
+    w->total.bytes = cost->bytes > w->total.bytes ? cost->bytes : w->total.bytes;
+}
+
+static struct motley__phases slowest(const struct motley__phases *a, const struct motley__phases *b)
+{
+    return (struct motley__phases){fmax(a->gate, b->gate), fmax(a->dispatch, b->dispatch), fmax(a->experts, b->experts),
+                                   fmax(a->combine, b->combine), fmax(a->weights, b->weights)};
+}
+
+/* The step: phases after one another; weights arrive under the gate, so what is left of them counts. */
+static void add_up(struct work *w)
+{
+    struct motley__prediction *total = &w->total;
+    double alone_forward = 0, alone_backward = 0; /* of the slowest rank, where ranks do not wait for each other */
+    for (int r = 0; r < w->task->R; r++) {
+        const struct motley__phases *f = &w->cost[r].forward, *b = &w->cost[r].backward;
+        total->forward = slowest(&total->forward, f);
+        total->backward = slowest(&total->backward, b);
+        alone_forward = fmax(alone_forward, f->experts + f->combine);
+        alone_backward = fmax(alone_backward, b->experts + b->combine + b->gate);
+    }
+    const struct motley__phases *f = &total->forward, *b = &total->backward;
+    if (w->division->mode == MOTLEY_MODE_DATA) {
+        total->forward_seconds = fmax(f->gate, f->weights) + alone_forward;
+        total->backward_seconds = b->weights + alone_backward;
+    } else {
+        total->forward_seconds = f->gate + f->dispatch + f->experts + f->combine;
+        total->backward_seconds = b->gate + b->dispatch + b->experts + b->combine;
+    }
+}
+
+static int open_work(struct work *w)
+{
+    const size_t R = (size_t)w->task->R;
+    w->duty = calloc(R, sizeof *w->duty);
+    w->give = calloc(3 * R, sizeof *w->give);
+    if (!w->duty || !w->give)
+        return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to predict %d ranks", w->task->R);
+    w->take = w->give + R;
+    w->seconds = w->take + R;
+    return motley__division_duties(w->task, w->division, w->duty, w->error);
+}
+
+int motley__predict(const struct motley__task *task, const struct motley__division *division,
+                    struct motley__rank_cost *cost, struct motley__prediction *prediction, struct motley_error *error)
+{
+    struct work w = {.task = task, .division = division, .cost = cost, .total = {.known = 1}, .error = error};
+    const int data = division->mode == MOTLEY_MODE_DATA;
+    int status = open_work(&w);
+    for (int r = 0; r < task->R && !status; r++) {
+        cost[r] = (struct motley__rank_cost){0};
+        experts_and_gate(&w, r);
+    }
+    for (int backward = 0; backward <= !!task->options.backward && task->R > 1 && !status; backward++)
+        status = data ? weights_direction(&w, backward) : rows_direction(&w, backward);
+    for (int r = 0; r < task->R && task->R == 1 && !status; r++) { /* one rank: nothing moves */
+        cost[r].forward.combine = move_rows(&w, r, w.duty[r].pairs + w.duty[r].tokens);
+        cost[r].backward.combine = task->options.backward ? cost[r].forward.combine : 0;
+    }
+    if (!status) {
+        add_up(&w);
+        *prediction = w.total;
+    }
+    free(w.duty);
+    free(w.give);
+    return status;
+}
