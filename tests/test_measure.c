@@ -154,6 +154,30 @@ static void a_missing_direction_is_added(void **state)
     motley__profile_clear(&profile);
 }
 
+/* A device whose memory is not the host's; here the host's serves as such.  Once known they are kept. */
+static void copies_are_measured_where_there_are_some(void **state)
+{
+    (void)state;
+    const int zero_copy = context->device->zero_copy;
+    const struct motley__measure what = {.rows = 3};
+    struct motley__profile profile = {0};
+    struct motley__profile_entry *entry;
+    int changed;
+    assert_int_equal(motley__record_load(context, MOTLEY_F32, &profile, &entry, NULL), 0);
+    assert_int_equal(motley__measure(context, &SHAPE, &what, entry, &changed, NULL), 0);
+    assert_true((entry->copy.out > 0) == !zero_copy);
+    context->device->zero_copy = context->rank == 0 ? 0 : zero_copy;
+    assert_int_equal(motley__measure(context, &SHAPE, &what, entry, &changed, NULL), 0);
+    assert_true(context->rank > 0 || (entry->copy.out > 1e6 && entry->copy.in > 1e6));
+    const struct motley__copy copy = entry->copy;
+    assert_int_equal(motley__measure(context, &SHAPE, &what, entry, &changed, NULL), 0);
+    assert_true(entry->copy.out == copy.out && entry->copy.in == copy.in);
+    if (context->rank == 0)
+        print_message("copies: %.2f GB/s out, %.2f GB/s in\n", 1e-9 * copy.out, 1e-9 * copy.in);
+    context->device->zero_copy = zero_copy;
+    motley__profile_clear(&profile);
+}
+
 static void ranks_that_disagree_are_told(void **state)
 {
     (void)state;
@@ -235,6 +259,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_plan_is_measured_and_kept),
         cmocka_unit_test(a_curve_that_is_off_is_measured_anew),
         cmocka_unit_test(a_missing_direction_is_added),
+        cmocka_unit_test(copies_are_measured_where_there_are_some),
         cmocka_unit_test(ranks_that_disagree_are_told),
         cmocka_unit_test(too_many_ranks_are_told),
         cmocka_unit_test(small_devices_get_nothing),

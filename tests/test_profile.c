@@ -45,6 +45,8 @@ static void fill(struct motley__profile *profile, int devices)
         entry->panel = 16;
         entry->dense = (struct motley__dense_time){
             256, 512, 512, MOTLEY__DENSE_CLBLAST, any_number(&index), any_number(&index), any_number(&index)};
+        if (r)
+            entry->copy = (struct motley__copy){any_number(&index), any_number(&index)};
         for (int c = 0; c < 5; c++) {
             struct motley__choice choice = {{(enum motley__product)(c % MOTLEY__PRODUCTS), MOTLEY__ROWS_SOME,
                                              (enum motley__weights_class)(c / MOTLEY__PRODUCTS)}, c % 3,
@@ -79,6 +81,7 @@ static void assert_same(const struct motley__profile *a, const struct motley__pr
         assert_int_equal(x->panel, y->panel);
         assert_true(x->dense.seconds == y->dense.seconds && x->dense.esmm == y->dense.esmm &&
                     x->dense.clblast == y->dense.clblast && x->dense.path == y->dense.path);
+        assert_true(x->copy.out == y->copy.out && x->copy.in == y->copy.in);
         assert_int_equal(x->choices, y->choices);
         for (int c = 0; c < x->choices; c++) {
             const struct motley__choice *p = &x->choice[c];
@@ -214,6 +217,7 @@ static void damage_stays_local(void **state)
         {"  tuned product=magic rows=few weights=small dtype=f32 gain=1 settings=\"a=1\" default=\"a=2\"\n", 1},
         {"  tuned product=esmm rows=few weights=small dtype=f32 gain=0 settings=\"a=1\" default=\"a=2\"\n", 1},
         {"  tuned product=esmm rows=few weights=small dtype=f32 gain=1 settings=\"a=1\n", 1},
+        {"  copy out=1 in=0\n", 1},
         {"link from=\"b\" to=\"a\" ranks=1/1 latency=1 message=1 bandwidth=1 spread=0 samples=1\n", 1},
         {"link from=\"a\" to=\"b\" ranks=1/0 latency=1 message=1 bandwidth=1 spread=0 samples=1\n", 1},
         {"link from=\"a\" to=\"b\" ranks=1/1 latency=1 message=1 bandwidth=0 spread=0 samples=1\n", 1},
@@ -233,6 +237,7 @@ static void damage_stays_local(void **state)
             points += read.entry[0].curve[c].points;
         assert_int_equal(points, cases[i].points);
         assert_true(read.entry[0].dense.seconds == 0 && read.entry[0].choices == 0 && read.links == 0);
+        assert_true(read.entry[0].copy.out == 0);
         motley__profile_clear(&read);
     }
     static const char *const points[] = {

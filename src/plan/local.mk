@@ -6,6 +6,8 @@ libmotley_all_la_SOURCES += \
     %D%/allocate.h \
     %D%/contest.c \
     %D%/contest.h \
+    %D%/copy.c \
+    %D%/copy.h \
     %D%/cost.c \
     %D%/cost.h \
     %D%/drift.c \

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/progress.h"
 #include "device/gemm.h"
+#include "plan/copy.h"
 #include "plan/cost.h"
 #include "plan/measure.h"
 #include "plan/timing.h"
@@ -367,6 +368,29 @@ static int measure_missing(struct work *w, int *changed)
     return status;
 }
 
+/* Where memory is not the host's: the copies between, all ranks at the same time, for they may share a bus.  A device
+ * too full for it stays without. */
+static int measure_copies(struct work *w, int *changed)
+{
+    struct motley__device *device = w->context->device;
+    const int own = !device->zero_copy && w->entry->copy.out == 0;
+    struct motley_error why = {0};
+    double nothing = 0;
+    int missing = own, status = agree_bits(w, &missing);
+    if (status || !missing)
+        return status;
+    status = meet(w);
+    if (!status && own) {
+        status = motley__copy_measure(device, &w->entry->copy, &why);
+        if (status == MOTLEY_E_DEVICE_MEMORY)
+            status = 0;
+        if (status)
+            motley__fail(w->error, status, "%s", why.text);
+    }
+    *changed = 1;
+    return agree(w, status, &nothing);
+}
+
 int motley__measure(motley_context *context, const struct motley_layer_shape *shape, const struct motley__measure *what,
                     struct motley__profile_entry *entry, int *changed, struct motley_error *error)
 {
@@ -375,12 +399,15 @@ int motley__measure(motley_context *context, const struct motley_layer_shape *sh
     if (what->anew) {
         motley__curve_forget(entry, shape);
         memset(&entry->dense, 0, sizeof entry->dense);
+        memset(&entry->copy, 0, sizeof entry->copy);
     }
     int status = make_trial(&w);
     if (!status && !what->anew)
         status = check_curves(&w);
     if (!status)
         status = measure_missing(&w, changed);
+    if (!status)
+        status = measure_copies(&w, changed);
     motley__trial_destroy(w.trial);
     return status;
 }

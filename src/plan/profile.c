@@ -205,6 +205,8 @@ int motley__profile_merge(struct motley__profile *profile, const struct motley__
         entry->panel = news->panel;
         if (news->dense.seconds > 0)
             entry->dense = news->dense;
+        if (news->copy.out > 0)
+            entry->copy = news->copy;
         int status = 0;
         for (int c = 0; c < news->choices && !status; c++)
             status = motley__choice_put(entry, &news->choice[c], error);

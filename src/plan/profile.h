@@ -6,6 +6,7 @@
  *   cores=132 memory=... place=0/2
  *     dense T=512 O=512 I=512 path=esmm seconds=0.0012 esmm=0.0012 clblast=0.0031
  *     move bandwidth=1.1e+10 launch=2.1e-05
+ *     copy out=5.46e+10 in=5.51e+10
  *     tuned product=esmm rows=many weights=large dtype=f32 gain=1.07 settings="groups=24" default="groups=12"
  *     curve direction=forward D=512 F=1024 activation=swiglu bias=0 dtype=f32
  *       point rows=64 seconds=0.00151 spread=1.2e-05 samples=9
@@ -60,6 +61,11 @@ struct motley__move {
     double launch;                   /* seconds of a kernel beyond its work */
 };
 
+/* Bytes per second between a device and pinned host memory.  0: never measured, or the memory is the host's. */
+struct motley__copy {
+    double out, in;                  /* of the device; into it */
+};
+
 /* What tuning chose for a class of shapes.  settings and usual are texts as motley__tuning_text writes them: what a
  * product is to be computed with, and what it would be without. */
 struct motley__choice {
@@ -85,6 +91,7 @@ struct motley__profile_entry {
     int panel;                       /* of the family's weights: memory is counted in whole panels */
     struct motley__dense_time dense;
     struct motley__move move;
+    struct motley__copy copy;
     int curves;
     struct motley__curve *curve;     /* owned by the profile */
     int choices;
@@ -148,7 +155,8 @@ const struct motley__link_line *motley__link_find(const struct motley__profile *
 int motley__link_put(struct motley__profile *profile, const struct motley__link_line *line,
                      struct motley_error *error);
 
-/* All of `from` into `profile`: links, curves, choices and dense lines of `from` replace those they contradict. */
+/* All of `from` into `profile`: links, curves, choices, dense and copy lines of `from` replace those they
+ * contradict. */
 int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from,
                           struct motley_error *error);
 

@@ -77,6 +77,12 @@ static void put_entry(FILE *stream, const struct motley__profile_entry *entry)
         motley__put_number(stream, "clblast", dense->clblast);
         fputc('\n', stream);
     }
+    if (entry->copy.out > 0) {
+        fputs("  copy", stream);
+        motley__put_number(stream, "out", entry->copy.out);
+        motley__put_number(stream, "in", entry->copy.in);
+        fputc('\n', stream);
+    }
     for (int c = 0; c < entry->choices; c++)
         put_choice(stream, &entry->choice[c]);
     for (int c = 0; c < entry->curves; c++)
@@ -162,6 +168,16 @@ static int get_dense(const char *line, struct motley__dense_time *dense)
     return 1;
 }
 
+static int get_copy(const char *line, struct motley__copy *copy)
+{
+    struct motley__copy read;
+    if (!motley__get_number(line, "out", &read.out) || read.out <= 0 || !motley__get_number(line, "in", &read.in) ||
+        read.in <= 0)
+        return 0;
+    *copy = read;
+    return 1;
+}
+
 static int get_choice(const char *line, struct motley__choice *choice)
 {
     int product, rows, weights;
@@ -237,6 +253,8 @@ static int read_item(struct reader *reader, const char *kind, const char *line, 
     int status = end_curve(reader);
     if (!strcmp(kind, "dense")) {
         *dropped = !get_dense(line, &reader->entry->dense);
+    } else if (!strcmp(kind, "copy")) {
+        *dropped = !get_copy(line, &reader->entry->copy);
     } else if (!strcmp(kind, "tuned")) {
         *dropped = !get_choice(line, &choice);
         if (!*dropped && !status)
@@ -271,7 +289,8 @@ static int read_line(struct reader *reader, const char *line, int *dropped)
         *dropped = !get_link(line, &link);
         if (!*dropped)
             status = motley__link_put(&reader->read, &link, reader->error);
-    } else if ((!strcmp(kind, "dense") || !strcmp(kind, "tuned") || !strcmp(kind, "curve")) && reader->entry) {
+    } else if ((!strcmp(kind, "dense") || !strcmp(kind, "copy") || !strcmp(kind, "tuned") ||
+                !strcmp(kind, "curve")) && reader->entry) {
         status = read_item(reader, kind, line, dropped);
     } else if (!strcmp(kind, "point") && reader->entry && reader->curve.D) {
         struct motley__point point;
