@@ -35,7 +35,7 @@ static void check_parameter(const struct parameters *p, const struct motley__ada
     const int n = size_of(parameter->w);
     for (int e = 0; e < parameter->w->E; e++) {
         float start[128], found[128], expected[128], stored[128];
-        const int global = parameter->sharded ? p->expert[e] : 0;
+        const int global = parameter->placement ? parameter->mine->expert[e] : 0;
         uint16_t rounded[128];
         for (int j = 0; j < n; j++)
             start[j] = number(0, i, global, j);
@@ -160,7 +160,7 @@ static void test_rank_without_experts_has_nothing_to_do(void **state)
     struct parameters p;
     struct motley__adamw *adamw;
     make_parameters(*state, EXPERTS + 2, EXPERTS + 3, 16, 0, &p);
-    assert_int_equal(p.experts, 0);
+    assert_int_equal(p.list[2].mine->experts, 0);
     SUCCEED(motley__adamw_create(*state, p.list, PARAMETERS, &adamw, &error));
     SUCCEED(motley__adamw_step(adamw, 1, 0.1, 1, &error));
     motley__adamw_destroy(adamw);

@@ -26,12 +26,17 @@ struct world {
     struct motley__checkpoint checkpoint;
 };
 
-static void open_stored_world(struct world *w, enum motley_dtype dtype, int rank, int size, int panel)
+static void open_placed_world(struct world *w, enum motley_dtype dtype, int rank, int size, int group, int panel)
 {
-    make_stored_parameters(context->device, dtype, rank, size, panel, 0, &w->p);
+    make_placed_parameters(context->device, dtype, rank, size, group, panel, 0, &w->p);
     SUCCEED(motley__adamw_create(context->device, w->p.list, PARAMETERS, &w->adamw, &error));
     w->checkpoint = (struct motley__checkpoint){.parameter = w->p.list, .count = PARAMETERS, .adamw = w->adamw,
                                                 .config = "{\"c\": 1}", .trainer = "{\"t\": 2}", .plan = "{\"p\": 3}"};
+}
+
+static void open_stored_world(struct world *w, enum motley_dtype dtype, int rank, int size, int panel)
+{
+    open_placed_world(w, dtype, rank, size, 1, panel);
 }
 
 static void open_world(struct world *w, int rank, int size, int panel)
@@ -159,6 +164,50 @@ static void any_number_of_ranks_can_load_it(void **state)
     assert_world(&alone, 1);
     close_world(&alone);
     close_world(&w);
+}
+
+static long bytes_of(const char *name)
+{
+    char path[300];
+    struct stat facts;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(stat(path, &facts), 0);
+    return (long)facts.st_size;
+}
+
+/* Rank 0: two files hold the same bytes. */
+static void same_bytes(const char *a, const char *b)
+{
+    char command[700];
+    assert_int_equal(bytes_of(a), bytes_of(b));
+    snprintf(command, sizeof command, "cmp %s/%s %s/%s", folder, a, folder, b);
+    assert_int_equal(system(command), 0);
+}
+
+/* However ranks divide the hidden dimensions, the file is the same and can be loaded under any other division. */
+static void any_placement_can_load_it(void **state)
+{
+    (void)state;
+    for (int from = 1; from <= context->size; from++)
+        for (int to = 1; to <= context->size; to++) {
+            struct world w, other;
+            char path[256];
+            open_placed_world(&w, MOTLEY_F32, context->rank, context->size, from, 8);
+            fill_world(&w, 1);
+            save(&w, 7);
+            open_placed_world(&other, MOTLEY_F32, context->rank, context->size, to, 4);
+            snprintf(path, sizeof path, "%s/checkpoint-7", folder);
+            SUCCEED(motley__checkpoint_load(context->comm, path, &other.checkpoint, &error));
+            assert_world(&other, 1);
+            save(&other, 8);
+            if (context->rank == 0) {
+                same_bytes("checkpoint-7/model.safetensors", "checkpoint-8/model.safetensors");
+                same_bytes("checkpoint-7/optimizer.safetensors", "checkpoint-8/optimizer.safetensors");
+            }
+            close_world(&other);
+            close_world(&w);
+            on_rank_0(delete_all, "checkpoint-*");
+        }
 }
 
 /* The model computes with what its masters are rounded to. */
@@ -385,6 +434,7 @@ int main(int argc, char **argv)
 #define TEST(f) cmocka_unit_test_setup(f, empty_folder)
     const struct CMUnitTest tests[] = {
         TEST(what_was_saved_comes_back), TEST(any_number_of_ranks_can_load_it), TEST(any_storage_type_can_load_it),
+        TEST(any_placement_can_load_it),
         TEST(saving_gives_every_rank_rank_0s_copy), TEST(the_newest_two_are_kept),
         TEST(damaged_checkpoints_are_passed_over), TEST(leftovers_are_tidied_and_never_found),
         TEST(a_full_disk_leaves_the_last_good_one), TEST(weights_that_are_not_finite_are_refused),

@@ -113,14 +113,24 @@ static double global_pass(motley_context *where, struct motley__decoder *decoder
     return pass.loss_sum / (SEQUENCES * S) + c->balance_coefficient * pass.balance + c->z_coefficient * pass.z;
 }
 
+/* What this rank has of each of its experts (of the matrix, when dense). */
+static struct motley__part_shape part_of(const struct motley__parameter *p)
+{
+    return p->placement ? motley__parameter_part(p, p->mine) : (struct motley__part_shape){0, 0, p->O, p->I};
+}
+
 /* The canonical gradient of parameter p, all experts of all ranks behind one another.  Owned by the caller. */
 static float *global_gradient(motley_context *where, const struct motley__parameter *p, size_t *count)
 {
-    const size_t one = (size_t)(p->w->O * p->w->I);
-    *count = one * (size_t)(p->sharded ? p->experts : 1);
-    float *g = ARRAY(float, *count);
-    for (int e = 0; e < p->w->E; e++)
-        SUCCEED(motley__matrix_get(p->dw, e, g + one * (size_t)(p->sharded ? p->expert[e] : 0), &error));
+    const size_t one = (size_t)(p->O * p->I);
+    const struct motley__part_shape part = part_of(p);
+    *count = one * (size_t)(p->placement ? p->placement->E : 1);
+    float *g = ARRAY(float, *count), *mine = ARRAY(float, part.O * part.I);
+    for (int e = 0; e < p->w->E; e++) {
+        SUCCEED(motley__matrix_get(p->dw, e, mine, &error));
+        motley__part_paste(&part, p->I, mine, g + one * (size_t)(p->placement ? p->mine->expert[e] : 0));
+    }
+    free(mine);
     MPI_Allreduce(MPI_IN_PLACE, g, (int)*count, MPI_FLOAT, MPI_SUM, where->comm);
     return g;
 }
@@ -162,13 +172,15 @@ static double loss_at(struct motley__decoder *decoder, struct motley__parameter 
                       double size, double step)
 {
     const int one = p->w->O * p->w->I;
-    float *w = ARRAY(float, one);
+    const struct motley__part_shape part = part_of(p);
+    float *w = ARRAY(float, one), *direction = ARRAY(float, one);
     for (int e = 0; e < p->w->E; e++) {
-        const float *direction = g + one * (p->sharded ? p->expert[e] : 0);
+        motley__part_cut(&part, p->I, g + p->O * p->I * (p->placement ? p->mine->expert[e] : 0), direction);
         for (int j = 0; j < one; j++)
             w[j] = (float)(start[e][j] + step * direction[j] / size);
         SUCCEED(motley__matrix_set(p->w, e, w, &error));
     }
+    free(direction);
     free(w);
     return global_pass(context, decoder, 0);
 }

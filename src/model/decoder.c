@@ -14,7 +14,10 @@ enum { EXPERT_MATRICES = 3 };
 static const struct {
     const char *name;
     int residual;
-} expert_matrix[EXPERT_MATRICES] = {{"w1", 0}, {"w2", 1}, {"w3", 0}};
+    enum motley__hidden hidden;
+} expert_matrix[EXPERT_MATRICES] = {
+    {"w1", 0, MOTLEY__HIDDEN_ROWS}, {"w2", 1, MOTLEY__HIDDEN_COLUMNS}, {"w3", 0, MOTLEY__HIDDEN_ROWS},
+};
 
 /* The experts' matrices of a block, in the order of expert_matrix. */
 static void matrices_of(const struct motley__experts *experts, struct motley__matrix *w[EXPERT_MATRICES],
@@ -58,32 +61,25 @@ static int create_blocks(struct motley__decoder *d, struct motley_error *error)
     return status;
 }
 
-static int draw_experts(struct motley__decoder *d, uint64_t seed, struct motley_error *error)
+/* Start values of what this rank holds of an expert's matrix. */
+static int draw_expert(struct motley__decoder *d, const struct motley__parameter *p, int layer, int e, int m,
+                       uint64_t seed, struct motley_error *error)
 {
-    const struct motley__holding *mine = &d->plan->stored.rank[d->context->rank];
-    struct motley__matrix *w[EXPERT_MATRICES], *dw[EXPERT_MATRICES];
-    int status = 0;
-    for (int i = 0; i < d->config.layers; i++) {
-        matrices_of(motley__layer_experts(d->block[i].moe), w, dw);
-        for (int e = 0; e < mine->experts; e++)
-            for (int m = 0; m < EXPERT_MATRICES && !status; m++) {
-                char name[128];
-                snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.experts.%d.%s.weight", i, mine->expert[e],
-                         expert_matrix[m].name);
-                status = motley__weights_draw_matrix(w[m], e, name,
-                                                     motley__weights_deviation(expert_matrix[m].residual,
-                                                                               d->config.layers),
-                                                     seed, error);
-            }
-    }
-    return status;
+    const struct motley__part_shape part = motley__parameter_part(p, p->mine);
+    char name[128];
+    snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.experts.%d.%s.weight", layer, p->mine->expert[e],
+             expert_matrix[m].name);
+    return motley__weights_draw_part(p->w, e, name, part.row, part.column, p->I,
+                                     motley__weights_deviation(expert_matrix[m].residual, d->config.layers), seed,
+                                     error);
 }
 
 static void add_dense(struct motley__decoder *d, const struct motley__dense_weight *weight)
 {
     struct motley__parameter *p = &d->parameter[d->parameters++];
     const int vector = weight->kind == MOTLEY__DENSE_VECTOR;
-    *p = (struct motley__parameter){.w = weight->w, .dw = weight->dw, .dims = vector ? 1 : 2, .decay = !vector};
+    *p = (struct motley__parameter){.w = weight->w, .dw = weight->dw, .dims = vector ? 1 : 2, .O = weight->O,
+                                    .I = weight->I, .decay = !vector};
     snprintf(p->name, sizeof p->name, "%s", weight->name);
 }
 
@@ -93,13 +89,28 @@ static void add_experts(struct motley__decoder *d, int block)
     matrices_of(motley__layer_experts(d->block[block].moe), w, dw);
     for (int m = 0; m < EXPERT_MATRICES; m++) {
         struct motley__parameter *p = &d->parameter[d->parameters++];
+        const int columns = expert_matrix[m].hidden == MOTLEY__HIDDEN_COLUMNS;
         *p = (struct motley__parameter){
-            .w = w[m], .dw = dw[m], .dims = 2, .sharded = 1, .experts = d->config.E,
-            .expert = d->plan->stored.rank[d->context->rank].expert, .owner = d->plan->owner, .decay = 1,
+            .w = w[m], .dw = dw[m], .dims = 2, .O = columns ? d->config.D : d->config.F,
+            .I = columns ? d->config.F : d->config.D, .placement = &d->plan->stored,
+            .mine = &d->plan->stored.rank[d->context->rank], .hidden = expert_matrix[m].hidden, .decay = 1,
         };
         snprintf(p->name, sizeof p->name, "model.layers.%d.block_sparse_moe.experts.%%d.%s.weight", block,
                  expert_matrix[m].name);
     }
+}
+
+static int draw_experts(struct motley__decoder *d, uint64_t seed, struct motley_error *error)
+{
+    const struct motley__parameter *p = d->parameter + 1; /* behind the embedding */
+    int status = 0;
+    for (int i = 0; i < d->config.layers; i++, p += EXPERT_MATRICES) {
+        p += MOTLEY__BLOCK_WEIGHTS;
+        for (int e = 0; e < p->mine->experts; e++)
+            for (int m = 0; m < EXPERT_MATRICES && !status; m++)
+                status = draw_expert(d, &p[m], i, e, m, seed, error);
+    }
+    return status;
 }
 
 static void list_parameters(struct motley__decoder *d)
@@ -156,14 +167,15 @@ int motley__decoder_create(motley_context *context, const struct motley__config 
         status = create_blocks(d, error);
     if (!status)
         status = motley__weights_draw(d->weights, d->config.layers, seed, error);
-    if (!status)
+    if (!status) {
+        list_parameters(d);
         status = draw_experts(d, seed, error);
+    }
     status = motley__agree(context->comm, status, error);
     if (status) {
         motley__decoder_destroy(d);
         return status;
     }
-    list_parameters(d);
     *decoder = d;
     return 0;
 }

@@ -189,16 +189,16 @@ double motley__weights_deviation(int residual, int layers)
     return residual ? 0.02 / sqrt(2.0 * layers) : 0.02;
 }
 
-int motley__weights_draw_matrix(struct motley__matrix *w, int expert, const char *name, double deviation, uint64_t seed,
-                                struct motley_error *error)
+int motley__weights_draw_part(struct motley__matrix *w, int expert, const char *name, int row, int column, int I,
+                              double deviation, uint64_t seed, struct motley_error *error)
 {
-    const size_t count = (size_t)w->O * (size_t)w->I;
     const uint64_t stream = motley__hash_text(name);
-    float *host = malloc(count * sizeof *host);
+    float *host = malloc((size_t)w->O * (size_t)w->I * sizeof *host), *next = host;
     if (!host)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the start values of %s", name);
-    for (size_t i = 0; i < count; i++)
-        host[i] = (float)(deviation * motley__random_normal(seed, stream, i));
+    for (int o = row; o < row + w->O; o++)
+        for (int i = column; i < column + w->I; i++)
+            *next++ = (float)(deviation * motley__random_normal(seed, stream, (uint64_t)o * (uint64_t)I + (uint64_t)i));
     int status = motley__matrix_set(w, expert, host, error);
     free(host);
     return status;
@@ -225,8 +225,8 @@ int motley__weights_draw(const struct motley__weights *weights, int layers, uint
         if (weight->kind == MOTLEY__DENSE_VECTOR)
             status = set_ones(weight->w, error);
         else
-            status = motley__weights_draw_matrix(weight->w, 0, weight->name,
-                                                 motley__weights_deviation(weight->residual, layers), seed, error);
+            status = motley__weights_draw_part(weight->w, 0, weight->name, 0, 0, weight->I,
+                                               motley__weights_deviation(weight->residual, layers), seed, error);
     }
     return status;
 }

@@ -60,9 +60,10 @@ struct motley__dense_weight *motley__weights_head(struct motley__weights *weight
 /* Start values.  Matrices are normal with deviation 0.02, or 0.02 / sqrt(2 layers) where they feed the residual stream,
  * drawn by (seed, name, canonical position); vectors are 1. */
 int motley__weights_draw(const struct motley__weights *weights, int layers, uint64_t seed, struct motley_error *error);
-/* One matrix of that kind: expert `expert` of w is given the values of tensor `name`. */
-int motley__weights_draw_matrix(struct motley__matrix *w, int expert, const char *name, double deviation, uint64_t seed,
-                                struct motley_error *error);
+/* One matrix of that kind: expert `expert` of w is given the values of tensor `name`, of I columns, that begin at
+ * (row, column). */
+int motley__weights_draw_part(struct motley__matrix *w, int expert, const char *name, int row, int column, int I,
+                              double deviation, uint64_t seed, struct motley_error *error);
 double motley__weights_deviation(int residual, int layers);
 
 #endif

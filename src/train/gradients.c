@@ -29,7 +29,7 @@ static struct motley__buffer *common_parent(const struct motley__parameter *para
 {
     struct motley__buffer *parent = NULL;
     for (int i = 0; i < count; i++) {
-        if (parameters[i].sharded)
+        if (parameters[i].placement)
             continue;
         const struct motley__matrix *dw = parameters[i].dw;
         struct motley__buffer *here = dw->segments == 1 ? dw->segment[0]->parent : NULL;
@@ -47,7 +47,7 @@ static uint64_t layout_hash(const struct motley__device *device, const struct mo
     uint64_t facts[2] = {device->align_bytes, arena->bytes}, hash = MOTLEY__HASH_START;
     hash = motley__hash_bytes(hash, facts, sizeof facts);
     for (int i = 0; i < count; i++) {
-        if (parameters[i].sharded)
+        if (parameters[i].placement)
             continue;
         const struct motley__matrix *dw = parameters[i].dw;
         int shape[3] = {dw->O, dw->I, dw->panel};
@@ -88,7 +88,7 @@ int motley__gradients_create(MPI_Comm comm, double time_limit, struct motley__de
         made->floats = made->arena->bytes / sizeof(float);
     } else {
         for (int i = 0; i < count; i++)
-            made->floats += parameters[i].sharded ? 0 : canonical_floats(&parameters[i]);
+            made->floats += parameters[i].placement ? 0 : canonical_floats(&parameters[i]);
     }
     if (!status && made->size > 1 && !(made->arena && made->arena->host)) {
         made->host = malloc((made->floats + 1) * sizeof(float));
@@ -122,7 +122,7 @@ static int canonical(struct motley__gradients *gradients, int store, struct motl
     int status = 0;
     for (int i = 0; i < gradients->count && !status; i++) {
         const struct motley__parameter *parameter = &gradients->parameter[i];
-        if (parameter->sharded)
+        if (parameter->placement)
             continue;
         status =
             store ? motley__matrix_set(parameter->dw, 0, at, error) : motley__matrix_get(parameter->dw, 0, at, error);
@@ -168,8 +168,8 @@ int motley__gradients_sum(struct motley__gradients *gradients, struct motley_err
     return status;
 }
 
-/* The sum of squares of this rank's replicated (sharded 0) or own experts' (1) gradients. */
-static int squares(struct motley__gradients *gradients, cl_kernel kernel, int sharded, double *sum,
+/* The sum of squares of this rank's replicated (experts 0) or own experts' (1) gradients. */
+static int squares(struct motley__gradients *gradients, cl_kernel kernel, int experts, double *sum,
                    struct motley_error *error)
 {
     const struct motley__range range = {{LANES}, {GROUP}};
@@ -177,7 +177,7 @@ static int squares(struct motley__gradients *gradients, cl_kernel kernel, int sh
     int accumulate = 0, status = 0;
     for (int i = 0; i < gradients->count && !status; i++) {
         const struct motley__parameter *parameter = &gradients->parameter[i];
-        if (parameter->sharded != sharded)
+        if ((parameter->placement != NULL) != experts)
             continue;
         for (int s = 0; s < parameter->dw->segments && !status; s++) {
             int n = (int)motley__segment_floats(parameter->dw, s);

@@ -1,7 +1,8 @@
 /* Gradients between ranks: replicated weights' summed over all ranks, and the norm of all of them.
  *
- * An expert's gradient is complete on its owner already.  The others lie in one arena; where all ranks keep it in the
- * same layout it is summed as it lies, in one piece; else every tensor passes through its canonical form.
+ * An expert's gradient is complete already on the ranks that hold its parts.  The others lie in one arena; where all
+ * ranks keep it in the same layout it is summed as it lies, in one piece; else every tensor passes through its
+ * canonical form.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_TRAIN_GRADIENTS_H

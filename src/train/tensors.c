@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/wait.h"
 #include "model/safetensors.h"
 #include "train/tensors.h"
 
@@ -20,7 +21,7 @@ struct pass {
     int rank;
     struct motley__safetensors *file;               /* rank 0, loading */
     struct motley__safetensors_writer *writer;      /* rank 0, saving */
-    float *values;                                  /* one canonical matrix; owned */
+    float *values, *part;                           /* one canonical matrix, and a part of one; owned */
     struct motley_error *error;
     int local;                                      /* first failure of this rank, 0: none */
 };
@@ -33,41 +34,30 @@ static struct motley__matrix *matrix_of(const struct motley__tensor_set *set,
 
 static int items_of(const struct motley__parameter *parameter)
 {
-    return parameter->sharded ? parameter->experts : 1;
+    return parameter->placement ? parameter->placement->E : 1;
 }
 
 static int floats_of(const struct motley__parameter *parameter)
 {
-    return parameter->w->O * parameter->w->I;
+    return parameter->O * parameter->I;
 }
 
 /* The one %d of an expert's name replaced by its number; *name owned by the caller. */
 static int name_of(const struct motley__parameter *parameter, int expert, const char *suffix, char **name,
                    struct motley_error *error)
 {
-    const char *place = parameter->sharded ? strstr(parameter->name, "%d") : NULL;
+    const char *place = parameter->placement ? strstr(parameter->name, "%d") : NULL;
     if (!place)
         return motley__format(name, error, "%s%s", parameter->name, suffix);
     return motley__format(name, error, "%.*s%d%s%s", (int)(place - parameter->name), parameter->name, expert, place + 2,
                           suffix);
 }
 
-/* The place of a global expert among this rank's. */
-static int local_index(const struct motley__parameter *parameter, int expert)
-{
-    if (!parameter->sharded)
-        return 0;
-    for (int e = 0; e < parameter->w->E; e++)
-        if (parameter->expert[e] == expert)
-            return e;
-    return -1;
-}
-
 static struct motley__tensor_info describe(const struct motley__parameter *parameter, const char *name)
 {
     struct motley__tensor_info info = {.name = name, .dtype = MOTLEY__F32, .dims = parameter->dims};
-    info.shape[0] = parameter->dims == 1 ? parameter->w->I : parameter->w->O;
-    info.shape[1] = parameter->dims == 1 ? 0 : parameter->w->I;
+    info.shape[0] = parameter->dims == 1 ? parameter->I : parameter->O;
+    info.shape[1] = parameter->dims == 1 ? 0 : parameter->I;
     return info;
 }
 
@@ -108,9 +98,10 @@ static int begin(MPI_Comm comm, const struct motley__parameter *parameters, int 
     for (int i = 0; i < count; i++)
         if ((size_t)floats_of(&parameters[i]) > most)
             most = (size_t)floats_of(&parameters[i]);
-    *pass = (struct pass){.comm = comm, .error = error, .values = calloc(most, sizeof(float))};
+    *pass = (struct pass){.comm = comm, .error = error, .values = calloc(most, sizeof(float)),
+                          .part = calloc(most, sizeof(float))};
     MPI_Comm_rank(comm, &pass->rank);
-    if (!pass->values)
+    if (!pass->values || !pass->part)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a matrix of %zu numbers", most);
     return 0;
 }
@@ -120,22 +111,96 @@ static int mpi(struct pass *pass, int status, const char *call)
     return motley__fail_mpi(pass->error, status, call);
 }
 
-/* One matrix from its owner to the file. */
+/* Send or receive numbers, without keeping a core that others compute on. */
+static int send(struct pass *pass, const float *values, int n, int to)
+{
+    MPI_Request request;
+    int status = mpi(pass, MPI_Isend(values, n, MPI_FLOAT, to, TAG, pass->comm, &request), "MPI_Isend");
+    return status ? status : motley__wait(&request, 0, "a checkpoint", pass->error);
+}
+
+static int receive(struct pass *pass, float *values, int n, int from)
+{
+    MPI_Request request;
+    int status = mpi(pass, MPI_Irecv(values, n, MPI_FLOAT, from, TAG, pass->comm, &request), "MPI_Irecv");
+    return status ? status : motley__wait(&request, 0, "a checkpoint", pass->error);
+}
+
+/* Rank 0's numbers on every rank. */
+static int share(struct pass *pass, int n)
+{
+    MPI_Request request;
+    int status = mpi(pass, MPI_Ibcast(pass->values, n, MPI_FLOAT, 0, pass->comm, &request), "MPI_Ibcast");
+    return status ? status : motley__wait(&request, 0, "a checkpoint", pass->error);
+}
+
+/* What rank r holds of an expert: its place there (-1: nothing) and its part. */
+static int held(const struct motley__parameter *parameter, int expert, int r, struct motley__part_shape *part)
+{
+    const struct motley__holding *holding = &parameter->placement->rank[r];
+    *part = motley__parameter_part(parameter, holding);
+    if (parameter->hidden == MOTLEY__HIDDEN_NONE && holding->begin > 0)
+        return -1;
+    return motley__holding_find(holding, expert);
+}
+
+/* One expert's matrix from those who hold its parts into rank 0's values. */
+static int collect(struct pass *pass, const struct motley__parameter *parameter, struct motley__matrix *matrix,
+                   int expert)
+{
+    int status = 0;
+    for (int r = 0; r < parameter->placement->R && !status; r++) {
+        struct motley__part_shape part;
+        const int local = held(parameter, expert, r, &part);
+        if (local < 0 || (pass->rank != 0 && pass->rank != r))
+            continue;
+        if (pass->rank == r && !pass->local)
+            pass->local = motley__matrix_get(matrix, local, pass->part, pass->error);
+        if (r != 0)
+            status = pass->rank == 0 ? receive(pass, pass->part, part.O * part.I, r)
+                                     : send(pass, pass->part, part.O * part.I, 0);
+        if (pass->rank == 0)
+            motley__part_paste(&part, parameter->I, pass->part, pass->values);
+    }
+    return status;
+}
+
+/* The same the other way. */
+static int deal(struct pass *pass, const struct motley__parameter *parameter, struct motley__matrix *matrix, int expert)
+{
+    int status = 0;
+    for (int r = 0; r < parameter->placement->R && !status; r++) {
+        struct motley__part_shape part;
+        const int local = held(parameter, expert, r, &part);
+        if (local < 0 || (pass->rank != 0 && pass->rank != r))
+            continue;
+        if (pass->rank == 0)
+            motley__part_cut(&part, parameter->I, pass->values, pass->part);
+        if (r != 0)
+            status = pass->rank == 0 ? send(pass, pass->part, part.O * part.I, r)
+                                     : receive(pass, pass->part, part.O * part.I, 0);
+        if (pass->rank == r && !pass->local && !status)
+            pass->local = motley__matrix_set(matrix, local, pass->part, pass->error);
+    }
+    return status;
+}
+
+/* One matrix to the file; all ranks are given rank 0's copy of a replicated one. */
 static int save_one(struct pass *pass, const struct motley__parameter *parameter, const struct motley__tensor_set *set,
                     struct motley__matrix *matrix, int expert)
 {
-    int n = floats_of(parameter), owner = parameter->sharded ? parameter->owner[expert] : 0, status = 0;
+    const int n = floats_of(parameter);
     char *name = NULL;
-    if (pass->rank == owner && !pass->local)
-        pass->local = motley__matrix_get(matrix, local_index(parameter, expert), pass->values, pass->error);
-    if (!parameter->sharded)
-        status = mpi(pass, MPI_Bcast(pass->values, n, MPI_FLOAT, 0, pass->comm), "MPI_Bcast");
-    else if (owner != 0 && pass->rank == owner)
-        status = mpi(pass, MPI_Send(pass->values, n, MPI_FLOAT, 0, TAG, pass->comm), "MPI_Send");
-    else if (owner != 0 && pass->rank == 0)
-        status = mpi(pass, MPI_Recv(pass->values, n, MPI_FLOAT, owner, TAG, pass->comm, MPI_STATUS_IGNORE), "MPI_Recv");
-    if (!status && !parameter->sharded && pass->rank != 0 && !pass->local)
-        pass->local = motley__matrix_set(matrix, 0, pass->values, pass->error);
+    int status = 0;
+    if (parameter->placement) {
+        status = collect(pass, parameter, matrix, expert);
+    } else {
+        if (pass->rank == 0 && !pass->local)
+            pass->local = motley__matrix_get(matrix, 0, pass->values, pass->error);
+        status = share(pass, n);
+        if (!status && pass->rank != 0 && !pass->local)
+            pass->local = motley__matrix_set(matrix, 0, pass->values, pass->error);
+    }
     if (status || pass->rank != 0 || pass->local)
         return status;
     pass->local = name_of(parameter, expert, set->suffix, &name, pass->error);
@@ -172,6 +237,7 @@ int motley__tensors_save(MPI_Comm comm, const char *path, const struct motley__p
     }
     motley__safetensors_discard(pass.writer);
     list_free(infos, infos_count);
+    free(pass.part);
     free(pass.values);
     return status;
 }
@@ -198,21 +264,17 @@ static int read_one(struct pass *pass, const struct motley__parameter *parameter
     return status;
 }
 
-/* One matrix from the file to its owner, or to all. */
+/* One matrix from the file to those who hold its parts, or to all. */
 static int load_one(struct pass *pass, const struct motley__parameter *parameter, const struct motley__tensor_set *set,
                     struct motley__matrix *matrix, int expert)
 {
-    int n = floats_of(parameter), owner = parameter->sharded ? parameter->owner[expert] : 0, status = 0;
     if (pass->rank == 0 && !pass->local)
         pass->local = read_one(pass, parameter, set, expert);
-    if (!parameter->sharded)
-        status = mpi(pass, MPI_Bcast(pass->values, n, MPI_FLOAT, 0, pass->comm), "MPI_Bcast");
-    else if (owner != 0 && pass->rank == 0)
-        status = mpi(pass, MPI_Send(pass->values, n, MPI_FLOAT, owner, TAG, pass->comm), "MPI_Send");
-    else if (owner != 0 && pass->rank == owner)
-        status = mpi(pass, MPI_Recv(pass->values, n, MPI_FLOAT, 0, TAG, pass->comm, MPI_STATUS_IGNORE), "MPI_Recv");
-    if (!status && !pass->local && (!parameter->sharded || pass->rank == owner))
-        pass->local = motley__matrix_set(matrix, local_index(parameter, expert), pass->values, pass->error);
+    if (parameter->placement)
+        return deal(pass, parameter, matrix, expert);
+    int status = share(pass, floats_of(parameter));
+    if (!status && !pass->local)
+        pass->local = motley__matrix_set(matrix, 0, pass->values, pass->error);
     return status;
 }
 
@@ -231,6 +293,7 @@ int motley__tensors_load(MPI_Comm comm, const char *path, const struct motley__p
     if (!status)
         status = motley__agree(comm, pass.local, error);
     motley__safetensors_close(pass.file);
+    free(pass.part);
     free(pass.values);
     return status;
 }

@@ -1,6 +1,7 @@
 /* A model's matrices to and from one safetensors file, whatever ranks hold them.
  *
- * Rank 0 reads and writes; experts pass one at a time between their owner and rank 0, in canonical form.  A
+ * Rank 0 reads and writes; experts pass one at a time between those who hold its parts and rank 0, in canonical form,
+ * so that a file says nothing of how ranks divided them.  A
  * replicated matrix is rank 0's: saving gives its copy to all other ranks, so that unlike devices, which round
  * differently, hold exactly what a run resumed from the file would.
  *
