@@ -163,7 +163,7 @@ endif
 %C%_leak_owners_la_CFLAGS = -std=gnu11 -fno-omit-frame-pointer -fno-optimize-sibling-calls
 %C%_leak_owners_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
-EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp \
+EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp %D%/modes.sh \
     %D%/coactivation/README.md %D%/coactivation/llama-moe-base.csv
 
 TEST_EXTENSIONS = .sh

@@ -16,10 +16,9 @@
 #include <motley/motley.h>
 #include "base/clock.h"
 #include "base/random.h"
+#include "plan/plan.h"
 
 enum { MOST_ROUNDS = 101, CANDIDATES = 8, DEFAULT_ROUNDS = 9 };
-
-static const char *const NAMES[] = {"auto", "expert", "data", "model", "hybrid"};
 
 struct cell {
     long tokens;
@@ -121,34 +120,24 @@ static void expert_phase(const struct candidate *c, double mine, double *slowest
     MPI_Allreduce(&own, speed, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
 }
 
-static void name_mode(enum motley_mode mode, int group, char *text, size_t size)
-{
-    if (mode == MOTLEY_MODE_HYBRID)
-        snprintf(text, size, "hybrid:%d", group);
-    else
-        snprintf(text, size, "%s", NAMES[mode]);
-}
-
 static void report(const char *label, const struct cell *cell, struct candidate *c, int count, int rounds, int rank)
 {
     double slowest[CANDIDATES], speed[CANDIDATES];
     for (int i = 0; i < count; i++)
         expert_phase(&c[i], motley__median(c[i].experts, rounds), &slowest[i], &speed[i]);
     for (int i = 0; i < count && rank == 0; i++) {
-        double efficiency = 0, predicted = 0;
+        const struct motley__prediction *plan = &c[i].plan->alternative[c[i].plan->chosen].predicted;
+        double efficiency = 0;
         char asked[16], ran[16];
         for (int j = 0; j < count; j++)
             if (c[j].shares == MOTLEY_SHARES_EVEN && c[j].mode == c[i].mode && c[j].group == c[i].group)
                 efficiency = 1 / speed[j] / slowest[i];
-        for (int r = 0; r < motley_plan_ranks(c[i].plan); r++)
-            if (motley_plan_rank(c[i].plan, r).seconds > predicted)
-                predicted = motley_plan_rank(c[i].plan, r).seconds;
-        name_mode(c[i].mode, c[i].group, asked, sizeof asked);
-        name_mode(motley_plan_mode(c[i].plan), c[i].group, ran, sizeof ran);
+        motley__mode_text(c[i].mode, c[i].group, asked, sizeof asked);
+        motley__mode_text(motley_plan_mode(c[i].plan), c[i].group, ran, sizeof ran);
         printf("%s,%ld,%d,%d,%d,%d,%s,%s,%s,%s,%.3f,%.3f,%.3f,%.3f\n", label, cell->tokens, cell->K, cell->E, cell->D,
                cell->F, cell->backward ? "backward" : "forward", asked, ran,
                c[i].shares == MOTLEY_SHARES_EVEN ? "even" : "measured", 1e3 * motley__median(c[i].step, rounds),
-               1e3 * slowest[i], 1e3 * predicted, efficiency);
+               1e3 * (plan->forward_seconds + plan->backward_seconds), 1e3 * slowest[i], efficiency);
     }
     fflush(stdout);
 }
@@ -193,7 +182,7 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     check(motley_context_create(MPI_COMM_WORLD, NULL, &context, &error), &error);
     if (motley_context_rank(context) == 0)
-        printf("label,T,K,E,D,F,direction,mode,ran,shares,step_ms,experts_ms,predicted_experts_ms,efficiency\n");
+        printf("label,T,K,E,D,F,direction,mode,ran,shares,step_ms,predicted_ms,experts_ms,efficiency\n");
     for (int i = 1; i < argc && !failed; i++) {
         struct cell cell;
         if (!strcmp(argv[i], "--rounds") && i + 1 < argc) {
