@@ -43,6 +43,7 @@ static void fill(struct motley__profile *profile, int devices)
         struct motley__profile_entry *entry = motley__profile_add(profile, &key);
         assert_non_null(entry);
         entry->panel = 16;
+        entry->move = (struct motley__move){any_number(&index), any_number(&index)};
         entry->dense = (struct motley__dense_time){
             256, 512, 512, MOTLEY__DENSE_CLBLAST, any_number(&index), any_number(&index), any_number(&index)};
         if (r)
@@ -81,6 +82,7 @@ static void assert_same(const struct motley__profile *a, const struct motley__pr
         assert_int_equal(x->panel, y->panel);
         assert_true(x->dense.seconds == y->dense.seconds && x->dense.esmm == y->dense.esmm &&
                     x->dense.clblast == y->dense.clblast && x->dense.path == y->dense.path);
+        assert_true(x->move.bandwidth == y->move.bandwidth && x->move.launch == y->move.launch);
         assert_true(x->copy.out == y->copy.out && x->copy.in == y->copy.in);
         assert_int_equal(x->choices, y->choices);
         for (int c = 0; c < x->choices; c++) {
@@ -213,6 +215,7 @@ static void damage_stays_local(void **state)
         {"    point rows=0 seconds=0.5 spread=0 samples=2\n", 1},
         {"  curve direction=sideways D=8 F=4 activation=gelu bias=1 dtype=f32\n"
          "    point rows=9 seconds=1 spread=0 samples=1\n", 1},
+        {"  move bandwidth=-1 launch=1\n", 1},
         {"  dense T=1 O=1 I=1 path=magic seconds=1 esmm=1 clblast=0\n", 1},
         {"  tuned product=magic rows=few weights=small dtype=f32 gain=1 settings=\"a=1\" default=\"a=2\"\n", 1},
         {"  tuned product=esmm rows=few weights=small dtype=f32 gain=0 settings=\"a=1\" default=\"a=2\"\n", 1},

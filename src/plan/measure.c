@@ -28,7 +28,9 @@ enum {
     SAMPLES = 64,                               /* in one window, at most */
     PASSES = 5,                                 /* of the slowest rank in one window, where they are quick */
     TRIES = 3,                                  /* of a point timed again */
-    DENSE_T = 256, DENSE_O = 512, DENSE_I = 512
+    DENSE_T = 256, DENSE_O = 512, DENSE_I = 512,
+    COPY_BYTES = 1 << 24, NO_BYTES = 64,
+    SLICE_GRAIN = 32                            /* widths that all kernels can cut */
 };
 
 /* One call of motley__measure. */
@@ -56,6 +58,21 @@ int motley__measure_grid(double rows, int grid[MOTLEY__GRID])
     for (int i = top > 2 ? top - 2 : 0; i <= top; i++)
         grid[count++] = all[i];
     return count;
+}
+
+int motley__measure_slice(int F)
+{
+    const int quarter = (F / 4 + SLICE_GRAIN - 1) / SLICE_GRAIN * SLICE_GRAIN;
+    return quarter > 0 && quarter < F ? quarter : F;
+}
+
+/* What the profile has for the shape and its slice. */
+static void forget(struct work *w)
+{
+    struct motley_layer_shape slice = *w->shape;
+    slice.F = motley__measure_slice(slice.F);
+    motley__curve_forget(w->entry, w->shape);
+    motley__curve_forget(w->entry, &slice);
 }
 
 /* All ranks are here.  An MPI barrier would spin, on cores that others still compute on. */
@@ -264,7 +281,7 @@ static int check_curves(struct work *w)
     }
     if (!status && mine) {
         motley__detail(&w->context->log, "a point of %d rows is more than 10%% off the profile: measuring anew", rows);
-        motley__curve_forget(w->entry, w->shape);
+        forget(w);
     }
     return status;
 }
@@ -313,6 +330,42 @@ static int measure_dense(struct work *w)
     return 0;
 }
 
+/* Seconds of a copy of so many bytes by all ranks at the same time.  Agreed. */
+static int time_copy(struct work *w, size_t bytes, double *seconds)
+{
+    struct motley__trial *trial = NULL;
+    struct motley__point point = {0};
+    double own = 0, pass_seconds;
+    int status = motley__trial_copy(w->context->device, bytes, &trial, w->error);
+    for (int i = 0; i < 2 && !status; i++)
+        status = motley__trial_pass(trial, 0, 1, &own, w->error);
+    pass_seconds = own;
+    status = agree(w, status, &pass_seconds);
+    if (!status)
+        status = run_window(w, trial, 0, own, pass_seconds, &point);
+    motley__trial_destroy(trial);
+    *seconds = point.seconds;
+    return agree(w, status, &pass_seconds);
+}
+
+/* Rows move at the speed of a large copy, and nothing takes the time of a small one. */
+static int measure_move(struct work *w)
+{
+    double large, small;
+    size_t bytes = COPY_BYTES;
+    while (bytes > 2 * NO_BYTES && 2 * bytes > w->room)
+        bytes /= 2;
+    int status = time_copy(w, bytes, &large);
+    if (!status)
+        status = time_copy(w, NO_BYTES, &small);
+    if (status)
+        return status;
+    w->entry->move = (struct motley__move){
+        .bandwidth = motley__timing_round(2.0 * (double)bytes / fmax(large - small, 1e-9)), .launch = small};
+    motley__progress_show(&w->progress, ++w->done, "copies");
+    return 0;
+}
+
 /* Two experts, so that caches behave as in a step; fewer where they do not fit.  Agreed. */
 static int make_trial(struct work *w)
 {
@@ -348,7 +401,8 @@ static int measure_missing(struct work *w, int *changed)
     const int both = w->what->backward != 0;
     const double seconds = w->what->seconds > 0 ? w->what->seconds : BUDGET_SECONDS;
     const int own[2] = {missing_points(w, 0), both ? missing_points(w, 1) : 0};
-    int bits = own[0] | own[1] << MOTLEY__GRID | missing_dense(w) << 2 * MOTLEY__GRID;
+    int bits = own[0] | own[1] << MOTLEY__GRID | missing_dense(w) << 2 * MOTLEY__GRID |
+               (w->entry->move.bandwidth == 0) << (2 * MOTLEY__GRID + 1);
     int status = agree_bits(w, &bits);
     if (status)
         return status;
@@ -361,8 +415,10 @@ static int measure_missing(struct work *w, int *changed)
         status = measure_curve(w, 1, missing[1], own[1], missing[0] ? (1 - FORWARD_PART) * seconds : seconds);
     motley__trial_destroy(w->trial);
     w->trial = NULL;
-    if (bits >> 2 * MOTLEY__GRID && !status)
+    if (bits >> 2 * MOTLEY__GRID & 1 && !status)
         status = measure_dense(w);
+    if (bits >> 2 * MOTLEY__GRID & 2 && !status)
+        status = measure_move(w);
     motley__progress_end(&w->progress);
     *changed = bits != 0;
     return status;
@@ -397,12 +453,13 @@ int motley__measure(motley_context *context, const struct motley_layer_shape *sh
     struct work w = {.context = context, .shape = shape, .what = what, .entry = entry, .error = error};
     w.count = motley__measure_grid(what->rows, w.grid);
     if (what->anew) {
-        motley__curve_forget(entry, shape);
+        forget(&w);
         memset(&entry->dense, 0, sizeof entry->dense);
         memset(&entry->copy, 0, sizeof entry->copy);
+        memset(&entry->move, 0, sizeof entry->move);
     }
     int status = make_trial(&w);
-    if (!status && !what->anew)
+    if (!status && !what->anew && !what->unchecked)
         status = check_curves(&w);
     if (!status)
         status = measure_missing(&w, changed);

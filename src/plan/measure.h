@@ -19,13 +19,19 @@ struct motley__measure {
     double rows;               /* planned rows of an expert */
     int backward;              /* 1: both directions */
     double seconds;            /* to spend on the curves, kernel builds not counted; 0: 9 */
-    int anew;                  /* 1: forget what the profile has for this shape */
+    int anew;                  /* 1: forget what the profile has for this shape and its slice */
+    int unchecked;             /* 1: curves that are there are not timed again */
 };
 
+/* The narrower expert that is measured beside one of F hidden rows, for what slices of it take: about a quarter, as
+ * all kernels can cut it.  F itself: too narrow for slices.  Pure. */
+int motley__measure_slice(int F);
+
 /* Fill `entry` of this rank with what the shape needs and it does not have: the curves, and once per device the dense
- * line and the copy line.  Curves that are there are checked first: one point is timed again, by all ranks together,
- * and where three tries all differ from it by more than 10% that rank's curves of the shape are forgotten.  A device
- * that cannot hold one expert is left without a curve.  *changed = 1 when any rank learned something.
+ * line, what copies on the device take, and the copy line.  Curves that are there are checked first: one point is
+ * timed again, by all ranks together, and where three tries all differ from it by more than 10% that rank's curves of
+ * the shape and its slice are forgotten.  A device that cannot hold one expert is left without a curve.  *changed = 1
+ * when any rank learned something.
  *
  * Collective; agreed.  Errors: those of devices, MOTLEY_E_COMM. */
 int motley__measure(motley_context *context, const struct motley_layer_shape *shape, const struct motley__measure *what,

@@ -10,6 +10,7 @@
 
 #include "context.h"
 #include "plan/cost.h"
+#include "plan/link_measure.h"
 #include "plan/measure.h"
 #include "plan/plan.h"
 #include "plan/record.h"
@@ -42,29 +43,53 @@ static int check_alike(motley_context *context, const struct motley_layer_shape 
     return motley__agree(context->comm, status, error);
 }
 
-/* What the profile says about this rank, completed by measuring where shares depend on it. */
+enum { SLICE_SECONDS = 3 }; /* for the curves of slices, of which fewer points matter */
+
+/* Seconds of whole experts and, where ranks could share an expert, of slices.  *changed: any rank learned something. */
+static int learn_experts(motley_context *context, const struct motley_layer_shape *shape,
+                         const struct motley_plan_options *options, struct motley__profile_entry *entry, int *changed,
+                         struct motley_error *error)
+{
+    const double rows = motley__cost_rows(shape, options->tokens);
+    const struct motley__measure whole = {.rows = rows, .backward = options->backward};
+    const struct motley__measure part = {.rows = rows, .backward = options->backward, .seconds = SLICE_SECONDS,
+                                         .unchecked = 1};
+    struct motley_layer_shape slice = *shape;
+    int more = 0, status = motley__measure(context, shape, &whole, entry, changed, error);
+    slice.F = motley__measure_slice(shape->F);
+    if (!status && slice.F < shape->F && context->size > 1)
+        status = motley__measure(context, &slice, &part, entry, &more, error);
+    *changed |= more;
+    return status;
+}
+
+/* What the profile says about this rank and the links, completed by measuring where shares depend on it. */
 static int learn(motley_context *context, const struct motley_layer_shape *shape,
                  const struct motley_plan_options *options, struct motley__profile *profile,
-                 struct motley__profile_entry **entry, struct motley_error *error)
+                 struct motley__profile_entry **entry, struct motley__links *links, struct motley_error *error)
 {
-    const struct motley__measure what = {.rows = motley__cost_rows(shape, options->tokens),
-                                         .backward = options->backward};
-    int changed = 0, status = motley__record_load(context, shape->dtype, profile, entry, error);
+    struct motley_error why = {0};
+    int changed = 0, linked = 0, lost = 0, status = motley__record_load(context, shape->dtype, profile, entry, error);
     if (status || options->shares == MOTLEY_SHARES_EVEN)
         return status;
-    status = motley__measure(context, shape, &what, *entry, &changed, error);
-    if (!status && changed) {
-        struct motley_error why = {0};
-        if (motley__record_save(context, *entry, &why) && context->rank == 0)
-            motley__warn(&context->log, "%s; the measurements are used but not kept", why.text);
-    }
+    if (context->size > 1)
+        status = motley__link_measure(context, profile, 0, links, &linked, error);
+    if (!status)
+        status = learn_experts(context, shape, options, *entry, &changed, error);
+    if (!status && linked)
+        lost = motley__record_save_links(context, profile, &why);
+    if (!status && changed && !lost)
+        lost = motley__record_save(context, *entry, &why);
+    if (lost && context->rank == 0)
+        motley__warn(&context->log, "%s; the measurements are used but not kept", why.text);
     return status;
 }
 
 /* Everyone's entries, and the same plan from them on every rank.  profiles [size]. */
 static int make_together(motley_context *context, const struct motley_layer_shape *shape,
                          const struct motley_plan_options *options, const struct motley__profile_entry *own,
-                         struct motley__profile *profiles, motley_plan **plan, struct motley_error *error)
+                         const struct motley__links *links, struct motley__profile *profiles, motley_plan **plan,
+                         struct motley_error *error)
 {
     const struct motley__profile_entry **entry = NULL;
     int status = motley__record_gather(context, own, shape, profiles, error);
@@ -76,7 +101,7 @@ static int make_together(motley_context *context, const struct motley_layer_shap
     for (int r = 0; r < context->size && !status; r++)
         entry[r] = profiles[r].entry;
     if (!status)
-        status = motley__plan_make(shape, options, context->size, entry, NULL, plan, error);
+        status = motley__plan_make(shape, options, context->size, entry, links->R ? links : NULL, plan, error);
     free(entry);
     return status;
 }
@@ -87,6 +112,7 @@ int motley_plan_create(motley_context *context, const struct motley_layer_shape 
     struct motley_error local = {0};
     struct motley__profile profile = {0};
     struct motley__profile_entry *own = NULL;
+    struct motley__links links = {0};
     struct motley__profile *profiles = NULL;
     motley_plan *made = NULL;
     if (!error)
@@ -97,7 +123,7 @@ int motley_plan_create(motley_context *context, const struct motley_layer_shape 
     if (!status)
         status = motley__context_admit(context, shape->dtype, error);
     if (!status)
-        status = learn(context, shape, options, &profile, &own, error);
+        status = learn(context, shape, options, &profile, &own, &links, error);
     if (!status) {
         profiles = calloc((size_t)context->size, sizeof *profiles);
         if (!profiles)
@@ -105,11 +131,12 @@ int motley_plan_create(motley_context *context, const struct motley_layer_shape 
         status = motley__agree(context->comm, status, error);
     }
     if (!status)
-        status = motley__agree(context->comm, make_together(context, shape, options, own, profiles, &made, error),
-                               error);
+        status = motley__agree(context->comm, make_together(context, shape, options, own, &links, profiles, &made,
+                                                              error), error);
     for (int r = 0; profiles && r < context->size; r++)
         motley__profile_clear(&profiles[r]);
     free(profiles);
+    motley__links_clear(&links);
     motley__profile_clear(&profile);
     if (status) {
         motley_plan_destroy(made);

@@ -46,6 +46,20 @@ static double move_bytes(const struct work *w, int r, double bytes)
     return move->bandwidth > 0 ? bytes / move->bandwidth : 0;
 }
 
+/* Between the device and host memory, where it has its own: so many bytes out of it, and into it. */
+static double stage(const struct work *w, int r, double out, double in)
+{
+    const struct motley__copy *copy = &w->task->entry[r]->copy;
+    return copy->out > 0 && copy->in > 0 ? out / copy->out + in / copy->in : 0;
+}
+
+/* The same for rows. */
+static double stage_rows(const struct work *w, int r, double out, double in)
+{
+    const double bytes = w->task->shape.D * (double)motley__storage_bytes(w->task->shape.dtype);
+    return stage(w, r, bytes * out, bytes * in);
+}
+
 /* Products of [T,D] with [D,E], `count` of them, and passes over [T,E]. */
 static double gate_seconds(const struct work *w, int r, int count)
 {
@@ -93,7 +107,8 @@ static int rows_direction(struct work *w, int backward)
     status = exchange(w, 0, backward ? 1 : MESSAGES);
     for (int r = 0; r < w->task->R && !status; r++) {
         struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
-        phases->dispatch = move_rows(w, r, 2 * w->duty[r].gathered) + w->seconds[r];
+        phases->dispatch = move_rows(w, r, 2 * w->duty[r].gathered) + w->seconds[r] +
+                           stage_rows(w, r, w->duty[r].gathered, w->duty[r].received);
     }
     fill_rows(w, 0, backward ? (int)sizeof(float) : 0);
     if (!status)
@@ -102,7 +117,8 @@ static int rows_direction(struct work *w, int backward)
         struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
         const struct motley__duty *duty = &w->duty[r];
         const double all = (double)w->task->options.tokens, apart = all > 0 ? duty->pairs * (1 - duty->tokens / all) : 0;
-        phases->combine = w->seconds[r] + move_rows(w, r, apart + duty->received) +
+        phases->combine = w->seconds[r] + stage_rows(w, r, duty->received, duty->sent) +
+                          move_rows(w, r, apart + duty->received) +
                           move_rows(w, r, duty->pairs - apart + duty->sent + duty->tokens);
     }
     return status;
@@ -125,7 +141,8 @@ static int weights_direction(struct work *w, int backward)
     status = exchange(w, 0, 2 * shape->E); /* gradients go the other way round, which costs the same */
     for (int r = 0; r < w->task->R && !status; r++) {
         struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
-        phases->weights = w->seconds[r] + move_bytes(w, r, 2 * (w->give[r] + whole + again));
+        phases->weights = w->seconds[r] + stage(w, r, w->give[r], whole + again) +
+                          move_bytes(w, r, 2 * (w->give[r] + whole + again));
         phases->combine = move_rows(w, r, w->duty[r].pairs + w->duty[r].tokens);
     }
     return status;

@@ -6,7 +6,8 @@
  *   forward    gate | dispatch | experts | combine             backward    dispatch | experts | combine | gate
  *   data       weights arrive under the gate; no rows move     gradients of weights leave after the experts
  *
- * Kernels that move rows cost bytes at the device's measured bandwidth, and a launch; the gate its products at the speed
+ * Kernels that move rows cost bytes at the device's measured bandwidth, and a launch; what
+ * crosses to host memory its copies; the gate its products at the speed
  * of dense matrices; experts their measured curves; messages what link.h says.  What was never measured costs nothing.
  *
  * SPDX-License-Identifier: BSD-3-Clause */

@@ -207,6 +207,8 @@ int motley__profile_merge(struct motley__profile *profile, const struct motley__
             entry->dense = news->dense;
         if (news->copy.out > 0)
             entry->copy = news->copy;
+        if (news->move.bandwidth > 0)
+            entry->move = news->move;
         int status = 0;
         for (int c = 0; c < news->choices && !status; c++)
             status = motley__choice_put(entry, &news->choice[c], error);

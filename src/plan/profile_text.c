@@ -83,6 +83,12 @@ static void put_entry(FILE *stream, const struct motley__profile_entry *entry)
         motley__put_number(stream, "in", entry->copy.in);
         fputc('\n', stream);
     }
+    if (entry->move.bandwidth > 0) {
+        fputs("  move", stream);
+        motley__put_number(stream, "bandwidth", entry->move.bandwidth);
+        motley__put_number(stream, "launch", entry->move.launch);
+        fputc('\n', stream);
+    }
     for (int c = 0; c < entry->choices; c++)
         put_choice(stream, &entry->choice[c]);
     for (int c = 0; c < entry->curves; c++)
@@ -113,7 +119,8 @@ int motley__profile_text(const struct motley__profile *profile, char **text, str
     fputs("# motley profile 1\n"
           "#\n"
           "# What each rank's device was measured to do: seconds of one expert (point) as a function of its rows, and\n"
-          "# of a dense product, by kernels with the settings that were best on it (tuned); and what links do:\n"
+          "# of a dense product, by kernels with the settings that were best on it (tuned); of copies (move: bytes per\n"
+          "# second, and seconds of any kernel); and what links do:\n"
           "# seconds of an exchange (latency) and of each message in it, bytes per second.  Plans are made from it;\n"
           "# `motley measure` refreshes it; any line may be removed.\n",
           stream);
@@ -175,6 +182,16 @@ static int get_copy(const char *line, struct motley__copy *copy)
         read.in <= 0)
         return 0;
     *copy = read;
+    return 1;
+}
+
+static int get_move(const char *line, struct motley__move *move)
+{
+    struct motley__move read = {0};
+    if (!motley__get_number(line, "bandwidth", &read.bandwidth) || read.bandwidth <= 0 ||
+        !motley__get_number(line, "launch", &read.launch))
+        return 0;
+    *move = read;
     return 1;
 }
 
@@ -255,6 +272,8 @@ static int read_item(struct reader *reader, const char *kind, const char *line, 
         *dropped = !get_dense(line, &reader->entry->dense);
     } else if (!strcmp(kind, "copy")) {
         *dropped = !get_copy(line, &reader->entry->copy);
+    } else if (!strcmp(kind, "move")) {
+        *dropped = !get_move(line, &reader->entry->move);
     } else if (!strcmp(kind, "tuned")) {
         *dropped = !get_choice(line, &choice);
         if (!*dropped && !status)
@@ -289,8 +308,8 @@ static int read_line(struct reader *reader, const char *line, int *dropped)
         *dropped = !get_link(line, &link);
         if (!*dropped)
             status = motley__link_put(&reader->read, &link, reader->error);
-    } else if ((!strcmp(kind, "dense") || !strcmp(kind, "copy") || !strcmp(kind, "tuned") ||
-                !strcmp(kind, "curve")) && reader->entry) {
+    } else if ((!strcmp(kind, "dense") || !strcmp(kind, "copy") || !strcmp(kind, "move") ||
+                !strcmp(kind, "tuned") || !strcmp(kind, "curve")) && reader->entry) {
         status = read_item(reader, kind, line, dropped);
     } else if (!strcmp(kind, "point") && reader->entry && reader->curve.D) {
         struct motley__point point;

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "layer/variant.h"
+#include "plan/measure.h"
 #include "plan/record.h"
 #include "plan/tune.h"
 
@@ -211,11 +212,11 @@ int motley__record_save_links(motley_context *context, const struct motley__prof
     return motley__agree(context->comm, status, error);
 }
 
-enum { CLASSES = MOTLEY__PRODUCTS * MOTLEY__ROWS_CLASSES };
+enum { CLASSES = MOTLEY__PRODUCTS * MOTLEY__ROWS_CLASSES, CURVES = 4 };
 
-/* The entry with no other curves and choices than those of the shape; `curve` and `choice` give them room. */
+/* The entry with no other curves and choices than those of the shape and its slice; `curve` and `choice` give them room. */
 static struct motley__profile_entry only_shape(const struct motley__profile_entry *entry,
-                                               const struct motley_layer_shape *shape, struct motley__curve curve[2],
+                                               const struct motley_layer_shape *shape, struct motley__curve curve[CURVES],
                                                struct motley__choice choice[CLASSES])
 {
     const enum motley__weights_class weights = motley__weights_class_of(shape->D, shape->F);
@@ -227,8 +228,10 @@ static struct motley__profile_entry only_shape(const struct motley__profile_entr
             choice[trimmed.choices++] = entry->choice[c];
     trimmed.curves = 0;
     trimmed.curve = curve;
-    for (int backward = 0; backward < 2; backward++) {
-        const struct motley__curve *found = motley__curve_find(entry, shape, backward);
+    struct motley_layer_shape slice = *shape;
+    slice.F = motley__measure_slice(shape->F);
+    for (int c = 0; c < (slice.F < shape->F ? CURVES : CURVES / 2); c++) {
+        const struct motley__curve *found = motley__curve_find(entry, c < 2 ? shape : &slice, c % 2);
         if (found)
             curve[trimmed.curves++] = *found;
     }
@@ -239,7 +242,7 @@ int motley__record_gather(motley_context *context, const struct motley__profile_
                           const struct motley_layer_shape *shape, struct motley__profile *profiles,
                           struct motley_error *error)
 {
-    struct motley__curve curve[2];
+    struct motley__curve curve[CURVES];
     struct motley__choice choice[CLASSES];
     struct motley__profile_entry trimmed = only_shape(entry, shape, curve, choice);
     char *text = NULL, *texts = NULL;

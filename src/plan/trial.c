@@ -28,8 +28,9 @@ struct motley__trial {
     struct motley__linear *linear;              /* owned; NULL for experts */
     int T;
     struct motley__buffer *dx;                  /* owned; not x, whose numbers would fade from pass to pass */
-    /* both; owned */
+    /* all; owned */
     struct motley__buffer *x, *y;               /* inputs (experts: also dy), outputs */
+    size_t bytes;                               /* of a copy from x to y; else 0 */
 };
 
 /* `count` numbers around 0 of this size. */
@@ -147,6 +148,25 @@ static void drop_rows(struct motley__trial *trial)
     drop(&trial->y);
 }
 
+int motley__trial_copy(struct motley__device *device, size_t bytes, struct motley__trial **trial,
+                       struct motley_error *error)
+{
+    struct motley__trial *t = calloc(1, sizeof *t);
+    if (!t)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a copy on trial");
+    *t = (struct motley__trial){.device = device, .items = 1, .bytes = bytes};
+    int status = motley__buffer_create(device, bytes, &t->x, error);
+    if (!status)
+        status = motley__buffer_create(device, bytes, &t->y, error);
+    if (!status)
+        status = motley__buffer_zero(t->x, 0, bytes, error);
+    if (status)
+        motley__trial_destroy(t);
+    else
+        *trial = t;
+    return status;
+}
+
 void motley__trial_destroy(struct motley__trial *trial)
 {
     if (!trial)
@@ -244,7 +264,9 @@ int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, d
     double begin = motley__seconds();
     int status = 0;
     for (int i = 0; i < repeats && !status; i++) {
-        if (trial->linear)
+        if (trial->bytes)
+            status = motley__buffer_copy(trial->x, 0, trial->y, 0, trial->bytes, error);
+        else if (trial->linear)
             status = enqueue_dense(trial, error);
         else if (backward)
             status = motley__experts_backward(trial->experts, &trial->step, error);

@@ -22,6 +22,9 @@ uint64_t motley__trial_bytes(const struct motley_layer_shape *shape, int E, int 
 /* One dense product [T,I] x [O,I]^T with its backward and its gradient, 6 T O I operations. */
 int motley__trial_dense(struct motley__device *device, enum motley__dense path, int T, int O, int I,
                         struct motley__trial **trial, struct motley_error *error);
+/* A copy of so many bytes on the device. */
+int motley__trial_copy(struct motley__device *device, size_t bytes, struct motley__trial **trial,
+                       struct motley_error *error);
 void motley__trial_destroy(struct motley__trial *trial); /* accepts NULL */
 
 /* Experts: this many rows for each from now on.  Also runs one forward, so that kernels are built. */
@@ -32,7 +35,7 @@ int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_erro
 int motley__trial_skewed_rows(struct motley__trial *trial, int rows, struct motley_error *error);
 
 /* Seconds of one pass (experts: divided by E), the mean of `repeats` that are enqueued behind one another.  backward:
- * that direction alone; ignored by a dense trial. */
+ * that direction alone; ignored by a dense trial and a copy. */
 int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds,
                        struct motley_error *error);
 
