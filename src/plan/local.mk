@@ -4,6 +4,9 @@
 libmotley_all_la_SOURCES += \
     %D%/allocate.c \
     %D%/allocate.h \
+    %D%/cluster.c \
+    %D%/cluster.h \
+    %D%/cluster_text.c \
     %D%/contest.c \
     %D%/contest.h \
     %D%/copy.c \
