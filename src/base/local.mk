@@ -14,6 +14,8 @@ libmotley_all_la_SOURCES += \
     %D%/progress.h \
     %D%/random.c \
     %D%/random.h \
+    %D%/svg.c \
+    %D%/svg.h \
     %D%/table.c \
     %D%/table.h \
     %D%/trace.c \
