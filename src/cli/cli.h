@@ -11,6 +11,9 @@
 
 #include <motley/motley.h>
 
+/* What --mode takes, in the help. */
+#define MOTLEY__MODES "auto|expert|data|model|hybrid:r"
+
 /* One option of a subcommand.  `target` points into the subcommand's own struct. */
 enum motley__option_kind {
     MOTLEY__FLAG,       /* int: set to 1 */

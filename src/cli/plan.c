@@ -9,11 +9,14 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "plan/mode.h"
 
 struct request {
     int64_t tokens, width, hidden, experts, top_k;
     int activation, bias, backward, dtype, shares;
     const char *mode, *coactivation;
+    enum motley_mode how;               /* what mode says */
+    int group;
 };
 
 /* 0, or the outcome of motley__options_parse. */
@@ -32,7 +35,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {"--shares", MOTLEY__CHOICE, &request->shares, 0, 0, "measured|even", "how experts are shared out (measured)",
          0},
-        {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, NULL, "auto or expert: whole experts on ranks", 0},
+        {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, MOTLEY__MODES, "how the work is divided (auto: as is fastest)", 0},
         {"--coactivation", MOTLEY__TEXT, &request->coactivation, 0, 0, NULL, "not in this version", 0},
         {0},
     };
@@ -40,14 +43,11 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
                                  options, globals);
 }
 
-static int refuse_later(const struct request *request, struct motley_error *error)
+static int check(struct request *request, struct motley_error *error)
 {
-    if (strcmp(request->mode, "auto") != 0 && strcmp(request->mode, "expert") != 0)
-        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "--mode %s: this version has not that; choose auto or expert",
-                            request->mode);
     if (request->coactivation)
         return motley__fail(error, MOTLEY_E_UNSUPPORTED, "--coactivation: this version has not that; leave it out");
-    return 0;
+    return motley__mode_parse("--mode", request->mode, &request->how, &request->group, error);
 }
 
 static int print(const motley_plan *plan, int json, struct motley_error *error)
@@ -79,10 +79,11 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
         .activation = (enum motley_activation)request.activation, .bias = request.bias,
         .dtype = (enum motley_dtype)request.dtype,
     };
+    int status = motley__agree(MPI_COMM_WORLD, check(&request, &error), &error);
     const struct motley_plan_options options = {
         .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,
+        .mode = request.how, .group = request.group,
     };
-    int status = motley__agree(MPI_COMM_WORLD, refuse_later(&request, &error), &error);
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
     if (!status)

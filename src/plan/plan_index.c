@@ -148,3 +148,13 @@ int motley__plan_index(motley_plan *plan, struct motley_error *error)
         return motley__placement_everything(plan->R, plan->shape.E, plan->shape.F, &plan->computed, error);
     return motley__placement_copy(&plan->stored, &plan->computed, error);
 }
+
+int motley__plan_group(const motley_plan *plan)
+{
+    int most = 0;
+    for (int g = 0; g < plan->G && plan->mode == MOTLEY_MODE_HYBRID; g++) {
+        const int size = plan->first_member[g + 1] - plan->first_member[g];
+        most = size > most ? size : most;
+    }
+    return most;
+}

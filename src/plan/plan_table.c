@@ -38,6 +38,15 @@ static void name_experts(const struct motley__holding *rank, char *text, size_t 
     }
 }
 
+/* Hidden rows of each of them. */
+static void name_slice(const struct motley__holding *rank, char *text, size_t size)
+{
+    if (rank->experts)
+        snprintf(text, size, "%d-%d", rank->begin, rank->end - 1);
+    else
+        snprintf(text, size, "-");
+}
+
 /* A number with a unit fit for it, "-" for one that is not known. */
 static void name_number(double value, int digits, char *text, size_t size)
 {
@@ -47,29 +56,75 @@ static void name_number(double value, int digits, char *text, size_t size)
         snprintf(text, size, "-");
 }
 
+/* Phases of both directions; "-" where nothing is known. */
+static void name_phases(const struct motley__prediction *p, char text[5][24])
+{
+    const struct motley__phases *f = &p->forward, *b = &p->backward;
+    const double seconds[5] = {f->gate + b->gate, f->dispatch + b->dispatch, f->experts + b->experts,
+                               f->combine + b->combine, f->weights + b->weights};
+    for (int i = 0; i < 5; i++)
+        name_number(p->known ? 1e3 * seconds[i] : 0, 3, text[i], 24);
+}
+
+/* What was considered, side by side. */
+static void print_alternatives(const motley_plan *plan, FILE *stream)
+{
+    struct motley__table *table = motley__table_create(
+        "mode|>step ms|>gate|>dispatch|>experts|>combine|>weights|>MB moved|>fullest MiB|");
+    for (int i = 0; table && i < plan->alternatives; i++) {
+        const struct motley__alternative *alternative = &plan->alternative[i];
+        const struct motley__prediction *p = &alternative->predicted;
+        char mode[32], step[24], phases[5][24], moved[24];
+        motley__mode_text(alternative->mode, alternative->group, mode, sizeof mode);
+        if (!alternative->fits) {
+            motley__table_row(table, "%s|-|-|-|-|-|-|-|-|does not fit", mode);
+            continue;
+        }
+        name_phases(p, phases);
+        name_number(p->known ? 1e3 * (p->forward_seconds + p->backward_seconds) : 0, 3, step, sizeof step);
+        name_number(1e-6 * p->moved, 2, moved, sizeof moved);
+        motley__table_row(table, "%s|%s|%s|%s|%s|%s|%s|%s|%.1f|%s", mode, step, phases[0], phases[1], phases[2],
+                          phases[3], phases[4], moved, (double)p->bytes / (1 << 20),
+                          i == plan->chosen ? "chosen" : motley__mode_runs(alternative->mode) ? "" : "only planned");
+    }
+    if (table) {
+        motley__table_print(table, stream);
+        fputc('\n', stream);
+    }
+    motley__table_destroy(table);
+}
+
 void motley_plan_print(const motley_plan *plan, FILE *stream)
 {
     const struct motley_layer_shape *shape = &plan->shape;
     struct motley__table *table =
-        motley__table_create("rank|host|device|family|>GFLOP/s|>dense GFLOP/s|dense path|experts|>predicted ms|>MiB");
+        motley__table_create("rank|host|device|family|>GFLOP/s|>dense GFLOP/s|dense path|experts|hidden|>tokens|"
+                             ">predicted ms|>MiB");
     double slowest = 0;
+    char mode[32];
+    motley__mode_text(plan->mode, motley__plan_group(plan), mode, sizeof mode);
     fprintf(stream,
-            "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares\n",
+            "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares, mode %s\n",
             shape->E, shape->D, shape->F, activation_name(shape->activation), shape->bias ? " with biases" : "",
             shape->dtype == MOTLEY_F32 ? "" : " in ",
             shape->dtype == MOTLEY_F32 ? "" : motley__storage_name(shape->dtype), shape->K,
             plan->options.tokens, motley__cost_rows(shape, plan->options.tokens),
             plan->options.backward ? "forward and backward" : "forward",
-            plan->options.shares == MOTLEY_SHARES_EVEN ? "even" : "measured");
+            plan->options.shares == MOTLEY_SHARES_EVEN ? "even" : "measured", mode);
+    if (plan->alternatives > 1)
+        print_alternatives(plan, stream);
     for (int r = 0; table && r < plan->R; r++) {
         const struct motley__plan_entry *rank = &plan->rank[r];
-        char experts[96], gflops[32], dense[32], milliseconds[32];
+        char experts[96], hidden[32], gflops[32], dense[32], milliseconds[32];
         name_experts(&plan->stored.rank[r], experts, sizeof experts);
+        name_slice(&plan->stored.rank[r], hidden, sizeof hidden);
         name_number(rank->gflops, 1, gflops, sizeof gflops);
         name_number(rank->dense_gflops, 1, dense, sizeof dense);
         name_number(1e3 * rank->seconds, 3, milliseconds, sizeof milliseconds);
-        motley__table_row(table, "%d|%s|%s|%s|%s|%s|%s|%s|%s|%.1f", r, rank->host, rank->device, rank->family, gflops,
-                          dense, rank->dense == MOTLEY__DENSE_CLBLAST ? "clblast" : "esmm", experts, milliseconds,
+        motley__table_row(table, "%d|%s|%s|%s|%s|%s|%s|%s|%s|%" PRId64 "|%s|%.1f", r, rank->host, rank->device,
+                          rank->family, gflops,
+                          dense, rank->dense == MOTLEY__DENSE_CLBLAST ? "clblast" : "esmm", experts, hidden,
+                          rank->tokens, milliseconds,
                           (double)rank->bytes / (1 << 20));
         slowest = rank->seconds > slowest ? rank->seconds : slowest;
     }

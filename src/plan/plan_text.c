@@ -15,7 +15,7 @@ static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu", NULL
 static const char *const GATES[] = {"softmax", "forced", NULL};
 static const char *const SHARES[] = {"measured", "even", NULL};
 static const char *const DTYPES[] = {"f32", "bf16", "f16", NULL};
-static const char *const MODES[] = {"auto", "expert", "data", "model", "hybrid", NULL};
+static const char *const *const MODES = motley__mode_names;
 static const char *const PATHS[] = {"esmm", "clblast", NULL};
 
 /* Far beyond any cluster, and small enough that a lying text cannot ask for all memory. */
@@ -29,12 +29,42 @@ static json_t *experts_json(const struct motley__holding *holding)
     return experts;
 }
 
+static json_t *phases_json(const struct motley__phases *phases, double seconds)
+{
+    json_t *object = json_pack("{s:f, s:f, s:f, s:f, s:f}", "gate", phases->gate, "dispatch", phases->dispatch,
+                               "experts", phases->experts, "combine", phases->combine, "weights", phases->weights);
+    if (seconds >= 0)
+        json_object_set_new(object, "seconds", json_real(seconds));
+    return object;
+}
+
+static json_t *alternative_json(const struct motley__alternative *alternative)
+{
+    const struct motley__prediction *p = &alternative->predicted;
+    if (!alternative->fits)
+        return json_pack("{s:s, s:i, s:b}", "mode", MODES[alternative->mode], "group", alternative->group, "fits", 0);
+    return json_pack("{s:s, s:i, s:b, s:b, s:o, s:o, s:f, s:f, s:I}", "mode", MODES[alternative->mode], "group",
+                     alternative->group, "fits", 1, "known", p->known, "forward",
+                     phases_json(&p->forward, p->forward_seconds), "backward",
+                     phases_json(&p->backward, p->backward_seconds), "bytes_moved", p->moved, "bytes_moved_nodes",
+                     p->node_moved, "bytes", (json_int_t)p->bytes);
+}
+
+static json_t *alternatives_json(const motley_plan *plan)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < plan->alternatives; i++)
+        json_array_append_new(list, alternative_json(&plan->alternative[i]));
+    return list;
+}
+
 static json_t *rank_json(const struct motley__plan_entry *rank, const struct motley__holding *stored)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:[i, i], s:I, s:f, s:f, s:f, s:I}", "host", rank->host, "device",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:[i, i], s:I, s:f, s:f, s:o, s:o, s:f, s:I}", "host", rank->host, "device",
                      rank->device, "family", rank->family, "variant", rank->variant, "dense", PATHS[rank->dense],
                      "experts", experts_json(stored), "hidden", stored->begin, stored->end, "tokens",
-                     (json_int_t)rank->tokens, "gflops", rank->gflops, "seconds", rank->seconds, "dense_gflops",
+                     (json_int_t)rank->tokens, "gflops", rank->gflops, "seconds", rank->seconds, "forward",
+                     phases_json(&rank->forward, -1), "backward", phases_json(&rank->backward, -1), "dense_gflops",
                      rank->dense_gflops, "bytes", (json_int_t)rank->bytes);
 }
 
@@ -48,14 +78,16 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
             json_decref(ranks);
             return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
         }
-    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:s, s:i, s:i, s:i}, s:s, s:o}",
+    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:s, s:i, s:i, s:i},"
+                             " s:s, s:i, s:o, s:o}",
         "motley_plan", TEXT_VERSION,
         "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation",
         ACTIVATIONS[shape->activation], "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
         "dtype", DTYPES[shape->dtype],
         "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares",
-        SHARES[options->shares], "mode", MODES[options->mode], "group", options->group, "layers", options->layers, "moments", options->moments,
-        "mode", MODES[plan->mode], "ranks", ranks);
+        SHARES[options->shares], "mode", MODES[options->mode], "group", options->group, "layers", options->layers,
+        "moments", options->moments,
+        "mode", MODES[plan->mode], "chosen", plan->chosen, "alternatives", alternatives_json(plan), "ranks", ranks);
     char *written = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
     if (!written)
@@ -126,6 +158,62 @@ static int get_number(const json_t *object, const char *name, double *value, str
         return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is missing or no number from 0 on", name);
     *value = json_number_value(found);
     return 0;
+}
+
+/* seconds NULL: there are none. */
+static int get_phases(const json_t *object, const char *name, struct motley__phases *phases, double *seconds,
+                      struct motley_error *error)
+{
+    const json_t *found = json_object_get(object, name);
+    int status = get_number(found, "gate", &phases->gate, error);
+    status = status ? status : get_number(found, "dispatch", &phases->dispatch, error);
+    status = status ? status : get_number(found, "experts", &phases->experts, error);
+    status = status ? status : get_number(found, "combine", &phases->combine, error);
+    status = status ? status : get_number(found, "weights", &phases->weights, error);
+    return status || !seconds ? status : get_number(found, "seconds", seconds, error);
+}
+
+static int read_alternative(const json_t *object, struct motley__alternative *alternative, struct motley_error *error)
+{
+    struct motley__prediction *p = &alternative->predicted;
+    int64_t bytes = 0;
+    int mode = 0, status = get_word(object, "mode", MODES + MOTLEY_MODE_EXPERT, &mode, error);
+    alternative->mode = (enum motley_mode)(mode + MOTLEY_MODE_EXPERT);
+    status = status ? status : get_int(object, "group", &alternative->group, error);
+    status = status ? status : get_flag(object, "fits", &alternative->fits, error);
+    if (status || !alternative->fits)
+        return status;
+    status = get_flag(object, "known", &p->known, error);
+    status = status ? status : get_phases(object, "forward", &p->forward, &p->forward_seconds, error);
+    status = status ? status : get_phases(object, "backward", &p->backward, &p->backward_seconds, error);
+    status = status ? status : get_number(object, "bytes_moved", &p->moved, error);
+    status = status ? status : get_number(object, "bytes_moved_nodes", &p->node_moved, error);
+    status = status ? status : get_integer(object, "bytes", 0, INT64_MAX, &bytes, error);
+    p->bytes = (uint64_t)bytes;
+    return status;
+}
+
+/* What was considered; a plan from before there were modes says nothing of it. */
+static int read_alternatives(const json_t *root, motley_plan *plan, struct motley_error *error)
+{
+    const json_t *list = json_object_get(root, "alternatives");
+    const size_t count = json_array_size(list);
+    int64_t chosen = 0;
+    int status = 0;
+    if (!list || (json_is_array(list) && !count))
+        return 0;
+    if (!json_is_array(list) || count > MOTLEY__ALTERNATIVES)
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"alternatives\" is no list of at most %d",
+                            MOTLEY__ALTERNATIVES);
+    plan->alternative = calloc(count, sizeof *plan->alternative);
+    if (!plan->alternative)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the alternatives of a plan");
+    plan->alternatives = (int)count;
+    for (size_t i = 0; i < count && !status; i++)
+        status = read_alternative(json_array_get(list, i), &plan->alternative[i], error);
+    status = status ? status : get_integer(root, "chosen", 0, (int64_t)count - 1, &chosen, error);
+    plan->chosen = (int)chosen;
+    return status;
 }
 
 static int read_shape(const json_t *root, struct motley_layer_shape *shape, struct motley_plan_options *options,
@@ -213,6 +301,10 @@ static int read_rank(const json_t *object, int r, motley_plan *plan, struct motl
         status = status ? status : get_integer(object, "tokens", 0, INT64_MAX, &rank->tokens, error);
     status = status ? status : get_number(object, "gflops", &rank->gflops, error);
     status = status ? status : get_number(object, "seconds", &rank->seconds, error);
+    if (json_object_get(object, "forward")) { /* likewise */
+        status = status ? status : get_phases(object, "forward", &rank->forward, NULL, error);
+        status = status ? status : get_phases(object, "backward", &rank->backward, NULL, error);
+    }
     status = status ? status : get_number(object, "dense_gflops", &rank->dense_gflops, error);
     status = status ? status : get_integer(object, "bytes", 0, INT64_MAX, &bytes, error);
     rank->bytes = (uint64_t)bytes;
@@ -257,6 +349,8 @@ int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error 
         status = motley__fail(error, MOTLEY_E_FORMAT, "plan: \"ranks\" is missing or no list of at least one rank");
     if (!status)
         status = motley__plan_alloc(&shape, &options, (int)json_array_size(ranks), &made, error);
+    if (!status)
+        status = read_alternatives(root, made, error);
     if (!status)
         status = read_ranks(root, made, error);
     json_decref(root);
