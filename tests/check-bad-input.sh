@@ -193,7 +193,8 @@ input=$good
 refused "1 2" "--top-k: expected at most the number of experts, 4 .* found 5" --top-k 5
 refused 2 "--top-k: expected a whole number from 1" --top-k 0
 refused 2 "unknown option '--topk'" --topk 2
-refused 2 "--mode: this version has not data; give auto or expert" --mode data
+refused 2 "--mode: expected auto, expert, data, model or hybrid:r .* found 'datum'" --mode datum
+refused 2 "hybrid:2 with 2 ranks: a group has at least 2 ranks and not all of them" --mode hybrid:2
 refused 2 "--gate: this version has not sigmoid" --gate sigmoid
 refused 2 "--bpr: this version has not that; leave it out" --bpr
 refused "1 2" "absent/out: cannot be created: No such file" --output "$work/absent/out"

@@ -238,7 +238,8 @@ static void memory_is_kept(void **state)
         struct cluster cluster;
         make_cluster(&cluster, &shape, R, trial);
         for (int r = 0; r < R; r++)
-            cluster.storage[r].key.memory_bytes = (uint64_t)(200 + draw(9, trial * MOST_RANKS + (uint64_t)r, 1500)) << 10;
+            cluster.storage[r].key.memory_bytes =
+                (uint64_t)(200 + draw(9, trial * MOST_RANKS + (uint64_t)r, 1500)) << 10;
         struct motley__task task = {.shape = shape, .R = R, .entry = cluster.entry,
                                     .options = {.tokens = 200, .backward = 1, .shares = draw(10, trial, 4) == 0}};
         assert_int_equal(motley__task_open(&task, NULL), 0);

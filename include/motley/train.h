@@ -57,6 +57,8 @@ struct motley_trainer_options {
                                        the end */
     int64_t held_out;               /* bytes of it to predict at each look, at most: 32768 */
     enum motley_shares shares;
+    enum motley_mode mode;          /* how the experts' work is divided */
+    int group;                      /* ranks of a group, in MOTLEY_MODE_HYBRID */
     int dtype;                      /* storage of weights and activations: MOTLEY_BF16, or negative for f32; f32, and
                                        when resumed the checkpoint's */
 };

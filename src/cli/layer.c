@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/layer_job.h"
+#include "plan/mode.h"
 
 /* Options of which this version knows only one meaning.  The others are valid and refused by name. */
 struct later {
@@ -47,8 +48,6 @@ static int refuse_later(const struct later *later, struct motley_error *error)
 {
     if (later->gate == GATE_SIGMOID || later->gate == GATE_COSINE)
         return refuse("--gate", later->gate == GATE_SIGMOID ? "sigmoid" : "cosine", "softmax or forced", error);
-    if (!is_one_of(later->mode, "auto", "expert"))
-        return refuse("--mode", later->mode, "auto or expert", error);
     if (!is_one_of(later->pipeline, "auto", "1"))
         return refuse("--pipeline", later->pipeline, "auto or 1", error);
     if (later->exchange > EXCHANGE_LINEAR)
@@ -93,7 +92,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--repeat", MOTLEY__INTEGER, &request->repeat, 1, 1000000, NULL, "timed steps after one to warm up (1)", 0},
         {"--stats", MOTLEY__TEXT, &job->stats_path, 0, 0, "FILE.json", "write what every rank did, as JSON", 0},
         {"--dtype", MOTLEY__CHOICE, &dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
-        {"--mode", MOTLEY__TEXT, &later->mode, 0, 0, "auto|expert", "where tokens and weights meet (auto)", 0},
+        {"--mode", MOTLEY__TEXT, &later->mode, 0, 0, MOTLEY__MODES, "how the work is divided (auto: as is fastest)", 0},
         {"--exchange", MOTLEY__CHOICE, &later->exchange, 0, 0, "auto|linear|hierarchical", "how rows travel (auto)", 0},
         {"--dedup", MOTLEY__CHOICE, &later->dedup, 0, 0, "off|on", "a row goes once to a rank (off)", 0},
         {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, "auto|1", "chunks in flight (auto)", 0},
@@ -124,7 +123,8 @@ static int compare_requests(const struct motley__layer_job *job, struct motley_e
     const struct motley__layer_request *own = &job->request;
     int same = own->top_k == first.top_k && own->repeat == first.repeat && own->activation == first.activation &&
                own->gate == first.gate && own->normalize == first.normalize && own->backward == first.backward &&
-               own->shares == first.shares && own->dtype == first.dtype;
+               own->shares == first.shares && own->dtype == first.dtype && own->mode == first.mode &&
+               own->group == first.group;
     int status = same ? 0
                       : motley__fail(error, MOTLEY_E_MISMATCH,
                                      "expected the options of rank 0, found others; give every rank the same");
@@ -171,7 +171,8 @@ static int open_input(struct motley__layer_job *job, struct motley_error *error)
 static int make_plan(struct motley__layer_job *job, struct motley_error *error)
 {
     const struct motley_plan_options options = {.tokens = job->T, .backward = job->request.backward,
-                                                .shares = job->request.shares};
+                                                .shares = job->request.shares, .mode = job->request.mode,
+                                                .group = job->request.group};
     int status = motley_plan_create(job->context, &job->shape, &options, &job->plan, error);
     if (status)
         return status;
@@ -212,7 +213,14 @@ static int write_results(struct motley__layer_job *job, int print, struct motley
 static int run(struct motley__layer_job *job, const struct motley__globals *globals, const struct later *later,
                struct motley_error *error)
 {
-    int status = motley__agree(MPI_COMM_WORLD, refuse_later(later, error), error);
+    int status = refuse_later(later, error);
+    if (!status)
+        status = motley__mode_parse("--mode", later->mode, &job->request.mode, &job->request.group, error);
+    if (!status)
+        status = motley__mode_possible(job->request.mode, job->request.group, job->R, error);
+    if (!status)
+        status = motley__mode_require(job->request.mode, error);
+    status = motley__agree(MPI_COMM_WORLD, status, error);
     if (!status)
         status = compare_requests(job, error);
     if (!status)

@@ -32,6 +32,8 @@ struct motley__layer_request {
     enum motley_gate gate;
     int normalize, backward;
     enum motley_shares shares;
+    enum motley_mode mode;
+    int group;
     enum motley_dtype dtype;
 };
 

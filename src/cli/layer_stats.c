@@ -73,12 +73,14 @@ static json_t *rank_object(const struct motley__layer_job *job, int rank, const 
 /* Text owned by the caller; NULL when memory is out. */
 static char *stats_text(const struct motley__layer_job *job, const struct facts *facts)
 {
+    char mode[32];
     int failed = 0;
+    motley__mode_text(motley_plan_mode(job->plan), motley__plan_group(job->plan), mode, sizeof mode);
     json_t *ranks = json_array(), *root = json_object();
     for (int r = 0; r < job->R; r++)
         failed |= json_array_append_new(ranks, rank_object(job, r, &facts[r], &failed));
     set(root, "plan",
-        json_pack("{s:s, s:s, s:b, s:i}", "mode", "expert", "exchange", "linear", "dedup", 0, "pipeline", 1), &failed);
+        json_pack("{s:s, s:s, s:b, s:i}", "mode", mode, "exchange", "linear", "dedup", 0, "pipeline", 1), &failed);
     set(root, "ranks", ranks, &failed);
     char *text = failed ? NULL : json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)), *line = NULL;
     json_decref(root);

@@ -35,7 +35,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {"--shares", MOTLEY__CHOICE, &request->shares, 0, 0, "measured|even", "how experts are shared out (measured)",
          0},
-        {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, MOTLEY__MODES, "how the work is divided (auto: as is fastest)", 0},
+        {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, MOTLEY__MODES, "how the work is divided (auto: as is fastest)",
+         0},
         {"--coactivation", MOTLEY__TEXT, &request->coactivation, 0, 0, NULL, "not in this version", 0},
         {0},
     };

@@ -15,6 +15,7 @@
 #include "base/table.h"
 #include "cli/cli.h"
 #include "device/storage.h"
+#include "plan/mode.h"
 
 /* Set by SIGTERM, SIGINT or SIGUSR1: save and stop.  A handler can reach nothing else. */
 static volatile sig_atomic_t stop_requested;
@@ -33,7 +34,9 @@ struct request {
     int64_t width, layers, heads, hidden, experts, top_k, sequence;
     int64_t steps, batch, warmup, seed, save_every, eval_every, held_out;
     double learning_rate, weight_decay, beta1, beta2, clip, balance, z_loss;
-    int shares, dtype, resume;
+    const char *how;                    /* --mode */
+    enum motley_mode mode;
+    int shares, dtype, resume, group;
 };
 
 static const int64_t NO_INTEGER = INT64_MIN;
@@ -78,6 +81,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
          0},
         {"--held-out", MOTLEY__INTEGER, &r->held_out, 1, most, NULL, "held-out bytes to predict each time (32768)", 0},
         {"--shares", MOTLEY__CHOICE, &r->shares, 0, 0, "measured|even", "how the work is shared out (measured)", 0},
+        {"--mode", MOTLEY__TEXT, &r->how, 0, 0, MOTLEY__MODES, "how experts are divided (auto: as is fastest)", 0},
         {"--dtype", MOTLEY__CHOICE, &r->dtype, 0, 0, "f32|bf16|f16", "of weights and activations (f32)", 0},
         {0},
     };
@@ -105,7 +109,7 @@ static struct motley_trainer_options to_options(const struct request *r)
         .weight_decay = number(r->weight_decay), .beta1 = r->beta1, .beta2 = r->beta2, .clip = number(r->clip),
         .balance = number(r->balance), .z = number(r->z_loss), .seed = (uint64_t)r->seed,
         .save_every = integer(r->save_every), .evaluate_every = integer(r->eval_every), .held_out = r->held_out,
-        .shares = (enum motley_shares)r->shares,
+        .shares = (enum motley_shares)r->shares, .mode = r->mode, .group = r->group,
         .dtype = r->dtype == NO_CHOICE ? 0 : r->dtype == MOTLEY_F32 ? -1 : r->dtype,
     };
 }
@@ -287,7 +291,12 @@ int motley__command_train(int argc, char **argv, struct motley__globals *globals
     if (outcome)
         return outcome == 1 ? 0 : 2;
     globals->context.verbose += !globals->quiet && !globals->context.verbose;
-    int status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
+    int status = request.how ? motley__mode_parse("--mode", request.how, &request.mode, &request.group, &error) : 0;
+    if (!status)
+        status = motley__mode_require(request.mode, &error);
+    status = motley__agree(MPI_COMM_WORLD, status, &error);
+    if (!status)
+        status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
     if (!status)
         status = train(context, &request, globals, &error);
     if (status)

@@ -1,4 +1,5 @@
-/* What a set of experts, or slices of them, costs a rank: predicted seconds, and bytes.  Pure functions of measurements.
+/* What a set of experts, or slices of them, costs a rank: predicted seconds, and bytes.  Pure functions of
+ * measurements.
  *
  * A measured curve has noise, and noise only ever adds; what a curve says at some rows is therefore bounded by what it
  * says at more rows.  Between points time is linear in the rows, which is exact for "overhead + rows * time".

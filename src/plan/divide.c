@@ -156,7 +156,8 @@ static uint64_t most_bytes(const struct work *w, int r, int experts, int width)
 {
     const struct motley__task *task = w->task;
     const struct motley__division *division = w->division;
-    const int g = division->group_of[r], size = w->first[g + 1] - w->first[g], data = division->mode == MOTLEY_MODE_DATA;
+    const int g = division->group_of[r], size = w->first[g + 1] - w->first[g];
+    const int data = division->mode == MOTLEY_MODE_DATA;
     const double tokens = (double)division->tokens[r], all = (double)task->options.tokens;
     const double reach = motley__cost_reach(&task->shape, experts);
     const double rest = division->G > 1 ? (double)(task->shape.E - experts) / (division->G - 1) : 0;

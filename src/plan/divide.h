@@ -1,5 +1,5 @@
-/* Dividing a layer's work among groups of ranks: how many experts a group has, how wide a slice each rank of it, how many
- * tokens a rank brings.  Integers, chosen so that the slowest rank is as fast as the measured curves allow.
+/* Dividing a layer's work among groups of ranks: how many experts a group has, how wide a slice each rank of it, how
+ * many tokens a rank brings.  Integers, chosen so that the slowest rank is as fast as the measured curves allow.
  *
  *   slices    inside each group, cut at multiples of a grain: they give the group's seconds for one expert
  *   experts   among groups, by these seconds

@@ -45,8 +45,8 @@ int motley__mode_parse(const char *option, const char *text, enum motley_mode *m
 int motley__mode_possible(enum motley_mode mode, int group, int R, struct motley_error *error)
 {
     if ((int)mode < MOTLEY_MODE_AUTO || mode > MOTLEY_MODE_HYBRID)
-        return motley__fail(error, MOTLEY_E_INVALID, "mode is %d, expected auto (0), expert (1), data (2), model (3) or "
-                            "hybrid (4)", (int)mode);
+        return motley__fail(error, MOTLEY_E_INVALID, "mode is %d, expected auto (0), expert (1), data (2), model (3) "
+                            "or hybrid (4)", (int)mode);
     if (mode == MOTLEY_MODE_HYBRID && (group < 2 || group >= R))
         return motley__fail(error, MOTLEY_E_INVALID,
                             "hybrid:%d with %d rank%s: a group has at least 2 ranks and not all of them; choose "
@@ -57,6 +57,14 @@ int motley__mode_possible(enum motley_mode mode, int group, int R, struct motley
 int motley__mode_runs(enum motley_mode mode)
 {
     return mode == MOTLEY_MODE_EXPERT;
+}
+
+int motley__mode_require(enum motley_mode mode, struct motley_error *error)
+{
+    if (mode == MOTLEY_MODE_AUTO || motley__mode_runs(mode))
+        return 0;
+    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "mode %s can be planned, but this version does not run it: choose "
+                        "auto or expert", motley__mode_names[mode]);
 }
 
 static void add(struct motley__alternative *list, int *count, enum motley_mode mode, int group)

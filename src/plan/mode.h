@@ -23,6 +23,8 @@ int motley__mode_possible(enum motley_mode mode, int group, int R, struct motley
 
 /* Do layers run in this mode?  auto chooses among those that do. */
 int motley__mode_runs(enum motley_mode mode);
+/* The same as an error, but auto is fine.  Errors: MOTLEY_E_UNSUPPORTED. */
+int motley__mode_require(enum motley_mode mode, struct motley_error *error);
 
 /* One way that was considered. */
 struct motley__alternative {

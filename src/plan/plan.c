@@ -22,7 +22,8 @@ static int check_alike(motley_context *context, const struct motley_layer_shape 
                        const struct motley_plan_options *options, struct motley_error *error)
 {
     static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize",
-                                               "tokens per step", "backward", "shares", "layers", "moments", "dtype", "mode",
+                                               "tokens per step", "backward", "shares", "layers", "moments", "dtype",
+                                               "mode",
                                                "group"};
     const int64_t own[NUMBERS] = {shape->D, shape->F, shape->E, shape->K, shape->activation, shape->bias != 0,
                                   shape->gate, shape->normalize != 0, options->tokens, options->backward != 0,

@@ -75,8 +75,8 @@ int motley__plan_make(const struct motley_layer_shape *shape, const struct motle
                       const struct motley__profile_entry *const *entry, const struct motley__links *links,
                       motley_plan **plan, struct motley_error *error);
 
-/* A plan in mode expert whose entries and holdings (plan->stored) are still to be filled; then motley__plan_index makes the rest
- * from mode and stored.  index errors: MOTLEY_E_INVALID (stored is no partition; ranks share one expert but not
+/* A plan in mode expert whose entries and holdings (plan->stored) are still to be filled; then motley__plan_index makes
+ * the rest from mode and stored.  index errors: MOTLEY_E_INVALID (stored is no partition; ranks share one expert but not
  * another), MOTLEY_E_MEMORY. */
 int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                        motley_plan **plan, struct motley_error *error);

@@ -104,7 +104,8 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
     char mode[32];
     motley__mode_text(plan->mode, motley__plan_group(plan), mode, sizeof mode);
     fprintf(stream,
-            "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares, mode %s\n",
+            "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares, "
+            "mode %s\n",
             shape->E, shape->D, shape->F, activation_name(shape->activation), shape->bias ? " with biases" : "",
             shape->dtype == MOTLEY_F32 ? "" : " in ",
             shape->dtype == MOTLEY_F32 ? "" : motley__storage_name(shape->dtype), shape->K,

@@ -60,8 +60,8 @@ static json_t *alternatives_json(const motley_plan *plan)
 
 static json_t *rank_json(const struct motley__plan_entry *rank, const struct motley__holding *stored)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:[i, i], s:I, s:f, s:f, s:o, s:o, s:f, s:I}", "host", rank->host, "device",
-                     rank->device, "family", rank->family, "variant", rank->variant, "dense", PATHS[rank->dense],
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:[i, i], s:I, s:f, s:f, s:o, s:o, s:f, s:I}", "host", rank->host,
+                     "device", rank->device, "family", rank->family, "variant", rank->variant, "dense", PATHS[rank->dense],
                      "experts", experts_json(stored), "hidden", stored->begin, stored->end, "tokens",
                      (json_int_t)rank->tokens, "gflops", rank->gflops, "seconds", rank->seconds, "forward",
                      phases_json(&rank->forward, -1), "backward", phases_json(&rank->backward, -1), "dense_gflops",
@@ -78,8 +78,8 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
             json_decref(ranks);
             return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
         }
-    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:s, s:i, s:i, s:i},"
-                             " s:s, s:i, s:o, s:o}",
+    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:s, s:i, s:i,"
+                             " s:i}, s:s, s:i, s:o, s:o}",
         "motley_plan", TEXT_VERSION,
         "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation",
         ACTIVATIONS[shape->activation], "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
@@ -278,7 +278,8 @@ static int read_slice(const json_t *object, int r, int F, struct motley__holding
     if (json_array_size(slice) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
         json_integer_value(begin) < 0 || json_integer_value(end) < 0 || json_integer_value(begin) > F ||
         json_integer_value(end) > F)
-        return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's \"hidden\" is no pair of numbers of 0 to %d", r, F);
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: rank %d's \"hidden\" is no pair of numbers of 0 to %d", r,
+                            F);
     holding->begin = (int)json_integer_value(begin);
     holding->end = (int)json_integer_value(end);
     return 0;

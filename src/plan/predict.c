@@ -116,7 +116,8 @@ static int rows_direction(struct work *w, int backward)
     for (int r = 0; r < w->task->R && !status; r++) {
         struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
         const struct motley__duty *duty = &w->duty[r];
-        const double all = (double)w->task->options.tokens, apart = all > 0 ? duty->pairs * (1 - duty->tokens / all) : 0;
+        const double all = (double)w->task->options.tokens;
+        const double apart = all > 0 ? duty->pairs * (1 - duty->tokens / all) : 0; /* pairs of received rows */
         phases->combine = w->seconds[r] + stage_rows(w, r, duty->received, duty->sent) +
                           move_rows(w, r, apart + duty->received) +
                           move_rows(w, r, duty->pairs - apart + duty->sent + duty->tokens);

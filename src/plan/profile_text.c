@@ -119,8 +119,8 @@ int motley__profile_text(const struct motley__profile *profile, char **text, str
     fputs("# motley profile 1\n"
           "#\n"
           "# What each rank's device was measured to do: seconds of one expert (point) as a function of its rows, and\n"
-          "# of a dense product, by kernels with the settings that were best on it (tuned); of copies (move: bytes per\n"
-          "# second, and seconds of any kernel); and what links do:\n"
+          "# of a dense product, by kernels with the settings that were best on it (tuned); of copies\n"
+          "# (move: bytes per second, and seconds of any kernel); and what links do:\n"
           "# seconds of an exchange (latency) and of each message in it, bytes per second.  Plans are made from it;\n"
           "# `motley measure` refreshes it; any line may be removed.\n",
           stream);

@@ -214,9 +214,11 @@ int motley__record_save_links(motley_context *context, const struct motley__prof
 
 enum { CLASSES = MOTLEY__PRODUCTS * MOTLEY__ROWS_CLASSES, CURVES = 4 };
 
-/* The entry with no other curves and choices than those of the shape and its slice; `curve` and `choice` give them room. */
+/* The entry with no other curves and choices than those of the shape and its slice; `curve` and `choice` give them
+ * room. */
 static struct motley__profile_entry only_shape(const struct motley__profile_entry *entry,
-                                               const struct motley_layer_shape *shape, struct motley__curve curve[CURVES],
+                                               const struct motley_layer_shape *shape,
+                                               struct motley__curve curve[CURVES],
                                                struct motley__choice choice[CLASSES])
 {
     const enum motley__weights_class weights = motley__weights_class_of(shape->D, shape->F);

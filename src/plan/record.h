@@ -35,7 +35,8 @@ int motley__record_save(motley_context *context, const struct motley__profile_en
 int motley__record_save_links(motley_context *context, const struct motley__profile *profile,
                               struct motley_error *error);
 
-/* Everyone's entry: profiles [size] are zero before, each gets the one entry of its rank with the curves of `shape`, of its slice, and
+/* Everyone's entry: profiles [size] are zero before, each gets the one entry of its rank with the curves of `shape`, of
+ * its slice, and
  * the choices of its class of weights; cleared by the caller, also after a failure.
  * Collective; agreed.  Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__record_gather(motley_context *context, const struct motley__profile_entry *entry,

@@ -53,6 +53,8 @@ static const struct field {
     FIELD(evaluate_every, INT64, 0, -0x1p53, 0x1p53, 0),
     FIELD(held_out, INT64, 32768, 1, 0x1p53, 0),
     FIELD(shares, INT, 0, MOTLEY_SHARES_MEASURED, MOTLEY_SHARES_EVEN, 0),
+    FIELD(mode, INT, 0, MOTLEY_MODE_AUTO, MOTLEY_MODE_HYBRID, YOUNG),
+    FIELD(group, INT, 0, 0, 1 << 20, YOUNG),
     FIELD(dtype, INT, MOTLEY_F32, -1, MOTLEY_F16, YOUNG),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };

@@ -127,7 +127,7 @@ static int share_sequences(struct motley_trainer *trainer, struct motley_error *
     return motley__agree(trainer->context->comm, status, error);
 }
 
-/* The plan of the checkpoint when it is for these ranks and this storage type, else a new one. */
+/* The plan of the checkpoint when it is for these ranks, this storage type and this mode, else a new one. */
 static int make_plan(struct motley_trainer *trainer, const char *text, struct motley_error *error)
 {
     const struct motley_trainer_options *o = &trainer->settings.o;
@@ -135,12 +135,15 @@ static int make_plan(struct motley_trainer *trainer, const char *text, struct mo
                                              .activation = MOTLEY_SWIGLU, .gate = MOTLEY_GATE_SOFTMAX, .normalize = 1,
                                              .dtype = (enum motley_dtype)o->dtype};
     const struct motley_plan_options options = {.tokens = (int64_t)o->batch * o->sequence, .backward = 1,
-                                                .shares = o->shares, .layers = o->layers, .moments = 2};
+                                                .shares = o->shares, .mode = o->mode, .group = o->group,
+                                                .layers = o->layers, .moments = 2};
     if (text) {
         int status = motley_plan_parse(text, &trainer->plan, error);
         if (status)
             return motley__agree(trainer->context->comm, status, error);
-        if (motley__plan_fits(trainer->plan, trainer->context) && trainer->plan->shape.dtype == shape.dtype)
+        if (motley__plan_fits(trainer->plan, trainer->context) && trainer->plan->shape.dtype == shape.dtype &&
+            (o->mode == MOTLEY_MODE_AUTO ||
+             (o->mode == trainer->plan->mode && o->group == trainer->plan->options.group)))
             return 0;
         motley_plan_destroy(trainer->plan);
         trainer->plan = NULL;
