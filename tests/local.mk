@@ -54,6 +54,7 @@ UNIT_TESTS = \
     %D%/test_link \
     %D%/test_plan \
     %D%/test_cluster \
+    %D%/test_simulate \
     %D%/test_drift \
     %D%/test_place \
     %D%/test_config \

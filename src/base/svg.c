@@ -126,10 +126,9 @@ void motley__svg_dot(const struct motley__svg *svg, double x, double y, const ch
 }
 
 void motley__svg_end(const struct motley__svg *svg, const struct motley__svg_sample *sample, int count, int width,
-                     int bottom)
+                     int left)
 {
-    const int height = ROW * count + 10, x = WIDTH - RIGHT - EDGE - width;
-    const int y = bottom ? HEIGHT - BOTTOM - EDGE - height : TOP + EDGE;
+    const int height = ROW * count + 10, x = left ? LEFT + EDGE : WIDTH - RIGHT - EDGE - width, y = TOP + EDGE;
 
     fputs("</g>\n", svg->stream);
     if (count)

@@ -34,10 +34,10 @@ double motley__svg_tick(double range, int most);
 
 /* Everything behind the lines.  heading: large; caption: a line below; what: for those who cannot see it. */
 void motley__svg_begin(const struct motley__svg *svg, const char *what, const char *heading, const char *caption);
-/* The end of the picture, with a legend over the lines in the right corner at the top, or (bottom 1) at the bottom; the
- * stream stays open. */
+/* The end of the picture, with a legend over the lines in the upper right corner, or (left 1) the left one; the stream
+ * stays open. */
 void motley__svg_end(const struct motley__svg *svg, const struct motley__svg_sample *sample, int count, int width,
-                     int bottom);
+                     int left);
 
 /* A line through points, all finite, which come between its begin and its end. */
 void motley__svg_line_begin(const struct motley__svg *svg, const char *colour, double width);

@@ -78,6 +78,7 @@ int motley__command_devices(int argc, char **argv, struct motley__globals *globa
 int motley__command_doctor(int argc, char **argv, struct motley__globals *globals);
 int motley__command_measure(int argc, char **argv, struct motley__globals *globals);
 int motley__command_plan(int argc, char **argv, struct motley__globals *globals);
+int motley__command_simulate(int argc, char **argv, struct motley__globals *globals);
 int motley__command_layer(int argc, char **argv, struct motley__globals *globals);
 int motley__command_train(int argc, char **argv, struct motley__globals *globals);
 int motley__command_generate(int argc, char **argv, struct motley__globals *globals);

@@ -22,5 +22,6 @@ motley_SOURCES = \
     %D%/motley.c \
     %D%/options.c \
     %D%/plan.c \
+    %D%/simulate.c \
     %D%/train.c
 motley_LDADD = libmotley_all.la

@@ -15,6 +15,7 @@ const struct motley__command motley__commands[] = {
     {"doctor", "check drivers, MPI, caches and permissions, and say how to mend them", motley__command_doctor},
     {"measure", "measure every device and keep it in the profile", motley__command_measure},
     {"plan", "who would compute what, and how long it would take", motley__command_plan},
+    {"simulate", "how long a step would take on a described cluster, in every mode", motley__command_simulate},
     {"layer", "run one mixture-of-experts layer on tensors of your own", motley__command_layer},
     {"bench", "time the operators or whole layers against the device's limits and other libraries",
      motley__command_bench},

@@ -50,6 +50,9 @@ libmotley_all_la_SOURCES += \
     %D%/profile_text.c \
     %D%/record.c \
     %D%/record.h \
+    %D%/simulate.c \
+    %D%/simulate.h \
+    %D%/simulate_plot.c \
     %D%/timing.c \
     %D%/timing.h \
     %D%/trial.c \
