@@ -79,9 +79,8 @@ static int combine(const struct motley__clblast *peer, int weighted, struct motl
 {
     const struct motley__problem *p = peer->problem;
     return motley__decode(p->device, &(struct motley__decode){.T = p->T, .K = p->shape.K, .D = p->shape.D,
-        .own_end = p->P, .where = p->list[MOTLEY__WHERE], .pair_own = p->list[MOTLEY__SAME],
-        .o = peer->scratch[MOTLEY__OUT], .weights = weighted ? p->list[MOTLEY__WEIGHT] : NULL, .y = peer->out},
-        error);
+        .where = p->list[MOTLEY__WHERE], .o = peer->scratch[MOTLEY__OUT],
+        .weight = weighted ? p->list[MOTLEY__PAIR_WEIGHT] : NULL, .y = peer->out}, error);
 }
 
 static int run_layer(struct motley__clblast *peer, struct motley_error *error)

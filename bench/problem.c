@@ -292,21 +292,21 @@ static int upload(struct motley__device *device, const void *host, size_t count,
 static int upload_lists(struct motley__problem *p, struct motley_error *error)
 {
     const size_t P = (size_t)p->P;
-    int *same = malloc(P * sizeof *same);
+    int *same = malloc((P + 1) * sizeof *same);
     float *pair_weight = malloc(P * sizeof *pair_weight);
     int status =
         same && pair_weight ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d routed rows", p->P);
-    for (int i = 0; !status && i < p->P; i++) {
+    for (int i = 0; !status && i <= p->P; i++)
         same[i] = i;
+    for (int i = 0; !status && i < p->P; i++)
         pair_weight[i] = p->weight[p->order[i]];
-    }
     const struct {
         const void *host;
         size_t count;
     } lists[MOTLEY__LISTS] = {
         [MOTLEY__OFFSETS] = {p->offsets, (size_t)p->shape.E + 1}, [MOTLEY__TOKEN] = {p->token, P},
-        [MOTLEY__ORDER] = {p->order, P}, [MOTLEY__WHERE] = {p->where, P}, [MOTLEY__SAME] = {same, P},
-        [MOTLEY__WEIGHT] = {p->weight, P}, [MOTLEY__PAIR_WEIGHT] = {pair_weight, P},
+        [MOTLEY__ORDER] = {p->order, P}, [MOTLEY__WHERE] = {p->where, P}, [MOTLEY__SAME] = {same, P + 1},
+        [MOTLEY__PAIR_WEIGHT] = {pair_weight, P},
     };
     for (int i = 0; i < MOTLEY__LISTS && !status; i++)
         status = upload(p->device, lists[i].host, lists[i].count, &p->list[i], error);

@@ -68,9 +68,8 @@ enum motley__list {
     MOTLEY__TOKEN,      /* [P] token at a sorted position */
     MOTLEY__ORDER,      /* [P] pair t K + k at a sorted position */
     MOTLEY__WHERE,      /* [P] sorted position of a pair */
-    MOTLEY__SAME,       /* [P] 0, 1, 2 .. */
-    MOTLEY__WEIGHT,     /* [T,K] routing weights */
-    MOTLEY__PAIR_WEIGHT,/* [P] the same by sorted position */
+    MOTLEY__SAME,       /* [P+1] 0, 1, 2 .. */
+    MOTLEY__PAIR_WEIGHT,/* [P] routing weights by sorted position */
     MOTLEY__LISTS
 };
 

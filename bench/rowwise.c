@@ -127,8 +127,8 @@ static int open_combine(struct motley__problem *p, struct motley_error *error)
 static int run_combine(struct motley__problem *p, struct motley_error *error)
 {
     return motley__combine(p->device, &(struct motley__combine){.dtype = p->shape.dtype, .rows = p->P,
-        .D = p->shape.D, .o = p->tensor[MOTLEY__O], .pair_received = p->list[MOTLEY__WHERE],
-        .weight = p->list[MOTLEY__PAIR_WEIGHT], .returned = p->tensor[MOTLEY__DX]}, error);
+        .D = p->shape.D, .o = p->tensor[MOTLEY__O], .begin = p->list[MOTLEY__SAME],
+        .where = p->list[MOTLEY__WHERE], .weight = p->list[MOTLEY__PAIR_WEIGHT], .returned = p->tensor[MOTLEY__DX]}, error);
 }
 
 static double twin_combine(const struct motley__problem *p, int j, int row, size_t d)
@@ -157,8 +157,8 @@ static int open_decode(struct motley__problem *p, struct motley_error *error)
 static int run_decode(struct motley__problem *p, struct motley_error *error)
 {
     return motley__decode(p->device, &(struct motley__decode){.dtype = p->shape.dtype, .T = p->T, .K = p->shape.K,
-        .D = p->shape.D, .own_end = p->P, .where = p->list[MOTLEY__WHERE], .pair_own = p->list[MOTLEY__SAME],
-        .o = p->tensor[MOTLEY__O], .weights = p->list[MOTLEY__WEIGHT], .y = p->tensor[MOTLEY__Y]}, error);
+        .D = p->shape.D, .where = p->list[MOTLEY__WHERE], .o = p->tensor[MOTLEY__O],
+        .weight = p->list[MOTLEY__PAIR_WEIGHT], .y = p->tensor[MOTLEY__Y]}, error);
 }
 
 static int results_decode(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])

@@ -54,6 +54,7 @@ KERNELS = \
     %D%/nvidia/schedule.h \
     %D%/nvidia/store.h \
     %D%/nvidia/wgmma.h \
+    %D%/pairs.h \
     %D%/peak.cl \
     %D%/place.cl \
     %D%/ragged.h \

@@ -1,33 +1,29 @@
-/* Where each pair's row is: the receiver's re-index from segments of equal (source, expert).
+/* What arrived becomes pairs for the local experts: lists are taken apart, and sorted pairs find their rows.
  *
- *   own segment       pair p has sorted position i = from + (p - pair):
- *                     index[p] = order[i] / K,  weight[p] = weights[order[i]],  pair_own[i - own_begin] = p
- *   received segment  pair p has received row j = from + (p - pair):
- *                     index[p] = own_rows + j,  weight[p] = received_weights[j],  pair_received[j] = p
- *     no segments       i = p for all pairs
+ *   arrive   pairs are numbered own ones first, n < N, then received ones in the order they came, N + q:
+ *              expert[n] = indices[n];  expert[N + q], received[q] = weight, row[q] = j of every pair q of received row j
+ *              begin[j] = first pair q of row j, begin[M] = all
+ *            one work-item per own pair, then one per received row, which has at most K pairs
+ *   place    by sorted position p, pair q = order[p]:
+ *              own       index[p] = q / K,                     weight[p] = weights[q]
+ *              received  index[p] = own_rows + row[q - N],     weight[p] = received[q - N]
+ *            one work-item per position
  *
- * The pairs, not the segments, are shared among groups, so that a few long segments or many short ones take the
- * same time: a group has an equal run of pairs, each item finds its first pair's segment by bisection and walks
- * on from there, W pairs a step.  Bytes about 20 P.  Measured at P = 131072: 0.008 ms on an H200; at 16384: 0.05 ms
- * on 2 cores.
- *
- *   W   work-items of a group: 1 on CPUs (default), 256 on GPUs
+ * Between the two the pairs are sorted by local expert (cl/route.cl): of one expert own pairs come first, then those of
+ * each source in the order of ranks.  Sections of the list of all sources (cl/encode.cl) lie one after the other.
+ * Bytes: arrive 8 N + 22 a received pair, place 20 P.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "pairs.h"
 #include "types.h"
 
-#ifndef W
-#define W 1
-#endif
-
-/* The last segment that begins at or before p: segments are sorted, so an empty one is never it unless p lies
- * beyond all pairs. */
-static int segment_of(__global const struct motley__segment *segment, int segments, int p)
+/* The last source whose rows begin at or before row j: one that has rows. */
+static int source_of(__global const int *row_offsets, int sources, int j)
 {
-    int low = 0, high = segments;
+    int low = 0, high = sources;
     while (high - low > 1) {
         const int middle = low + (high - low) / 2;
-        if (segment[middle].pair <= p)
+        if (row_offsets[middle] <= j)
             low = middle;
         else
             high = middle;
@@ -35,34 +31,41 @@ static int segment_of(__global const struct motley__segment *segment, int segmen
     return low;
 }
 
-__kernel __attribute__((reqd_work_group_size(W, 1, 1)))
-void place(const struct motley__place_args a, __global const struct motley__segment *restrict segment,
-           __global const int *restrict order, __global const float *restrict weights,
-           __global const float *restrict received_weights, __global int *restrict index,
-           __global float *restrict weight, __global int *restrict pair_own, __global int *restrict pair_received)
+/* source [2 (sources + 1)]: rows before each source's, then pairs before each source's. */
+__kernel void arrive(const struct motley__arrive_args a, __global const int *restrict indices,
+                     __global const int *restrict source, __global const ushort *restrict list,
+                     __global int *restrict expert, __global int *restrict begin, __global int *restrict row,
+                     __global float *restrict received)
 {
-    const int segments = a.segments;
-    const int P = segments ? segment[segments - 1].pair + segment[segments - 1].count : a.own_pairs;
-    const int share = ((uint)P + (uint)get_num_groups(0) - 1) / (uint)get_num_groups(0);
-    const int first = (int)min((long)get_group_id(0) * share, (long)P), last = first + min(share, P - first);
-
-    int p = first + get_local_id(0);
-    if (p >= last)
+    const int item = get_global_id(0), j = item - a.N;
+    if (item < a.N)
+        expert[item] = indices[item];
+    if (j < 0 || j >= a.M)
         return;
-    int s = segments ? segment_of(segment, segments, p) : 0;
-    for (; p < last; p += W) {
-        while (segments && p >= segment[s].pair + segment[s].count)
-            s++;
-        const int at = segments ? segment[s].from + p - segment[s].pair : p;
-        if (!segments || segment[s].own) {
-            const int pair = order[at];
-            index[p] = pair / a.K;
-            weight[p] = weights[pair];
-            pair_own[at - a.own_begin] = p;
-        } else {
-            index[p] = a.own_rows + at;
-            weight[p] = received_weights[at];
-            pair_received[at] = p;
-        }
+    __global const int *pair_offsets = source + a.sources + 1;
+    const struct section s = section_at(source, pair_offsets, source_of(source, a.sources, j));
+    const size_t words = s.begin + 2 * (size_t)(j - s.row), weights = s.begin + 2 * (size_t)s.rows;
+    const size_t experts = weights + 2 * (size_t)s.pairs;
+    const int first = get_word(list, words), last = j + 1 < s.row + s.rows ? (int)get_word(list, words + 2) : s.pairs;
+    begin[j] = s.pair + first;
+    if (j + 1 == a.M)
+        begin[a.M] = s.pair + last;
+    for (int i = first; i < last; i++) {
+        expert[a.N + s.pair + i] = list[experts + i];
+        received[s.pair + i] = as_float(get_word(list, weights + 2 * (size_t)i));
+        row[s.pair + i] = j;
     }
+}
+
+__kernel void place(const struct motley__place_args a, __global const int *restrict order,
+                    __global const float *restrict weights, __global const int *restrict row,
+                    __global const float *restrict received, __global int *restrict index,
+                    __global float *restrict weight)
+{
+    const int p = get_global_id(0);
+    if (p >= a.P)
+        return;
+    const int q = order[p], own = q < a.N;
+    index[p] = own ? (int)((uint)q / (uint)a.K) : a.own_rows + row[q - a.N];
+    weight[p] = own ? weights[q] : received[q - a.N];
 }

@@ -1,15 +1,15 @@
-/* The re-index: a stable counting sort of routed pairs by expert slot.
+/* The re-index: a stable counting sort of routed pairs by slot.
  *
  *   route_count   counts[c][s] = pairs of chunk c in slot s                          group: one chunk
- *   route_scan    counts[c][s] becomes the pairs of slot s in chunks before c; offsets [E+1]     one group
+ *   route_scan    counts[c][s] becomes the pairs of slot s in chunks before c; offsets [slots+1]     one group
  *   route_place   order[offsets[s] + ...] = pair, in ascending order of pairs        group: one chunk
  *
  * A group walks its chunk W pairs at a time.  Among those W, a pair's rank is the number of earlier ones in
  * its slot, and the last of a slot moves the slot's counter on: no atomics, and the order is the pairs' own.
- * With W = 1 this is the plain sequential counting sort.  A pair whose index is outside 0..E-1 is left out:
- * it is in no slot and its `where` is -1.
+ * With W = 1 this is the plain sequential counting sort.  A pair whose index is outside 0..E-1, or whose
+ * index has slot -1, is left out: it is in no slot and its `where` is -1.
  *
- * Bytes 4 (5 N + 4 chunks E); W N comparisons where W > 1.  Measured at N = 16384, E = 128: 0.08 ms on 2 cores,
+ * Bytes 4 (5 N + 4 chunks slots); W N comparisons where W > 1.  Measured at N = 16384, E = 128: 0.08 ms on 2 cores,
  * 0.023 ms on an H200 (0.055 ms at N = 131072); three launches are most of it.
  *
  *   W   work-items of a group: 1 on CPUs (default), 128 on GPUs
@@ -21,15 +21,17 @@
 #define W 1
 #endif
 
-/* The slot of a pair, -1 when it has none. */
+/* The slot of a pair, -1 when it has none.  Without a table an index is its own slot. */
 static int slot_of(const struct motley__route_args a, __global const int *indices, __global const int *slot, int pair,
                    int end)
 {
     const int e = pair < end ? indices[pair] : -1;
-    return e >= 0 && e < a.E ? slot[e] : -1;
+    if (e < 0 || e >= a.E)
+        return -1;
+    return slot ? slot[e] : e;
 }
 
-/* Take the next W pairs of a chunk: the position of this item's pair in its slot by `running` [E], which moves
+/* Take the next W pairs of a chunk: the position of this item's pair in its slot by `running` [slots], which moves
  * on.  seen [W] is scratch.  All items of the group call it. */
 static int take(int mine, __local int *running, __local int *seen)
 {
@@ -60,27 +62,27 @@ void route_count(const struct motley__route_args a, __global const int *restrict
 {
     const int chunk = get_group_id(0), item = get_local_id(0);
     const int begin = chunk * a.chunk, end = min(begin + a.chunk, a.N);
-    for (int s = item; s < a.E; s += W)
+    for (int s = item; s < a.slots; s += W)
         running[s] = 0;
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int first = begin; first < end; first += W)
         take(slot_of(a, indices, slot, first + item, end), running, seen);
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int s = item; s < a.E; s += W)
-        counts[(size_t)chunk * a.E + s] = running[s];
+    for (int s = item; s < a.slots; s += W)
+        counts[(size_t)chunk * a.slots + s] = running[s];
 }
 
-/* total [E] is scratch. */
+/* total [slots] is scratch. */
 __kernel __attribute__((reqd_work_group_size(W, 1, 1)))
 void route_scan(const struct motley__route_args a, __global int *restrict counts, __global int *restrict offsets,
                 __local int *total)
 {
     const int item = get_local_id(0);
-    for (int s = item; s < a.E; s += W) {
+    for (int s = item; s < a.slots; s += W) {
         int before = 0;
         for (int c = 0; c < a.chunks; c++) {
-            const int count = counts[(size_t)c * a.E + s];
-            counts[(size_t)c * a.E + s] = before;
+            const int count = counts[(size_t)c * a.slots + s];
+            counts[(size_t)c * a.slots + s] = before;
             before += count;
         }
         total[s] = before;
@@ -88,11 +90,11 @@ void route_scan(const struct motley__route_args a, __global int *restrict counts
     barrier(CLK_LOCAL_MEM_FENCE);
     if (item == 0) {
         int before = 0;
-        for (int s = 0; s < a.E; s++) {
+        for (int s = 0; s < a.slots; s++) {
             offsets[s] = before;
             before += total[s];
         }
-        offsets[a.E] = before;
+        offsets[a.slots] = before;
     }
 }
 
@@ -104,8 +106,8 @@ void route_place(const struct motley__route_args a, __global const int *restrict
 {
     const int chunk = get_group_id(0), item = get_local_id(0);
     const int begin = chunk * a.chunk, end = min(begin + a.chunk, a.N);
-    for (int s = item; s < a.E; s += W)
-        running[s] = offsets[s] + counts[(size_t)chunk * a.E + s];
+    for (int s = item; s < a.slots; s += W)
+        running[s] = offsets[s] + counts[(size_t)chunk * a.slots + s];
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int first = begin; first < end; first += W) {
         const int pair = first + item;

@@ -51,7 +51,9 @@ struct motley__gate_gradient_args {
 };
 
 struct motley__route_args {
-    int N, E;
+    int N;          /* pairs */
+    int E;          /* indices are 0 .. E-1, anything else is no slot's */
+    int slots;
     int chunk;      /* pairs of one chunk */
     int chunks;
 };
@@ -60,32 +62,39 @@ struct motley__route_args {
 struct motley__encode_args {
     int D, K;
     int rows, per_item;
-    int own_begin, own_end;
+};
+
+struct motley__heads_args {
+    int N, K;
+    int sent;       /* groups 0 .. sent-1 are sent to */
+};
+
+struct motley__encode_pairs_args {
+    int pairs;
+};
+
+struct motley__arrive_args {
+    int N;          /* own pairs */
+    int M;          /* received rows */
+    int sources;
+};
+
+struct motley__place_args {
+    int P, N, K;
+    int own_rows;
 };
 
 struct motley__combine_args {
     int D;
     int rows, per_item;
+    int first;      /* received pairs follow so many own ones */
 };
 
 struct motley__decode_args {
     int D, K;
     int T, per_item;
-    int own_begin, own_end;
+    int groups, streams; /* of the table of what came back; 0: nothing did */
     int accumulate; /* 1: add to y */
-};
-
-/* Pairs of one source and one expert; see src/layer/encode.h. */
-struct motley__segment {
-    int pair, count;    /* pairs pair .. pair+count-1 of the receiver */
-    int from;           /* first received row; of an own segment: first sorted position */
-    int own;
-};
-
-struct motley__place_args {
-    int K, segments;
-    int own_rows, own_begin;
-    int own_pairs;  /* where there are no segments */
 };
 
 /* slice.cl: where one side's lines are; see src/layer/slice.h. */

@@ -1,6 +1,6 @@
 #!/bin/sh
 # `motley layer` against tests/reference.py, an independent computation in double precision with numpy, at 1 to 4
-# ranks: every activation, biases, K = 1, 2, E, uneven tokens, experts without rows, equal gate rows, forced experts,
+# ranks: every activation, biases, K = 1, 2, E, every mode, uneven tokens, experts without rows, equal gate rows, forced experts,
 # odd file offsets, BF16 files, storage in bf16 and f16; and bit for bit against itself.
 #
 # PYTHON names the interpreter (python3).
@@ -63,6 +63,15 @@ compare 2 "--width 1024 --hidden 2816 --experts 4 --tokens 33 --top-k 2 --activa
     "--top-k 2 --activation swiglu --backward"
 compare 3 "$small 41 --top-k 2 --bias b1 b2 --activation gelu" \
     "--top-k 2 --activation gelu --backward" --shares even --repeat 3
+# Slices of the hidden dimension: on all ranks, and in groups of two.
+compare 2 "$small 37 --top-k 2 --bias b1 b2" \
+    "--top-k 2 --activation gelu --backward" --mode model
+compare 3 "$small 37 --top-k 3 --activation swiglu --tokens-per-rank 0 36 1" \
+    "--top-k 3 --activation swiglu --backward" --mode hybrid:2 --shares even
+compare 4 "$small 41 --top-k 2 --bias b1 b2 --activation silu" \
+    "--top-k 2 --activation silu --normalize --backward" --mode hybrid:2
+compare 3 "--width 40 --hidden 52 --experts 2 --tokens 37 --top-k 1 --activation swiglu" \
+    "--top-k 1 --activation swiglu --backward --dtype bf16" --mode model
 # Stored in two bytes on the devices and on the wire.
 compare 1 "$small 37 --top-k 2 --bias b1 b2 --activation gelu" \
     "--top-k 2 --activation gelu --backward --dtype bf16"

@@ -42,6 +42,7 @@ UNIT_TESTS = \
     %D%/test_gate_backward \
     %D%/test_route \
     %D%/test_encode \
+    %D%/test_arrive \
     %D%/test_decode \
     %D%/test_losses \
     %D%/test_profile \
@@ -136,8 +137,8 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 %C%_test_options_SOURCES = %D%/test_options.c src/cli/options.c
 %C%_test_bench_SOURCES = %D%/test_bench.c bench/host.c bench/routing.c bench/team.c bench/wide.c
 
-# What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, gate.h those of the
-# gate, plan_fixture.h those of planning, product.h and product_check.h those of the products, layer_reference.h and
+# What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, travel.h those of
+# encode to decode, gate.h those of the gate, plan_fixture.h those of planning, product.h and product_check.h those of the products, layer_reference.h and
 # layer_step.h those of the layer.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
@@ -155,7 +156,8 @@ endif
     %D%/profile_context.h \
     %D%/product.h \
     %D%/product_check.h \
-    %D%/routing.h
+    %D%/routing.h \
+    %D%/travel.h
 
 # A library to preload; -rpath makes libtool build it shared though it is never installed.
 if SANITIZERS

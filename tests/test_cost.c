@@ -212,13 +212,14 @@ static void bytes_are_the_layers_formula(void **state)
     const struct motley_layer_shape shape = fixture_shape(8, 2);
     const struct motley_plan_options options = {.tokens = 40, .backward = 1};
     struct motley__layer_memory memory = {
-        .shape = shape, .E_local = 3, .ranks = 2, .panel = 16, .trained = 1, .backward = 1, .losses = 1,
-        .gate_scratch = motley__gate_scratch_bytes(NULL, 20, 8), .route_scratch = motley__route_scratch_bytes(20, 2, 8),
-        .gate_bytes = 4 * 16 * 64, .rows = {.T = 20, .N = 40, .S = 19, .M = 12, .P = 30},
+        .shape = shape, .E_local = 3, .hidden_end = shape.F, .ranks = 2, .groups = 2, .streams = 1, .panel = 16,
+        .trained = 1, .backward = 1, .losses = 1, .gate_scratch = motley__gate_scratch_bytes(NULL, 20, 8),
+        .gate_bytes = 4 * 16 * 64,
+        .rows = {.T = 20, .N = 40, .S = 18, .S_pairs = 36, .B = 19, .B_pairs = 37, .M = 12, .M_pairs = 24, .P = 30},
     };
     assert_int_equal(motley__cost_bytes(&shape, &options, 2, &DUTY, 16), motley__layer_memory_bytes(&memory));
     struct motley__duty slice = DUTY;
-    slice.width = memory.shape.F = 48;
+    slice.width = memory.hidden_end = 48;
     assert_int_equal(motley__cost_bytes(&shape, &options, 2, &slice, 16), motley__layer_memory_bytes(&memory));
 }
 
@@ -234,7 +235,7 @@ static void bytes_grow_with_what_takes_room(void **state)
     more = DUTY;
     more.received *= 10;
     assert_true(motley__cost_bytes(&shape, &options, 2, &more, 16) > bytes);
-    assert_true(motley__cost_bytes(&shape, &trained, 2, &DUTY, 16) > 2 * motley__experts_bytes(&shape, 3, 16, 0, 0));
+    assert_true(motley__cost_bytes(&shape, &trained, 2, &DUTY, 16) > 2 * motley__experts_bytes(&shape, 3, 0, 16, 0, 0));
     /* An optimizer keeps two moments of each f32 weight and, where it is stored otherwise, an f32 master. */
     struct motley_plan_options optimized = trained;
     optimized.moments = 2;
@@ -263,7 +264,7 @@ static void one_cache_serves_all_layers(void **state)
     struct motley_plan_options options = {.tokens = 40, .backward = 1, .layers = 1};
     const struct motley__duty stores = {.experts = 8, .width = 32, .tokens = 20, .pairs = 40},
         caches = {.experts = 8, .width = 32, .tokens = 20, .pairs = 40, .caches = 1};
-    const uint64_t full = motley__experts_bytes(&shape, 8, 1, 1, 0); /* weights and their gradients */
+    const uint64_t full = motley__experts_bytes(&shape, 8, 0, 1, 1, 0); /* weights and their gradients */
     uint64_t before = motley__cost_bytes(&shape, &options, 2, &caches, 1);
     assert_true(before > full + motley__cost_bytes(&shape, &options, 1, &stores, 1));
     struct motley_layer_shape slice = shape;
@@ -273,7 +274,7 @@ static void one_cache_serves_all_layers(void **state)
     options.layers = 10;
     const uint64_t ten = motley__cost_bytes(&shape, &options, 2, &caches, 1);
     assert_int_equal((nine - before) / 8, ten - nine);
-    assert_true(ten - nine > motley__experts_bytes(&slice, 8, 1, 1, 0) && ten - nine < full);
+    assert_true(ten - nine > motley__experts_bytes(&slice, 8, 0, 1, 1, 0) && ten - nine < full);
 }
 
 int main(void)

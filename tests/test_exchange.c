@@ -35,38 +35,94 @@ static float number(int trial, int from, int to, int i, int c)
                    100003);
 }
 
-static int64_t total(const int *rows)
+/* Rows that rank `from` sends to rank `to` where all others get the same: of a number that has no rank in it. */
+static int rows_for_all(int trial, int from, int to)
 {
-    return motley__group_first(rows, context->size);
+    return from == to ? 0 : (int)(motley__random_bits(SEED + 2, (uint64_t)trial, (uint64_t)from) % 30);
+}
+
+/* What a trial sends: rows for each rank, or the same rows for all. */
+struct trial {
+    int number, same;
+};
+
+static int rows_of(struct trial trial, int from, int to)
+{
+    return trial.same ? rows_for_all(trial.number, from, to) : rows_between(trial.number, from, to);
+}
+
+static struct motley__spans spans_create(void)
+{
+    const size_t R = (size_t)context->size;
+    return (struct motley__spans){.rows = calloc(R, sizeof(int)), .first = calloc(R, sizeof(int64_t))};
+}
+
+static void spans_destroy(struct motley__spans *spans)
+{
+    free(spans->rows);
+    free(spans->first);
+}
+
+/* Rows one rank's behind the other's, with a row of nobody before each. */
+static struct motley__spans spans_in(struct trial trial)
+{
+    struct motley__spans in = spans_create();
+    for (int r = 0; r < context->size; r++) {
+        in.rows[r] = rows_of(trial, r, context->rank);
+        in.first[r] = ++in.total;
+        in.total += in.rows[r];
+    }
+    return in;
+}
+
+static struct motley__spans spans_out(struct trial trial)
+{
+    struct motley__spans out = spans_create();
+    for (int r = 0; r < context->size; r++) {
+        out.rows[r] = rows_of(trial, context->rank, r);
+        out.first[r] = trial.same ? 0 : out.total;
+        out.total = out.first[r] + out.rows[r] > out.total ? out.first[r] + out.rows[r] : out.total;
+    }
+    return out;
+}
+
+/* The receiver in the number of a row: none where all get the same. */
+static int to_of(struct trial trial, int to)
+{
+    return trial.same ? 0 : to;
 }
 
 /* Fill a device buffer with what goes out. */
-static void fill(struct motley__buffer **buffer, int trial, const int *rows, int width, int first_column)
+static void fill(struct motley__buffer **buffer, struct trial trial, const struct motley__spans *out, int width,
+                 int first_column)
 {
-    size_t bytes = (size_t)total(rows) * (size_t)width * sizeof(float);
-    float *host = malloc(bytes + 1), *next = host;
+    size_t bytes = (size_t)out->total * (size_t)width * sizeof(float);
+    float *host = malloc(bytes + 1);
 
     for (int to = 0; to < context->size; to++)
-        for (int i = 0; i < rows[to]; i++)
+        for (int i = 0; i < out->rows[to]; i++)
             for (int c = 0; c < width; c++)
-                *next++ = number(trial, context->rank, to, i, first_column + c);
+                host[(out->first[to] + i) * width + c] =
+                    number(trial.number, context->rank, to_of(trial, to), i, first_column + c);
     assert_int_equal(motley__buffer_reserve(context->device, buffer, bytes, NULL), 0);
     if (bytes)
         assert_int_equal(motley__buffer_write(*buffer, 0, host, bytes, NULL), 0);
     free(host);
 }
 
-static void check(const struct motley__buffer *buffer, int trial, const int *rows, int width, int first_column)
+static void check(const struct motley__buffer *buffer, struct trial trial, const struct motley__spans *in, int width,
+                  int first_column)
 {
-    size_t bytes = (size_t)total(rows) * (size_t)width * sizeof(float);
-    float *host = malloc(bytes + 1), *next = host;
+    size_t bytes = (size_t)in->total * (size_t)width * sizeof(float);
+    float *host = malloc(bytes + 1);
 
     if (bytes)
         assert_int_equal(motley__buffer_read(buffer, 0, host, bytes, NULL), 0);
     for (int from = 0; from < context->size; from++)
-        for (int i = 0; i < rows[from]; i++)
+        for (int i = 0; i < in->rows[from]; i++)
             for (int c = 0; c < width; c++)
-                assert_true(*next++ == number(trial, from, context->rank, i, first_column + c));
+                assert_true(host[(in->first[from] + i) * width + c] ==
+                            number(trial.number, from, to_of(trial, context->rank), i, first_column + c));
     free(host);
 }
 
@@ -91,35 +147,38 @@ static const size_t *row_bytes(const int widths[MOTLEY__PARTS])
     return bytes;
 }
 
-static void one_trial(struct motley__transfer *transfer, int trial, int parts, const int *widths)
+/* Part 1 carries what trial + 1000 does, so that the parts' rows differ in number. */
+static void one_trial(struct motley__transfer *transfer, struct trial trial, int parts, const int *widths)
 {
     struct motley__buffer *send[MOTLEY__PARTS] = {NULL}, *received[MOTLEY__PARTS] = {NULL};
     struct motley__part part[MOTLEY__PARTS] = {0};
-    int *out = calloc((size_t)context->size, sizeof *out), *in = calloc((size_t)context->size, sizeof *in);
-    int64_t bytes, nodes;
+    struct motley__spans out[MOTLEY__PARTS], in[MOTLEY__PARTS];
+    int64_t bytes, nodes, expected = 0;
 
-    for (int r = 0; r < context->size; r++) {
-        out[r] = rows_between(trial, context->rank, r);
-        in[r] = rows_between(trial, r, context->rank);
-    }
     for (int i = 0; i < parts; i++) {
-        fill(&send[i], trial, out, widths[i], i * 256);
+        struct trial own = {trial.number + 1000 * i, trial.same};
+
+        out[i] = spans_out(own);
+        in[i] = spans_in(own);
+        fill(&send[i], own, &out[i], widths[i], i * 256);
         assert_int_equal(motley__buffer_reserve(context->device, &received[i],
-                                                (size_t)total(in) * (size_t)widths[i] * sizeof(float), NULL), 0);
-        part[i] = (struct motley__part){send[i], received[i]};
+                                                (size_t)in[i].total * (size_t)widths[i] * sizeof(float), NULL), 0);
+        part[i] = (struct motley__part){send[i], &out[i], received[i], &in[i]};
+        for (int r = 0; r < context->size; r++)
+            expected += (int64_t)sizeof(float) * widths[i] * out[i].rows[r];
     }
-    assert_int_equal(motley__transfer_begin(transfer, part, out, in, NULL), 0);
+    assert_int_equal(motley__transfer_begin(transfer, part, NULL), 0);
     finish(transfer, motley__transfer_test);
+    motley__transfer_bytes(transfer, &bytes, &nodes);
+    assert_true(bytes == expected);
+    assert_true(nodes == 0); /* all ranks of a test share one node */
     for (int i = 0; i < parts; i++) {
-        check(received[i], trial, in, widths[i], i * 256);
+        check(received[i], (struct trial){trial.number + 1000 * i, trial.same}, &in[i], widths[i], i * 256);
         motley__buffer_destroy(send[i]);
         motley__buffer_destroy(received[i]);
+        spans_destroy(&out[i]);
+        spans_destroy(&in[i]);
     }
-    motley__transfer_bytes(transfer, out, &bytes, &nodes);
-    assert_true(bytes == total(out) * (int64_t)sizeof(float) * (widths[0] + (parts > 1 ? widths[1] : 0)));
-    assert_true(nodes == 0); /* all ranks of a test share one node */
-    free(out);
-    free(in);
 }
 
 static void rows_arrive_where_they_belong(void **state)
@@ -134,7 +193,7 @@ static void rows_arrive_where_they_belong(void **state)
             assert_int_equal(motley__transfer_create(context, "test", 10, parts, row_bytes(widths[w]), &transfer, NULL),
                              0);
             for (int trial = 0; trial < 20; trial++)
-                one_trial(transfer, (int)w * 20 + trial, parts, widths[w]);
+                one_trial(transfer, (struct trial){(int)w * 20 + trial, trial % 4 == 3}, parts, widths[w]);
             motley__transfer_destroy(transfer);
         }
 }
@@ -149,44 +208,49 @@ static void rows_are_staged_where_memory_is_not_shared(void **state)
     context->device->zero_copy = 0;
     assert_int_equal(motley__transfer_create(context, "test", 20, 2, row_bytes(widths), &transfer, NULL), 0);
     for (int trial = 100; trial < 120; trial++)
-        one_trial(transfer, trial, 2, widths);
+        one_trial(transfer, (struct trial){trial, trial % 2}, 2, widths);
     motley__transfer_destroy(transfer);
     context->device->zero_copy = zero_copy;
 }
 
-/* Ranks own r, r-1, ... experts: also none. */
-static void counts_arrive_by_source_and_expert(void **state)
+/* Every second rank takes none. */
+static void counts_arrive_by_source(void **state)
 {
     const int R = context->size, me = context->rank;
-    int *first = calloc((size_t)R + 1, sizeof *first), local;
+    int *takes = calloc((size_t)R, sizeof *takes), sent = 0;
     struct motley__counts *counts;
     int64_t nodes;
 
     (void)state;
-    for (int r = 0; r < R; r++)
-        first[r + 1] = first[r] + R - 1 - r + (R == 1);
-    local = first[me + 1] - first[me];
-    assert_int_equal(motley__counts_create(context, first, 30, &counts, NULL), 0);
+    for (int r = 0; r < R; r++) {
+        takes[r] = r % 2 == 0;
+        sent += takes[r] && r != me;
+    }
+    assert_int_equal(motley__counts_create(context, takes, 30, &counts, NULL), 0);
     for (int trial = 0; trial < 10; trial++) {
-        for (int s = 0; s < first[R]; s++)
-            counts->mine[s] = me * 10000 + trial * 100 + s;
+        for (int r = 0; r < R; r++)
+            counts->mine[r] = (struct motley__count){me * 10000 + trial * 100 + r, trial - r};
         assert_int_equal(motley__counts_begin(counts, NULL), 0);
         finish(counts, motley__counts_test);
-        for (int r = 0; r < R; r++)
-            for (int e = 0; e < local; e++)
-                assert_int_equal(counts->theirs[r * local + e], r * 10000 + trial * 100 + first[me] + e);
+        for (int r = 0; r < R; r++) {
+            const int comes = takes[me] && r != me;
+
+            assert_int_equal(counts->theirs[r].rows, comes ? r * 10000 + trial * 100 + me : 0);
+            assert_int_equal(counts->theirs[r].pairs, comes ? trial - me : 0);
+        }
     }
-    assert_int_equal(motley__counts_bytes(counts, &nodes), (first[R] - local) * (int)sizeof(int));
+    assert_int_equal(motley__counts_bytes(counts, &nodes), sent * (int)sizeof(struct motley__count));
     assert_int_equal(nodes, 0);
     motley__counts_destroy(counts);
-    free(first);
+    free(takes);
 }
 
 /* What is under way and never ends names its peer, and can be destroyed. */
 static void the_missing_peer_is_named(void **state)
 {
     const int widths[MOTLEY__PARTS] = {4}, R = context->size, next = (context->rank + 1) % R;
-    int *out = calloc((size_t)R, sizeof *out), *in = calloc((size_t)R, sizeof *in), done;
+    struct motley__spans out = spans_create(), in = spans_create();
+    int done;
     struct motley__buffer *received = NULL;
     struct motley__transfer *transfer;
     char text[64], expected[64];
@@ -195,8 +259,9 @@ static void the_missing_peer_is_named(void **state)
     if (R > 1) {
         assert_int_equal(motley__buffer_create(context->device, 16, &received, NULL), 0);
         assert_int_equal(motley__transfer_create(context, "test", 40, 1, row_bytes(widths), &transfer, NULL), 0);
-        in[next] = 1;
-        assert_int_equal(motley__transfer_begin(transfer, &(struct motley__part){NULL, received}, out, in, NULL), 0);
+        in.rows[next] = 1;
+        in.total = 1;
+        assert_int_equal(motley__transfer_begin(transfer, &(struct motley__part){NULL, &out, received, &in}, NULL), 0);
         assert_int_equal(motley__transfer_test(transfer, &done, NULL), 0);
         assert_int_equal(done, 0);
         motley__transfer_missing(transfer, text, sizeof text);
@@ -205,8 +270,8 @@ static void the_missing_peer_is_named(void **state)
         motley__transfer_destroy(transfer);
         motley__buffer_destroy(received);
     }
-    free(out);
-    free(in);
+    spans_destroy(&out);
+    spans_destroy(&in);
 }
 
 int main(int argc, char **argv)
@@ -216,7 +281,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_arrive_where_they_belong),
         cmocka_unit_test(rows_are_staged_where_memory_is_not_shared),
-        cmocka_unit_test(counts_arrive_by_source_and_expert),
+        cmocka_unit_test(counts_arrive_by_source),
         cmocka_unit_test(the_missing_peer_is_named),
     };
 

@@ -69,8 +69,13 @@ static void forced_experts(void **state)
     check(&shape, T, GATE_SPREAD, SPLIT_LAST_HAS_ALL);
 }
 
-/* The same plan with expert e on rank owner[e]. */
-static motley_plan *with_owners(const motley_plan *plan, const int *owner)
+/* What a rank holds in a plan made by hand: experts of group e % groups == group, and hidden rows. */
+struct part {
+    int group, begin, end;
+};
+
+/* The same plan with part[r] on rank r: expert e is of group e % groups. */
+static motley_plan *with_parts(const motley_plan *plan, const char *mode, int groups, const struct part *part)
 {
     char *text = NULL;
     motley_plan *moved = NULL;
@@ -79,12 +84,14 @@ static motley_plan *with_owners(const motley_plan *plan, const int *owner)
     SUCCEED(motley_plan_text(plan, &text, &error));
     json_t *root = json_loads(text, 0, NULL);
     require(root != NULL, "the plan's text is no JSON");
+    json_object_set_new(root, "mode", json_string(mode));
     json_array_foreach(json_object_get(root, "ranks"), r, rank) {
         json_t *experts = json_array();
         for (int e = 0; e < E; e++)
-            if (owner[e] == (int)r)
+            if (e % groups == part[r].group)
                 json_array_append_new(experts, json_integer(e));
         json_object_set_new(rank, "experts", experts);
+        json_object_set_new(rank, "hidden", json_pack("[i, i]", part[r].begin, part[r].end));
     }
     free(text);
     text = json_dumps(root, 0);
@@ -99,22 +106,57 @@ static void ranks_without_experts(void **state)
 {
     struct motley_layer_shape shape = shape_of(MOTLEY_SILU, 2);
     const int R = motley_context_size(context);
-    int last[E], dealt[E];
+    struct part last[4], dealt[4];
     (void)state;
     shape.bias = 1;
-    for (int e = 0; e < E; e++) {
-        last[e] = R - 1;
-        dealt[e] = (R - 1 - e % R) / 2; /* the upper half of the ranks has none */
+    for (int r = 0; r < R; r++) {
+        last[r] = (struct part){r == R - 1 ? 0 : -1, 0, F};
+        dealt[r] = (struct part){r < (R + 1) / 2 ? r : -1, 0, F}; /* the upper half of the ranks has none */
     }
-    const int *owners[] = {last, dealt};
     motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN);
+    motley_plan *plans[] = {with_parts(plan, "expert", 1, last), with_parts(plan, "expert", (R + 1) / 2, dealt)};
     for (int i = 0; i < 2; i++) {
-        motley_plan *moved = with_owners(plan, owners[i]);
-        check_plan(moved, T, GATE_SPREAD, SPLIT_EVEN);
-        check_plan(moved, T, GATE_ONE_EXPERT, SPLIT_LAST_HAS_ALL);
-        motley_plan_destroy(moved);
+        check_plan(plans[i], T, GATE_SPREAD, SPLIT_EVEN);
+        check_plan(plans[i], T, GATE_ONE_EXPERT, SPLIT_LAST_HAS_ALL);
+        motley_plan_destroy(plans[i]);
     }
     motley_plan_destroy(plan);
+}
+
+/* Ways to share hidden dimensions, by the number of ranks: [R-1][variant][rank]. */
+enum { VARIANTS = 3 };
+static const struct { const char *mode; int groups; struct part part[4]; } SLICES[4][VARIANTS] = {
+    {{"expert", 1, {{0, 0, F}}}, {"model", 1, {{0, 0, F}}}, {"hybrid", 1, {{0, 0, F}}}},
+    {{"model", 1, {{0, 0, 5}, {0, 5, F}}},
+     {"model", 1, {{0, 20, F}, {0, 0, 20}}},                                /* the first rank has the last part */
+     {"hybrid", 2, {{1, 0, F}, {0, 0, F}}}},
+    {{"model", 1, {{0, 0, 16}, {0, 16, 17}, {0, 17, F}}},
+     {"hybrid", 2, {{0, 8, F}, {1, 0, F}, {0, 0, 8}}},                      /* groups of two ranks and of one */
+     {"model", 1, {{0, 0, 32}, {-1, 0, 0}, {0, 32, F}}}},                   /* a rank with nothing */
+    {{"model", 1, {{0, 0, 8}, {0, 8, 16}, {0, 16, 24}, {0, 24, F}}},
+     {"hybrid", 2, {{0, 0, 30}, {1, 10, F}, {1, 0, 10}, {0, 30, F}}},
+     {"hybrid", 2, {{1, 0, F}, {0, 9, 20}, {0, 20, F}, {0, 0, 9}}}},        /* one rank and three */
+};
+
+static void slices_of_the_hidden_dimension(void **state)
+{
+    const int R = motley_context_size(context);
+    (void)state;
+    for (int variant = 0; variant < VARIANTS; variant++)
+        for (int activation = MOTLEY_GELU; activation <= MOTLEY_SWIGLU; activation += 2) {
+            struct motley_layer_shape shape = shape_of((enum motley_activation)activation, variant == 1 ? E : 2);
+            shape.bias = activation == MOTLEY_GELU;
+            shape.normalize = variant == 2;
+            motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN);
+            motley_plan *sliced = with_parts(plan, SLICES[R - 1][variant].mode, SLICES[R - 1][variant].groups,
+                                             SLICES[R - 1][variant].part);
+            check_plan(sliced, T, GATE_SPREAD, SPLIT_EVEN);
+            check_plan(sliced, T, GATE_ONE_EXPERT, SPLIT_LAST_HAS_ALL);
+            check_plan(sliced, 3, GATE_SPREAD, SPLIT_FIRST_HAS_NONE);
+            check_plan(sliced, 0, GATE_SPREAD, SPLIT_EVEN);
+            motley_plan_destroy(sliced);
+            motley_plan_destroy(plan);
+        }
 }
 
 /* Also after other steps in between, in another layer of the same plan, and in a plan read from its text. */
@@ -178,71 +220,106 @@ static void tokens_come_and_go(void **state)
     problem_destroy(&weights);
 }
 
+/* One step under a plan took the memory that it promised. */
+static void check_memory(const motley_plan *plan, enum split split)
+{
+    struct problem p = problem_create(motley_plan_shape(plan), T, GATE_SPREAD, SEED);
+    struct held held = hold(&p, split); /* before the layer, which counts what it finds */
+    motley_layer *layer = make_layer(plan, &p);
+    step(layer, plan, &p, &held);
+    char text[128];
+    snprintf(text, sizeof text, "activation %d: %llu bytes planned, %llu used", (int)p.shape.activation,
+             (unsigned long long)motley_layer_planned_bytes(layer),
+             (unsigned long long)motley_layer_peak_bytes(layer));
+    require(motley_layer_planned_bytes(layer) == motley_layer_peak_bytes(layer), text);
+    motley_layer_destroy(layer);
+    let_go(&held);
+    problem_destroy(&p);
+}
+
 static void memory_is_what_was_planned(void **state)
 {
+    const int R = motley_context_size(context);
     (void)state;
     for (int activation = MOTLEY_RELU; activation <= MOTLEY_SWIGLU; activation++) {
         struct motley_layer_shape shape = shape_of((enum motley_activation)activation, 2);
         shape.bias = activation == MOTLEY_SILU;
         shape.dtype = activation == MOTLEY_GELU || activation == MOTLEY_SWIGLU ? MOTLEY_BF16 : MOTLEY_F32;
-        struct problem p = problem_create(&shape, T, GATE_SPREAD, SEED);
         motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN);
-        struct held held = hold(&p, (enum split)(activation % 3)); /* before the layer, which counts what it finds */
-        motley_layer *layer = make_layer(plan, &p);
-        step(layer, plan, &p, &held);
-        char text[128];
-        snprintf(text, sizeof text, "activation %d: %llu bytes planned, %llu used", activation,
-                 (unsigned long long)motley_layer_planned_bytes(layer),
-                 (unsigned long long)motley_layer_peak_bytes(layer));
-        require(motley_layer_planned_bytes(layer) == motley_layer_peak_bytes(layer), text);
-        motley_layer_destroy(layer);
-        let_go(&held);
+        check_memory(plan, (enum split)(activation % 3));
+        for (int variant = 0; variant < VARIANTS && activation >= MOTLEY_SILU; variant++) {
+            motley_plan *sliced = with_parts(plan, SLICES[R - 1][variant].mode, SLICES[R - 1][variant].groups,
+                                             SLICES[R - 1][variant].part);
+            check_memory(sliced, (enum split)variant);
+            motley_plan_destroy(sliced);
+        }
         motley_plan_destroy(plan);
-        problem_destroy(&p);
     }
 }
 
-/* What a step says that it moved, counted again from the routing. */
-static void traffic_is_counted(void **state)
+/* The ranks that hold an expert, as bits. */
+static uint64_t ranks_of(const motley_plan *plan, int expert)
 {
-    const struct motley_layer_shape shape = shape_of(MOTLEY_SWIGLU, 3);
-    const int rank = motley_context_rank(context), R = motley_context_size(context);
-    (void)state;
-    struct problem p = problem_create(&shape, T, GATE_SPREAD, SEED);
-    struct answer a = answer_create(&p);
-    motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN);
-    struct held held = hold(&p, SPLIT_EVEN);
-    motley_layer *layer = make_layer(plan, &p);
-    step(layer, plan, &p, &held);
+    uint64_t ranks = 0;
+    for (int r = 0; r < motley_context_size(context); r++) {
+        const struct motley_plan_rank rank = motley_plan_rank(plan, r);
+        for (int i = 0; i < rank.experts; i++)
+            ranks |= (uint64_t)(rank.expert[i] == expert) << r;
+    }
+    return ranks;
+}
+
+/* What a step says that it moved, counted again from the routing: a token goes once to each rank that needs it. */
+static void check_traffic(const motley_plan *plan, const struct problem *p, const struct answer *a)
+{
+    const int me = motley_context_rank(context), R = motley_context_size(context);
+    struct held held = hold(p, SPLIT_EVEN);
+    motley_layer *layer = make_layer(plan, p);
+    step(layer, plan, p, &held);
     struct motley_layer_traffic traffic = {0};
     SUCCEED(motley_layer_traffic(layer, &traffic, &error));
-    int64_t sent = 0, returned = 0;
+    int64_t sent = 0, returned = 0, pairs = 0;
     double copies = 0;
-    size_t first;
     for (int t = 0; t < T; t++) {
         const int own = t >= held.first && t < held.first + held.T;
         uint64_t ranks = 0;
         for (int k = 0; k < 3; k++) {
-            const int expert = a.indices[t * 3 + k];
-            const int here = mine(plan, MOTLEY_W1, expert, &first);
-            sent += own && !here;
-            returned += !own && here;
-            for (int r = 0; r < R; r++) {
-                const struct motley_plan_rank other = motley_plan_rank(plan, r);
-                for (int i = 0; i < other.experts; i++)
-                    ranks |= (uint64_t)(other.expert[i] == expert) << r;
-            }
+            ranks |= ranks_of(plan, a->indices[t * 3 + k]);
+            for (int r = 0; r < R; r++)
+                pairs += own && r != me && (ranks_of(plan, a->indices[t * 3 + k]) >> r & 1);
         }
-        for (; own && ranks; ranks &= ranks - 1)
-            copies++;
+        returned += !own && (ranks >> me & 1);
+        for (int r = 0; r < R; r++) {
+            sent += own && r != me && (ranks >> r & 1);
+            copies += own && (ranks >> r & 1);
+        }
     }
+    const int64_t row = D * (int64_t)sizeof(float);
     require(traffic.rows_sent == sent && traffic.rows_returned == returned, "rows were miscounted");
     require(fabs(traffic.copies_per_token - (held.T ? copies / held.T : 0)) < 1e-12, "copies were miscounted");
-    require(traffic.bytes_sent >= (sent + returned) * D * (int64_t)sizeof(float), "fewer bytes than the rows have");
+    require(traffic.bytes_sent >= (sent + returned) * row, "fewer bytes than the rows have");
+    require(traffic.bytes_sent <= (sent + returned) * row + 8 * sent + 6 * pairs + 8 * (R - 1), "too many bytes");
     require(R > 1 || (sent == 0 && traffic.bytes_sent == 0), "one rank sends to nobody");
-    require(rank >= 0 && traffic.bytes_sent_nodes == 0, "all ranks are on one node");
+    require(traffic.bytes_sent_nodes == 0, "all ranks are on one node");
     motley_layer_destroy(layer);
     let_go(&held);
+}
+
+static void traffic_is_counted(void **state)
+{
+    const struct motley_layer_shape shape = shape_of(MOTLEY_SWIGLU, 3);
+    const int R = motley_context_size(context);
+    (void)state;
+    struct problem p = problem_create(&shape, T, GATE_SPREAD, SEED);
+    struct answer a = answer_create(&p);
+    motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN);
+    check_traffic(plan, &p, &a);
+    for (int variant = 0; variant < VARIANTS; variant++) {
+        motley_plan *sliced = with_parts(plan, SLICES[R - 1][variant].mode, SLICES[R - 1][variant].groups,
+                                         SLICES[R - 1][variant].part);
+        check_traffic(sliced, &p, &a);
+        motley_plan_destroy(sliced);
+    }
     motley_plan_destroy(plan);
     answer_destroy(&a);
     problem_destroy(&p);
@@ -301,7 +378,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_activation_and_K), cmocka_unit_test(biases),
         cmocka_unit_test(uneven_tokens),          cmocka_unit_test(experts_without_rows),
         cmocka_unit_test(equal_gate_rows),        cmocka_unit_test(forced_experts),
-        cmocka_unit_test(ranks_without_experts),  cmocka_unit_test(the_same_bits_again),
+        cmocka_unit_test(ranks_without_experts),  cmocka_unit_test(slices_of_the_hidden_dimension),
+        cmocka_unit_test(the_same_bits_again),
         cmocka_unit_test(tokens_come_and_go),     cmocka_unit_test(memory_is_what_was_planned),
         cmocka_unit_test(traffic_is_counted),     cmocka_unit_test(mistakes_are_agreed),
     };

@@ -7,10 +7,11 @@
 #include "layer/decode.h"
 #include "layer/encode.h"
 #include "layer/gate.h"
+#include "layer/ref.h"
 #include "product.h"
 
 static const int WIDTHS[] = {1, 20, 33, 64, 272};
-enum { T = 19, K = 3, N = T * K, OWN_BEGIN = 11, OWN_END = 30, ROWS = N - (OWN_END - OWN_BEGIN) };
+enum { T = 19, K = 3, N = T * K, ROWS = 38 };
 
 static float rounded(enum motley_dtype dtype, float x)
 {
@@ -18,12 +19,6 @@ static float rounded(enum motley_dtype dtype, float x)
     motley__store(dtype, &x, 1, &stored);
     motley__load(dtype, &stored, 1, &back);
     return back;
-}
-
-/* The sorted position of send row j; encode.h. */
-static int position(int j)
-{
-    return j < OWN_BEGIN ? j : j + OWN_END - OWN_BEGIN;
 }
 
 static void check_encode(struct motley__device *device, enum motley_dtype dtype, int D)
@@ -35,12 +30,12 @@ static void check_encode(struct motley__device *device, enum motley_dtype dtype,
     struct motley__buffer *x_there = to_device_as(device, dtype, x, (size_t)(T * D));
     struct motley__buffer *order_there = to_device(device, order, sizeof(int) * N);
     struct motley__encode encode = {
-        .dtype = dtype, .D = D, .K = K, .rows = ROWS, .own_begin = OWN_BEGIN, .own_end = OWN_END, .x = x_there,
-        .order = order_there, .send = unwritten(device, (size_t)(ROWS * D) * motley__storage_bytes(dtype)),
+        .dtype = dtype, .D = D, .K = K, .rows = ROWS, .x = x_there, .order = order_there,
+        .send = unwritten(device, (size_t)(ROWS * D) * motley__storage_bytes(dtype)),
     };
     SUCCEED(motley__encode(device, &encode, &error));
     for (int i = 0; i < ROWS * D; i++)
-        expected[i] = x[order[position(i / D)] / K * D + i % D];
+        expected[i] = x[order[i / D] / K * D + i % D];
     float *send = take_back_as(dtype, encode.send);
     assert_memory_equal(send, expected, sizeof(float) * (size_t)(ROWS * D));
     motley__buffer_destroy(x_there);
@@ -51,25 +46,30 @@ static void check_encode(struct motley__device *device, enum motley_dtype dtype,
     free(send);
 }
 
+/* Rows of one or two pairs: each sum is rounded once. */
 static void check_combine(struct motley__device *device, enum motley_dtype dtype, int D)
 {
     const uint64_t seed = test_seed();
     float *o = random_stored(dtype, seed, 1, (size_t)(N * D)), *weight = random_floats(seed, 2, N);
     float *expected = ARRAY(float, ROWS * D);
-    int *pair = random_permutation(seed, 3, N);
+    int *pair = random_permutation(seed, 3, N), begin[ROWS + 1];
+    for (int j = 0; j <= ROWS; j++)
+        begin[j] = j + j / 2;
     struct motley__buffer *there[] = {to_device_as(device, dtype, o, (size_t)(N * D)),
                                       to_device(device, pair, sizeof(int) * N),
-                                      to_device(device, weight, sizeof(float) * N)};
+                                      to_device(device, weight, sizeof(float) * N),
+                                      to_device(device, begin, sizeof begin)};
     struct motley__combine combine = {
-        .dtype = dtype, .rows = ROWS, .D = D, .o = there[0], .pair_received = there[1], .weight = there[2],
-        .returned = unwritten(device, (size_t)(ROWS * D) * motley__storage_bytes(dtype)),
+        .dtype = dtype, .rows = ROWS, .D = D, .o = there[0], .begin = there[3], .where = there[1],
+        .weight = there[2], .returned = unwritten(device, (size_t)(ROWS * D) * motley__storage_bytes(dtype)),
     };
     SUCCEED(motley__combine(device, &combine, &error));
+    motley__ref_combine(ROWS, D, 0, o, begin, pair, weight, expected);
     for (int i = 0; i < ROWS * D; i++)
-        expected[i] = rounded(dtype, weight[pair[i / D]] * o[pair[i / D] * D + i % D]);
+        expected[i] = rounded(dtype, expected[i]);
     float *returned = take_back_as(dtype, combine.returned);
     assert_memory_equal(returned, expected, sizeof(float) * (size_t)(ROWS * D));
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         motley__buffer_destroy(there[i]);
     free(o);
     free(weight);
@@ -78,51 +78,44 @@ static void check_combine(struct motley__device *device, enum motley_dtype dtype
     free(returned);
 }
 
-/* One number of y: k ascending, own products rounded as those that came back were. */
-static float expected_sum(enum motley_dtype dtype, const int *where, const float *o, const float *weights,
-                          const float *returned, int t, int d, int D)
-{
-    float sum = 0;
-    for (int n = t * K; n < (t + 1) * K; n++) {
-        const int i = where[n];
-        if (i >= OWN_BEGIN && i < OWN_END)
-            sum += rounded(dtype, weights[n] * o[(i - OWN_BEGIN) * D + d]);
-        else
-            sum += returned[(i < OWN_BEGIN ? i : i - (OWN_END - OWN_BEGIN)) * D + d];
-    }
-    return sum;
-}
-
+/* Expert 0 is here, expert 1 on another rank: row t came back for the tokens that chose it. */
 static void check_decode(struct motley__device *device, enum motley_dtype dtype, int D, int accumulate)
 {
-    enum { OWN = OWN_END - OWN_BEGIN };
+    static const int server[] = {1, 0}, table[] = {0, 1, 1, 0, 0}; /* group 0: one stream, group 1: none */
     const uint64_t seed = test_seed();
-    float *o = random_stored(dtype, seed, 1, (size_t)(OWN * D)), *weights = random_floats(seed, 2, N);
-    float *returned = random_stored(dtype, seed, 3, (size_t)(ROWS * D));
-    float *y = random_stored(dtype, seed, 4, (size_t)(T * D));
-    int *where = random_permutation(seed, 5, N), *pair_own = ARRAY(int, OWN);
-    for (int i = 0; i < OWN; i++)
-        pair_own[i] = i;
+    float *o = random_stored(dtype, seed, 1, (size_t)(N * D)), *weight = random_floats(seed, 2, N);
+    float *returned = random_stored(dtype, seed, 3, (size_t)(T * D)), *y = random_stored(dtype, seed, 4, (size_t)(T * D));
+    float *sum = ARRAY(float, T * D);
+    int *where = random_permutation(seed, 5, N), indices[N] = {0}, row[N];
+    for (int n = 0; n < N; n++)
+        row[n] = -1;
+    for (int t = 0; t < T; t += 2) {
+        indices[t * K + t % K] = 1;
+        row[t * K + t % K] = t;
+        where[t * K + t % K] = -1;
+    }
     struct motley__buffer *there[] = {
-        to_device_as(device, dtype, o, (size_t)(OWN * D)), to_device_as(device, dtype, returned, (size_t)(ROWS * D)),
-        to_device(device, where, sizeof(int) * N), to_device(device, pair_own, sizeof(int) * OWN),
-        to_device(device, weights, sizeof(float) * N),
+        to_device_as(device, dtype, o, (size_t)(N * D)), to_device_as(device, dtype, returned, (size_t)(T * D)),
+        to_device(device, where, sizeof(int) * N), to_device(device, weight, sizeof(float) * N),
+        to_device(device, indices, sizeof indices), to_device(device, server, sizeof server),
+        to_device(device, row, sizeof row), to_device(device, table, sizeof table),
     };
     struct motley__decode decode = {
-        .dtype = dtype, .T = T, .K = K, .D = D, .own_begin = OWN_BEGIN, .own_end = OWN_END, .where = there[2],
-        .pair_own = there[3], .o = there[0], .weights = there[4], .returned = there[1], .accumulate = accumulate,
-        .y = to_device_as(device, dtype, y, (size_t)(T * D)),
+        .dtype = dtype, .T = T, .K = K, .D = D, .where = there[2], .o = there[0], .weight = there[3],
+        .returned = {.groups = 2, .streams = 1, .indices = there[4], .server = there[5], .row = there[6],
+                     .table = there[7], .rows = there[1]},
+        .accumulate = accumulate, .y = to_device_as(device, dtype, y, (size_t)(T * D)),
     };
+    const struct motley__ref_returned back = {2, 1, indices, server, row, NULL, table, returned, NULL};
     SUCCEED(motley__decode(device, &decode, &error));
-    for (int i = 0; i < T * D; i++) {
-        const float sum = expected_sum(dtype, where, o, weights, returned, i / D, i % D, D);
-        y[i] = rounded(dtype, accumulate ? y[i] + sum : sum);
-    }
+    motley__ref_decode(T, K, D, where, o, weight, &back, 0, sum);
+    for (int i = 0; i < T * D; i++)
+        y[i] = rounded(dtype, accumulate ? y[i] + sum[i] : sum[i]);
     float *got = take_back_as(dtype, decode.y);
     assert_memory_equal(got, y, sizeof(float) * (size_t)(T * D));
     for (size_t i = 0; i < sizeof there / sizeof *there; i++)
         motley__buffer_destroy(there[i]);
-    void *host[] = {o, weights, returned, y, where, pair_own, got};
+    void *host[] = {o, weight, returned, y, sum, where, got};
     for (size_t i = 0; i < sizeof host / sizeof *host; i++)
         free(host[i]);
 }

@@ -4,7 +4,8 @@
  *
  *   y[t] = sum over the K chosen experts e of w[t,e] * expert_e(x[t])
  *
- * Every rank brings its own tokens (any number, 0 included) and owns the experts the plan gives it.
+ * Every rank brings its own tokens (any number, 0 included) and stores what the plan gives it: whole experts, or the same
+ * hidden rows of each of some.
  * Equations of both directions: doc/math.md.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -23,7 +24,7 @@ typedef struct motley_layer motley_layer;
 /* The tensors of a layer, in canonical form. */
 enum motley_weight {
     MOTLEY_GATE,  /* [E,D]   on every rank */
-    MOTLEY_W1,    /* [E,F,D] expert by expert, on the owner */
+    MOTLEY_W1,    /* [E,F,D] expert by expert, on the ranks that store them */
     MOTLEY_W2,    /* [E,D,F] */
     MOTLEY_W3,    /* [E,F,D] swiglu only */
     MOTLEY_B1,    /* [E,F]   with bias only */
@@ -36,10 +37,10 @@ struct motley_layer_times {
     double comm, comm_hidden;           /* communication in flight; of it under computation */
 };
 
-/* What one forward moved. */
+/* What one forward moved.  A token goes once to every other rank that has a part of its experts, and comes back once. */
 struct motley_layer_traffic {
     int64_t rows_sent, rows_returned;   /* to other ranks, dispatch and combine */
-    int64_t bytes_sent, bytes_sent_nodes;
+    int64_t bytes_sent, bytes_sent_nodes; /* rows, what goes along with them, and the counts before them */
     double copies_per_token;            /* distinct ranks per token of this rank, own one included */
 };
 
@@ -49,9 +50,12 @@ int motley_layer_create(motley_context *context, const motley_plan *plan, motley
                         struct motley_error *error);
 void motley_layer_destroy(motley_layer *layer); /* accepts NULL; local */
 
-/* Write or read one expert's matrix (the whole gate for MOTLEY_GATE, expert ignored), canonical
- * row-major host memory; w1, w2 and w3 are rounded to the storage type.  Local; only on the rank that owns the
- * expert. */
+/* Write or read one expert's matrix (the whole gate for MOTLEY_GATE, expert ignored), canonical row-major host memory;
+ * w1, w2 and w3 are rounded to the storage type.  Local; only on a rank that stores the expert or a part of it.
+ *
+ * `host` is always the whole matrix.  A rank that stores hidden rows hidden_begin .. hidden_end-1 (struct
+ * motley_plan_rank) uses of it these rows of w1, w3 and b1, these columns of w2, and b2 only if they begin at 0; set
+ * ignores the rest, and get leaves the rest as it was, so that the parts of all ranks make up the whole. */
 int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, const float *host,
                      struct motley_error *error);
 int motley_layer_get(const motley_layer *layer, enum motley_weight which, int expert, float *host,

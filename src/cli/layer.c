@@ -25,7 +25,7 @@ struct later {
 
 enum { GATE_SOFTMAX, GATE_SIGMOID, GATE_COSINE, GATE_FORCED };
 enum { EXCHANGE_AUTO, EXCHANGE_LINEAR };
-enum { DEDUP_OFF };
+enum { DEDUP_ON };
 
 /* A value of the option other than those that mean what is done now. */
 static int refuse(const char *option, const char *found, const char *accepted, struct motley_error *error)
@@ -52,8 +52,8 @@ static int refuse_later(const struct later *later, struct motley_error *error)
         return refuse("--pipeline", later->pipeline, "auto or 1", error);
     if (later->exchange > EXCHANGE_LINEAR)
         return refuse("--exchange", "hierarchical", "auto or linear", error);
-    if (later->dedup != DEDUP_OFF)
-        return refuse("--dedup", "on", "off", error);
+    if (later->dedup != DEDUP_ON)
+        return refuse("--dedup", "off", "on", error);
     if (later->capacity > 0)
         return refuse_option("--capacity", error);
     if (later->bpr)
@@ -94,7 +94,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--dtype", MOTLEY__CHOICE, &dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {"--mode", MOTLEY__TEXT, &later->mode, 0, 0, MOTLEY__MODES, "how the work is divided (auto: as is fastest)", 0},
         {"--exchange", MOTLEY__CHOICE, &later->exchange, 0, 0, "auto|linear|hierarchical", "how rows travel (auto)", 0},
-        {"--dedup", MOTLEY__CHOICE, &later->dedup, 0, 0, "off|on", "a row goes once to a rank (off)", 0},
+        {"--dedup", MOTLEY__CHOICE, &later->dedup, 0, 0, "on|off", "a token goes once to a rank (on)", 0},
         {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, "auto|1", "chunks in flight (auto)", 0},
         {"--capacity", MOTLEY__NUMBER, &later->capacity, 1e-9, 1e9, NULL, "not in this version", 0},
         {"--bpr", MOTLEY__FLAG, &later->bpr, 0, 0, NULL, "not in this version", 0},
@@ -178,15 +178,7 @@ static int make_plan(struct motley__layer_job *job, struct motley_error *error)
         return status;
     if (job->progress)
         motley_plan_print(job->plan, job->progress);
-    job->owner = calloc((size_t)job->shape.E, sizeof *job->owner);
-    if (!job->owner)
-        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d experts", job->shape.E);
-    for (int r = 0; r < job->R && !status; r++) {
-        struct motley_plan_rank rank = motley_plan_rank(job->plan, r);
-        for (int i = 0; i < rank.experts; i++)
-            job->owner[rank.expert[i]] = r;
-    }
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    return 0;
 }
 
 /* The stats come before the output: whoever sees the output finds them too. */
@@ -250,7 +242,6 @@ static void release(struct motley__layer_job *job)
     motley_tensor_destroy(job->dy);
     motley_tensor_destroy(job->y);
     motley_tensor_destroy(job->x);
-    free(job->owner);
     motley_plan_destroy(job->plan);
     motley_context_destroy(job->context);
     motley__safetensors_close(job->input);

@@ -269,12 +269,6 @@ int motley__layer_input_check(struct motley__layer_job *job, struct motley_error
         status = motley__safetensors_require(job->input, "dy", 1, 2, (int64_t[]){job->T, job->shape.D}, &dy, error);
     if (!status)
         status = check_top_k(job, error);
-    if (!status && job->R > job->shape.E)
-        status = motley__fail(
-            error, MOTLEY_E_UNSUPPORTED,
-            "expected at most one rank for each of the %d experts (rows of tensor gate in %s), found %d ranks; "
-            "run mpirun -n %d",
-            job->shape.E, job->input_path, job->R, job->shape.E);
     if (!status)
         status = split_tokens(job, error);
     if (!status)

@@ -58,7 +58,6 @@ struct motley__layer_job {
     struct motley__safetensors *input; /* rank 0, else NULL */
     motley_context *context;
     motley_plan *plan;
-    int *owner;                     /* [E] rank of each expert */
     motley_tensor *x, *y, *dy, *dx; /* [T of this rank, D]; dy and dx with --backward */
     int32_t *forced;                /* [T of this rank, K] or NULL */
     motley_layer *layer;            /* behind the tensors, so that its formula knows of them */
@@ -68,6 +67,11 @@ struct motley__layer_job {
 /* The name of a weight in files, and the sizes of one expert's matrix; the gate has all E rows. */
 const char *motley__weight_name(enum motley_weight which);
 void motley__weight_size(const struct motley_layer_shape *shape, enum motley_weight which, int *rows, int *columns);
+
+/* What a rank stores of a weight of one expert, of a whole matrix in row-major memory; 0 when it stores nothing of it.
+ * *first: the part's first number; *part: an MPI element that is the part, to be freed with MPI_Type_free. */
+int motley__layer_part(const struct motley__layer_job *job, int rank, enum motley_weight which, int expert,
+                       int64_t *first, MPI_Datatype *part);
 
 /* `columns` floats as one MPI element, so that counts stay small; free it with MPI_Type_free. */
 MPI_Datatype motley__row_type(int columns);

@@ -1,4 +1,5 @@
-/* From the input of `motley layer` to the ranks: each expert to its owner, one at a time, each token to its rank.
+/* From the input of `motley layer` to the ranks: each expert to the ranks that store it or parts
+ * of it, one at a time, each token to its rank.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -19,6 +20,32 @@ MPI_Datatype motley__row_type(int columns)
     return type;
 }
 
+static int by_number(const void *key, const void *expert)
+{
+    int a = *(const int *)key, b = *(const int *)expert;
+    return (a > b) - (a < b);
+}
+
+int motley__layer_part(const struct motley__layer_job *job, int rank, enum motley_weight which, int expert,
+                       int64_t *first, MPI_Datatype *part)
+{
+    const struct motley_plan_rank stored = motley_plan_rank(job->plan, rank);
+    const int begin = stored.hidden_begin, width = stored.hidden_end - begin;
+    int rows, columns, part_rows, part_columns;
+    if (!stored.experts || !bsearch(&expert, stored.expert, (size_t)stored.experts, sizeof(int), by_number))
+        return 0;
+    if (which == MOTLEY_B2 && begin != 0)
+        return 0;
+    motley__weight_size(&job->shape, which, &rows, &columns);
+    part_rows = which == MOTLEY_W1 || which == MOTLEY_W3 ? width : rows;
+    part_columns = which == MOTLEY_W2 || which == MOTLEY_B1 ? width : columns;
+    *first = part_rows == rows ? 0 : (int64_t)begin * columns;
+    *first += part_columns == columns ? 0 : begin;
+    MPI_Type_vector(part_rows, part_columns, columns, MPI_FLOAT, part);
+    MPI_Type_commit(part);
+    return 1;
+}
+
 /* count elements of at least 1, so that NULL always means that memory is out. */
 static void *allocate(int64_t count, size_t size, int *status, struct motley_error *error)
 {
@@ -35,27 +62,41 @@ static int read_floats(const struct motley__layer_job *job, const char *name, in
     return motley__safetensors_read(job->input, info, first, count, values, error);
 }
 
+/* Parts of one expert's weight from rank 0 to the ranks that store them. */
+static void send_parts(const struct motley__layer_job *job, enum motley_weight which, int expert, float *matrix)
+{
+    int64_t first;
+    MPI_Datatype part;
+    for (int r = 1; r < job->R; r++) {
+        if ((job->rank != 0 && job->rank != r) || !motley__layer_part(job, r, which, expert, &first, &part))
+            continue;
+        if (job->rank == 0)
+            MPI_Send(matrix + first, 1, part, r, TAG, MPI_COMM_WORLD);
+        else
+            MPI_Recv(matrix + first, 1, part, 0, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        MPI_Type_free(&part);
+    }
+}
+
 /* One weight of all experts through `matrix`, with room for one expert. */
 static int load_experts(struct motley__layer_job *job, enum motley_weight which, float *matrix,
                         struct motley__progress *progress, int *done, struct motley_error *error)
 {
     int rows, columns, status = 0;
     motley__weight_size(&job->shape, which, &rows, &columns);
-    int64_t size = (int64_t)rows * columns;
-    MPI_Datatype row = motley__row_type(columns);
+    int64_t size = (int64_t)rows * columns, first;
+    MPI_Datatype part;
     for (int e = 0; e < job->shape.E; e++) {
-        int owner = job->owner[e];
         if (job->rank == 0 && !status)
             status = read_floats(job, motley__weight_name(which), e * size, size, matrix, error);
-        if (job->rank == 0 && owner != 0)
-            MPI_Send(matrix, rows, row, owner, TAG, MPI_COMM_WORLD);
-        if (job->rank == owner && owner != 0)
-            MPI_Recv(matrix, rows, row, 0, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-        if (job->rank == owner && !status)
-            status = motley_layer_set(job->layer, which, e, matrix, error);
+        send_parts(job, which, e, matrix);
+        if (motley__layer_part(job, job->rank, which, e, &first, &part)) {
+            MPI_Type_free(&part);
+            if (!status)
+                status = motley_layer_set(job->layer, which, e, matrix, error);
+        }
         motley__progress_show(progress, ++*done, "%s", motley__weight_name(which));
     }
-    MPI_Type_free(&row);
     return status;
 }
 

@@ -96,26 +96,37 @@ static void gather_routing(struct output *output)
     }
 }
 
-/* The gradient of one weight, expert by expert from its owner. */
+/* This rank's part of the gradient of one expert's weight, and on rank 0 those of all other ranks. */
+static void gather_parts(struct output *output, enum motley_weight which, int expert)
+{
+    struct motley__layer_job *job = output->job;
+    int64_t first;
+    MPI_Datatype part;
+    for (int r = 0; r < job->R; r++) {
+        if ((job->rank != 0 && job->rank != r) || !motley__layer_part(job, r, which, expert, &first, &part))
+            continue;
+        if (job->rank == r && !output->status)
+            output->status = motley_layer_get_gradient(job->layer, which, expert, output->numbers, output->error);
+        if (job->rank == r && r != 0)
+            MPI_Send(output->numbers + first, 1, part, 0, TAG, MPI_COMM_WORLD);
+        if (job->rank == 0 && r != 0)
+            MPI_Recv(output->numbers + first, 1, part, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        MPI_Type_free(&part);
+    }
+}
+
+/* The gradient of one weight, expert by expert, put together from its parts. */
 static void gather_experts(struct output *output, enum motley_weight which)
 {
     struct motley__layer_job *job = output->job;
     int rows, columns;
     motley__weight_size(&job->shape, which, &rows, &columns);
     int64_t size = (int64_t)rows * columns;
-    MPI_Datatype row = motley__row_type(columns);
     for (int e = 0; e < job->shape.E; e++) {
-        int owner = job->owner[e];
-        if (job->rank == owner && !output->status)
-            output->status = motley_layer_get_gradient(job->layer, which, e, output->numbers, output->error);
-        if (job->rank == owner && owner != 0)
-            MPI_Send(output->numbers, rows, row, 0, TAG, MPI_COMM_WORLD);
-        if (job->rank == 0 && owner != 0)
-            MPI_Recv(output->numbers, rows, row, owner, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        gather_parts(output, which, e);
         if (job->rank == 0)
             put(output, gradient_name[which], e * size, size, output->numbers);
     }
-    MPI_Type_free(&row);
 }
 
 /* Each rank has the gate's gradient of its own tokens; summed in order of rank, in double, so that it repeats. */

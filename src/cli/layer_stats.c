@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/layer_job.h"
+#include "plan/mode.h"
 #include "plan/plan.h"
 
 /* What rank 0 must be told by the others; a value that travels as bytes between equal programs. */
@@ -45,6 +46,7 @@ static json_t *rank_object(const struct motley__layer_job *job, int rank, const 
         {"family", json_string(job->plan->rank[rank].family)},
         {"share", json_real(plan.share)},
         {"experts", experts},
+        {"hidden", json_pack("[i, i]", plan.hidden_begin, plan.hidden_end)},
         {"gate_seconds", json_real(forward->gate)},
         {"dispatch_seconds", json_real(forward->dispatch)},
         {"experts_seconds", json_real(forward->experts)},
@@ -80,7 +82,7 @@ static char *stats_text(const struct motley__layer_job *job, const struct facts 
     for (int r = 0; r < job->R; r++)
         failed |= json_array_append_new(ranks, rank_object(job, r, &facts[r], &failed));
     set(root, "plan",
-        json_pack("{s:s, s:s, s:b, s:i}", "mode", mode, "exchange", "linear", "dedup", 0, "pipeline", 1), &failed);
+        json_pack("{s:s, s:s, s:b, s:i}", "mode", mode, "exchange", "linear", "dedup", 1, "pipeline", 1), &failed);
     set(root, "ranks", ranks, &failed);
     char *text = failed ? NULL : json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)), *line = NULL;
     json_decref(root);

@@ -8,13 +8,7 @@
 
 #include "exchange/exchange.h"
 
-/* Experts of a rank. */
-static int experts_of(const struct motley__counts *counts, int rank)
-{
-    return counts->first_slot[rank + 1] - counts->first_slot[rank];
-}
-
-int motley__counts_create(const struct motley_context *context, const int *first_slot, int tag,
+int motley__counts_create(const struct motley_context *context, const int *takes, int tag,
                           struct motley__counts **counts, struct motley_error *error)
 {
     const size_t R = (size_t)context->size;
@@ -23,10 +17,10 @@ int motley__counts_create(const struct motley_context *context, const int *first
     if (!c)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the exchange's counts");
     c->context = context;
-    c->first_slot = first_slot;
+    c->takes = takes;
     c->tag = tag;
-    c->mine = calloc((size_t)first_slot[R] + 1, sizeof(int));
-    c->theirs = calloc(R * (size_t)experts_of(c, context->rank) + 1, sizeof(int));
+    c->mine = calloc(R, sizeof *c->mine);
+    c->theirs = calloc(R, sizeof *c->theirs);
     c->request = malloc(2 * R * sizeof *c->request);
     c->peer = calloc(2 * R, sizeof *c->peer);
     if (!c->mine || !c->theirs || !c->request || !c->peer) {
@@ -53,27 +47,25 @@ void motley__counts_destroy(struct motley__counts *counts)
 
 int motley__counts_begin(struct motley__counts *counts, struct motley_error *error)
 {
-    const int R = counts->context->size, me = counts->context->rank, local = experts_of(counts, me);
+    const int R = counts->context->size, me = counts->context->rank;
     int status = 0;
 
     counts->requests = 0;
-    memcpy(counts->theirs + (size_t)me * (size_t)local, counts->mine + counts->first_slot[me],
-           (size_t)local * sizeof(int));
     for (int step = 1; !status && step < R; step++) {
         int from = (me + R - step) % R, to = (me + step) % R;
 
-        if (local) {
+        if (counts->takes[me]) {
             counts->peer[counts->requests] = from;
-            status = motley__fail_mpi(error, MPI_Irecv(counts->theirs + (size_t)from * (size_t)local, local, MPI_INT,
-                                                       from, counts->tag, counts->context->comm,
-                                                       &counts->request[counts->requests]), "MPI_Irecv");
+            status = motley__fail_mpi(error, MPI_Irecv(&counts->theirs[from], 2, MPI_INT, from, counts->tag,
+                                                       counts->context->comm, &counts->request[counts->requests]),
+                                      "MPI_Irecv");
             counts->requests += !status;
         }
-        if (!status && experts_of(counts, to)) {
+        if (!status && counts->takes[to]) {
             counts->peer[counts->requests] = to;
-            status = motley__fail_mpi(error, MPI_Isend(counts->mine + counts->first_slot[to], experts_of(counts, to),
-                                                       MPI_INT, to, counts->tag, counts->context->comm,
-                                                       &counts->request[counts->requests]), "MPI_Isend");
+            status = motley__fail_mpi(error, MPI_Isend(&counts->mine[to], 2, MPI_INT, to, counts->tag,
+                                                       counts->context->comm, &counts->request[counts->requests]),
+                                      "MPI_Isend");
             counts->requests += !status;
         }
     }
@@ -103,7 +95,7 @@ int64_t motley__counts_bytes(const struct motley__counts *counts, int64_t *nodes
 
     *nodes = 0;
     for (int peer = 0; peer < context->size; peer++) {
-        int64_t sent = (int64_t)sizeof(int) * experts_of(counts, peer);
+        int64_t sent = counts->takes[peer] ? (int64_t)sizeof(struct motley__count) : 0;
 
         if (peer == context->rank)
             continue;

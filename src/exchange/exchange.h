@@ -1,13 +1,14 @@
 /* Moving rows between ranks: one contract, one file per algorithm.
  *
- * A transfer sends contiguous groups of rows to every other rank and receives such groups, lying by rank:
+ * A transfer sends a span of rows to every other rank and receives one from each; where spans lie in the two buffers is
+ * the caller's.  Several ranks may be sent the same rows:
  *
- *   send      | rows to rank 0 | rows to rank 1 | ...            (nothing for the own rank)
+ *   send      | rows to ranks 0 and 1 | rows to rank 2 | ...      (nothing for the own rank)
  *   received  | rows from rank 0 | rows from rank 1 | ...
  *
- * It has one or two parts that share the row counts: the rows themselves, and one number a row (a
- * routing weight, or its gradient on the way back).  Counts travel first (motley__counts), then exactly the
- * rows: no padding, no capacity.  Messages count rows with a row datatype, so no count passes 2^31.
+ * It has one or two parts, each with its own rows and spans: rows of tokens, and what goes along with them.  How many
+ * there are travels first (motley__counts), then exactly the rows: no padding, no capacity.  Messages count rows with a
+ * row datatype, so no count passes 2^31.
  *
  * begin starts it, test moves it on; between the two the caller computes.  On a device whose memory is not the
  * host's, rows are staged through pinned host memory (staging.c).
@@ -26,9 +27,18 @@
 
 enum { MOTLEY__PARTS = 2 };
 
+/* Which rows of a buffer are for, or from, each rank. */
+struct motley__spans {
+    int *rows;                               /* [R] how many; 0 for the own rank */
+    int64_t *first;                          /* [R] where they begin */
+    int64_t total;                           /* rows of the buffer */
+};
+
 struct motley__part {
     const struct motley__buffer *send;       /* device */
+    const struct motley__spans *out;         /* of send; borrowed until the next transfer begins */
     struct motley__buffer *received;         /* device */
+    const struct motley__spans *in;
 };
 
 /* One direction of one exchange.  Reused from step to step; allocates only when it must grow. */
@@ -44,9 +54,8 @@ struct motley__transfer {
     int *peer;                               /* [2*parts*R] owned: of each request */
     struct motley__staging staging[MOTLEY__PARTS];
 
-    /* Of the transfer under way. */
+    /* Of the transfer under way, or of the last one. */
     struct motley__part part[MOTLEY__PARTS];
-    const int *send_rows, *receive_rows;     /* [R] borrowed until done */
     int receives, sends;                     /* requests in use: [0,receives) and [receives, receives+sends) */
     int state;                               /* enum in exchange.c */
 };
@@ -57,37 +66,33 @@ int motley__transfer_create(const struct motley_context *context, const char *na
                             const size_t *row_bytes, struct motley__transfer **transfer, struct motley_error *error);
 void motley__transfer_destroy(struct motley__transfer *transfer); /* accepts NULL; cancels what is under way */
 
-/* The send buffers are complete on the device (their operators are done); received has room.  send_rows, receive_rows
- * [R] with 0 for the own rank.
+/* The send buffers are complete on the device (their operators are done); received has room.  part [parts].
  * Errors: MOTLEY_E_COMM, MOTLEY_E_DEVICE. */
-int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part, const int *send_rows,
-                           const int *receive_rows, struct motley_error *error);
+int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part,
+                           struct motley_error *error);
 /* *done = 1 when all rows have arrived on the device and all sent ones have left.  transfer: a struct
  * motley__transfer *, as operators of a step want it. */
 int motley__transfer_test(void *transfer, int *done, struct motley_error *error);
 /* Who is waited for: "rank 3, rank 5". */
 void motley__transfer_missing(const void *transfer, char *text, int size);
 
-/* Bytes this transfer sends to other ranks, and of them to other nodes. */
-void motley__transfer_bytes(const struct motley__transfer *transfer, const int *send_rows, int64_t *ranks,
-                            int64_t *nodes);
+/* Bytes that the last transfer sent to other ranks, and of them to other nodes. */
+void motley__transfer_bytes(const struct motley__transfer *transfer, int64_t *ranks, int64_t *nodes);
 
-/* Rows that start at buffer row 0 for rank 0: the first row of each rank's group. */
-int64_t motley__group_first(const int *rows, int rank);
-
-/* The counts: how many rows each rank has for each of my experts.  Rank q's experts are slots first_slot[q] ..
- * first_slot[q+1]-1.  mine [E] by slot is this rank's own routing; theirs [R][E_local] is received, the own row
- * included. */
+/* The counts: how many rows and pairs each rank has for this one.  They go to ranks that take any. */
+struct motley__count {
+    int rows, pairs;
+};
 struct motley__counts {
     const struct motley_context *context;    /* borrowed */
-    const int *first_slot;                   /* [R+1] borrowed */
-    int *mine, *theirs;                      /* owned */
+    const int *takes;                        /* [R] 1: the rank takes rows; borrowed */
+    struct motley__count *mine, *theirs;     /* [R] for each rank; from each rank, own one 0; owned */
     MPI_Request *request;                    /* [2R] owned */
     int *peer;                               /* [2R] owned */
     int requests;
     int tag;
 };
-int motley__counts_create(const struct motley_context *context, const int *first_slot, int tag,
+int motley__counts_create(const struct motley_context *context, const int *takes, int tag,
                           struct motley__counts **counts, struct motley_error *error);
 void motley__counts_destroy(struct motley__counts *counts); /* accepts NULL */
 int motley__counts_begin(struct motley__counts *counts, struct motley_error *error); /* `mine` is filled */

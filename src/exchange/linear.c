@@ -12,19 +12,22 @@ int motley__linear_receive(struct motley__transfer *transfer, void *const *host,
     const int R = transfer->context->size, me = transfer->context->rank;
 
     for (int step = 1; step < R; step++) {
-        int peer = (me + R - step) % R, rows = transfer->receive_rows[peer];
-        int64_t first = motley__group_first(transfer->receive_rows, peer);
+        int peer = (me + R - step) % R;
 
-        for (int i = 0; rows && i < transfer->parts; i++) {
-            int n = transfer->receives++;
-            char *to = (char *)host[i] + (size_t)first * transfer->row_bytes[i];
-            int status = motley__fail_mpi(error, MPI_Irecv(to, rows, transfer->row[i], peer, transfer->tag + i,
-                                          transfer->context->comm, &transfer->request[n]), "MPI_Irecv");
-            if (status) {
-                transfer->receives--;
+        for (int i = 0; i < transfer->parts; i++) {
+            const struct motley__spans *in = transfer->part[i].in;
+            int n = transfer->receives, status;
+
+            if (!in->rows[peer])
+                continue;
+            status = motley__fail_mpi(error, MPI_Irecv((char *)host[i] + (size_t)in->first[peer] *
+                                                       transfer->row_bytes[i], in->rows[peer], transfer->row[i], peer,
+                                                       transfer->tag + i, transfer->context->comm,
+                                                       &transfer->request[n]), "MPI_Irecv");
+            if (status)
                 return status;
-            }
             transfer->peer[n] = peer;
+            transfer->receives++;
         }
     }
     return 0;
@@ -35,19 +38,22 @@ int motley__linear_send(struct motley__transfer *transfer, const void *const *ho
     const int R = transfer->context->size, me = transfer->context->rank;
 
     for (int step = 1; step < R; step++) {
-        int peer = (me + step) % R, rows = transfer->send_rows[peer];
-        int64_t first = motley__group_first(transfer->send_rows, peer);
+        int peer = (me + step) % R;
 
-        for (int i = 0; rows && i < transfer->parts; i++) {
-            int n = transfer->receives + transfer->sends++;
-            const char *from = (const char *)host[i] + (size_t)first * transfer->row_bytes[i];
-            int status = motley__fail_mpi(error, MPI_Isend(from, rows, transfer->row[i], peer, transfer->tag + i,
-                                          transfer->context->comm, &transfer->request[n]), "MPI_Isend");
-            if (status) {
-                transfer->sends--;
+        for (int i = 0; i < transfer->parts; i++) {
+            const struct motley__spans *out = transfer->part[i].out;
+            int n = transfer->receives + transfer->sends, status;
+
+            if (!out->rows[peer])
+                continue;
+            status = motley__fail_mpi(error, MPI_Isend((const char *)host[i] + (size_t)out->first[peer] *
+                                                       transfer->row_bytes[i], out->rows[peer], transfer->row[i], peer,
+                                                       transfer->tag + i, transfer->context->comm,
+                                                       &transfer->request[n]), "MPI_Isend");
+            if (status)
                 return status;
-            }
             transfer->peer[n] = peer;
+            transfer->sends++;
         }
     }
     return 0;

@@ -74,39 +74,28 @@ void motley__transfer_destroy(struct motley__transfer *transfer)
     free(transfer);
 }
 
-int64_t motley__group_first(const int *rows, int rank)
+static size_t span_bytes(const struct motley__transfer *transfer, int part, const struct motley__spans *spans)
 {
-    int64_t first = 0;
-
-    for (int i = 0; i < rank; i++)
-        first += rows[i];
-    return first;
+    return (size_t)spans->total * transfer->row_bytes[part];
 }
 
-static size_t part_bytes(const struct motley__transfer *transfer, int part, const int *rows)
-{
-    return (size_t)motley__group_first(rows, transfer->context->size) * transfer->row_bytes[part];
-}
-
-int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part, const int *send_rows,
-                           const int *receive_rows, struct motley_error *error)
+int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part,
+                           struct motley_error *error)
 {
     void *in[MOTLEY__PARTS];
     const void *out;
     int status = 0;
 
-    transfer->send_rows = send_rows;
-    transfer->receive_rows = receive_rows;
     transfer->receives = transfer->sends = 0;
     memcpy(transfer->part, part, (size_t)transfer->parts * sizeof *part);
     for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_in(part[i].received, part_bytes(transfer, i, receive_rows), &transfer->staging[i],
+        status = motley__staging_in(part[i].received, span_bytes(transfer, i, part[i].in), &transfer->staging[i],
                                     &in[i], error);
     if (!status)
         status = motley__linear_receive(transfer, in, error);
     for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_out(part[i].send, part_bytes(transfer, i, send_rows), &transfer->staging[i], &out,
-                                     error);
+        status = motley__staging_out(part[i].send, span_bytes(transfer, i, part[i].out), &transfer->staging[i],
+                                     &out, error);
     transfer->state = STAGING_OUT;
     return status;
 }
@@ -141,8 +130,8 @@ static int receive_staged(struct motley__transfer *transfer, struct motley_error
     int status = 0;
 
     for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_in_finish(transfer->part[i].received, part_bytes(transfer, i, transfer->receive_rows),
-                                           &transfer->staging[i], error);
+        status = motley__staging_in_finish(transfer->part[i].received,
+                                           span_bytes(transfer, i, transfer->part[i].in), &transfer->staging[i], error);
     return status;
 }
 
@@ -198,20 +187,20 @@ void motley__transfer_missing(const void *self, char *text, int size)
     motley__requests_missing(transfer->request, transfer->peer, transfer->receives + transfer->sends, text, size);
 }
 
-void motley__transfer_bytes(const struct motley__transfer *transfer, const int *send_rows, int64_t *ranks,
-                            int64_t *nodes)
+void motley__transfer_bytes(const struct motley__transfer *transfer, int64_t *ranks, int64_t *nodes)
 {
     const struct motley_context *context = transfer->context;
-    int64_t row = 0;
 
-    for (int i = 0; i < transfer->parts; i++)
-        row += (int64_t)transfer->row_bytes[i];
     *ranks = *nodes = 0;
-    for (int peer = 0; peer < context->size; peer++) {
-        if (peer == context->rank)
-            continue;
-        *ranks += row * send_rows[peer];
-        if (context->node_of[peer] != context->node_of[context->rank])
-            *nodes += row * send_rows[peer];
+    for (int i = 0; i < transfer->parts; i++) {
+        const struct motley__spans *out = transfer->part[i].out;
+
+        for (int peer = 0; out && peer < context->size; peer++) {
+            int64_t bytes = (int64_t)transfer->row_bytes[i] * out->rows[peer];
+
+            *ranks += bytes;
+            if (context->node_of[peer] != context->node_of[context->rank])
+                *nodes += bytes;
+        }
     }
 }

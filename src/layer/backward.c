@@ -1,50 +1,19 @@
-/* What each operator of the backward list does: the forward's exchange mirrored, dy out and dx back.
+/* What each operator of the backward list does on its own rank; between ranks: travel.c.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include "layer/decode.h"
 #include "layer/gate.h"
 #include "layer/state.h"
 
 #define FLOATS(n) ((size_t)(n) * sizeof(float))
 #define STORED(n) motley__layer_stored(layer, (size_t)(n))
 
-/* dy rows go where x rows went. */
-int motley__backward_encode(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    const struct motley__row_numbers *rows = &layer->rows;
-    const size_t D = (size_t)layer->shape.D;
-    struct motley__buffer **scratch = layer->scratch->buffer;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, STORED(rows->S * D), error);
-
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DY, STORED(rows->M * D), error);
-    if (!status)
-        status = motley__encode(layer->context->device, &(struct motley__encode){
-            .dtype = layer->shape.dtype, .D = layer->shape.D, .K = layer->shape.K, .rows = rows->S,
-            .own_begin = rows->own_begin,
-            .own_end = rows->own_end, .x = layer->dy, .order = layer->saved[MOTLEY__SAVED_ORDER],
-            .send = scratch[MOTLEY__SCRATCH_SEND]}, error);
-    return status;
-}
-
-int motley__backward_dispatch(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    struct motley__buffer **scratch = layer->scratch->buffer;
-
-    return motley__transfer_begin(layer->dispatch_back, (struct motley__part[]){
-        {scratch[MOTLEY__SCRATCH_SEND], scratch[MOTLEY__SCRATCH_DY]}}, layer->send_rows,
-        layer->receive_rows, error);
-}
-
 int motley__backward_experts(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
     const struct motley__row_numbers *rows = &layer->rows;
-    const size_t P = (size_t)rows->P, F = (size_t)layer->shape.F, D = (size_t)layer->shape.D;
+    const size_t P = (size_t)rows->P, F = (size_t)layer->F_local, D = (size_t)layer->shape.D;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_U, STORED(P * F), error);
 
@@ -66,63 +35,21 @@ int motley__backward_experts(void *self, struct motley_error *error)
     return status;
 }
 
-/* dx of each pair, and the gradient of its routing weight, in the order the rows came. */
-int motley__backward_gather(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    const struct motley__row_numbers *rows = &layer->rows;
-    const size_t D = (size_t)layer->shape.D;
-    struct motley__buffer **scratch = layer->scratch->buffer;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, STORED(rows->M * D), error);
-
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK_SCALARS, FLOATS(rows->M), error);
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, STORED(rows->S * D), error);
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED_SCALARS, FLOATS(rows->S), error);
-    if (!status)
-        status = motley__combine(layer->context->device, &(struct motley__combine){
-            .dtype = layer->shape.dtype, .rows = rows->M, .D = layer->shape.D, .o = scratch[MOTLEY__SCRATCH_O],
-            .pair_received = layer->saved[MOTLEY__SAVED_PAIR_RECEIVED], .returned = scratch[MOTLEY__SCRATCH_BACK]},
-            error);
-    if (!status)
-        status = motley__combine_scalars(layer->context->device, rows->M, scratch[MOTLEY__SCRATCH_DW],
-                                         layer->saved[MOTLEY__SAVED_PAIR_RECEIVED],
-                                         scratch[MOTLEY__SCRATCH_BACK_SCALARS], error);
-    return status;
-}
-
-int motley__backward_combine(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    struct motley__buffer **scratch = layer->scratch->buffer;
-
-    return motley__transfer_begin(layer->combine_back, (struct motley__part[]){
-        {scratch[MOTLEY__SCRATCH_BACK], scratch[MOTLEY__SCRATCH_RETURNED]},
-        {scratch[MOTLEY__SCRATCH_BACK_SCALARS], scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]}}, layer->receive_rows,
-        layer->send_rows, error);
-}
-
 /* dx through the experts, and dweights [T,K]. */
 int motley__backward_decode(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
-    const struct motley__row_numbers *rows = &layer->rows;
-    struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    struct motley__buffer **scratch = layer->scratch->buffer;
     const struct motley__decode decode = {
-        .dtype = layer->shape.dtype, .T = rows->T, .K = layer->shape.K, .D = layer->shape.D,
-        .own_begin = rows->own_begin, .own_end = rows->own_end,
-        .where = saved[MOTLEY__SAVED_WHERE], .pair_own = saved[MOTLEY__SAVED_PAIR_OWN], .o = scratch[MOTLEY__SCRATCH_O],
-        .returned = rows->S ? scratch[MOTLEY__SCRATCH_RETURNED] : NULL, .accumulate = layer->accumulate,
-        .y = layer->dx};
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DWEIGHTS, FLOATS(rows->N), error);
+        .dtype = layer->shape.dtype, .T = layer->rows.T, .K = layer->shape.K, .D = layer->shape.D,
+        .where = layer->saved[MOTLEY__SAVED_WHERE], .o = scratch[MOTLEY__SCRATCH_O],
+        .returned = motley__layer_returned(layer), .accumulate = layer->accumulate, .y = layer->dx};
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DWEIGHTS, FLOATS(layer->rows.N), error);
 
     if (!status)
         status = motley__decode(layer->context->device, &decode, error);
     if (!status)
         status = motley__decode_scalars(layer->context->device, &decode, scratch[MOTLEY__SCRATCH_DW],
-                                        rows->S ? scratch[MOTLEY__SCRATCH_RETURNED_SCALARS] : NULL,
                                         scratch[MOTLEY__SCRATCH_DWEIGHTS], error);
     return status;
 }

@@ -11,7 +11,7 @@
 
 int motley__combine(struct motley__device *device, const struct motley__combine *combine, struct motley_error *error)
 {
-    assert(combine->rows >= 0);
+    assert(combine->rows >= 0 && combine->first >= 0);
     if (combine->rows == 0)
         return 0;
     struct motley__mover mover;
@@ -19,23 +19,26 @@ int motley__combine(struct motley__device *device, const struct motley__combine 
                                error);
     if (status)
         return status;
-    const struct motley__combine_args args = {.D = combine->D, .rows = combine->rows, .per_item = mover.per_item};
+    const struct motley__combine_args args = {
+        .D = combine->D, .rows = combine->rows, .per_item = mover.per_item, .first = combine->first,
+    };
     return motley__launch(device, mover.kernel, mover.range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(combine->o),
-                          MOTLEY__BUFFER(combine->pair_received), MOTLEY__BUFFER(combine->weight),
-                          MOTLEY__BUFFER(combine->returned));
+                          MOTLEY__BUFFER(combine->begin), MOTLEY__BUFFER(combine->where),
+                          MOTLEY__BUFFER(combine->weight), MOTLEY__BUFFER(combine->returned));
 }
 
 static struct motley__decode_args decode_args(const struct motley__decode *decode)
 {
-    assert(decode->T >= 0 && decode->K > 0 && decode->own_begin <= decode->own_end);
+    assert(decode->T >= 0 && decode->K > 0 && decode->returned.streams >= 0);
     return (struct motley__decode_args){
-        .D = decode->D, .K = decode->K, .T = decode->T, .own_begin = decode->own_begin, .own_end = decode->own_end,
-        .accumulate = decode->accumulate,
+        .D = decode->D, .K = decode->K, .T = decode->T, .groups = decode->returned.groups,
+        .streams = decode->returned.streams, .accumulate = decode->accumulate,
     };
 }
 
 int motley__decode(struct motley__device *device, const struct motley__decode *decode, struct motley_error *error)
 {
+    const struct motley__returned *back = &decode->returned;
     struct motley__decode_args args = decode_args(decode);
     if (decode->T == 0)
         return 0;
@@ -45,36 +48,30 @@ int motley__decode(struct motley__device *device, const struct motley__decode *d
         return status;
     args.per_item = mover.per_item;
     return motley__launch(device, mover.kernel, mover.range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(decode->where),
-                          MOTLEY__BUFFER(decode->pair_own), MOTLEY__BUFFER(decode->o),
-                          MOTLEY__BUFFER(decode->weights), MOTLEY__BUFFER(decode->returned),
-                          MOTLEY__BUFFER(decode->y));
+                          MOTLEY__BUFFER(decode->o), MOTLEY__BUFFER(decode->weight), MOTLEY__BUFFER(back->indices),
+                          MOTLEY__BUFFER(back->server), MOTLEY__BUFFER(back->row), MOTLEY__BUFFER(back->table),
+                          MOTLEY__BUFFER(back->rows), MOTLEY__BUFFER(decode->y));
 }
 
-/* One work-item per number. */
-static struct motley__range scalar_range(const struct motley__device *device, int count)
-{
-    return (struct motley__range){{(size_t)count}, {device->info.is_gpu ? 128 : 64}};
-}
-
-int motley__combine_scalars(struct motley__device *device, int rows, const struct motley__buffer *s,
-                            const struct motley__buffer *pair_received, struct motley__buffer *returned,
+int motley__combine_scalars(struct motley__device *device, int pairs, int first, const struct motley__buffer *s,
+                            const struct motley__buffer *where, struct motley__buffer *returned,
                             struct motley_error *error)
 {
-    assert(rows >= 0);
-    if (rows == 0)
+    assert(pairs >= 0 && first >= 0);
+    if (pairs == 0)
         return 0;
     cl_kernel kernel;
     int status = motley__kernel(device, "decode.cl", "-DV=1", "combine_scalars", &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, scalar_range(device, rows), error, MOTLEY__VALUE(rows), MOTLEY__BUFFER(s),
-                          MOTLEY__BUFFER(pair_received), MOTLEY__BUFFER(returned));
+    return motley__launch(device, kernel, motley__mover_items(device, pairs), error, MOTLEY__VALUE(pairs),
+                          MOTLEY__VALUE(first), MOTLEY__BUFFER(s), MOTLEY__BUFFER(where), MOTLEY__BUFFER(returned));
 }
 
 int motley__decode_scalars(struct motley__device *device, const struct motley__decode *decode,
-                           const struct motley__buffer *s, const struct motley__buffer *returned,
-                           struct motley__buffer *out, struct motley_error *error)
+                           const struct motley__buffer *s, struct motley__buffer *out, struct motley_error *error)
 {
+    const struct motley__returned *back = &decode->returned;
     const struct motley__decode_args args = decode_args(decode);
     if (decode->T == 0)
         return 0;
@@ -82,7 +79,8 @@ int motley__decode_scalars(struct motley__device *device, const struct motley__d
     int status = motley__kernel(device, "decode.cl", "-DV=1", "decode_scalars", &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, scalar_range(device, args.T * args.K), error, MOTLEY__VALUE(args),
-                          MOTLEY__BUFFER(decode->where), MOTLEY__BUFFER(decode->pair_own), MOTLEY__BUFFER(s),
-                          MOTLEY__BUFFER(returned), MOTLEY__BUFFER(out));
+    return motley__launch(device, kernel, motley__mover_items(device, args.T * args.K), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(decode->where), MOTLEY__BUFFER(s), MOTLEY__BUFFER(back->indices),
+                          MOTLEY__BUFFER(back->server), MOTLEY__BUFFER(back->pair), MOTLEY__BUFFER(back->table),
+                          MOTLEY__BUFFER(back->scalars), MOTLEY__BUFFER(out));
 }

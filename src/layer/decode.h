@@ -1,10 +1,11 @@
 /* From experts' outputs back to tokens.
  *
- *   combine   returned[j,:] = s o[p,:], p = pair_received[j], s = weight[p] or 1      on the expert's rank
- *   decode    y[t,:] = sum_k  (own pair: s o[p,:]   else: returned[j,:])              on the token's rank
+ *   combine   returned[j,:] = sum over the pairs of received row j of s o[p,:], s = weight[p] or 1   on the experts' rank
+ *   decode    y[t,:] = sum of s o[p,:] over the pairs of own experts, then of all rows that came back   on the token's
  *
- * k ascends, so the sum's order depends neither on arrival nor on the number of ranks.  Forward weighs (the
- * routing weights), backward does not.  decode_scalars finds dweights [T,K] the same way from one number a pair.
+ * k ascends, and the ranks of a group are summed in their order in the group, so y does not depend on arrival.  Sums are
+ * in f32 and rounded once.  Forward weighs (the routing weights), backward does not.  decode_scalars finds dweights
+ * [T,K] the same way from one number a pair.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_DECODE_H
@@ -15,33 +16,46 @@
 
 struct motley__combine {
     enum motley_dtype dtype;                   /* of o and returned */
-    int rows, D;                               /* received rows */
+    int rows, D, first;                        /* received rows; received pairs are numbered from `first` on */
     const struct motley__buffer *o;            /* [P,D] */
-    const struct motley__buffer *pair_received;/* [rows] */
+    const struct motley__buffer *begin;        /* [rows+1] int: the pairs of each row, less `first` (place.h) */
+    const struct motley__buffer *where;        /* int: sorted position of each pair */
     const struct motley__buffer *weight;       /* [P], or NULL: not weighted */
     struct motley__buffer *returned;           /* [rows,D] written */
 };
 int motley__combine(struct motley__device *device, const struct motley__combine *combine, struct motley_error *error);
 
+/* What came back.  A stream is what one rank gave back; those of group g are table[g] .. table[g+1]-1, in the order in
+ * which they are summed.  Of stream s, send row j came back as row table[groups+1 + s] + j, and the scalar of the pair
+ * at position i by group as number table[groups+1 + streams + s] + i. */
+struct motley__returned {
+    int groups, streams;
+    const struct motley__buffer *indices;      /* [N] int */
+    const struct motley__buffer *server;       /* [E] int */
+    const struct motley__buffer *row;          /* [N] int: send row of a head, -1 of others */
+    const struct motley__buffer *pair;         /* [N] int: position of each pair sorted by group; for scalars */
+    const struct motley__buffer *table;        /* [groups+1 + 2 streams] int */
+    const struct motley__buffer *rows;         /* [.,D] storage type */
+    const struct motley__buffer *scalars;
+};
+
 struct motley__decode {
-    enum motley_dtype dtype;                   /* of o, returned and y */
-    int T, K, D, own_begin, own_end;
-    const struct motley__buffer *where;        /* [T,K] sorted position of each pair */
-    const struct motley__buffer *pair_own;     /* [own_end-own_begin] */
-    const struct motley__buffer *o;            /* [P,D] own rank's outputs, by pair */
-    const struct motley__buffer *weights;      /* [T,K], or NULL: not weighted */
-    const struct motley__buffer *returned;     /* [send rows,D], already weighted; NULL when none */
+    enum motley_dtype dtype;                   /* of o, the returned rows and y */
+    int T, K, D;
+    const struct motley__buffer *where;        /* [T,K] sorted position of each pair, -1: not of an own expert */
+    const struct motley__buffer *o;            /* [P,D] own experts' outputs */
+    const struct motley__buffer *weight;       /* [P], or NULL: not weighted */
+    struct motley__returned returned;          /* zero: nothing came back */
     int accumulate;                            /* 1: y += ... */
     struct motley__buffer *y;                  /* [T,D] */
 };
 int motley__decode(struct motley__device *device, const struct motley__decode *decode, struct motley_error *error);
 
-/* scalar combine: returned[j] = s[pair_received[j]];  scalar decode: out[t,k] = own ? s[p] : returned[j]. */
-int motley__combine_scalars(struct motley__device *device, int rows, const struct motley__buffer *s,
-                            const struct motley__buffer *pair_received, struct motley__buffer *returned,
+/* returned[q] = s[where[first + q]];   out[t,k] = s[p] of an own expert plus the scalars that came back. */
+int motley__combine_scalars(struct motley__device *device, int pairs, int first, const struct motley__buffer *s,
+                            const struct motley__buffer *where, struct motley__buffer *returned,
                             struct motley_error *error);
 int motley__decode_scalars(struct motley__device *device, const struct motley__decode *decode,
-                           const struct motley__buffer *s, const struct motley__buffer *returned,
-                           struct motley__buffer *out, struct motley_error *error);
+                           const struct motley__buffer *s, struct motley__buffer *out, struct motley_error *error);
 
 #endif

@@ -1,16 +1,31 @@
-/* Gathering the rows that leave for other ranks; the contract is encode.h, the kernel cl/encode.cl.
+/* Laying out what leaves for other ranks; the contract is encode.h, the kernels cl/encode.cl.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
 #include <assert.h>
 
+#include "cl/types.h"
 #include "layer/encode.h"
 #include "layer/mover.h"
 
+int motley__heads(struct motley__device *device, const struct motley__heads *heads, struct motley_error *error)
+{
+    assert(heads->N >= 0 && heads->K > 0 && heads->sent >= 0);
+    if (heads->N == 0)
+        return 0;
+    cl_kernel kernel;
+    int status = motley__kernel(device, "encode.cl", "-DV=1", "heads", &kernel, error);
+    if (status)
+        return status;
+    const struct motley__heads_args args = {.N = heads->N, .K = heads->K, .sent = heads->sent};
+    return motley__launch(device, kernel, motley__mover_items(device, heads->N), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(heads->indices), MOTLEY__BUFFER(heads->server), MOTLEY__BUFFER(heads->heads));
+}
+
 int motley__encode(struct motley__device *device, const struct motley__encode *encode, struct motley_error *error)
 {
-    assert(encode->rows >= 0 && encode->own_begin <= encode->own_end);
+    assert(encode->rows >= 0);
     if (encode->rows == 0)
         return 0;
     struct motley__mover mover;
@@ -19,10 +34,25 @@ int motley__encode(struct motley__device *device, const struct motley__encode *e
         return status;
     const struct motley__encode_args args = {
         .D = encode->D, .K = encode->K, .rows = encode->rows, .per_item = mover.per_item,
-        .own_begin = encode->own_begin, .own_end = encode->own_end,
     };
-    const struct motley__buffer *send_weights = encode->weights ? encode->send_weights : NULL;
     return motley__launch(device, mover.kernel, mover.range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(encode->x),
-                          MOTLEY__BUFFER(encode->weights), MOTLEY__BUFFER(encode->order),
-                          MOTLEY__BUFFER(encode->send), MOTLEY__BUFFER(send_weights));
+                          MOTLEY__BUFFER(encode->order), MOTLEY__BUFFER(encode->send));
+}
+
+int motley__encode_pairs(struct motley__device *device, const struct motley__encode_pairs *encode,
+                         struct motley_error *error)
+{
+    assert(encode->pairs >= 0);
+    if (encode->pairs == 0)
+        return 0;
+    cl_kernel kernel;
+    int status = motley__kernel(device, "encode.cl", "-DV=1", "encode_pairs", &kernel, error);
+    if (status)
+        return status;
+    const struct motley__encode_pairs_args args = {.pairs = encode->pairs};
+    return motley__launch(device, kernel, motley__mover_items(device, encode->pairs), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(encode->indices), MOTLEY__BUFFER(encode->weights),
+                          MOTLEY__BUFFER(encode->server), MOTLEY__BUFFER(encode->order),
+                          MOTLEY__BUFFER(encode->pair_offsets), MOTLEY__BUFFER(encode->row),
+                          MOTLEY__BUFFER(encode->row_offsets), MOTLEY__BUFFER(encode->list));
 }

@@ -1,55 +1,59 @@
-/* Laying out rows for the exchange, and finding them again on arrival.
+/* Laying out what leaves for other ranks.
  *
- * Sender.  Sorted positions [own_begin, own_end) are pairs for this rank's own experts: they stay where
- * they are.  The others are gathered into the send buffer in sorted order, without a gap:
+ * Ranks form groups: the ranks of a group hold slices of the same experts.  A token goes once to every rank of each
+ * group that serves one of its experts, with the list of its pairs (expert, weight) there.  A group's rows are the same
+ * for all its ranks, so they lie in the send buffer once:
  *
- *   positions   | to rank 0 | to rank 1 | own | to rank 3 |
- *   send rows   | to rank 0 | to rank 1 | to rank 3 |           send row j = position j, or j + own when j >= own_begin
+ *   pairs  sorted by group         | group 0 | group 1 | ...    route of the indices by `server`
+ *   heads  sorted by group         | group 0 | group 1 | ...    route of the heads; send row j is of token order[j] / K
+ *   list   of 2-byte units         | group 0 | group 1 | ...    2 for each row, 3 for each pair: cl/encode.cl
  *
- * Receiver.  Rows arrive by source rank, and from each source by expert: counts[s][e] rows of local expert e
- * from source s (s == own rank: its own pairs).  They are placed in pairs sorted by local expert, then source:
- *
- *   offsets [E_local+1], base[s][e] = first pair of that segment
- *   index[p]   row of pair p as in rows.h: own token t, or own_rows + received row
- *   weight[p]  its routing weight
- *   pair_own[i - own_begin]  pair of sorted position i;   pair_received[j]  pair of received row j
+ * A head is a token's first pair for a group.  Groups that are not sent to (the own one, unless other ranks are in it)
+ * have the highest numbers and nothing in the send buffer.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_ENCODE_H
 #define MOTLEY_LAYER_ENCODE_H
 
-#include "cl/types.h"
 #include <motley/tensor.h>
 #include "device/buffer.h"
 
-/* send[j,:] = x[order[i]/K,:] for the send rows j; rows = N - (own_end - own_begin).  weights, send_weights may
- * be NULL (backward sends no weights): send_weights[j] = weights[order[i]]. */
+/* heads[n] = group of pair n when it is its token's first for that group, and the group is below `sent`; else -1. */
+struct motley__heads {
+    int N, K, sent;
+    const struct motley__buffer *indices;      /* [N] int; -1: a dropped choice */
+    const struct motley__buffer *server;       /* [E] int: group that serves each expert */
+    struct motley__buffer *heads;              /* [N] int, written */
+};
+int motley__heads(struct motley__device *device, const struct motley__heads *heads, struct motley_error *error);
+
+/* send[j,:] = x[order[j] / K, :] */
 struct motley__encode {
     enum motley_dtype dtype;                   /* of x and send */
-    int D, K, rows, own_begin, own_end;
+    int D, K, rows;
     const struct motley__buffer *x;            /* [T,D] */
-    const struct motley__buffer *weights;      /* [T,K] or NULL */
-    const struct motley__buffer *order;        /* [N] */
+    const struct motley__buffer *order;        /* [rows] pairs */
     struct motley__buffer *send;               /* [rows,D] written */
-    struct motley__buffer *send_weights;       /* [rows] written, or NULL */
 };
 int motley__encode(struct motley__device *device, const struct motley__encode *encode, struct motley_error *error);
 
-/* A struct motley__segment (cl/types.h) is one run of equal source and expert: `count` pairs from `pair` on;
- * `from` is the first received row, or for own pairs the first sorted position.  Segments are sorted by `pair`
- * and leave no gap; empty ones are allowed.  No segments: pair p is sorted position p for all own_pairs pairs, as on
- * one rank. */
-struct motley__place {
-    int K, segments, own_rows, own_begin, own_pairs;
-    const struct motley__buffer *segment;          /* [segments] struct motley__segment */
-    const struct motley__buffer *order;            /* [N] */
-    const struct motley__buffer *weights;          /* [T,K] */
-    const struct motley__buffer *received_weights; /* [M], NULL when M is 0 */
-    struct motley__buffer *index;                  /* [P] int, written */
-    struct motley__buffer *weight;                 /* [P] written */
-    struct motley__buffer *pair_own;               /* [own_end-own_begin] int, written */
-    struct motley__buffer *pair_received;          /* [M] int, written, NULL when M is 0 */
+/* Bytes of a unit of the list, and units of so many rows with so many pairs. */
+enum { MOTLEY__LIST_UNIT = 2 };
+static inline int64_t motley__list_units(int rows, int pairs)
+{
+    return 2 * (int64_t)rows + 3 * (int64_t)pairs;
+}
+
+/* The list of the pairs that are sent, those at sorted positions below `pairs`.  An expert's number takes 2 bytes. */
+struct motley__encode_pairs {
+    int pairs;
+    const struct motley__buffer *indices, *weights;    /* [N] */
+    const struct motley__buffer *server;               /* [E] int */
+    const struct motley__buffer *order, *pair_offsets; /* route of all pairs by group */
+    const struct motley__buffer *row, *row_offsets;    /* `where` and `offsets` of the route of the heads */
+    struct motley__buffer *list;                       /* written */
 };
-int motley__place(struct motley__device *device, const struct motley__place *place, struct motley_error *error);
+int motley__encode_pairs(struct motley__device *device, const struct motley__encode_pairs *encode,
+                         struct motley_error *error);
 
 #endif

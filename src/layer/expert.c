@@ -33,8 +33,8 @@ static int create_pair(struct motley__device *device, enum motley_dtype dtype, i
     return status;
 }
 
-int motley__experts_create(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
-                           struct motley__experts **experts, struct motley_error *error)
+int motley__experts_create(struct motley__device *device, const struct motley_layer_shape *shape, int E, int begin,
+                           int trained, struct motley__experts **experts, struct motley_error *error)
 {
     const int D = shape->D, F = shape->F, panel = motley__esmm_panel(device, shape->dtype);
     struct motley__experts *x = calloc(1, sizeof *x);
@@ -53,7 +53,7 @@ int motley__experts_create(struct motley__device *device, const struct motley_la
         status = create_pair(device, shape->dtype, E, F, D, panel, trained, &x->w3, &x->dw3, error);
     if (!status && shape->bias)
         status = create_pair(device, MOTLEY_F32, E, 1, F, 1, trained, &x->b1, &x->db1, error);
-    if (!status && shape->bias)
+    if (!status && shape->bias && begin == 0)
         status = create_pair(device, MOTLEY_F32, E, 1, D, 1, trained, &x->b2, &x->db2, error);
     if (status) {
         motley__experts_destroy(x);
@@ -180,11 +180,12 @@ int motley__experts_backward(const struct motley__experts *experts, const struct
     return status;
 }
 
-uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int copies, int masters)
+uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int begin, int panel, int copies,
+                               int masters)
 {
     const int D = shape->D, F = shape->F;
     uint64_t matrices = motley__matrix_numbers(F, D, panel) + motley__matrix_numbers(D, F, panel);
-    const uint64_t biases = shape->bias ? (uint64_t)F + (uint64_t)D : 0;
+    const uint64_t biases = shape->bias ? (uint64_t)F + (begin == 0 ? (uint64_t)D : 0) : 0;
 
     if (shape->activation == MOTLEY_SWIGLU)
         matrices += motley__matrix_numbers(F, D, panel);

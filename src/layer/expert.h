@@ -14,10 +14,11 @@
 
 struct motley__experts {
     struct motley__device *device;                 /* borrowed */
-    struct motley_layer_shape shape;
+    struct motley_layer_shape shape;               /* F: of the slice */
     int E;                                         /* local experts, 0 included */
     struct motley__matrix *w1, *w2, *w3;           /* [F,D], [D,F], [F,D] (swiglu, else NULL); owned */
-    struct motley__matrix *b1, *b2;                /* E matrices [1,F], [1,D], panel 1 (bias, else NULL); owned */
+    struct motley__matrix *b1, *b2;                /* E matrices [1,F], [1,D], panel 1 (bias, else NULL; b2 on
+                                                    * the slice that begins at 0); owned */
     struct motley__matrix *dw1, *dw2, *dw3, *db1, *db2;  /* gradients; NULL when not trained; owned */
 };
 
@@ -36,8 +37,9 @@ struct motley__expert_step {
     int accumulate;                                /* 1: weights' gradients += */
 };
 
-int motley__experts_create(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
-                           struct motley__experts **experts, struct motley_error *error);
+/* begin: where the slice of the hidden dimension begins that shape->F is the width of. */
+int motley__experts_create(struct motley__device *device, const struct motley_layer_shape *shape, int E, int begin,
+                           int trained, struct motley__experts **experts, struct motley_error *error);
 void motley__experts_destroy(struct motley__experts *experts); /* accepts NULL */
 
 /* Enqueued.  P = 0 is fine; backward then still zeroes the gradients (unless accumulate). */
@@ -48,7 +50,8 @@ int motley__experts_backward(const struct motley__experts *experts, const struct
 
 /* Device bytes of the weights, of so many copies of them in f32 (gradients, moments), and so many of the matrices alone
  * (masters: biases are f32 already). */
-uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int panel, int copies, int masters);
+uint64_t motley__experts_bytes(const struct motley_layer_shape *shape, int E, int begin, int panel, int copies,
+                               int masters);
 
 /* Floating-point operations of P rows, forward or backward. */
 double motley__experts_flops(const struct motley_layer_shape *shape, double P, int backward);

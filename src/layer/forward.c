@@ -1,13 +1,14 @@
-/* What each operator of the forward list does.
+/* What each operator of the forward list does on its own rank; between ranks: travel.c.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
 #include <string.h>
 
-#include "layer/decode.h"
+#include "layer/encode.h"
 #include "layer/gate.h"
 #include "layer/losses.h"
+#include "layer/place.h"
 #include "layer/route.h"
 #include "layer/state.h"
 
@@ -15,27 +16,47 @@
 #define STORED(n) motley__layer_stored(layer, (size_t)(n))
 #define INTS(n) ((size_t)(n) * sizeof(int))
 
-static int reserve_routing(motley_layer *layer, struct motley_error *error)
+/* Buffers of so many bytes. */
+struct demand {
+    int which;
+    size_t bytes;
+};
+
+static int reserve_saved(motley_layer *layer, const struct demand *demand, size_t count, struct motley_error *error)
 {
-    const int T = layer->rows.T, E = layer->shape.E, K = layer->shape.K, N = layer->rows.N;
-    const size_t saved[][2] = {
-        {MOTLEY__SAVED_INDICES, INTS(N)}, {MOTLEY__SAVED_WEIGHTS, FLOATS(N)}, {MOTLEY__SAVED_P, FLOATS((size_t)T * E)},
-        {MOTLEY__SAVED_LSE, FLOATS(T)}, {MOTLEY__SAVED_ORDER, INTS(N)}, {MOTLEY__SAVED_WHERE, INTS(N)},
-        {MOTLEY__SAVED_SLOT_OFFSETS, INTS(E + 1)},
-    };
     int status = 0;
 
-    for (size_t i = 0; !status && i < sizeof saved / sizeof *saved; i++)
-        status = motley__layer_saved_reserve(layer, (enum motley__saved_buffer)saved[i][0], saved[i][1], error);
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_LOGITS,
-                                               motley__gate_scratch_bytes(layer->context->device, T, E), error);
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_HISTOGRAM, motley__route_scratch_bytes(T, K, E),
-                                               error);
-    if (!status && layer->forced)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FORCED, INTS(N), error);
+    for (size_t i = 0; !status && i < count; i++)
+        status = motley__layer_saved_reserve(layer, (enum motley__saved_buffer)demand[i].which, demand[i].bytes, error);
     return status;
+}
+
+static int reserve_scratch(motley_layer *layer, const struct demand *demand, size_t count, struct motley_error *error)
+{
+    int status = 0;
+
+    for (size_t i = 0; !status && i < count; i++)
+        status = motley__layer_scratch_reserve(layer, (enum motley__scratch_buffer)demand[i].which, demand[i].bytes,
+                                               error);
+    return status;
+}
+#define RESERVE(kind, layer, demand, error) \
+    reserve_##kind((layer), (demand), sizeof (demand) / sizeof *(demand), (error))
+
+static int reserve_gate(motley_layer *layer, struct motley_error *error)
+{
+    const int T = layer->rows.T, E = layer->shape.E, N = layer->rows.N;
+    const struct demand saved[] = {
+        {MOTLEY__SAVED_INDICES, INTS(N)}, {MOTLEY__SAVED_WEIGHTS, FLOATS(N)}, {MOTLEY__SAVED_P, FLOATS((size_t)T * E)},
+        {MOTLEY__SAVED_LSE, FLOATS(T)},
+    };
+    const struct demand scratch[] = {
+        {MOTLEY__SCRATCH_LOGITS, motley__gate_scratch_bytes(layer->context->device, T, E)},
+        {MOTLEY__SCRATCH_FORCED, layer->forced ? INTS(N) : 0},
+    };
+    int status = RESERVE(saved, layer, saved, error);
+
+    return status ? status : RESERVE(scratch, layer, scratch, error);
 }
 
 int motley__forward_gate(void *self, struct motley_error *error)
@@ -43,7 +64,7 @@ int motley__forward_gate(void *self, struct motley_error *error)
     motley_layer *layer = self;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     const struct motley_layer_shape *shape = &layer->shape;
-    int status = reserve_routing(layer, error);
+    int status = reserve_gate(layer, error);
 
     if (!status && layer->forced)
         status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_FORCED], 0, layer->forced, INTS(layer->rows.N),
@@ -58,22 +79,79 @@ int motley__forward_gate(void *self, struct motley_error *error)
     return status;
 }
 
-/* Sort the pairs, and with other ranks bring the slots' offsets to the host: the exchange counts by them. */
+/* Own pairs, and received ones behind them, by local expert. */
+static int sort_by_expert(motley_layer *layer, const struct motley__buffer *experts, struct motley_error *error)
+{
+    const int count = layer->rows.N + layer->rows.M_pairs, slots = motley__layer_slots(layer->E_local);
+    struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    const struct demand sorted[] = {{MOTLEY__SAVED_WHERE, INTS(count)}, {MOTLEY__SAVED_OFFSETS, INTS(slots + 1)}};
+    const struct demand sorting[] = {{MOTLEY__SCRATCH_ORDER, INTS(count)},
+                                     {MOTLEY__SCRATCH_HISTOGRAM, motley__route_scratch_bytes(count, slots)}};
+    int status = RESERVE(saved, layer, sorted, error);
+
+    if (!status)
+        status = RESERVE(scratch, layer, sorting, error);
+    if (!status)
+        status = motley__route(layer->context->device, &(struct motley__route){
+            .N = count, .E = layer->shape.E, .slots = slots, .indices = experts, .slot = layer->local,
+            .histogram = scratch[MOTLEY__SCRATCH_HISTOGRAM], .order = scratch[MOTLEY__SCRATCH_ORDER],
+            .where = saved[MOTLEY__SAVED_WHERE], .offsets = saved[MOTLEY__SAVED_OFFSETS]}, error);
+    return status;
+}
+
+static int reserve_groups(motley_layer *layer, struct motley_error *error)
+{
+    const int N = layer->rows.N, G = layer->peers->G;
+    const struct demand saved[] = {{MOTLEY__SAVED_GROUP_PLACE, INTS(N)}, {MOTLEY__SAVED_ROW_ORDER, INTS(N)},
+                                   {MOTLEY__SAVED_SEND_ROW, INTS(N)}};
+    const struct demand scratch[] = {
+        {MOTLEY__SCRATCH_HEADS, INTS(N)}, {MOTLEY__SCRATCH_PAIR_ORDER, INTS(N)},
+        {MOTLEY__SCRATCH_PAIR_OFFSETS, INTS(G + 1)}, {MOTLEY__SCRATCH_ROW_OFFSETS, INTS(G + 1)},
+        {MOTLEY__SCRATCH_GROUP_HISTOGRAM, motley__route_scratch_bytes(N, G)},
+    };
+    int status = RESERVE(saved, layer, saved, error);
+
+    return status ? status : RESERVE(scratch, layer, scratch, error);
+}
+
+/* Pairs, and the first of each token for a group, by the group that serves them; their numbers to the host, for the
+ * exchange counts by them. */
+static int sort_by_group(motley_layer *layer, struct motley_error *error)
+{
+    struct motley__device *device = layer->context->device;
+    struct motley__peers *peers = layer->peers;
+    struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    const struct motley__heads heads = {.N = layer->rows.N, .K = layer->shape.K, .sent = peers->sent,
+        .indices = saved[MOTLEY__SAVED_INDICES], .server = layer->server, .heads = scratch[MOTLEY__SCRATCH_HEADS]};
+    const struct motley__route pairs = {.N = layer->rows.N, .E = layer->shape.E, .slots = peers->G,
+        .indices = heads.indices, .slot = layer->server, .histogram = scratch[MOTLEY__SCRATCH_GROUP_HISTOGRAM],
+        .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER], .where = saved[MOTLEY__SAVED_GROUP_PLACE],
+        .offsets = scratch[MOTLEY__SCRATCH_PAIR_OFFSETS]};
+    const struct motley__route rows = {.N = layer->rows.N, .E = peers->G, .slots = peers->G, .indices = heads.heads,
+        .histogram = pairs.histogram, .order = saved[MOTLEY__SAVED_ROW_ORDER], .where = saved[MOTLEY__SAVED_SEND_ROW],
+        .offsets = scratch[MOTLEY__SCRATCH_ROW_OFFSETS]};
+    int status = motley__route(device, &pairs, error);
+
+    if (!status)
+        status = motley__heads(device, &heads, error);
+    if (!status)
+        status = motley__route(device, &rows, error);
+    if (!status)
+        status = motley__buffer_read_later(pairs.offsets, 0, peers->pair_offsets, INTS(peers->G + 1), error);
+    if (!status)
+        status = motley__buffer_read_later(rows.offsets, 0, peers->row_offsets, INTS(peers->G + 1), error);
+    return status;
+}
+
 int motley__forward_route(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
-    struct motley__buffer **saved = layer->saved;
     int status;
 
-    status = motley__route(layer->context->device, &(struct motley__route){
-        .T = layer->rows.T, .K = layer->shape.K, .E = layer->shape.E, .indices = saved[MOTLEY__SAVED_INDICES],
-        .slot = layer->slot, .histogram = layer->scratch->buffer[MOTLEY__SCRATCH_HISTOGRAM],
-        .order = saved[MOTLEY__SAVED_ORDER], .where = saved[MOTLEY__SAVED_WHERE],
-        .offsets = saved[MOTLEY__SAVED_SLOT_OFFSETS]}, error);
-    if (!status && layer->counts)
-        status = motley__buffer_read_later(saved[MOTLEY__SAVED_SLOT_OFFSETS], 0, layer->slot_offsets,
-                                           INTS(layer->shape.E + 1), error);
-    return status;
+    if (!layer->peers)
+        return sort_by_expert(layer, layer->saved[MOTLEY__SAVED_INDICES], error);
+    status = reserve_groups(layer, error);
+    return status ? status : sort_by_group(layer, error);
 }
 
 int motley__forward_losses(void *self, struct motley_error *error)
@@ -115,148 +193,70 @@ int motley__forward_share_losses_test(void *self, int *done, struct motley_error
     return status;
 }
 
-int motley__forward_count(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-
-    for (int s = 0; s < layer->shape.E; s++)
-        layer->counts->mine[s] = layer->slot_offsets[s + 1] - layer->slot_offsets[s];
-    return motley__counts_begin(layer->counts, error);
-}
-
-/* Gather the rows for other ranks. */
-int motley__forward_encode(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    struct motley__buffer **scratch = layer->scratch->buffer;
-    struct motley__row_numbers *rows = &layer->rows;
-    int status;
-
-    rows->own_begin = layer->slot_offsets[layer->first_slot];
-    rows->own_end = layer->slot_offsets[layer->first_slot + layer->E_local];
-    rows->S = rows->N - (rows->own_end - rows->own_begin);
-    status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, STORED((size_t)rows->S * layer->shape.D),
-                                           error);
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND_SCALARS, FLOATS(rows->S), error);
-    if (!status)
-        status = motley__encode(layer->context->device, &(struct motley__encode){
-            .dtype = layer->shape.dtype, .D = layer->shape.D, .K = layer->shape.K, .rows = rows->S,
-            .own_begin = rows->own_begin,
-            .own_end = rows->own_end, .x = layer->x, .weights = layer->saved[MOTLEY__SAVED_WEIGHTS],
-            .order = layer->saved[MOTLEY__SAVED_ORDER], .send = scratch[MOTLEY__SCRATCH_SEND],
-            .send_weights = scratch[MOTLEY__SCRATCH_SEND_SCALARS]}, error);
-    return status;
-}
-
-/* Counts are known at both ends: from here on every buffer has its size. */
-static void number_rows(motley_layer *layer)
-{
-    const int *first_slot = layer->plan->first_slot, R = layer->plan->R, me = layer->context->rank;
-
-    layer->rows.M = 0;
-    for (int r = 0; r < R; r++) {
-        layer->send_rows[r] = r == me ? 0 : layer->slot_offsets[first_slot[r + 1]] - layer->slot_offsets[first_slot[r]];
-        layer->receive_rows[r] = 0;
-        for (int e = 0; r != me && e < layer->E_local; e++)
-            layer->receive_rows[r] += layer->counts->theirs[(size_t)r * (size_t)layer->E_local + (size_t)e];
-        layer->rows.M += layer->receive_rows[r];
-    }
-}
-
-int motley__forward_dispatch(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    struct motley__buffer **scratch = layer->scratch->buffer;
-    int status;
-
-    number_rows(layer);
-    status = motley__layer_saved_reserve(layer, MOTLEY__SAVED_RECEIVED,
-                                         STORED((size_t)layer->rows.M * (size_t)layer->shape.D), error);
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RECEIVED_SCALARS, FLOATS(layer->rows.M), error);
-    if (!status)
-        status = motley__transfer_begin(layer->dispatch, (struct motley__part[]){
-            {scratch[MOTLEY__SCRATCH_SEND], layer->saved[MOTLEY__SAVED_RECEIVED]},
-            {scratch[MOTLEY__SCRATCH_SEND_SCALARS], scratch[MOTLEY__SCRATCH_RECEIVED_SCALARS]}}, layer->send_rows,
-            layer->receive_rows, error);
-    return status;
-}
-
-/* Where each run of rows of one source and one expert goes: by expert, then by source. */
-static void make_segments(motley_layer *layer)
-{
-    const int R = layer->plan->R, me = layer->context->rank;
-    int pair = 0;
-
-    for (int s = 0; s < R; s++)
-        layer->cursor[s] = s == me ? layer->slot_offsets[layer->first_slot]
-                                   : (int)motley__group_first(layer->receive_rows, s);
-    layer->segment_count = 0;
-    for (int e = 0; e < layer->E_local; e++) {
-        layer->offsets[e] = pair;
-        for (int s = 0; s < R; s++) {
-            int count = layer->counts->theirs[(size_t)s * (size_t)layer->E_local + (size_t)e];
-
-            if (!count)
-                continue;
-            layer->segments[layer->segment_count++] = (struct motley__segment){pair, count, layer->cursor[s], s == me};
-            layer->cursor[s] += count;
-            pair += count;
-        }
-    }
-    layer->offsets[layer->E_local] = pair;
-    layer->rows.P = pair;
-}
-
-/* One rank: the sorted pairs are the experts' pairs, so the device has it all and the host need not know the counts. */
-static void keep_own_pairs(motley_layer *layer)
-{
-    struct motley__row_numbers *rows = &layer->rows;
-
-    rows->own_begin = rows->S = rows->M = 0;
-    rows->own_end = rows->P = rows->N;
-    layer->segment_count = 0;
-}
-
-/* What the host found of other ranks' rows, to the device. */
-static int write_arrivals(motley_layer *layer, struct motley_error *error)
-{
-    const size_t bytes = (size_t)layer->segment_count * sizeof *layer->segments;
-    int status = motley__buffer_write_later(layer->saved[MOTLEY__SAVED_OFFSETS], 0, layer->offsets,
-                                            INTS(layer->E_local + 1), error);
-
-    if (!status && layer->segment_count)
-        status = motley__buffer_write_later(layer->scratch->buffer[MOTLEY__SCRATCH_SEGMENTS], 0, layer->segments, bytes,
-                                            error);
-    return status;
-}
-
 static int reserve_pairs(motley_layer *layer, struct motley_error *error)
 {
-    const struct motley__row_numbers *rows = &layer->rows;
-    const size_t P = (size_t)rows->P, F = (size_t)layer->shape.F, D = (size_t)layer->shape.D;
+    const size_t P = (size_t)layer->rows.P, F = (size_t)layer->F_local, D = (size_t)layer->shape.D;
     const int swiglu = layer->shape.activation == MOTLEY_SWIGLU;
-    const size_t others = layer->counts ? (size_t)layer->plan->R : 0;
-    const size_t saved[][2] = {
-        {MOTLEY__SAVED_OFFSETS, others ? INTS(layer->E_local + 1) : 0}, {MOTLEY__SAVED_INDEX, INTS(P)},
-        {MOTLEY__SAVED_PAIR_WEIGHT, FLOATS(P)}, {MOTLEY__SAVED_PAIR_OWN, INTS(rows->own_end - rows->own_begin)},
-        {MOTLEY__SAVED_PAIR_RECEIVED, INTS(rows->M)}, {MOTLEY__SAVED_PRE, layer->trained ? STORED(P * F) : 0},
+    const struct demand saved[] = {
+        {MOTLEY__SAVED_INDEX, INTS(P)}, {MOTLEY__SAVED_PAIR_WEIGHT, FLOATS(P)},
+        {MOTLEY__SAVED_PRE, layer->trained ? STORED(P * F) : 0},
         {MOTLEY__SAVED_PRE3, layer->trained && swiglu ? STORED(P * F) : 0},
     };
-    int status = 0;
+    const struct demand scratch[] = {{MOTLEY__SCRATCH_H, STORED(P * F)}, {MOTLEY__SCRATCH_O, STORED(P * D)}};
+    int status = RESERVE(saved, layer, saved, error);
 
-    for (size_t i = 0; !status && i < sizeof saved / sizeof *saved; i++)
-        status = motley__layer_saved_reserve(layer, (enum motley__saved_buffer)saved[i][0], saved[i][1], error);
+    return status ? status : RESERVE(scratch, layer, scratch, error);
+}
+
+static int reserve_arrivals(motley_layer *layer, struct motley_error *error)
+{
+    const struct motley__peers *peers = layer->peers;
+    const struct motley__row_numbers *rows = &layer->rows;
+    const struct demand saved[] = {{MOTLEY__SAVED_TABLE, INTS(motley__peers_table(peers->G, peers->streams))},
+                                   {MOTLEY__SAVED_BEGIN, INTS(rows->M + 1)}};
+    const struct demand scratch[] = {
+        {MOTLEY__SCRATCH_SOURCE, INTS(motley__peers_source(peers->R))},
+        {MOTLEY__SCRATCH_EXPERT, INTS(rows->N + rows->M_pairs)}, {MOTLEY__SCRATCH_RECEIVED_ROW, INTS(rows->M_pairs)},
+        {MOTLEY__SCRATCH_RECEIVED_WEIGHT, FLOATS(rows->M_pairs)},
+    };
+    int status = RESERVE(saved, layer, saved, error);
+
+    return status ? status : RESERVE(scratch, layer, scratch, error);
+}
+
+/* Take apart what came, and sort it with what stayed. */
+static int sort_arrivals(motley_layer *layer, struct motley_error *error)
+{
+    const struct motley__peers *peers = layer->peers;
+    struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    int status = reserve_arrivals(layer, error);
+
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEGMENTS,
-                                               sizeof(struct motley__segment) * others * (size_t)layer->E_local,
-                                               error);
+        status = motley__buffer_write_later(saved[MOTLEY__SAVED_TABLE], 0, peers->table,
+                                            INTS(motley__peers_table(peers->G, peers->streams)), error);
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_H, STORED(P * F), error);
+        status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_SOURCE], 0, peers->source,
+                                            INTS(motley__peers_source(peers->R)), error);
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_O, STORED(P * D), error);
-    return status;
+        status = motley__arrive(layer->context->device, &(struct motley__arrive){
+            .N = layer->rows.N, .M = layer->rows.M, .sources = peers->R, .indices = saved[MOTLEY__SAVED_INDICES],
+            .source = scratch[MOTLEY__SCRATCH_SOURCE], .list = scratch[MOTLEY__SCRATCH_RECEIVED_LIST],
+            .expert = scratch[MOTLEY__SCRATCH_EXPERT], .begin = saved[MOTLEY__SAVED_BEGIN],
+            .row = scratch[MOTLEY__SCRATCH_RECEIVED_ROW], .received = scratch[MOTLEY__SCRATCH_RECEIVED_WEIGHT]},
+            error);
+    return status ? status : sort_by_expert(layer, scratch[MOTLEY__SCRATCH_EXPERT], error);
+}
+
+/* How many pairs the local experts have.  Where nothing travels it is all of them, and the host need not know how many
+ * each expert has. */
+static int local_pairs(const motley_layer *layer)
+{
+    const struct motley__peers *peers = layer->peers;
+
+    if (!peers)
+        return layer->rows.N;
+    return (layer->E_local ? peers->pair_offsets[peers->G] - peers->pair_offsets[peers->G - 1] : 0) +
+           layer->rows.M_pairs;
 }
 
 /* Sort what came and what stayed by local expert, without moving a row. */
@@ -267,22 +267,17 @@ int motley__forward_place(void *self, struct motley_error *error)
     struct motley__row_numbers *rows = &layer->rows;
     int status;
 
-    if (layer->counts)
-        make_segments(layer);
-    else
-        keep_own_pairs(layer);
+    rows->P = local_pairs(layer);
     status = reserve_pairs(layer, error);
-    if (!status && layer->counts)
-        status = write_arrivals(layer, error);
-    if (!status && rows->P)
+    if (!status && layer->peers)
+        status = sort_arrivals(layer, error);
+    if (!status)
         status = motley__place(layer->context->device, &(struct motley__place){
-            .K = layer->shape.K, .segments = layer->segment_count, .own_rows = rows->T, .own_begin = rows->own_begin,
-            .own_pairs = rows->own_end - rows->own_begin, .segment = scratch[MOTLEY__SCRATCH_SEGMENTS],
-            .order = saved[MOTLEY__SAVED_ORDER], .weights = saved[MOTLEY__SAVED_WEIGHTS],
-            .received_weights = rows->M ? scratch[MOTLEY__SCRATCH_RECEIVED_SCALARS] : NULL,
-            .index = saved[MOTLEY__SAVED_INDEX], .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT],
-            .pair_own = saved[MOTLEY__SAVED_PAIR_OWN],
-            .pair_received = rows->M ? saved[MOTLEY__SAVED_PAIR_RECEIVED] : NULL}, error);
+            .P = rows->P, .N = rows->N, .K = layer->shape.K, .own_rows = rows->T,
+            .order = scratch[MOTLEY__SCRATCH_ORDER], .weights = saved[MOTLEY__SAVED_WEIGHTS],
+            .row = rows->M ? scratch[MOTLEY__SCRATCH_RECEIVED_ROW] : NULL,
+            .received = rows->M ? scratch[MOTLEY__SCRATCH_RECEIVED_WEIGHT] : NULL,
+            .index = saved[MOTLEY__SAVED_INDEX], .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT]}, error);
     return status;
 }
 
@@ -299,44 +294,13 @@ int motley__forward_experts(void *self, struct motley_error *error)
         .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O]}, error);
 }
 
-/* Weigh the rows that go back, in the order they came. */
-int motley__forward_weigh(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    struct motley__buffer **scratch = layer->scratch->buffer;
-    const size_t D = (size_t)layer->shape.D;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, STORED(layer->rows.M * D), error);
-
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, STORED(layer->rows.S * D), error);
-    if (!status)
-        status = motley__combine(layer->context->device, &(struct motley__combine){
-            .dtype = layer->shape.dtype, .rows = layer->rows.M, .D = layer->shape.D, .o = scratch[MOTLEY__SCRATCH_O],
-            .pair_received = layer->saved[MOTLEY__SAVED_PAIR_RECEIVED],
-            .weight = layer->saved[MOTLEY__SAVED_PAIR_WEIGHT], .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
-    return status;
-}
-
-int motley__forward_combine(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    struct motley__buffer **scratch = layer->scratch->buffer;
-
-    return motley__transfer_begin(layer->combine, (struct motley__part[]){
-        {scratch[MOTLEY__SCRATCH_BACK], scratch[MOTLEY__SCRATCH_RETURNED]}}, layer->receive_rows,
-        layer->send_rows, error);
-}
-
 int motley__forward_decode(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
-    const struct motley__row_numbers *rows = &layer->rows;
 
     return motley__decode(layer->context->device, &(struct motley__decode){
-        .dtype = layer->shape.dtype, .T = rows->T, .K = layer->shape.K, .D = layer->shape.D,
-        .own_begin = rows->own_begin, .own_end = rows->own_end,
-        .where = layer->saved[MOTLEY__SAVED_WHERE], .pair_own = layer->saved[MOTLEY__SAVED_PAIR_OWN],
-        .o = layer->scratch->buffer[MOTLEY__SCRATCH_O], .weights = layer->saved[MOTLEY__SAVED_WEIGHTS],
-        .returned = rows->S ? layer->scratch->buffer[MOTLEY__SCRATCH_RETURNED] : NULL, .accumulate = layer->accumulate,
-        .y = layer->y}, error);
+        .dtype = layer->shape.dtype, .T = layer->rows.T, .K = layer->shape.K, .D = layer->shape.D,
+        .where = layer->saved[MOTLEY__SAVED_WHERE], .o = layer->scratch->buffer[MOTLEY__SCRATCH_O],
+        .weight = layer->saved[MOTLEY__SAVED_PAIR_WEIGHT], .returned = motley__layer_returned(layer),
+        .accumulate = layer->accumulate, .y = layer->y}, error);
 }

@@ -35,12 +35,12 @@ static void list_losses(motley_layer *layer, struct motley__step *step)
 
 static void list_forward(motley_layer *layer, struct motley__step *step)
 {
-    const int ranks = layer->context->size;
+    const int travels = layer->peers != NULL;
     uint64_t routed, arrived = 0, returned = 0;
 
     compute(layer, step, "gate", MOTLEY__PHASE_GATE, 0, motley__forward_gate);
     routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, 0, motley__forward_route);
-    if (ranks > 1) {
+    if (travels) {
         uint64_t counted = motley__step_add(step, (struct motley__op){.name = "counts", .stream = MOTLEY__COMMUNICATION,
             .phase = MOTLEY__PHASE_DISPATCH, .after = routed, .begin = motley__forward_count, .self = layer,
             .test = motley__counts_test, .missing = motley__counts_missing, .request = layer->counts});
@@ -53,7 +53,7 @@ static void list_forward(motley_layer *layer, struct motley__step *step)
         list_losses(layer, step);
     compute(layer, step, "place", MOTLEY__PHASE_EXPERTS, arrived, motley__forward_place);
     compute(layer, step, "experts", MOTLEY__PHASE_EXPERTS, 0, motley__forward_experts);
-    if (ranks > 1) {
+    if (travels) {
         uint64_t weighed = compute(layer, step, "weigh", MOTLEY__PHASE_COMBINE, 0, motley__forward_weigh);
 
         returned = transfer(layer, step, MOTLEY__PHASE_COMBINE, weighed, motley__forward_combine, layer->combine);
@@ -63,17 +63,17 @@ static void list_forward(motley_layer *layer, struct motley__step *step)
 
 static void list_backward(motley_layer *layer, struct motley__step *step)
 {
-    const int ranks = layer->context->size;
+    const int travels = layer->peers != NULL;
     uint64_t arrived = 0, returned = 0;
 
-    if (ranks > 1) {
+    if (travels) {
         uint64_t encoded = compute(layer, step, "encode dy", MOTLEY__PHASE_DISPATCH, 0, motley__backward_encode);
 
         arrived = transfer(layer, step, MOTLEY__PHASE_DISPATCH, encoded, motley__backward_dispatch,
                            layer->dispatch_back);
     }
     compute(layer, step, "experts backward", MOTLEY__PHASE_EXPERTS, arrived, motley__backward_experts);
-    if (ranks > 1) {
+    if (travels) {
         uint64_t gathered = compute(layer, step, "gather dx", MOTLEY__PHASE_COMBINE, 0, motley__backward_gather);
 
         returned = transfer(layer, step, MOTLEY__PHASE_COMBINE, gathered, motley__backward_combine,

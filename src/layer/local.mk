@@ -38,7 +38,10 @@ libmotley_all_la_SOURCES += \
     %D%/nvidia.h \
     %D%/nvidia_fma.c \
     %D%/nvidia_mma.c \
+    %D%/peers.c \
+    %D%/peers.h \
     %D%/place.c \
+    %D%/place.h \
     %D%/product.c \
     %D%/product.h \
     %D%/ref.h \
@@ -53,8 +56,10 @@ libmotley_all_la_SOURCES += \
     %D%/slice.h \
     %D%/state.c \
     %D%/state.h \
+    %D%/travel.c \
     %D%/tuning.c \
     %D%/tuning.h \
     %D%/variant.c \
     %D%/variant.h \
-    %D%/wave.c
+    %D%/wave.c \
+    %D%/weights.c

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "layer/encode.h"
 #include "layer/gate.h"
 #include "layer/route.h"
 #include "layer/state.h"
@@ -33,43 +34,72 @@ int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer w
     return motley__buffer_reserve(layer->context->device, &layer->saved[which], bytes, error);
 }
 
+/* Numbers of the rows of a step as they are multiplied with. */
+struct sizes {
+    uint64_t T, N, S, S_pairs, M, M_pairs, B, B_pairs, P, D, F, E, G;
+};
+
+static struct sizes sizes_of(const struct motley__layer_memory *m)
+{
+    const struct motley__row_numbers *r = &m->rows;
+
+    return (struct sizes){.T = (uint64_t)r->T, .N = (uint64_t)r->N, .S = (uint64_t)r->S,
+        .S_pairs = (uint64_t)r->S_pairs, .M = (uint64_t)r->M, .M_pairs = (uint64_t)r->M_pairs, .B = (uint64_t)r->B,
+        .B_pairs = (uint64_t)r->B_pairs, .P = (uint64_t)r->P, .D = (uint64_t)m->shape.D,
+        .F = (uint64_t)(m->hidden_end - m->hidden_begin), .E = (uint64_t)m->shape.E, .G = (uint64_t)m->groups};
+}
+
 /* Kept from forward to backward: numbers in the storage type, and words of 4 bytes. */
 static uint64_t saved_bytes(const struct motley__layer_memory *m)
 {
-    const struct motley__row_numbers *rows = &m->rows;
-    const uint64_t T = (uint64_t)rows->T, N = (uint64_t)rows->N, M = (uint64_t)rows->M, P = (uint64_t)rows->P;
-    const uint64_t D = (uint64_t)m->shape.D, F = (uint64_t)m->shape.F, E = (uint64_t)m->shape.E;
+    const struct sizes n = sizes_of(m);
     const uint64_t pre = m->trained ? (m->shape.activation == MOTLEY_SWIGLU ? 2 : 1) : 0;
-    const uint64_t stored = M * D + pre * P * F;   /* received rows; pre, pre3 */
+    const uint64_t stored = n.M * n.D + pre * n.P * n.F;    /* received rows; pre, pre3 */
     uint64_t words = 0;
 
-    words += 2 * N + T * E + T;              /* indices, weights, p, lse */
-    words += 2 * N + E + 1;                  /* order, where, slot offsets */
-    words += m->ranks > 1 ? (uint64_t)m->E_local + 1 : 0;   /* offsets */
-    words += 2 * P + (N - (uint64_t)rows->S) + M;  /* index, pair weight, pair own, pair received */
+    words += 2 * n.N + n.T * n.E + n.T;                     /* indices, weights, p, lse */
+    words += n.N + n.M_pairs + (uint64_t)motley__layer_slots(m->E_local) + 1; /* where, offsets */
+    words += 2 * n.P;                                       /* index, pair weight */
+    if (m->ranks > 1) {
+        words += 3 * n.N;                                   /* group place, row order, send row */
+        words += motley__peers_table(m->groups, m->streams) + n.M + 1; /* table, begin */
+    }
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4;
 }
 
-/* What does not outlive a list, likewise. */
+/* What does not outlive a list, likewise; and the lists of pairs. */
 static uint64_t scratch_bytes(const struct motley__layer_memory *m)
 {
-    const struct motley__row_numbers *rows = &m->rows;
-    const uint64_t T = (uint64_t)rows->T, N = (uint64_t)rows->N, S = (uint64_t)rows->S, M = (uint64_t)rows->M;
-    const uint64_t P = (uint64_t)rows->P, D = (uint64_t)m->shape.D, F = (uint64_t)m->shape.F, E = (uint64_t)m->shape.E;
-    uint64_t stored = 0, words = 0;
+    const struct sizes n = sizes_of(m);
+    uint64_t stored = 0, words = 0, units = 0;
 
-    stored += S * D + M * D;                 /* send; back */
-    stored += S * D;                         /* returned */
-    stored += P * F + P * D;                 /* h, o */
-    words += S + M;                          /* send and received scalars */
-    words += m->ranks > 1 ? sizeof(struct motley__segment) / 4 * (uint64_t)m->ranks * (uint64_t)m->E_local : 0;
-    words += m->shape.gate == MOTLEY_GATE_FORCED ? N : 0;
-    words += m->losses ? 2 * E + 2 : 0;
-    if (m->backward) {
-        stored += M * D + P * F;             /* dy, u */
-        words += P + M + S + N + T * E + (m->losses ? E : 0);  /* dw, scalars, dweights, dlogits, balance */
+    stored += n.P * n.F + n.P * n.D;                        /* h, o */
+    words += n.N + n.M_pairs;                               /* order */
+    words += m->shape.gate == MOTLEY_GATE_FORCED ? n.N : 0;
+    words += m->losses ? 2 * n.E + 2 : 0;
+    if (m->ranks > 1) {
+        stored += n.S * n.D + n.M * n.D + n.B * n.D;        /* send, back, returned */
+        words += 2 * n.N + 2 * (n.G + 1);                   /* heads, pair order; both offsets */
+        words += motley__peers_source(m->ranks);
+        words += n.N + 3 * n.M_pairs;                       /* expert, received row and weight */
+        units += (uint64_t)motley__list_units(m->rows.S, m->rows.S_pairs) +
+                 (uint64_t)motley__list_units(m->rows.M, m->rows.M_pairs);
     }
-    return stored * motley__storage_bytes(m->shape.dtype) + words * 4;
+    if (m->backward) {
+        stored += n.M * n.D + n.P * n.F;                    /* dy, u */
+        words += n.P + n.N + n.T * n.E + (m->losses ? n.E : 0);  /* dw, dweights, dlogits, balance */
+        words += n.M_pairs + n.B_pairs;                     /* scalars */
+    }
+    return stored * motley__storage_bytes(m->shape.dtype) + words * 4 + units * MOTLEY__LIST_UNIT;
+}
+
+/* Histograms: of pairs and heads by group, and of all pairs by local expert. */
+static size_t route_scratch_bytes(const struct motley__layer_memory *m)
+{
+    const int N = m->rows.N, slots = motley__layer_slots(m->E_local);
+    const size_t by_group = m->ranks > 1 ? motley__route_scratch_bytes(N, m->groups) : 0;
+
+    return by_group + motley__route_scratch_bytes(N + m->rows.M_pairs, slots);
 }
 
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
@@ -77,23 +107,28 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     const int copies = (m->trained ? 1 : 0) + m->moments; /* f32, beside the weights: gradients, moments */
     const int masters = m->moments > 0 && m->shape.dtype != MOTLEY_F32;
     const uint64_t layers = m->layers > 1 ? (uint64_t)m->layers : 1;
-    const uint64_t experts = motley__experts_bytes(&m->shape, m->E_local, m->panel, copies, masters);
-    const uint64_t slots = (uint64_t)m->shape.E * 4;
+    struct motley_layer_shape slice = m->shape;
+    const uint64_t tables = (uint64_t)m->shape.E * 4 * (m->ranks > 1 ? 2 : 1); /* local; server */
 
-    return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + slots + saved_bytes(m)) + scratch_bytes(m) +
-           m->gate_scratch + m->route_scratch;
+    slice.F = m->hidden_end - m->hidden_begin;
+    const uint64_t experts = motley__experts_bytes(&slice, m->E_local, m->hidden_begin, m->panel, copies, masters);
+
+    return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + tables + saved_bytes(m)) + scratch_bytes(m) +
+           m->gate_scratch + route_scratch_bytes(m);
 }
 
 static struct motley__layer_memory memory_of(const motley_layer *layer)
 {
     const struct motley__device *device = layer->context->device;
     const struct motley_layer_shape *shape = &layer->shape;
+    const struct motley__peers *peers = layer->peers;
 
-    return (struct motley__layer_memory){.shape = *shape, .E_local = layer->E_local, .ranks = layer->context->size,
+    return (struct motley__layer_memory){.shape = *shape, .E_local = layer->E_local,
+        .hidden_begin = layer->holding->begin, .hidden_end = layer->holding->end, .ranks = peers ? peers->R : 1,
+        .groups = peers ? peers->G : 1, .streams = peers ? peers->streams : 0,
         .panel = layer->E_local ? layer->experts->w1->panel : 1, .trained = layer->trained,
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),
         .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, shape->E),
-        .route_scratch = motley__route_scratch_bytes(layer->rows.T, shape->K, shape->E),
         .gate_bytes = sizeof(float) * motley__linear_numbers(device, layer->gate->path, shape->dtype, MOTLEY_F32,
                                                              shape->E, shape->D),
         .rows = layer->rows};

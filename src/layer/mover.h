@@ -19,6 +19,12 @@ struct motley__mover {
     int per_item;                       /* rows of one work-item */
 };
 
+/* One work-item per number. */
+static inline struct motley__range motley__mover_items(const struct motley__device *device, int count)
+{
+    return (struct motley__range){{(size_t)count}, {device->info.is_gpu ? 128 : 64}};
+}
+
 /* The kernel `name` of `source`, for rows of D numbers. */
 static inline int motley__mover(struct motley__device *device, const char *source, const char *name,
                                 enum motley_dtype dtype, int rows, int D, struct motley__mover *mover,

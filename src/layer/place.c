@@ -1,33 +1,44 @@
-/* Finding rows again on arrival; the contract is encode.h, the kernel cl/place.cl.
+/* What arrived becomes pairs for the local experts; the contract is place.h, the kernels cl/place.cl.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
 #include <assert.h>
 
-#include "device/program.h"
-#include "device/queue.h"
-#include "layer/encode.h"
+#include "cl/types.h"
+#include "layer/mover.h"
+#include "layer/place.h"
+
+int motley__arrive(struct motley__device *device, const struct motley__arrive *arrive, struct motley_error *error)
+{
+    assert(arrive->N >= 0 && arrive->M >= 0 && arrive->sources > 0);
+    if (arrive->N + arrive->M == 0)
+        return 0;
+    cl_kernel kernel;
+    int status = motley__kernel(device, "place.cl", "", "arrive", &kernel, error);
+    if (status)
+        return status;
+    const struct motley__arrive_args args = {.N = arrive->N, .M = arrive->M, .sources = arrive->sources};
+    return motley__launch(device, kernel, motley__mover_items(device, arrive->N + arrive->M), error,
+                          MOTLEY__VALUE(args), MOTLEY__BUFFER(arrive->indices), MOTLEY__BUFFER(arrive->source),
+                          MOTLEY__BUFFER(arrive->list), MOTLEY__BUFFER(arrive->expert), MOTLEY__BUFFER(arrive->begin),
+                          MOTLEY__BUFFER(arrive->row), MOTLEY__BUFFER(arrive->received));
+}
 
 int motley__place(struct motley__device *device, const struct motley__place *place, struct motley_error *error)
 {
-    assert(place->segments >= 0 && place->own_pairs >= 0);
-    if (place->segments == 0 && place->own_pairs == 0)
+    assert(place->P >= 0 && place->N >= 0 && place->K > 0);
+    if (place->P == 0)
         return 0;
-    const int gpu = device->info.is_gpu;
     cl_kernel kernel;
-    int status = motley__kernel(device, "place.cl", gpu ? "-DW=256" : "-DW=1", "place", &kernel, error);
+    int status = motley__kernel(device, "place.cl", "", "place", &kernel, error);
     if (status)
         return status;
     const struct motley__place_args args = {
-        .K = place->K, .segments = place->segments, .own_rows = place->own_rows, .own_begin = place->own_begin,
-        .own_pairs = place->own_pairs,
+        .P = place->P, .N = place->N, .K = place->K, .own_rows = place->own_rows,
     };
-    /* How many pairs there are is known on the device only: groups for a full device, each with an equal share. */
-    const size_t items = gpu ? 256 : 1, groups = (size_t)device->compute_units * 4;
-    return motley__launch(device, kernel, ((struct motley__range){{groups * items}, {items}}), error,
-                          MOTLEY__VALUE(args), MOTLEY__BUFFER(place->segment), MOTLEY__BUFFER(place->order),
-                          MOTLEY__BUFFER(place->weights), MOTLEY__BUFFER(place->received_weights),
-                          MOTLEY__BUFFER(place->index), MOTLEY__BUFFER(place->weight),
-                          MOTLEY__BUFFER(place->pair_own), MOTLEY__BUFFER(place->pair_received));
+    return motley__launch(device, kernel, motley__mover_items(device, place->P), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(place->order), MOTLEY__BUFFER(place->weights), MOTLEY__BUFFER(place->row),
+                          MOTLEY__BUFFER(place->received), MOTLEY__BUFFER(place->index),
+                          MOTLEY__BUFFER(place->weight));
 }

@@ -5,6 +5,7 @@
 #define MOTLEY_LAYER_REF_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cl/types.h"
 
@@ -55,22 +56,33 @@ void motley__ref_gate_backward(int T, int E, int K, int normalize, const float *
 /* losses.h; sums [2E+2]. */
 void motley__ref_losses_sums(int T, int E, int K, const float *p, const float *lse, const int *indices, double *sums);
 
-/* route.h; N pairs. */
-void motley__ref_route(int N, int E, const int *indices, const int *slot, int *order, int *where, int *offsets);
+/* route.h; slot NULL: an index is its own slot. */
+void motley__ref_route(int N, int E, int slots, const int *indices, const int *slot, int *order, int *where,
+                       int *offsets);
 
-/* encode.h */
-void motley__ref_encode(int D, int K, int rows, int own_begin, int own_end, const float *x, const float *weights,
-                        const int *order, float *send, float *send_weights);
-void motley__ref_place(int K, int segments, int own_rows, int own_begin, const struct motley__segment *segment,
-                       const int *order, const float *weights, const float *received_weights, int *index,
-                       float *weight, int *pair_own, int *pair_received);
+/* encode.h; list in 2-byte units. */
+void motley__ref_heads(int N, int K, int sent, const int *indices, const int *server, int *heads);
+void motley__ref_encode(int D, int K, int rows, const float *x, const int *order, float *send);
+void motley__ref_encode_pairs(int groups, const int *indices, const float *weights, const int *order,
+                              const int *pair_offsets, const int *row, const int *row_offsets, uint16_t *list);
+
+/* place.h */
+void motley__ref_arrive(int N, int sources, const int *indices, const int *source, const uint16_t *list, int *expert,
+                        int *begin, int *row, float *received);
+void motley__ref_place(int P, int N, int K, int own_rows, const int *order, const float *weights, const int *row,
+                       const float *received, int *index, float *weight);
 
 /* decode.h; the products and the sums in float, in the kernels' order, so that results are equal bit for bit. */
-void motley__ref_combine(int rows, int D, const float *o, const int *pair_received, const float *weight,
-                         float *returned);
-void motley__ref_decode(int T, int K, int D, int own_begin, int own_end, const int *where, const int *pair_own,
-                        const float *o, const float *weights, const float *returned, int accumulate, float *y);
-void motley__ref_decode_scalars(int N, int own_begin, int own_end, const int *where, const int *pair_own,
-                                const float *s, const float *returned, float *out);
+void motley__ref_combine(int rows, int D, int first, const float *o, const int *begin, const int *where,
+                         const float *weight, float *returned);
+struct motley__ref_returned {
+    int groups, streams;
+    const int *indices, *server, *row, *pair, *table;
+    const float *rows, *scalars;
+};
+void motley__ref_decode(int T, int K, int D, const int *where, const float *o, const float *weight,
+                        const struct motley__ref_returned *returned, int accumulate, float *y);
+void motley__ref_decode_scalars(int N, const int *where, const float *s, const struct motley__ref_returned *returned,
+                                float *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* Routing in plain C: what route, encode, place, combine and decode mean.
+/* Routing in plain C: what route, encode, place and decode mean.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -7,62 +7,113 @@
 
 #include "layer/ref.h"
 
-void motley__ref_route(int N, int E, const int *indices, const int *slot, int *order, int *where, int *offsets)
+static int slot_of(int index, int E, const int *slot)
+{
+    if (index < 0 || index >= E)
+        return -1;
+    return slot ? slot[index] : index;
+}
+
+void motley__ref_route(int N, int E, int slots, const int *indices, const int *slot, int *order, int *where,
+                       int *offsets)
 {
     int position = 0;
     for (int n = 0; n < N; n++)
         where[n] = -1;
-    for (int s = 0; s < E; s++) {
+    for (int s = 0; s < slots; s++) {
         offsets[s] = position;
         for (int n = 0; n < N; n++) {
-            if (indices[n] < 0 || indices[n] >= E || slot[indices[n]] != s)
+            if (slot_of(indices[n], E, slot) != s)
                 continue;
             order[position] = n;
             where[n] = position++;
         }
     }
-    offsets[E] = position;
+    offsets[slots] = position;
 }
 
-/* The sorted position of send row j, and the send row of a sorted position outside the own ones. */
-static int position_of(int j, int own_begin, int own_end)
+void motley__ref_heads(int N, int K, int sent, const int *indices, const int *server, int *heads)
 {
-    return j < own_begin ? j : j + own_end - own_begin;
-}
-
-static int send_row_of(int i, int own_begin, int own_end)
-{
-    return i < own_begin ? i : i - (own_end - own_begin);
-}
-
-void motley__ref_encode(int D, int K, int rows, int own_begin, int own_end, const float *x, const float *weights,
-                        const int *order, float *send, float *send_weights)
-{
-    for (int j = 0; j < rows; j++) {
-        const int pair = order[position_of(j, own_begin, own_end)];
-        memcpy(send + (size_t)j * D, x + (size_t)(pair / K) * D, (size_t)D * sizeof *send);
-        if (weights)
-            send_weights[j] = weights[pair];
+    for (int n = 0; n < N; n++) {
+        heads[n] = indices[n] < 0 || server[indices[n]] >= sent ? -1 : server[indices[n]];
+        for (int j = n / K * K; j < n; j++)
+            if (heads[j] >= 0 && heads[j] == heads[n])
+                heads[n] = -1;
     }
 }
 
-void motley__ref_place(int K, int segments, int own_rows, int own_begin, const struct motley__segment *segment,
-                       const int *order, const float *weights, const float *received_weights, int *index,
-                       float *weight, int *pair_own, int *pair_received)
+void motley__ref_encode(int D, int K, int rows, const float *x, const int *order, float *send)
 {
-    for (int s = 0; s < segments; s++) {
-        for (int q = 0; q < segment[s].count; q++) {
-            const int p = segment[s].pair + q, at = segment[s].from + q;
-            if (segment[s].own) {
-                index[p] = order[at] / K;
-                weight[p] = weights[order[at]];
-                pair_own[at - own_begin] = p;
-            } else {
-                index[p] = own_rows + at;
-                weight[p] = received_weights[at];
-                pair_received[at] = p;
-            }
+    for (int j = 0; j < rows; j++)
+        memcpy(send + (size_t)j * D, x + (size_t)(order[j] / K) * D, (size_t)D * sizeof *send);
+}
+
+/* A word of the list, the lower half first. */
+static uint16_t *put_word(uint16_t *list, uint32_t word)
+{
+    list[0] = (uint16_t)word;
+    list[1] = (uint16_t)(word >> 16);
+    return list + 2;
+}
+
+static uint32_t get_word(const uint16_t *list)
+{
+    return list[0] | (uint32_t)list[1] << 16;
+}
+
+void motley__ref_encode_pairs(int groups, const int *indices, const float *weights, const int *order,
+                              const int *pair_offsets, const int *row, const int *row_offsets, uint16_t *list)
+{
+    for (int g = 0; g < groups; g++) {
+        if (row_offsets[g] == row_offsets[g + 1])
+            continue;
+        for (int i = pair_offsets[g]; i < pair_offsets[g + 1]; i++)
+            if (row[order[i]] >= 0)
+                list = put_word(list, (uint32_t)(i - pair_offsets[g]));
+        for (int i = pair_offsets[g]; i < pair_offsets[g + 1]; i++) {
+            uint32_t bits;
+            memcpy(&bits, weights + order[i], sizeof bits);
+            list = put_word(list, bits);
         }
+        for (int i = pair_offsets[g]; i < pair_offsets[g + 1]; i++)
+            *list++ = (uint16_t)indices[order[i]];
+    }
+}
+
+void motley__ref_arrive(int N, int sources, const int *indices, const int *source, const uint16_t *list, int *expert,
+                        int *begin, int *row, float *received)
+{
+    const int *pair_offsets = source + sources + 1;
+    if (N)
+        memcpy(expert, indices, (size_t)N * sizeof *expert);
+    for (int s = 0; s < sources; s++) {
+        const int rows = source[s + 1] - source[s], first = pair_offsets[s], pairs = pair_offsets[s + 1] - first;
+        const uint16_t *weights = list + 2 * (size_t)rows, *experts = weights + 2 * (size_t)pairs;
+        for (int j = 0; j < rows; j++) {
+            const int from = (int)get_word(list + 2 * (size_t)j);
+            const int to = j + 1 < rows ? (int)get_word(list + 2 * (size_t)(j + 1)) : pairs;
+            begin[source[s] + j] = first + from;
+            for (int i = from; i < to; i++)
+                row[first + i] = source[s] + j;
+        }
+        for (int i = 0; i < pairs; i++) {
+            const uint32_t bits = get_word(weights + 2 * (size_t)i);
+            memcpy(received + first + i, &bits, sizeof bits);
+            expert[N + first + i] = experts[i];
+        }
+        list = experts + pairs;
+    }
+    if (begin)
+        begin[source[sources]] = pair_offsets[sources];
+}
+
+void motley__ref_place(int P, int N, int K, int own_rows, const int *order, const float *weights, const int *row,
+                       const float *received, int *index, float *weight)
+{
+    for (int p = 0; p < P; p++) {
+        const int q = order[p];
+        index[p] = q < N ? q / K : own_rows + row[q - N];
+        weight[p] = q < N ? weights[q] : received[q - N];
     }
 }
 
@@ -73,45 +124,50 @@ static float product(float a, float b)
     return rounded;
 }
 
-void motley__ref_combine(int rows, int D, const float *o, const int *pair_received, const float *weight,
-                         float *returned)
+/* Number d of the sum over pairs first .. last-1. */
+static float sum_pairs(int D, int d, int first, int last, const int *where, const float *o, const float *weight)
 {
-    for (int j = 0; j < rows; j++) {
-        const int p = pair_received[j];
-        for (int d = 0; d < D; d++)
-            returned[(size_t)j * D + d] = product(weight ? weight[p] : 1, o[(size_t)p * D + d]);
-    }
+    float sum = 0;
+    for (int n = first; n < last; n++)
+        if (where[n] >= 0)
+            sum += product(weight ? weight[where[n]] : 1, o[(size_t)where[n] * D + d]);
+    return sum;
 }
 
-void motley__ref_decode(int T, int K, int D, int own_begin, int own_end, const int *where, const int *pair_own,
-                        const float *o, const float *weights, const float *returned, int accumulate, float *y)
+void motley__ref_combine(int rows, int D, int first, const float *o, const int *begin, const int *where,
+                         const float *weight, float *returned)
 {
-    for (int t = 0; t < T; t++) {
+    for (int j = 0; j < rows; j++)
+        for (int d = 0; d < D; d++)
+            returned[(size_t)j * D + d] = sum_pairs(D, d, first + begin[j], first + begin[j + 1], where, o, weight);
+}
+
+void motley__ref_decode(int T, int K, int D, const int *where, const float *o, const float *weight,
+                        const struct motley__ref_returned *returned, int accumulate, float *y)
+{
+    const int *base = returned->streams ? returned->table + returned->groups + 1 : NULL;
+    for (int t = 0; t < T; t++)
         for (int d = 0; d < D; d++) {
-            float sum = 0;
-            for (int n = t * K; n < (t + 1) * K; n++) {
-                const int i = where[n];
-                if (i < 0)
-                    continue;
-                if (i >= own_begin && i < own_end)
-                    sum += product(weights ? weights[n] : 1, o[(size_t)pair_own[i - own_begin] * D + d]);
-                else
-                    sum += returned[(size_t)send_row_of(i, own_begin, own_end) * D + d];
+            float sum = sum_pairs(D, d, t * K, (t + 1) * K, where, o, weight);
+            for (int n = t * K; returned->streams && n < (t + 1) * K; n++) {
+                const int j = returned->row[n], g = j < 0 ? 0 : returned->server[returned->indices[n]];
+                for (int s = returned->table[g]; j >= 0 && s < returned->table[g + 1]; s++)
+                    sum += returned->rows[(size_t)(base[s] + j) * D + d];
             }
             y[(size_t)t * D + d] = accumulate ? y[(size_t)t * D + d] + sum : sum;
         }
-    }
 }
 
-void motley__ref_decode_scalars(int N, int own_begin, int own_end, const int *where, const int *pair_own,
-                                const float *s, const float *returned, float *out)
+void motley__ref_decode_scalars(int N, const int *where, const float *s, const struct motley__ref_returned *returned,
+                                float *out)
 {
+    const int *base = returned->streams ? returned->table + returned->groups + 1 + returned->streams : NULL;
     for (int n = 0; n < N; n++) {
-        const int i = where[n];
-        if (i < 0)
-            out[n] = 0;
-        else
-            out[n] = i >= own_begin && i < own_end ? s[pair_own[i - own_begin]]
-                                                   : returned[send_row_of(i, own_begin, own_end)];
+        out[n] = where[n] >= 0 ? s[where[n]] : 0;
+        if (!returned->streams || returned->pair[n] < 0)
+            continue;
+        const int g = returned->server[returned->indices[n]];
+        for (int i = returned->table[g]; i < returned->table[g + 1]; i++)
+            out[n] += returned->scalars[base[i] + returned->pair[n]];
     }
 }

@@ -4,7 +4,6 @@
 #include <config.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "layer/state.h"
 
@@ -39,47 +38,57 @@ struct motley_layer_times motley_layer_backward_times(const motley_layer *layer)
     return times_of(&layer->backward_times);
 }
 
-/* Distinct ranks among each token's experts, own one included, over all tokens. */
+/* Distinct ranks that hold each token's experts, own one included, over all tokens. */
 static double copies_per_token(const motley_layer *layer, const int32_t *indices)
 {
+    const struct motley__peers *peers = layer->peers;
     const int T = layer->rows.T, K = layer->shape.K;
     int64_t copies = 0;
 
     for (int t = 0; t < T; t++)
         for (int k = 0; k < K; k++) {
-            int rank = layer->plan->owner[indices[t * K + k]], seen = 0;
+            int group = peers->server[indices[t * K + k]], seen = 0;
 
             for (int j = 0; j < k && !seen; j++)
-                seen = layer->plan->owner[indices[t * K + j]] == rank;
-            copies += !seen;
+                seen = peers->server[indices[t * K + j]] == group;
+            copies += seen ? 0 : peers->table[group + 1] - peers->table[group] +
+                                 (group == peers->G - 1 && layer->E_local > 0);
         }
     return T ? (double)copies / T : 0;
 }
 
-int motley_layer_traffic(const motley_layer *layer, struct motley_layer_traffic *traffic, struct motley_error *error)
+/* The routing is read back to count the copies. */
+static int count_copies(const motley_layer *layer, double *copies, struct motley_error *error)
 {
     const size_t bytes = (size_t)layer->rows.N * sizeof(int32_t);
-    int64_t ranks = 0, nodes = 0, back = 0, back_nodes = 0, count_nodes = 0;
     int32_t *indices = malloc(bytes ? bytes : 1);
     int status = 0;
 
     if (!indices)
-        status = motley__fail(error, MOTLEY_E_MEMORY, "no host memory for %zu bytes of routing", bytes);
-    if (!status && bytes)
+        return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for %zu bytes of routing", bytes);
+    if (bytes)
         status = motley__buffer_read(layer->saved[MOTLEY__SAVED_INDICES], 0, indices, bytes, error);
-    if (!status) {
-        memset(traffic, 0, sizeof *traffic);
-        traffic->rows_sent = layer->rows.S;
-        traffic->rows_returned = layer->rows.M;
-        traffic->copies_per_token = copies_per_token(layer, indices);
-        if (layer->counts) {
-            motley__transfer_bytes(layer->dispatch, layer->send_rows, &ranks, &nodes);
-            motley__transfer_bytes(layer->combine, layer->receive_rows, &back, &back_nodes);
-            ranks += motley__counts_bytes(layer->counts, &count_nodes);
-        }
-        traffic->bytes_sent = ranks + back;
-        traffic->bytes_sent_nodes = nodes + back_nodes + count_nodes;
-    }
+    if (!status)
+        *copies = copies_per_token(layer, indices);
     free(indices);
     return status;
+}
+
+int motley_layer_traffic(const motley_layer *layer, struct motley_layer_traffic *traffic, struct motley_error *error)
+{
+    int64_t ranks, nodes, back, back_nodes, count_nodes;
+    double copies = layer->rows.T ? 1 : 0; /* where nothing travels */
+    int status = layer->peers ? count_copies(layer, &copies, error) : 0;
+
+    if (status)
+        return status;
+    *traffic = (struct motley_layer_traffic){.rows_sent = layer->rows.B, .rows_returned = layer->rows.M,
+                                             .copies_per_token = copies};
+    if (layer->peers) {
+        motley__transfer_bytes(layer->dispatch, &ranks, &nodes);
+        motley__transfer_bytes(layer->combine, &back, &back_nodes);
+        traffic->bytes_sent = ranks + back + motley__counts_bytes(layer->counts, &count_nodes);
+        traffic->bytes_sent_nodes = nodes + back_nodes + count_nodes;
+    }
+    return 0;
 }

@@ -14,24 +14,24 @@
  * tokens themselves. */
 enum { CHUNK_PAIRS = 256, MOST_CHUNKS = 256 };
 
-static struct motley__route_args route_args(int T, int K, int E)
+static struct motley__route_args route_args(int N, int E, int slots)
 {
-    const int N = T * K;
     int chunk = (N + MOST_CHUNKS - 1) / MOST_CHUNKS;
     if (chunk < CHUNK_PAIRS)
         chunk = CHUNK_PAIRS;
-    return (struct motley__route_args){.N = N, .E = E, .chunk = chunk, .chunks = (N + chunk - 1) / chunk};
+    return (struct motley__route_args){
+        .N = N, .E = E, .slots = slots, .chunk = chunk, .chunks = (N + chunk - 1) / chunk};
 }
 
-size_t motley__route_scratch_bytes(int T, int K, int E)
+size_t motley__route_scratch_bytes(int N, int slots)
 {
-    return (size_t)route_args(T, K, E).chunks * (size_t)E * sizeof(cl_int);
+    return (size_t)route_args(N, slots, slots).chunks * (size_t)slots * sizeof(cl_int);
 }
 
 int motley__route(struct motley__device *device, const struct motley__route *route, struct motley_error *error)
 {
-    assert(route->T >= 0 && route->K > 0 && route->E > 0);
-    const struct motley__route_args args = route_args(route->T, route->K, route->E);
+    assert(route->N >= 0 && route->E > 0 && route->slots > 0);
+    const struct motley__route_args args = route_args(route->N, route->E, route->slots);
     const int gpu = device->info.is_gpu;
     const char *options = gpu ? "-DW=128" : "-DW=1";
     cl_kernel count, scan, place;
@@ -43,7 +43,7 @@ int motley__route(struct motley__device *device, const struct motley__route *rou
 
     const size_t items = gpu ? 128 : 1;
     const struct motley__range chunks = {{(size_t)args.chunks * items}, {items}}, one = {{items}, {items}};
-    const size_t running = (size_t)args.E * sizeof(cl_int), seen = items * sizeof(cl_int);
+    const size_t running = (size_t)args.slots * sizeof(cl_int), seen = items * sizeof(cl_int);
     if ((status = motley__launch(device, count, chunks, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(route->indices),
                                  MOTLEY__BUFFER(route->slot), MOTLEY__BUFFER(route->histogram),
                                  MOTLEY__LOCAL(running), MOTLEY__LOCAL(seen))) ||

@@ -1,15 +1,14 @@
-/* The re-index: routed pairs sorted by expert, without moving a row.
+/* The re-index: routed pairs sorted by slot, without moving a row.
  *
- * Pair n = t*K + k.  Experts are numbered by slot: their place in the plan's order (by owning rank, then
- * expert), so that pairs sorted by slot are also sorted by destination rank.  The sort is stable:
- * pairs of an expert stay in token order, so results repeat bit for bit.
+ * A slot is what a table makes of a pair's index: the local number of its expert, or the group of ranks that serves it.
+ * The sort is stable: pairs of a slot stay in token order, so results repeat bit for bit.
  *
- *   order   [N]    order[i] = pair at sorted position i
- *   where   [N]    where[order[i]] = i
- *   offsets [E+1]  pairs of slot s are at positions offsets[s] .. offsets[s+1]-1
+ *   order   [N]        order[i] = pair at sorted position i
+ *   where   [N]        where[order[i]] = i
+ *   offsets [slots+1]  pairs of slot s are at positions offsets[s] .. offsets[s+1]-1
  *
- * A pair whose index is not an expert (-1, a dropped choice) is left out: offsets[E] is then less than N, and its
- * `where` is -1, which decode skips.
+ * A pair whose index is outside 0..E-1 (-1, a dropped choice) or has slot -1 (not here) is left out: offsets[slots] is
+ * then less than N, and its `where` is -1.
  *
  * Counting sort: chunk histograms, exclusive scan, stable placement.  cl/route.cl.
  *
@@ -20,14 +19,14 @@
 #include "device/buffer.h"
 
 struct motley__route {
-    int T, K, E;
-    const struct motley__buffer *indices;   /* [T,K] int */
-    const struct motley__buffer *slot;      /* [E] int: slot of each expert */
+    int N, E, slots;                        /* slots at least 1 */
+    const struct motley__buffer *indices;   /* [N] int */
+    const struct motley__buffer *slot;      /* [E] int: slot of each index; NULL: an index is its own slot */
     struct motley__buffer *histogram;       /* scratch, motley__route_scratch_bytes */
     struct motley__buffer *order, *where;   /* [N] int, written */
-    struct motley__buffer *offsets;         /* [E+1] int, written (also when T is 0) */
+    struct motley__buffer *offsets;         /* [slots+1] int, written (also when N is 0) */
 };
-size_t motley__route_scratch_bytes(int T, int K, int E);
+size_t motley__route_scratch_bytes(int N, int slots);
 int motley__route(struct motley__device *device, const struct motley__route *route, struct motley_error *error);
 
 #endif

@@ -1,22 +1,29 @@
 /* A layer from the inside: its weights, its buffers, its two lists of operators.
  *
- *   state.c     creating and destroying; weights in and out
+ *   state.c     creating and destroying
+ *   weights.c   weights in and out
+ *   peers.c     whom tokens go to and whose come here
  *   memory.c    its buffers, and the closed formula of their bytes
  *   layer.c     the two lists: nothing but the line tokens -> gate -> ... -> decode -> tokens
  *   forward.c   what each operator of the forward list does
  *   backward.c  what each operator of the backward list does
+ *   travel.c    what the operators between ranks do, in both directions
  *
  * Row numbers of a step (rank's own):
- *   T tokens, N = T*K routed pairs; S rows sent to other ranks, N - S pairs stay;
- *   M rows received, P = M + (N - S) pairs for the local experts
+ *   T tokens, N = T*K routed pairs
+ *   S rows for other ranks with S_pairs pairs, each once however many ranks of a group it goes to
+ *   M rows received with M_pairs pairs; as many go back
+ *   B rows and B_pairs scalars come back: S counted for every rank that they went to
+ *   P pairs for the local experts: those of N that are, and M_pairs
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_STATE_H
 #define MOTLEY_LAYER_STATE_H
 
 #include "exchange/exchange.h"
-#include "layer/encode.h"
+#include "layer/decode.h"
 #include "layer/layer.h"
+#include "layer/peers.h"
 #include "step/step.h"
 
 /* Buffers whose contents do not outlive one list; shared by all layers of a model.  Rows [.,D] and [.,F] are in the
@@ -24,25 +31,36 @@
 enum motley__scratch_buffer {
     MOTLEY__SCRATCH_LOGITS,          /* gate's own [T,E] */
     MOTLEY__SCRATCH_HISTOGRAM,       /* route's own */
-    MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks */
-    MOTLEY__SCRATCH_SEND_SCALARS,    /* [S] */
-    MOTLEY__SCRATCH_RECEIVED_SCALARS,/* [M] */
-    MOTLEY__SCRATCH_SEGMENTS,        /* struct motley__segment each; with other ranks */
+    MOTLEY__SCRATCH_ORDER,           /* [N+M_pairs] int: pairs by local expert */
     MOTLEY__SCRATCH_H,               /* [P,F] */
     MOTLEY__SCRATCH_O,               /* [P,D] */
-    MOTLEY__SCRATCH_BACK,            /* [M,D] rows going back */
-    MOTLEY__SCRATCH_RETURNED,        /* [S,D] rows come back */
     MOTLEY__SCRATCH_SUMS,            /* [2E+2] */
     MOTLEY__SCRATCH_FORCED,          /* [T,K] int, forced gate */
+    /* with other ranks */
+    MOTLEY__SCRATCH_GROUP_HISTOGRAM, /* route's own */
+    MOTLEY__SCRATCH_HEADS,           /* [N] int */
+    MOTLEY__SCRATCH_PAIR_ORDER,      /* [N] int: pairs by group */
+    MOTLEY__SCRATCH_PAIR_OFFSETS,    /* [G+1] int */
+    MOTLEY__SCRATCH_ROW_OFFSETS,     /* [G+1] int */
+    MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks */
+    MOTLEY__SCRATCH_SEND_LIST,       /* units: their pairs */
+    MOTLEY__SCRATCH_RECEIVED_LIST,   /* units */
+    MOTLEY__SCRATCH_SOURCE,          /* [2(R+1)] int */
+    MOTLEY__SCRATCH_EXPERT,          /* [N+M_pairs] int */
+    MOTLEY__SCRATCH_RECEIVED_ROW,    /* [M_pairs] int */
+    MOTLEY__SCRATCH_RECEIVED_WEIGHT, /* [M_pairs] */
+    MOTLEY__SCRATCH_BACK,            /* [M,D] rows going back */
+    MOTLEY__SCRATCH_RETURNED,        /* [B,D] rows come back */
     /* backward only */
-    MOTLEY__SCRATCH_DY,              /* [M,D] received */
     MOTLEY__SCRATCH_U,               /* [P,F] */
     MOTLEY__SCRATCH_DW,              /* [P] */
-    MOTLEY__SCRATCH_BACK_SCALARS,    /* [M] */
-    MOTLEY__SCRATCH_RETURNED_SCALARS,/* [S] */
     MOTLEY__SCRATCH_DWEIGHTS,        /* [T,K] */
     MOTLEY__SCRATCH_DLOGITS,         /* [T,E] */
     MOTLEY__SCRATCH_BALANCE,         /* [E] */
+    /* backward with other ranks */
+    MOTLEY__SCRATCH_DY,              /* [M,D] received */
+    MOTLEY__SCRATCH_BACK_SCALARS,    /* [M_pairs] */
+    MOTLEY__SCRATCH_RETURNED_SCALARS,/* [B_pairs] */
     MOTLEY__SCRATCH_COUNT
 };
 struct motley__scratch {
@@ -55,48 +73,48 @@ enum motley__saved_buffer {
     MOTLEY__SAVED_WEIGHTS,           /* [T,K] */
     MOTLEY__SAVED_P,                 /* [T,E] softmax */
     MOTLEY__SAVED_LSE,               /* [T] */
-    MOTLEY__SAVED_ORDER,             /* [N] int */
-    MOTLEY__SAVED_WHERE,             /* [N] int */
-    MOTLEY__SAVED_SLOT_OFFSETS,      /* [E+1] int: by slot, this rank's routing */
-    MOTLEY__SAVED_RECEIVED,          /* [M,D] */
-    MOTLEY__SAVED_OFFSETS,           /* [E_local+1] int: by local expert, pairs; with other ranks */
+    MOTLEY__SAVED_WHERE,             /* [N+M_pairs] int: position of each pair by local expert */
+    MOTLEY__SAVED_OFFSETS,           /* [slots+1] int: by local expert, pairs */
     MOTLEY__SAVED_INDEX,             /* [P] int */
     MOTLEY__SAVED_PAIR_WEIGHT,       /* [P] */
-    MOTLEY__SAVED_PAIR_OWN,          /* [N-S] int */
-    MOTLEY__SAVED_PAIR_RECEIVED,     /* [M] int */
     MOTLEY__SAVED_PRE,               /* [P,F] when trained */
     MOTLEY__SAVED_PRE3,              /* [P,F] when trained, swiglu */
+    /* with other ranks */
+    MOTLEY__SAVED_GROUP_PLACE,       /* [N] int: position of each pair by group */
+    MOTLEY__SAVED_ROW_ORDER,         /* [N] int: heads by group, one for each row sent */
+    MOTLEY__SAVED_SEND_ROW,          /* [N] int: row of each head */
+    MOTLEY__SAVED_TABLE,             /* of struct motley__returned, int */
+    MOTLEY__SAVED_RECEIVED,          /* [M,D] */
+    MOTLEY__SAVED_BEGIN,             /* [M+1] int: pairs of each received row */
     MOTLEY__SAVED_COUNT
 };
 
 /* The row numbers of the last forward; they size every buffer. */
 struct motley__row_numbers {
-    int T, N, S, M, P, own_begin, own_end;
+    int T, N, S, S_pairs, M, M_pairs, B, B_pairs, P;
 };
 
 struct motley_layer {
     motley_context *context;         /* borrowed */
     const motley_plan *plan;         /* borrowed */
     struct motley_layer_shape shape;
-    int trained, E_local, first_slot;
+    int trained;
+    const struct motley__holding *holding; /* what this rank computes with; borrowed from the plan */
+    int E_local, F_local;            /* its experts, and their hidden rows */
     struct motley__linear *gate;     /* owned */
     struct motley__experts *experts; /* owned */
     struct motley__scratch *scratch; /* borrowed, unless own_scratch */
     int own_scratch;
-    struct motley__buffer *slot;     /* [E] int: slot of each expert; owned */
+    struct motley__buffer *local;    /* [E] int: local number of each expert, -1 of others; owned */
     struct motley__buffer *saved[MOTLEY__SAVED_COUNT]; /* owned */
 
-    /* Exchange; NULL on one rank. */
+    /* Exchange; NULL where every rank computes with everything, as on one rank.  Owned. */
+    struct motley__peers *peers;
+    struct motley__buffer *server;   /* [E] int: group of each expert */
     struct motley__counts *counts;
     struct motley__transfer *dispatch, *combine, *dispatch_back, *combine_back;
-    int *send_rows, *receive_rows;   /* [R] owned */
 
     /* Host side of one step; owned. */
-    int *slot_offsets;               /* [E+1] */
-    int *offsets;                    /* [E_local+1] */
-    int *cursor;                     /* [R] next row of each source, while segments are made */
-    struct motley__segment *segments;/* [R*E_local] */
-    int segment_count;
     double *loss_sums;               /* [2E+2], summed over ranks */
     float *loss_host;                /* [2E+2], this rank's, as read from the device */
     float *balance_host;             /* [E] */
@@ -123,12 +141,20 @@ static inline size_t motley__layer_stored(const motley_layer *layer, size_t coun
     return count * motley__storage_bytes(layer->shape.dtype);
 }
 
-/* The pairs of this rank's experts.  On one rank they are the sorted pairs, and no offsets are made. */
+/* Slots that pairs are sorted into: local experts, or one that stays empty. */
+static inline int motley__layer_slots(int E_local)
+{
+    return E_local ? E_local : 1;
+}
+
+/* The pairs of this rank's experts. */
 static inline struct motley__ragged motley__layer_ragged(const motley_layer *layer)
 {
-    const enum motley__saved_buffer offsets = layer->counts ? MOTLEY__SAVED_OFFSETS : MOTLEY__SAVED_SLOT_OFFSETS;
-    return (struct motley__ragged){layer->E_local, layer->rows.P, layer->saved[offsets]};
+    return (struct motley__ragged){layer->E_local, layer->rows.P, layer->saved[MOTLEY__SAVED_OFFSETS]};
 }
+
+/* What decode needs to know of rows that came back; zero when none did. */
+struct motley__returned motley__layer_returned(const motley_layer *layer);
 
 /* At least `bytes` in a scratch or saved buffer. */
 int motley__layer_scratch_reserve(motley_layer *layer, enum motley__scratch_buffer which, size_t bytes,
@@ -143,11 +169,11 @@ int motley__forward_losses(void *self, struct motley_error *error);         /* t
 int motley__forward_share_losses(void *self, struct motley_error *error);   /* ... added over ranks */
 int motley__forward_share_losses_test(void *self, int *done, struct motley_error *error);
 int motley__forward_count(void *self, struct motley_error *error);          /* exchange the counts */
-int motley__forward_encode(void *self, struct motley_error *error);         /* gather rows for other ranks */
+int motley__forward_encode(void *self, struct motley_error *error);         /* gather rows for other ranks, list pairs */
 int motley__forward_dispatch(void *self, struct motley_error *error);       /* exchange rows */
 int motley__forward_place(void *self, struct motley_error *error);          /* sort what came by local expert */
 int motley__forward_experts(void *self, struct motley_error *error);
-int motley__forward_weigh(void *self, struct motley_error *error);          /* rows to give back, weighted */
+int motley__forward_weigh(void *self, struct motley_error *error);          /* sum each row's pairs, weighted */
 int motley__forward_combine(void *self, struct motley_error *error);        /* exchange them back */
 int motley__forward_decode(void *self, struct motley_error *error);         /* sum over each token's experts */
 
@@ -166,9 +192,11 @@ int motley__layer_has_losses(const motley_layer *layer);
  * Pure. */
 struct motley__layer_memory {
     struct motley_layer_shape shape;
-    int E_local, ranks, panel, trained, backward, losses;
+    int E_local, hidden_begin, hidden_end; /* the part of the experts that the rank has */
+    int ranks, groups, streams;      /* ranks 1: nothing travels */
+    int panel, trained, backward, losses;
     int layers, moments;             /* layers 0: one; moments: numbers an optimizer keeps beside each weight */
-    size_t gate_scratch, route_scratch, gate_bytes; /* what those operators say they need */
+    size_t gate_scratch, gate_bytes; /* what the gate says it needs */
     struct motley__row_numbers rows;
 };
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *memory);

@@ -8,7 +8,6 @@
 #include <math.h>
 
 #include "layer/gate.h"
-#include "layer/route.h"
 #include "layer/state.h"
 #include "plan/cost.h"
 
@@ -145,26 +144,28 @@ uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct
 {
     const double stay = duty->tokens * shape->K; /* at most: those of its own experts */
     struct motley__layer_memory memory = {
-        .shape = *shape, .E_local = duty->experts, .ranks = duty->caches ? 1 : R, .panel = panel,
+        .shape = *shape, .E_local = duty->experts, .hidden_end = shape->F, .ranks = duty->caches ? 1 : R, .groups = R,
+        .streams = R - 1, .panel = panel,
         .trained = options->backward, .backward = options->backward, .losses = options->backward,
         .layers = options->layers, .moments = options->moments,
         .gate_scratch = motley__gate_scratch_bytes(NULL, whole(duty->tokens), shape->E),
-        .route_scratch = motley__route_scratch_bytes(whole(duty->tokens), shape->K, shape->E),
         .gate_bytes = sizeof(float) * motley__matrix_numbers(shape->E, shape->D, shape->dtype ? 1 : panel),
-        .rows = {.T = whole(duty->tokens), .N = whole(stay), .S = whole(fmin(duty->sent, stay)),
-                 .M = whole(duty->received), .P = whole(duty->pairs)},
+        .rows = {.T = whole(duty->tokens), .N = whole(stay), .S = whole(duty->gathered),
+                 .S_pairs = whole(fmin(duty->gathered * shape->K, stay)), .B = whole(duty->sent),
+                 .B_pairs = whole(duty->sent * shape->K), .M = whole(duty->received),
+                 .M_pairs = whole(fmin(duty->received * shape->K, duty->pairs)), .P = whole(duty->pairs)},
     };
     struct motley_layer_shape slice = *shape;
     slice.F = duty->width;
     if (!duty->caches) {
-        memory.shape = slice;
+        memory.hidden_end = duty->width;
         return motley__layer_memory_bytes(&memory);
     }
     const int copies = (options->backward ? 1 : 0) + options->moments;
     const int masters = options->moments > 0 && shape->dtype != MOTLEY_F32;
     const uint64_t layers = options->layers > 1 ? (uint64_t)options->layers : 1;
-    const uint64_t full = motley__experts_bytes(shape, shape->E, panel, options->backward ? 1 : 0, 0);
+    const uint64_t full = motley__experts_bytes(shape, shape->E, 0, panel, options->backward ? 1 : 0, 0);
     memory.E_local = 0; /* what is stored differs from what is computed with */
     return motley__layer_memory_bytes(&memory) + full +
-           layers * motley__experts_bytes(&slice, duty->experts, panel, copies, masters);
+           layers * motley__experts_bytes(&slice, duty->experts, 0, panel, copies, masters);
 }

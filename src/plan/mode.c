@@ -56,7 +56,7 @@ int motley__mode_possible(enum motley_mode mode, int group, int R, struct motley
 
 int motley__mode_runs(enum motley_mode mode)
 {
-    return mode == MOTLEY_MODE_EXPERT;
+    return mode != MOTLEY_MODE_DATA;
 }
 
 int motley__mode_require(enum motley_mode mode, struct motley_error *error)
@@ -64,7 +64,7 @@ int motley__mode_require(enum motley_mode mode, struct motley_error *error)
     if (mode == MOTLEY_MODE_AUTO || motley__mode_runs(mode))
         return 0;
     return motley__fail(error, MOTLEY_E_UNSUPPORTED, "mode %s can be planned, but this version does not run it: choose "
-                        "auto or expert", motley__mode_names[mode]);
+                        "another", motley__mode_names[mode]);
 }
 
 static void add(struct motley__alternative *list, int *count, enum motley_mode mode, int group)

@@ -71,10 +71,6 @@ int motley__plan_possible(const struct motley_layer_shape *shape, const struct m
     int status = motley__plan_check(shape, options, error);
     if (!status)
         status = motley__mode_possible(options->mode, options->group, R, error);
-    if (!status && R > shape->E)
-        status = motley__fail(error, MOTLEY_E_UNSUPPORTED,
-                              "%d ranks but only %d expert%s: run at most %d rank%s, or a layer of at least %d "
-                              "experts", R, shape->E, shape->E == 1 ? "" : "s", shape->E, shape->E == 1 ? "" : "s", R);
     return status;
 }
 

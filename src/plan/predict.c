@@ -130,10 +130,10 @@ static int weights_direction(struct work *w, int backward)
 {
     const struct motley_layer_shape *shape = &w->task->shape;
     const int copies = backward ? 1 : 0; /* gradients are f32 */
-    const double whole = (double)motley__experts_bytes(shape, shape->E, 1, copies, 0) -
-                         (backward ? (double)motley__experts_bytes(shape, shape->E, 1, 0, 0) : 0);
+    const double whole = (double)motley__experts_bytes(shape, shape->E, 0, 1, copies, 0) -
+                         (backward ? (double)motley__experts_bytes(shape, shape->E, 0, 1, 0, 0) : 0);
     const double again = backward && w->task->options.layers > 1 ? /* the cache has held other layers since */
-                         (double)motley__experts_bytes(shape, shape->E, 1, 0, 0) : 0;
+                         (double)motley__experts_bytes(shape, shape->E, 0, 1, 0, 0) : 0;
     int status;
     for (int r = 0; r < w->task->R; r++) {
         w->give[r] = (whole + again) * w->division->width[r] / shape->F;

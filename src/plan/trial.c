@@ -83,7 +83,7 @@ int motley__trial_experts(struct motley__device *device, const struct motley_lay
     made->device = device;
     made->items = E;
     made->trained = trained;
-    int status = motley__experts_create(device, shape, E, trained, &made->experts, error);
+    int status = motley__experts_create(device, shape, E, 0, trained, &made->experts, error);
     struct motley__matrix *const weights[] = {
         made->experts ? made->experts->w1 : NULL, made->experts ? made->experts->w2 : NULL,
         made->experts ? made->experts->w3 : NULL, made->experts ? made->experts->b1 : NULL,
@@ -208,7 +208,7 @@ uint64_t motley__trial_bytes(const struct motley_layer_shape *shape, int E, int 
 {
     const uint64_t hidden = !trained ? 1 : shape->activation == MOTLEY_SWIGLU ? 4 : 3;
     const uint64_t stored = 2 * (uint64_t)shape->D + hidden * (uint64_t)shape->F, words = trained ? 2 : 0;
-    return motley__experts_bytes(shape, E, panel, trained, 0) +
+    return motley__experts_bytes(shape, E, 0, panel, trained, 0) +
            (motley__storage_bytes(shape->dtype) * stored + sizeof(float) * words) * (uint64_t)E * (uint64_t)rows +
            sizeof(int32_t) * ((uint64_t)E + 1);
 }

@@ -1,0 +1,60 @@
+/* Whom this rank's tokens go to, whose come here, and where both lie in the buffers of a step.
+ *
+ * Groups of ranks are numbered so that the own one is the last: others are always sent to, it only when other ranks
+ * that take rows are in it.  Rows of the groups that are sent to lie in the send buffer by group; each rank of a group
+ * gets the same ones.  What a rank gives back is a stream: streams are numbered by group, and in a group by the ranks'
+ * slices; they lie in the buffer of returned rows by rank.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_LAYER_PEERS_H
+#define MOTLEY_LAYER_PEERS_H
+
+#include "exchange/exchange.h"
+#include "plan/plan.h"
+
+/* What lies by rank in a buffer of the exchange. */
+enum motley__span_of {
+    MOTLEY__SENT_ROWS, MOTLEY__SENT_LIST,                         /* by group; list in units (encode.h) */
+    MOTLEY__ARRIVED_ROWS, MOTLEY__ARRIVED_LIST, MOTLEY__ARRIVED_PAIRS,
+    MOTLEY__BACK_ROWS, MOTLEY__BACK_PAIRS,
+    MOTLEY__SPANS
+};
+
+struct motley__peers {
+    int R, me;
+    int G, sent;                /* groups; of them sent to: numbers 0 .. sent-1 */
+    int *group;                 /* [R] of each rank; owned, as all arrays */
+    int *takes;                 /* [R] 1: the rank has experts */
+    int *server;                /* [E] group of each expert */
+    int streams, *stream;       /* [streams] rank of each */
+
+    /* Of the step under way. */
+    int *row_offsets, *pair_offsets;        /* [G+1] rows and pairs of groups before each, as routed */
+    struct motley__spans span[MOTLEY__SPANS];
+    int *table;                 /* [G+1 + 2 streams] of struct motley__returned */
+    int *source;                /* [2 (R+1)] of struct motley__arrive */
+};
+
+/* Numbers in a table of G groups and so many streams, and in `source` of R ranks. */
+static inline size_t motley__peers_table(int G, int streams)
+{
+    return (size_t)G + 1 + 2 * (size_t)streams;
+}
+
+static inline size_t motley__peers_source(int R)
+{
+    return 2 * ((size_t)R + 1);
+}
+
+/* Errors: MOTLEY_E_MEMORY, MOTLEY_E_UNSUPPORTED (more experts than their numbers on the wire can tell apart). */
+int motley__peers_create(const motley_plan *plan, int rank, struct motley__peers **peers, struct motley_error *error);
+void motley__peers_destroy(struct motley__peers *peers); /* accepts NULL */
+
+/* row_offsets and pair_offsets are known: what is sent, and mine [R], the counts for each rank.
+ * Errors: MOTLEY_E_UNSUPPORTED (a message would pass 2^31 units). */
+int motley__peers_sent(struct motley__peers *peers, struct motley__count *mine, struct motley_error *error);
+
+/* theirs [R] is known: what arrives and comes back, and the two tables.  Errors: as above. */
+int motley__peers_arrived(struct motley__peers *peers, const struct motley__count *theirs, struct motley_error *error);
+
+#endif

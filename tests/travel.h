@@ -1,0 +1,91 @@
+/* What the tests of encode, place and decode share: ranks and groups that a rank's tokens go to, sorted by the twins.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_TESTS_TRAVEL_H
+#define MOTLEY_TESTS_TRAVEL_H
+
+#include "routing.h"
+
+#include "layer/ref.h"
+
+/* One rank's tokens, routed to groups 0 .. G-1, of which those below `sent` are sent to. */
+struct routed {
+    int T, K, N, E, G, sent;
+    int *indices, *server;                       /* [N], [E] */
+    float *weights;                              /* [N] */
+    int *heads;                                  /* [N] */
+    int *pair_order, *pair_place, *pair_offsets; /* pairs by group */
+    int *row_order, *send_row, *row_offsets;     /* heads by group */
+    int S, S_pairs;                              /* rows and pairs that are sent */
+    uint16_t *list;
+};
+
+/* Distinct experts for each token, sometimes none (-1); groups may serve none. */
+static inline void choose(struct routed *r, uint64_t seed, int dropped)
+{
+    for (int t = 0; t < r->T; t++) {
+        const int first = random_int(seed, 11, (size_t)t, r->E);
+        for (int k = 0; k < r->K; k++) {
+            const int n = t * r->K + k;
+            r->indices[n] = (first + k * (r->E % 2 ? 2 : 1)) % r->E;
+            if (dropped && random_int(seed, 12, (size_t)n, 4) == 0)
+                r->indices[n] = -1;
+        }
+    }
+}
+
+/* server [E] copied.  K <= E; odd E take every second expert. */
+static inline struct routed routed_create(int T, int K, int E, int G, int sent, const int *server, int dropped,
+                                          uint64_t seed)
+{
+    struct routed r = {.T = T, .K = K, .N = T * K, .E = E, .G = G, .sent = sent};
+    r.indices = ARRAY(int, r.N);
+    r.server = ARRAY(int, E);
+    memcpy(r.server, server, (size_t)E * sizeof *server);
+    r.weights = random_floats(seed, 13, (size_t)r.N);
+    choose(&r, seed, dropped);
+    int **lists[] = {&r.heads, &r.pair_order, &r.pair_place, &r.row_order, &r.send_row};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        *lists[i] = ARRAY(int, r.N);
+    r.pair_offsets = ARRAY(int, G + 1);
+    r.row_offsets = ARRAY(int, G + 1);
+    motley__ref_heads(r.N, K, sent, r.indices, r.server, r.heads);
+    motley__ref_route(r.N, E, G, r.indices, r.server, r.pair_order, r.pair_place, r.pair_offsets);
+    motley__ref_route(r.N, G, G, r.heads, NULL, r.row_order, r.send_row, r.row_offsets);
+    r.S = r.row_offsets[sent];
+    r.S_pairs = r.pair_offsets[sent];
+    r.list = ARRAY(uint16_t, 2 * r.S + 3 * r.S_pairs);
+    motley__ref_encode_pairs(sent, r.indices, r.weights, r.pair_order, r.pair_offsets, r.send_row, r.row_offsets,
+                             r.list);
+    return r;
+}
+
+static inline void routed_destroy(struct routed *r)
+{
+    void *host[] = {r->indices, r->server, r->weights, r->heads, r->pair_order, r->pair_place, r->pair_offsets,
+                    r->row_order, r->send_row, r->row_offsets, r->list};
+    for (size_t i = 0; i < sizeof host / sizeof *host; i++)
+        free(host[i]);
+}
+
+static inline struct motley__buffer *ints_there(struct motley__device *device, const int *host, int count)
+{
+    return to_device(device, host, (size_t)count * sizeof *host);
+}
+
+/* The buffer holds these bytes; it is destroyed. */
+static inline void expect_bytes(struct motley__buffer *buffer, const void *expected, size_t bytes)
+{
+    void *there = take_back(buffer);
+    if (bytes)
+        assert_memory_equal(there, expected, bytes);
+    free(there);
+}
+
+static inline void destroy_all(struct motley__buffer *const *buffer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        motley__buffer_destroy(buffer[i]);
+}
+
+#endif
