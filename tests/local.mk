@@ -95,6 +95,7 @@ SCRIPT_TESTS = \
     %D%/check-headers.sh \
     %D%/check-devices.sh \
     %D%/check-measure.sh \
+    %D%/check-simulate.sh \
     %D%/check-layer.sh \
     %D%/check-bench.sh \
     %D%/check-vendors.sh \
@@ -169,6 +170,9 @@ endif
 
 EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp %D%/modes.sh \
     %D%/coactivation/README.md %D%/coactivation/llama-moe-base.csv
+
+# Recorded machines, and clusters of them.
+EXTRA_DIST += %D%/machines/README.md %D%/machines/cores2.json %D%/machines/cores2.profile
 
 TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \
