@@ -1,7 +1,8 @@
 /* What arrived becomes pairs for the local experts: lists are taken apart, and sorted pairs find their rows.
  *
  *   arrive   pairs are numbered own ones first, n < N, then received ones in the order they came, N + q:
- *              expert[n] = indices[n];  expert[N + q], received[q] = weight, row[q] = j of every pair q of received row j
+ *              expert[n] = indices[n]
+ *              expert[N + q], received[q] = weight, row[q] = j of every pair q of received row j
  *              begin[j] = first pair q of row j, begin[M] = all
  *            one work-item per own pair, then one per received row, which has at most K pairs
  *   place    by sorted position p, pair q = order[p]:

@@ -103,7 +103,8 @@ static void even_shares_need_no_measurements(void **state)
     (void)state;
     static const double slow[3] = {1, 1, 10};
     const struct motley_layer_shape shape = fixture_shape(8, 2);
-    const struct motley_plan_options options = {.mode = MOTLEY_MODE_EXPERT, .tokens = 100, .shares = MOTLEY_SHARES_EVEN};
+    const struct motley_plan_options options = {.mode = MOTLEY_MODE_EXPERT, .tokens = 100,
+                                                .shares = MOTLEY_SHARES_EVEN};
     struct cluster cluster;
     motley_plan *plan;
     make_cluster(&cluster, &shape, 3, slow);

@@ -41,6 +41,7 @@ static void equals_twin_on(struct motley__device *device)
 {
     static const struct { int T, K, E; } sizes[] = {
         {1, 1, 1}, {7, 2, 3}, {1000, 1, 512}, {333, 3, 17}, {40, 64, 64}, {256, 1, 2}, {129, 2, 1}, {17501, 4, 128},
+        {512, 2, 31}, {1025, 1, 31},
     };
     const uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

@@ -84,7 +84,8 @@ static void check_decode(struct motley__device *device, enum motley_dtype dtype,
     static const int server[] = {1, 0}, table[] = {0, 1, 1, 0, 0}; /* group 0: one stream, group 1: none */
     const uint64_t seed = test_seed();
     float *o = random_stored(dtype, seed, 1, (size_t)(N * D)), *weight = random_floats(seed, 2, N);
-    float *returned = random_stored(dtype, seed, 3, (size_t)(T * D)), *y = random_stored(dtype, seed, 4, (size_t)(T * D));
+    float *returned = random_stored(dtype, seed, 3, (size_t)(T * D));
+    float *y = random_stored(dtype, seed, 4, (size_t)(T * D));
     float *sum = ARRAY(float, T * D);
     int *where = random_permutation(seed, 5, N), indices[N] = {0}, row[N];
     for (int n = 0; n < N; n++)

@@ -13,7 +13,7 @@
 struct motley__arrive {
     int N, M, sources;                     /* own pairs, received rows, ranks */
     const struct motley__buffer *indices;  /* [N] int */
-    const struct motley__buffer *source;   /* [2 (sources+1)] int: rows before each source's, then pairs before each's */
+    const struct motley__buffer *source;   /* [2 (sources+1)] int: rows before each source's, then pairs */
     const struct motley__buffer *list;     /* as the sources' motley__encode_pairs wrote it, NULL when M is 0 */
     struct motley__buffer *expert;         /* [N + received pairs] int, written */
     /* NULL when M is 0 */

@@ -14,6 +14,9 @@
  * tokens themselves. */
 enum { CHUNK_PAIRS = 256, MOST_CHUNKS = 256 };
 
+/* So many pairs one group sorts sooner than two more launches begin, on CPUs and on GPUs. */
+enum { ONCE_CPU = 1024, ONCE_GPU = CHUNK_PAIRS };
+
 static struct motley__route_args route_args(int N, int E, int slots)
 {
     int chunk = (N + MOST_CHUNKS - 1) / MOST_CHUNKS;
@@ -28,12 +31,30 @@ size_t motley__route_scratch_bytes(int N, int slots)
     return (size_t)route_args(N, slots, slots).chunks * (size_t)slots * sizeof(cl_int);
 }
 
+/* All pairs in one launch. */
+static int route_once(struct motley__device *device, const struct motley__route *route,
+                      const struct motley__route_args *args, const char *options, size_t items,
+                      struct motley_error *error)
+{
+    cl_kernel kernel;
+    int status = motley__kernel(device, "route.cl", options, "route_once", &kernel, error);
+    if (status)
+        return status;
+    return motley__launch(device, kernel, ((struct motley__range){{items}, {items}}), error, MOTLEY__VALUE(*args),
+                          MOTLEY__BUFFER(route->indices), MOTLEY__BUFFER(route->slot), MOTLEY__BUFFER(route->offsets),
+                          MOTLEY__BUFFER(route->order), MOTLEY__BUFFER(route->where),
+                          MOTLEY__LOCAL((size_t)args->slots * sizeof(cl_int)), MOTLEY__LOCAL(items * sizeof(cl_int)));
+}
+
 int motley__route(struct motley__device *device, const struct motley__route *route, struct motley_error *error)
 {
     assert(route->N >= 0 && route->E > 0 && route->slots > 0);
     const struct motley__route_args args = route_args(route->N, route->E, route->slots);
     const int gpu = device->info.is_gpu;
     const char *options = gpu ? "-DW=128" : "-DW=1";
+    const size_t items = gpu ? 128 : 1;
+    if (route->N <= (gpu ? ONCE_GPU : ONCE_CPU))
+        return route_once(device, route, &args, options, items, error);
     cl_kernel count, scan, place;
     int status;
     if ((status = motley__kernel(device, "route.cl", options, "route_count", &count, error)) ||
@@ -41,7 +62,6 @@ int motley__route(struct motley__device *device, const struct motley__route *rou
         (status = motley__kernel(device, "route.cl", options, "route_place", &place, error)))
         return status;
 
-    const size_t items = gpu ? 128 : 1;
     const struct motley__range chunks = {{(size_t)args.chunks * items}, {items}}, one = {{items}, {items}};
     const size_t running = (size_t)args.slots * sizeof(cl_int), seen = items * sizeof(cl_int);
     if ((status = motley__launch(device, count, chunks, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(route->indices),

@@ -20,7 +20,8 @@ static int create_transfers(motley_layer *layer, struct motley_error *error)
 {
     const struct motley_context *context = layer->context;
     const size_t row = motley__layer_stored(layer, (size_t)layer->shape.D);
-    const size_t with_list[MOTLEY__PARTS] = {row, MOTLEY__LIST_UNIT}, with_scalars[MOTLEY__PARTS] = {row, sizeof(float)};
+    const size_t with_list[MOTLEY__PARTS] = {row, MOTLEY__LIST_UNIT};
+    const size_t with_scalars[MOTLEY__PARTS] = {row, sizeof(float)};
     int status = motley__transfer_create(context, "dispatch", TAG_DISPATCH, 2, with_list, &layer->dispatch, error);
 
     if (!status)

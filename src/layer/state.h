@@ -169,7 +169,7 @@ int motley__forward_losses(void *self, struct motley_error *error);         /* t
 int motley__forward_share_losses(void *self, struct motley_error *error);   /* ... added over ranks */
 int motley__forward_share_losses_test(void *self, int *done, struct motley_error *error);
 int motley__forward_count(void *self, struct motley_error *error);          /* exchange the counts */
-int motley__forward_encode(void *self, struct motley_error *error);         /* gather rows for other ranks, list pairs */
+int motley__forward_encode(void *self, struct motley_error *error);         /* rows for other ranks, and their pairs */
 int motley__forward_dispatch(void *self, struct motley_error *error);       /* exchange rows */
 int motley__forward_place(void *self, struct motley_error *error);          /* sort what came by local expert */
 int motley__forward_experts(void *self, struct motley_error *error);

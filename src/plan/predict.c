@@ -158,7 +158,7 @@ static void experts_and_gate(struct work *w, int r)
     cost->forward.experts = forward + 2 * move_of(w, r)->launch;
     if (w->task->options.backward) {
         cost->backward.gate = gate_seconds(w, r, 2);
-        cost->backward.experts = all - forward;
+        cost->backward.experts = fmax(0, all - forward); /* curves of both directions are bounded apart */
     }
     if (w->duty[r].pairs > 0 && !(all > 0))
         w->total.known = 0;
