@@ -8,6 +8,7 @@
 #include "model/decoder.h"
 #include "model/generate.h"
 #include "context.h"
+#include "layer/esmm.h"
 #include "layer/layer.h"
 #include "tests/device.h"
 
@@ -32,7 +33,10 @@ static struct motley__config small_model(int K)
     return c;
 }
 
-/* A plan written by hand: experts dealt out, the last ranks first, so that slots are no simple order. */
+/* A plan written by hand.  Mode expert: experts dealt out, the last ranks first, so that slots are no simple order;
+ * model and data: each rank has a part of every expert's hidden dimension, the last ranks the first parts. */
+static enum motley_mode mode_of_plans = MOTLEY_MODE_EXPERT;
+
 static motley_plan *deal(const struct motley__config *c, int R)
 {
     const struct motley_layer_shape shape = {.D = c->D, .F = c->F, .E = c->E, .K = c->K, .activation = MOTLEY_SWIGLU,
@@ -42,11 +46,14 @@ static motley_plan *deal(const struct motley__config *c, int R)
     SUCCEED(motley__plan_alloc(&shape, &options, R, &plan, &error));
     for (int r = 0; r < R; r++) {
         struct motley__holding *holding = &plan->stored.rank[r];
-        SUCCEED(motley__holding_alloc(holding, (c->E + r) / R, &error));
+        const int whole = mode_of_plans == MOTLEY_MODE_EXPERT, place = R - 1 - r;
+        SUCCEED(motley__holding_alloc(holding, whole ? (c->E + r) / R : c->E, &error));
         for (int i = 0; i < holding->experts; i++)
-            holding->expert[i] = i * R + R - 1 - r;
-        holding->end = c->F;
+            holding->expert[i] = whole ? i * R + place : i;
+        holding->begin = whole ? 0 : c->F * place / R;
+        holding->end = whole ? c->F : c->F * (place + 1) / R;
     }
+    plan->mode = mode_of_plans;
     SUCCEED(motley__plan_index(plan, &error));
     return plan;
 }
@@ -135,9 +142,9 @@ static float *global_gradient(motley_context *where, const struct motley__parame
     return g;
 }
 
-static void test_same_as_alone(void **state)
+static void same_as_alone(enum motley_mode mode)
 {
-    (void)state;
+    mode_of_plans = mode;
     const struct motley__config c = small_model(2);
     motley_plan *plan, *solo_plan;
     motley_context solo = motley__test_alone(context);
@@ -165,6 +172,48 @@ static void test_same_as_alone(void **state)
     motley_plan_destroy(solo_plan);
     motley__decoder_destroy(decoder);
     motley_plan_destroy(plan);
+}
+
+static void test_same_as_alone(void **state)
+{
+    (void)state;
+    same_as_alone(MOTLEY_MODE_MODEL);
+    same_as_alone(MOTLEY_MODE_DATA);
+    same_as_alone(MOTLEY_MODE_EXPERT); /* as everything else here */
+}
+
+/* Data mode keeps one layer's experts beside what is stored, however many layers there are. */
+static void test_one_cache_for_all_layers(void **state)
+{
+    (void)state;
+    struct motley__config c = small_model(2);
+    uint64_t bytes[2];
+    mode_of_plans = MOTLEY_MODE_DATA;
+    for (int i = 0; i < 2; i++) {
+        uint64_t used[2];
+        for (int data = 0; data < 2; data++) { /* beside the same parts in mode model */
+            motley_plan *plan;
+            mode_of_plans = data ? MOTLEY_MODE_DATA : MOTLEY_MODE_MODEL;
+            const uint64_t before = context->device->used_bytes;
+            struct motley__decoder *decoder = open_decoder(context, &c, &plan, 1);
+            used[data] = context->device->used_bytes - before;
+            motley__decoder_destroy(decoder);
+            motley_plan_destroy(plan);
+        }
+        bytes[i] = used[1] - used[0];
+        c.layers += 3;
+    }
+    mode_of_plans = MOTLEY_MODE_EXPERT;
+    const int panel = motley__esmm_panel(context->device, MOTLEY_F32);
+    const struct motley_layer_shape shape = {.D = c.D, .F = c.F, .E = c.E, .activation = MOTLEY_SWIGLU};
+    const uint64_t tables = (uint64_t)c.E * sizeof(int) * 3; /* of experts' servers, which data mode has not */
+    print_message("cache %llu bytes\n", (unsigned long long)bytes[0]);
+    if (context->size > 1) {
+        assert_int_equal(bytes[0], bytes[1] + tables);
+        assert_true(bytes[0] >= motley__experts_bytes(&shape, c.E, 0, panel, 1, 0));
+    } else {
+        assert_int_equal(bytes[0], 0);
+    }
 }
 
 /* Every rank moves its copy (or its experts) of parameter p by `step` along the unit vector of g. */
@@ -470,6 +519,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_of_losses),
         cmocka_unit_test(test_two_bytes_are_near_four), cmocka_unit_test(test_same_as_alone),
+        cmocka_unit_test(test_one_cache_for_all_layers),
         cmocka_unit_test(test_repeats_bit_for_bit), cmocka_unit_test(test_no_sequences), cmocka_unit_test(test_cache),
         cmocka_unit_test(test_generate), cmocka_unit_test(test_too_long_is_refused),
         cmocka_unit_test(test_foreign_plan_is_refused),

@@ -159,6 +159,68 @@ static void slices_of_the_hidden_dimension(void **state)
         }
 }
 
+/* Data mode: tokens stay, and what is stored may be divided in any of these ways. */
+static motley_plan *data_plan(const motley_plan *plan, int variant)
+{
+    const int R = motley_context_size(context);
+    return with_parts(plan, "data", SLICES[R - 1][variant].groups, SLICES[R - 1][variant].part);
+}
+
+static void weights_travel_in_data_mode(void **state)
+{
+    (void)state;
+    for (int variant = 0; variant < VARIANTS; variant++)
+        for (int activation = MOTLEY_GELU; activation <= MOTLEY_SWIGLU; activation += 2) {
+            struct motley_layer_shape shape = shape_of((enum motley_activation)activation, variant == 1 ? E : 2);
+            shape.bias = activation == MOTLEY_GELU;
+            shape.dtype = variant == 2 && !shape.bias ? MOTLEY_BF16 : MOTLEY_F32;
+            motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN), *data = data_plan(plan, variant);
+            check_plan(data, T, GATE_SPREAD, SPLIT_EVEN);
+            check_plan(data, T, GATE_ONE_EXPERT, SPLIT_LAST_HAS_ALL);
+            check_plan(data, 3, GATE_SPREAD, SPLIT_FIRST_HAS_NONE);
+            check_plan(data, 0, GATE_SPREAD, SPLIT_EVEN);
+            motley_plan_destroy(data);
+            motley_plan_destroy(plan);
+        }
+}
+
+/* Each rank sends what it stores to all others, and no row; weights that were set again count from the next forward. */
+static void data_mode_moves_only_weights(void **state)
+{
+    const struct motley_layer_shape shape = shape_of(MOTLEY_SWIGLU, 2);
+    const int R = motley_context_size(context), me = motley_context_rank(context);
+    (void)state;
+    motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN), *data = data_plan(plan, 1);
+    const struct motley_plan_rank own = motley_plan_rank(data, me);
+    struct problem first = problem_create(&shape, T, GATE_SPREAD, SEED),
+                   p = problem_create(&shape, T, GATE_SPREAD, SEED + 1);
+    struct answer a = answer_create(&p);
+    struct held held = hold(&p, SPLIT_EVEN);
+    motley_layer *layer = make_layer(data, &first);
+    step(layer, data, &first, &held);
+    for (int which = 0; which < WEIGHTS; which++)
+        for (int e = 0; e < E; e++) {
+            size_t at;
+            if (p.weight[which] && mine(data, which, e, &at))
+                SUCCEED(motley_layer_set(layer, (enum motley_weight)which, e, p.weight[which] + at, &error));
+        }
+    step(layer, data, &p, &held);
+    compare(data, &p, &a, &held);
+    struct motley_layer_traffic traffic = {0};
+    SUCCEED(motley_layer_traffic(layer, &traffic, &error));
+    const int64_t stored = (int64_t)own.experts * 3 * D * (own.hidden_end - own.hidden_begin) * 4;
+    require(traffic.rows_sent == 0 && traffic.rows_returned == 0, "rows were sent");
+    require(traffic.bytes_sent == (R - 1) * stored, "bytes of weights were miscounted");
+    require(traffic.copies_per_token == (held.T > 0), "a token stays on its rank");
+    motley_layer_destroy(layer);
+    let_go(&held);
+    answer_destroy(&a);
+    problem_destroy(&p);
+    problem_destroy(&first);
+    motley_plan_destroy(data);
+    motley_plan_destroy(plan);
+}
+
 /* Also after other steps in between, in another layer of the same plan, and in a plan read from its text. */
 static void the_same_bits_again(void **state)
 {
@@ -250,6 +312,9 @@ static void memory_is_what_was_planned(void **state)
         for (int variant = 0; variant < VARIANTS && activation >= MOTLEY_SILU; variant++) {
             motley_plan *sliced = with_parts(plan, SLICES[R - 1][variant].mode, SLICES[R - 1][variant].groups,
                                              SLICES[R - 1][variant].part);
+            check_memory(sliced, (enum split)variant);
+            motley_plan_destroy(sliced);
+            sliced = data_plan(plan, variant);
             check_memory(sliced, (enum split)variant);
             motley_plan_destroy(sliced);
         }
@@ -379,6 +444,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(uneven_tokens),          cmocka_unit_test(experts_without_rows),
         cmocka_unit_test(equal_gate_rows),        cmocka_unit_test(forced_experts),
         cmocka_unit_test(ranks_without_experts),  cmocka_unit_test(slices_of_the_hidden_dimension),
+        cmocka_unit_test(weights_travel_in_data_mode), cmocka_unit_test(data_mode_moves_only_weights),
         cmocka_unit_test(the_same_bits_again),
         cmocka_unit_test(tokens_come_and_go),     cmocka_unit_test(memory_is_what_was_planned),
         cmocka_unit_test(traffic_is_counted),     cmocka_unit_test(mistakes_are_agreed),

@@ -171,8 +171,8 @@ static int clear(struct motley__redistribution *r, struct motley_error *error)
     cl_int code = CL_SUCCESS;
     for (int i = 0; i < r->projections; i++) {
         const struct motley__matrix *m = r->to[i];
-        const size_t bytes = motley__matrix_numbers(m->O, m->I, m->panel) * sizeof zero;
-        for (int s = 0; s < m->segments && code == CL_SUCCESS; s++)
+        const size_t bytes = m ? motley__matrix_numbers(m->O, m->I, m->panel) * sizeof zero : 0;
+        for (int s = 0; m && s < m->segments && code == CL_SUCCESS; s++)
             code = clEnqueueFillBuffer(r->context->device->transfer, m->segment[s]->mem, &zero, sizeof zero, 0,
                                        (size_t)motley__matrix_experts(m, s) * bytes, 0, NULL, NULL);
     }
@@ -180,16 +180,29 @@ static int clear(struct motley__redistribution *r, struct motley_error *error)
     return status ? status : motley__transfer_marker(r->context->device, &r->cleared, error);
 }
 
+/* The transfer queue goes on behind all that is on the compute queue by now. */
+static int follow_computation(struct motley__device *device, struct motley_error *error)
+{
+    cl_event marker;
+    int status = motley__queue_marker(device, &marker, error);
+    if (status)
+        return status;
+    status = motley__fail_cl(error, clEnqueueBarrierWithWaitList(device->transfer, 1, &marker, NULL),
+                             "clEnqueueBarrierWithWaitList");
+    clReleaseEvent(marker);
+    return status;
+}
+
 int motley__redistribution_begin(struct motley__redistribution *redistribution, struct motley__matrix *const *from,
                                  struct motley__matrix *const *to, int accumulate, struct motley_error *error)
 {
     struct motley__redistribution *r = redistribution;
-    int done, status = 0;
+    int done, status = follow_computation(r->context->device, error);
     assert(!r->cleared && r->in.begun == r->in.ended && r->out.begun == r->out.ended);
     r->in.begun = r->in.put = r->in.ended = r->out.begun = r->out.ended = 0;
     r->from = from;
     r->to = to;
-    if (r->options.sum && !accumulate)
+    if (!status && r->options.sum && !accumulate)
         status = clear(r, error);
     return status ? status : motley__redistribution_test(r, &done, error);
 }

@@ -37,9 +37,10 @@ int motley__redistribution_create(const motley_context *context, const struct mo
 void motley__redistribution_destroy(struct motley__redistribution *redistribution); /* accepts NULL; gives up what is
                                                                                        under way */
 
-/* Start.  from, to [projections] borrowed until done: matrices of this rank's holdings.  What is read must be complete
- * on the device, and nobody may use what is written until done.  accumulate: sums are added to what is there, else it
- * is overwritten; gathered matrices are overwritten where somebody holds what they want.
+/* Start, behind all that is on the compute queue by now.  from, to [projections] borrowed until done: matrices of this
+ * rank's holdings; NULL where it has nothing of them.  Until done nobody may change what is read or use what is
+ * written.  accumulate: sums are added to what is there, else it is overwritten; gathered matrices are overwritten
+ * where somebody holds what they want.
  * Errors: MOTLEY_E_COMM, MOTLEY_E_DEVICE. */
 int motley__redistribution_begin(struct motley__redistribution *redistribution, struct motley__matrix *const *from,
                                  struct motley__matrix *const *to, int accumulate, struct motley_error *error);

@@ -33,11 +33,55 @@ static void list_losses(motley_layer *layer, struct motley__step *step)
         .test = motley__forward_share_losses_test, .request = layer});
 }
 
+/* Data mode: the layer's weights into the cache.  Nothing but the experts waits for them. */
+static uint64_t fetch(motley_layer *layer, struct motley__step *step)
+{
+    return motley__step_add(step, (struct motley__op){.name = "fetch weights", .stream = MOTLEY__COMMUNICATION,
+        .phase = MOTLEY__PHASE_DISPATCH, .begin = motley__forward_fetch, .self = layer,
+        .test = motley__weight_cache_fetched, .missing = motley__weight_cache_fetch_missing, .request = layer->cache});
+}
+
+/* Begun here, waited for by the next layer's list. */
+static int leave_under_way(void *request, int *done, struct motley_error *error)
+{
+    (void)request;
+    (void)error;
+    *done = 1;
+    return 0;
+}
+
+static void prefetch(motley_layer *layer, struct motley__step *step, uint64_t after,
+                     int (*begin)(void *, struct motley_error *))
+{
+    motley__step_add(step, (struct motley__op){.name = "prefetch weights", .stream = MOTLEY__COMMUNICATION,
+        .phase = MOTLEY__PHASE_DISPATCH, .after = after, .begin = begin, .self = layer, .test = leave_under_way});
+}
+
+/* Nothing: what the list before left under way has only to end. */
+static int go_on(void *self, struct motley_error *error)
+{
+    (void)self;
+    (void)error;
+    return 0;
+}
+
+/* The gradients in the cache to those who store them; with begin go_on those of the layer before. */
+static uint64_t settle(motley_layer *layer, struct motley__step *step, uint64_t after, int under_way,
+                       int (*begin)(void *, struct motley_error *))
+{
+    return motley__step_add(step, (struct motley__op){.name = "sum gradients", .stream = MOTLEY__COMMUNICATION,
+        .phase = MOTLEY__PHASE_COMBINE, .after = after, .begin = begin, .self = layer,
+        .test = under_way ? leave_under_way : motley__weight_cache_settled,
+        .missing = motley__weight_cache_settle_missing, .request = layer->cache});
+}
+
 static void list_forward(motley_layer *layer, struct motley__step *step)
 {
     const int travels = layer->peers != NULL;
-    uint64_t routed, arrived = 0, returned = 0;
+    uint64_t routed, arrived = 0, returned = 0, multiplied;
 
+    if (layer->cache)
+        arrived = fetch(layer, step);
     compute(layer, step, "gate", MOTLEY__PHASE_GATE, 0, motley__forward_gate);
     routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, 0, motley__forward_route);
     if (travels) {
@@ -51,8 +95,10 @@ static void list_forward(motley_layer *layer, struct motley__step *step)
     }
     if (motley__layer_has_losses(layer))
         list_losses(layer, step);
-    compute(layer, step, "place", MOTLEY__PHASE_EXPERTS, arrived, motley__forward_place);
-    compute(layer, step, "experts", MOTLEY__PHASE_EXPERTS, 0, motley__forward_experts);
+    compute(layer, step, "place", MOTLEY__PHASE_EXPERTS, travels ? arrived : 0, motley__forward_place);
+    multiplied = compute(layer, step, "experts", MOTLEY__PHASE_EXPERTS, arrived, motley__forward_experts);
+    if (layer->cache && layer->next)
+        prefetch(layer, step, multiplied, motley__forward_prefetch);
     if (travels) {
         uint64_t weighed = compute(layer, step, "weigh", MOTLEY__PHASE_COMBINE, 0, motley__forward_weigh);
 
@@ -64,15 +110,23 @@ static void list_forward(motley_layer *layer, struct motley__step *step)
 static void list_backward(motley_layer *layer, struct motley__step *step)
 {
     const int travels = layer->peers != NULL;
-    uint64_t arrived = 0, returned = 0;
+    uint64_t arrived = 0, returned = 0, multiplied;
 
+    if (layer->cache && layer->cache->holds != layer->stored)
+        arrived = fetch(layer, step);
+    if (layer->cache && layer->cache->settle.owner)
+        arrived |= settle(layer, step, 0, 0, go_on);
     if (travels) {
         uint64_t encoded = compute(layer, step, "encode dy", MOTLEY__PHASE_DISPATCH, 0, motley__backward_encode);
 
         arrived = transfer(layer, step, MOTLEY__PHASE_DISPATCH, encoded, motley__backward_dispatch,
                            layer->dispatch_back);
     }
-    compute(layer, step, "experts backward", MOTLEY__PHASE_EXPERTS, arrived, motley__backward_experts);
+    multiplied = compute(layer, step, "experts backward", MOTLEY__PHASE_EXPERTS, arrived, motley__backward_experts);
+    if (layer->cache)
+        settle(layer, step, multiplied, layer->previous != NULL, motley__backward_settle);
+    if (layer->cache && layer->previous)
+        prefetch(layer, step, multiplied, motley__backward_prefetch);
     if (travels) {
         uint64_t gathered = compute(layer, step, "gather dx", MOTLEY__PHASE_COMBINE, 0, motley__backward_gather);
 

@@ -27,8 +27,15 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
                          motley_layer **layer, struct motley_error *error);
 
 struct motley__linear *motley__layer_gate(motley_layer *layer);
-struct motley__experts *motley__layer_experts(motley_layer *layer);
+struct motley__experts *motley__layer_experts(motley_layer *layer); /* what this rank stores of them */
 struct motley__layer_losses *motley__layer_losses(motley_layer *layer);
+
+/* Layers of one model that share a scratch, in the order in which their forward is called (and, the other way round,
+ * their backward): in data mode each fetches the next one's weights ahead, and leaves its gradients under way to the
+ * ranks that store them until the next backward.  previous, next: NULL at the ends; borrowed. */
+void motley__layer_link(motley_layer *layer, motley_layer *previous, motley_layer *next);
+/* The weights will be needed soon: in data mode begin to fetch them.  Collective. */
+int motley__layer_prefetch(motley_layer *layer, struct motley_error *error);
 
 /* x, y, dy, dx [T,D] device.  y += ... and dx += ... when accumulate (the residual stream).
  * Collective. */

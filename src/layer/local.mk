@@ -8,6 +8,7 @@ libmotley_all_la_SOURCES += \
     %D%/admit.h \
     %D%/backward.c \
     %D%/cpu.c \
+    %D%/data.c \
     %D%/decode.c \
     %D%/decode.h \
     %D%/encode.c \
@@ -62,4 +63,6 @@ libmotley_all_la_SOURCES += \
     %D%/variant.c \
     %D%/variant.h \
     %D%/wave.c \
+    %D%/weight_cache.c \
+    %D%/weight_cache.h \
     %D%/weights.c

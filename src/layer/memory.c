@@ -19,6 +19,8 @@ void motley__scratch_destroy(struct motley__scratch *scratch)
 {
     for (int i = 0; scratch && i < MOTLEY__SCRATCH_COUNT; i++)
         motley__buffer_destroy(scratch->buffer[i]);
+    if (scratch)
+        motley__weight_cache_destroy(scratch->cache);
     free(scratch);
 }
 
@@ -102,6 +104,12 @@ static size_t route_scratch_bytes(const struct motley__layer_memory *m)
     return by_group + motley__route_scratch_bytes(N + m->rows.M_pairs, slots);
 }
 
+/* All experts of a layer once, for all layers. */
+static uint64_t cache_bytes(const struct motley__layer_memory *m)
+{
+    return motley__experts_bytes(&m->shape, m->shape.E, 0, m->panel, m->trained ? 1 : 0, 0) + m->cache_scratch;
+}
+
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
 {
     const int copies = (m->trained ? 1 : 0) + m->moments; /* f32, beside the weights: gradients, moments */
@@ -109,12 +117,14 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     const uint64_t layers = m->layers > 1 ? (uint64_t)m->layers : 1;
     struct motley_layer_shape slice = m->shape;
     const uint64_t tables = (uint64_t)m->shape.E * 4 * (m->ranks > 1 ? 2 : 1); /* local; server */
+    const int stored = m->caches ? m->stored : m->E_local;
+    const int begin = m->caches ? m->stored_begin : m->hidden_begin, end = m->caches ? m->stored_end : m->hidden_end;
 
-    slice.F = m->hidden_end - m->hidden_begin;
-    const uint64_t experts = motley__experts_bytes(&slice, m->E_local, m->hidden_begin, m->panel, copies, masters);
+    slice.F = end - begin;
+    const uint64_t experts = motley__experts_bytes(&slice, stored, begin, m->panel, copies, masters);
 
     return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + tables + saved_bytes(m)) + scratch_bytes(m) +
-           m->gate_scratch + route_scratch_bytes(m);
+           (m->caches ? cache_bytes(m) : 0) + m->gate_scratch + route_scratch_bytes(m);
 }
 
 static struct motley__layer_memory memory_of(const motley_layer *layer)
@@ -124,7 +134,10 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
     const struct motley__peers *peers = layer->peers;
 
     return (struct motley__layer_memory){.shape = *shape, .E_local = layer->E_local,
-        .hidden_begin = layer->holding->begin, .hidden_end = layer->holding->end, .ranks = peers ? peers->R : 1,
+        .hidden_begin = layer->holding->begin, .hidden_end = layer->holding->end,
+        .caches = layer->cache != NULL, .stored = layer->stores->experts, .stored_begin = layer->stores->begin,
+        .stored_end = layer->stores->end,
+        .cache_scratch = layer->cache ? motley__weight_cache_scratch(layer->cache) : 0, .ranks = peers ? peers->R : 1,
         .groups = peers ? peers->G : 1, .streams = peers ? peers->streams : 0,
         .panel = layer->E_local ? layer->experts->w1->panel : 1, .trained = layer->trained,
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),

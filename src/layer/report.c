@@ -90,5 +90,8 @@ int motley_layer_traffic(const motley_layer *layer, struct motley_layer_traffic 
         traffic->bytes_sent = ranks + back + motley__counts_bytes(layer->counts, &count_nodes);
         traffic->bytes_sent_nodes = nodes + back_nodes + count_nodes;
     }
+    if (layer->cache)
+        traffic->bytes_sent = motley__redistribution_bytes(layer->cache->fetch.redistribution,
+                                                           &traffic->bytes_sent_nodes);
     return 0;
 }

@@ -91,18 +91,20 @@ static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage
     struct motley_layer_shape slice = layer->shape;
     int status;
 
-    slice.F = layer->F_local;
+    if (layer->stores->experts)
+        slice.F = layer->stores->end - layer->stores->begin;
     status = create_host_side(layer, error);
     if (!status)
-        status = motley__experts_create(device, &slice, layer->E_local, layer->holding->begin, layer->trained,
-                                        &layer->experts, error);
+        status = motley__experts_create(device, &slice, layer->stores->experts, layer->stores->begin, layer->trained,
+                                        &layer->stored, error);
+    layer->experts = layer->stored;
     if (!status)
         status = motley__linear_create(device, (enum motley__dense)plan->rank[layer->context->rank].dense,
                                        layer->shape.dtype, MOTLEY_F32, layer->shape.E, layer->shape.D, layer->trained,
                                        gate_storage, gate_gradient, &layer->gate, error);
     if (!status)
         status = create_local(layer, error);
-    if (!status && layer->context->size > 1)
+    if (!status && layer->context->size > 1 && plan->mode != MOTLEY_MODE_DATA)
         status = create_exchange(layer, error);
     return status;
 }
@@ -122,8 +124,6 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
     } else if (plan->R != context->size) {
         status = motley__fail(error, MOTLEY_E_MISMATCH, "the plan is for %d ranks, but this run has %d", plan->R,
                               context->size);
-    } else if (plan->mode == MOTLEY_MODE_DATA) {
-        status = motley__fail(error, MOTLEY_E_UNSUPPORTED, "layers do not run plans of mode data");
     } else {
         context->device->peak_bytes = l->used_before = context->device->used_bytes;
         l->context = context;
@@ -131,6 +131,7 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
         l->shape = plan->shape;
         l->trained = trained;
         l->holding = &plan->computed.rank[context->rank];
+        l->stores = &plan->stored.rank[context->rank];
         l->E_local = l->holding->experts;
         l->F_local = l->E_local ? l->holding->end - l->holding->begin : l->shape.F; /* matrices have a width */
         l->loss_request = MPI_REQUEST_NULL;
@@ -142,6 +143,8 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
             status = create_parts(l, gate_storage, gate_gradient, error);
     }
     status = motley__agree(context->comm, status, error);
+    if (!status && plan->mode == MOTLEY_MODE_DATA && !motley__placement_equal(&plan->stored, &plan->computed))
+        status = motley__layer_open_cache(l, error);
     if (status) {
         motley_layer_destroy(l);
         return status;
@@ -171,7 +174,7 @@ void motley_layer_destroy(motley_layer *layer)
     motley__buffer_destroy(layer->server);
     motley__peers_destroy(layer->peers);
     motley__linear_destroy(layer->gate);
-    motley__experts_destroy(layer->experts);
+    motley__experts_destroy(layer->stored);
     if (layer->own_scratch)
         motley__scratch_destroy(layer->scratch);
     free(layer->loss_sums);
@@ -187,7 +190,7 @@ struct motley__linear *motley__layer_gate(motley_layer *layer)
 
 struct motley__experts *motley__layer_experts(motley_layer *layer)
 {
-    return layer->experts;
+    return layer->stored;
 }
 
 struct motley__layer_losses *motley__layer_losses(motley_layer *layer)

@@ -8,6 +8,7 @@
  *   forward.c   what each operator of the forward list does
  *   backward.c  what each operator of the backward list does
  *   travel.c    what the operators between ranks do, in both directions
+ *   data.c      what those of data mode do, where weights travel instead
  *
  * Row numbers of a step (rank's own):
  *   T tokens, N = T*K routed pairs
@@ -24,6 +25,7 @@
 #include "layer/decode.h"
 #include "layer/layer.h"
 #include "layer/peers.h"
+#include "layer/weight_cache.h"
 #include "step/step.h"
 
 /* Buffers whose contents do not outlive one list; shared by all layers of a model.  Rows [.,D] and [.,F] are in the
@@ -65,6 +67,7 @@ enum motley__scratch_buffer {
 };
 struct motley__scratch {
     struct motley__buffer *buffer[MOTLEY__SCRATCH_COUNT];
+    struct motley__weight_cache *cache; /* data mode; NULL else */
 };
 
 /* Buffers kept from forward to backward, one set a layer; rows as above. */
@@ -101,8 +104,12 @@ struct motley_layer {
     int trained;
     const struct motley__holding *holding; /* what this rank computes with; borrowed from the plan */
     int E_local, F_local;            /* its experts, and their hidden rows */
+    const struct motley__holding *stores;  /* what it stores of the weights; borrowed from the plan */
     struct motley__linear *gate;     /* owned */
-    struct motley__experts *experts; /* owned */
+    struct motley__experts *stored;  /* owned */
+    struct motley__experts *experts; /* what it computes with: those, or in data mode the cache's; borrowed */
+    struct motley__weight_cache *cache;    /* data mode: the scratch's, borrowed; NULL else */
+    motley_layer *previous, *next;   /* in data mode, of a model: whose weights to fetch ahead; NULL: none */
     struct motley__scratch *scratch; /* borrowed, unless own_scratch */
     int own_scratch;
     struct motley__buffer *local;    /* [E] int: local number of each expert, -1 of others; owned */
@@ -156,6 +163,9 @@ static inline struct motley__ragged motley__layer_ragged(const motley_layer *lay
 /* What decode needs to know of rows that came back; zero when none did. */
 struct motley__returned motley__layer_returned(const motley_layer *layer);
 
+/* data.c.  Data mode's cache is the scratch's: of this plan, made when there is none.  Collective, agreed. */
+int motley__layer_open_cache(motley_layer *layer, struct motley_error *error);
+
 /* At least `bytes` in a scratch or saved buffer. */
 int motley__layer_scratch_reserve(motley_layer *layer, enum motley__scratch_buffer which, size_t bytes,
                                   struct motley_error *error);
@@ -173,6 +183,8 @@ int motley__forward_encode(void *self, struct motley_error *error);         /* r
 int motley__forward_dispatch(void *self, struct motley_error *error);       /* exchange rows */
 int motley__forward_place(void *self, struct motley_error *error);          /* sort what came by local expert */
 int motley__forward_experts(void *self, struct motley_error *error);
+int motley__forward_fetch(void *self, struct motley_error *error);          /* data mode: gather the weights */
+int motley__forward_prefetch(void *self, struct motley_error *error);       /* ... of the next layer */
 int motley__forward_weigh(void *self, struct motley_error *error);          /* sum each row's pairs, weighted */
 int motley__forward_combine(void *self, struct motley_error *error);        /* exchange them back */
 int motley__forward_decode(void *self, struct motley_error *error);         /* sum over each token's experts */
@@ -180,6 +192,8 @@ int motley__forward_decode(void *self, struct motley_error *error);         /* s
 int motley__backward_encode(void *self, struct motley_error *error);        /* dy rows go where x rows went */
 int motley__backward_dispatch(void *self, struct motley_error *error);
 int motley__backward_experts(void *self, struct motley_error *error);
+int motley__backward_settle(void *self, struct motley_error *error);        /* data mode: sum the gradients */
+int motley__backward_prefetch(void *self, struct motley_error *error);      /* ... the weights of the layer before */
 int motley__backward_gather(void *self, struct motley_error *error);        /* dx and dw to give back */
 int motley__backward_combine(void *self, struct motley_error *error);
 int motley__backward_decode(void *self, struct motley_error *error);
@@ -192,7 +206,10 @@ int motley__layer_has_losses(const motley_layer *layer);
  * Pure. */
 struct motley__layer_memory {
     struct motley_layer_shape shape;
-    int E_local, hidden_begin, hidden_end; /* the part of the experts that the rank has */
+    int E_local, hidden_begin, hidden_end; /* the part of the experts that the rank computes with */
+    int caches;                      /* 1: they are the cache's; what the rank stores is another part: */
+    int stored, stored_begin, stored_end;  /* so many experts and hidden rows of each */
+    uint64_t cache_scratch;          /* what the cache says it needs besides */
     int ranks, groups, streams;      /* ranks 1: nothing travels */
     int panel, trained, backward, losses;
     int layers, moments;             /* layers 0: one; moments: numbers an optimizer keeps beside each weight */

@@ -19,7 +19,7 @@ static const char *const NAME[] = {"gate", "w1", "w2", "w3", "b1", "b2"};
 static int find_matrix(const motley_layer *layer, enum motley_weight which, int expert, int gradient,
                        struct motley__matrix **matrix, int *local, struct motley_error *error)
 {
-    const struct motley__experts *x = layer->experts;
+    const struct motley__experts *x = layer->stored;
     struct motley__matrix *const weight[] = {layer->gate->w, x->w1, x->w2, x->w3, x->b1, x->b2};
     struct motley__matrix *const slope[] = {layer->gate->dw, x->dw1, x->dw2, x->dw3, x->db1, x->db2};
 
@@ -32,7 +32,7 @@ static int find_matrix(const motley_layer *layer, enum motley_weight which, int 
                             NAME[which]);
     if (which == MOTLEY_GATE)
         return 0;
-    *local = expert < 0 ? -1 : motley__holding_find(layer->holding, expert);
+    *local = expert < 0 ? -1 : motley__holding_find(layer->stores, expert);
     if (*local < 0)
         return motley__fail(error, MOTLEY_E_INVALID, "%s of expert %d is not on rank %d", NAME[which], expert,
                             layer->context->rank);
@@ -42,7 +42,7 @@ static int find_matrix(const motley_layer *layer, enum motley_weight which, int 
 /* The first number of the rank's part of a canonical matrix whose part is contiguous. */
 static size_t first_number(const motley_layer *layer, enum motley_weight which)
 {
-    const size_t begin = (size_t)layer->holding->begin;
+    const size_t begin = (size_t)layer->stores->begin;
 
     switch (which) {
     case MOTLEY_W1:
@@ -55,23 +55,29 @@ static size_t first_number(const motley_layer *layer, enum motley_weight which)
 /* Where the rank's columns of row d begin in a whole w2. */
 static size_t first_column(const motley_layer *layer, size_t d)
 {
-    return d * (size_t)layer->shape.F + (size_t)layer->holding->begin;
+    return d * (size_t)layer->shape.F + (size_t)layer->stores->begin;
+}
+
+/* Hidden rows that the rank stores. */
+static size_t stored_width(const motley_layer *layer)
+{
+    return (size_t)(layer->stores->end - layer->stores->begin);
 }
 
 /* Host memory for the part of w2; NULL where the part is the whole. */
 static int part_of(const motley_layer *layer, enum motley_weight which, float **part, struct motley_error *error)
 {
     *part = NULL;
-    if (which != MOTLEY_W2 || layer->F_local == layer->shape.F)
+    if (which != MOTLEY_W2 || stored_width(layer) == (size_t)layer->shape.F)
         return 0;
-    *part = malloc((size_t)layer->shape.D * (size_t)layer->F_local * sizeof **part);
+    *part = malloc((size_t)layer->shape.D * stored_width(layer) * sizeof **part);
     return *part ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a part of w2");
 }
 
 int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, const float *host,
                      struct motley_error *error)
 {
-    const size_t width = (size_t)layer->F_local;
+    const size_t width = stored_width(layer);
     struct motley__matrix *matrix;
     float *part;
     int local, status = find_matrix(layer, which, expert, 0, &matrix, &local, error);
@@ -90,7 +96,7 @@ int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, 
 static int get(const motley_layer *layer, enum motley_weight which, int expert, int gradient, float *host,
                struct motley_error *error)
 {
-    const size_t width = (size_t)layer->F_local;
+    const size_t width = stored_width(layer);
     struct motley__matrix *matrix;
     float *part;
     int local, status = find_matrix(layer, which, expert, gradient, &matrix, &local, error);

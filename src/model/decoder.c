@@ -58,6 +58,9 @@ static int create_blocks(struct motley__decoder *d, struct motley_error *error)
         motley__layer_losses(block->moe)->balance_coefficient = d->config.balance_coefficient / d->config.layers;
         motley__layer_losses(block->moe)->z_coefficient = d->config.z_coefficient / d->config.layers;
     }
+    for (int i = 0; i < d->config.layers && !status; i++)
+        motley__layer_link(d->block[i].moe, i > 0 ? d->block[i - 1].moe : NULL,
+                           i + 1 < d->config.layers ? d->block[i + 1].moe : NULL);
     return status;
 }
 

@@ -67,7 +67,9 @@ int motley__decoder_forward(struct motley__decoder *d, const struct motley__exte
     const int T = extent->B * extent->S, last = d->config.layers - 1;
     struct motley__extent e = *extent;
     const struct motley__dense_weight *embedding = motley__weights_embedding(d->weights);
-    int status = motley__embedding_forward(d->device, d->dtype, T, d->config.D, d->token, embedding->storage,
+    int status = motley__layer_prefetch(d->block[0].moe, error);
+    if (!status)
+        status = motley__embedding_forward(d->device, d->dtype, T, d->config.D, d->token, embedding->storage,
                                            motley__decoder_saved(d, 0)->x, error);
     for (int i = 0; i <= last && !status; i++) {
         struct motley__buffer *next = i < last ? motley__decoder_saved(d, i + 1)->x : d->x;
