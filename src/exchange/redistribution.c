@@ -1,8 +1,4 @@
-/* Moving experts' matrices between ranks, piece by piece.
- *
- * Each way has a ring of slots.  A piece that is sent is cut out, staged out, on its way; one that is received is on
- * its way, staged in, put in.  Slots are begun and given back in order, and what was received is put in in order: the
- * order of pieces, and so of sums, never depends on which message came first.
+/* Moving experts' matrices between ranks: the whole of it; what becomes of a piece is in pieces.c.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -15,42 +11,9 @@
 #include "base/wait.h"
 #include "device/queue.h"
 #include "exchange/exchange.h"
-#include "exchange/redistribution.h"
+#include "exchange/pieces.h"
 
 enum { SLOTS = MOTLEY__REDISTRIBUTION_SLOTS };
-
-/* A piece under way: on the device, or between ranks. */
-struct slot {
-    struct motley__buffer *buffer;      /* [largest piece] */
-    struct motley__staging staging;
-    cl_event event;                     /* behind the kernel that cuts out or puts in; NULL: none under way */
-    MPI_Request request;
-    int moved;                          /* the message has been sent, or received and put in */
-};
-
-/* One way; pieces [ended, begun) are in the slots of their number modulo SLOTS, of which the first `put` are put in. */
-struct way {
-    const struct motley__piece *piece;
-    int pieces, begun, put, ended;
-    struct slot slot[SLOTS];
-};
-
-struct motley__redistribution {
-    const motley_context *context;
-    struct motley__redistribution_options options;
-    struct motley__projection *projection;
-    int projections;
-    struct motley__flows flows;
-    struct motley__buffer *expert;      /* the flows' lists on the device */
-    struct way out, in;
-    cl_event cleared;                   /* what sums are added to is zero; NULL: nothing is being cleared */
-    struct motley__matrix *const *from, *const *to;
-};
-
-static struct slot *slot_of(struct way *way, int i)
-{
-    return &way->slot[i % SLOTS];
-}
 
 /* Panels of all ranks' matrices, [R][projections]. */
 static int share_panels(const motley_context *context, const int *panel, int projections, int **all,
@@ -68,7 +31,7 @@ static int share_panels(const motley_context *context, const int *panel, int pro
 }
 
 /* As many slots as there are pieces, at most. */
-static int create_slots(struct motley__redistribution *r, struct way *way, const struct motley__piece *piece,
+static int create_slots(struct motley__redistribution *r, struct motley__way *way, const struct motley__piece *piece,
                         int pieces, struct motley_error *error)
 {
     int status = 0;
@@ -131,7 +94,7 @@ int motley__redistribution_create(const motley_context *context, const struct mo
 }
 
 /* Receives are cancelled; a send whose receiver failed may never complete, so it is only let go. */
-static void abandon(struct slot *slot, int received)
+static void abandon(struct motley__slot *slot, int received)
 {
     if (slot->request != MPI_REQUEST_NULL) {
         if (received)
@@ -151,7 +114,7 @@ void motley__redistribution_destroy(struct motley__redistribution *redistributio
     if (r->cleared || r->in.ended < r->in.begun || r->out.ended < r->out.begun)
         clFinish(r->context->device->transfer);
     for (int i = 0; i < 2 * SLOTS; i++) {
-        struct slot *slot = i < SLOTS ? &r->in.slot[i] : &r->out.slot[i - SLOTS];
+        struct motley__slot *slot = i < SLOTS ? &r->in.slot[i] : &r->out.slot[i - SLOTS];
         abandon(slot, i < SLOTS);
         motley__staging_release(r->context->device, &slot->staging);
         motley__buffer_destroy(slot->buffer);
@@ -162,22 +125,6 @@ void motley__redistribution_destroy(struct motley__redistribution *redistributio
     motley__flows_clear(&r->flows);
     free(r->projection);
     free(r);
-}
-
-/* Overwrite what sums will be added to. */
-static int clear(struct motley__redistribution *r, struct motley_error *error)
-{
-    static const float zero;
-    cl_int code = CL_SUCCESS;
-    for (int i = 0; i < r->projections; i++) {
-        const struct motley__matrix *m = r->to[i];
-        const size_t bytes = m ? motley__matrix_numbers(m->O, m->I, m->panel) * sizeof zero : 0;
-        for (int s = 0; m && s < m->segments && code == CL_SUCCESS; s++)
-            code = clEnqueueFillBuffer(r->context->device->transfer, m->segment[s]->mem, &zero, sizeof zero, 0,
-                                       (size_t)motley__matrix_experts(m, s) * bytes, 0, NULL, NULL);
-    }
-    int status = motley__fail_cl(error, code, "clEnqueueFillBuffer");
-    return status ? status : motley__transfer_marker(r->context->device, &r->cleared, error);
 }
 
 /* The transfer queue goes on behind all that is on the compute queue by now. */
@@ -203,155 +150,18 @@ int motley__redistribution_begin(struct motley__redistribution *redistribution, 
     r->from = from;
     r->to = to;
     if (!status && r->options.sum && !accumulate)
-        status = clear(r, error);
+        status = motley__pieces_clear(r, error);
     return status ? status : motley__redistribution_test(r, &done, error);
-}
-
-/* Move a piece by the kernel, its event behind it.  A NULL matrix: the slot's buffer. */
-static int move(struct motley__redistribution *r, const struct motley__piece *piece, struct slot *slot,
-                struct motley__matrix *from, struct motley__matrix *to, struct motley_error *error)
-{
-    const struct motley__flow *flow = &r->flows.flow[piece->flow];
-    struct motley__device *device = r->context->device;
-    struct motley__slice_args args = flow->args;
-    args.first = piece->first;
-    args.count = piece->count;
-    return motley__slice_move(device, r->projection[flow->projection].dtype, to && r->options.sum, &args, r->expert,
-                              r->flows.expert, (struct motley__slice_end){from, slot->buffer},
-                              (struct motley__slice_end){to, slot->buffer}, error);
-}
-
-static size_t bytes_of(const struct motley__redistribution *r, const struct motley__piece *piece)
-{
-    const struct motley__flow *flow = &r->flows.flow[piece->flow];
-    return (size_t)piece->count * (size_t)flow->args.width *
-           motley__storage_bytes(r->projection[flow->projection].dtype);
-}
-
-/* *done = 1 when there is no event, or there is none any more. */
-static int event_ended(cl_event *event, int *done, struct motley_error *error)
-{
-    int status = 0;
-    *done = 1;
-    if (*event)
-        status = motley__event_done(*event, done, error);
-    if (*event && !status && *done) {
-        clReleaseEvent(*event);
-        *event = NULL;
-    }
-    return status;
-}
-
-/* *done = 1 when neither kernel nor copy of the slot is under way. */
-static int device_done(struct slot *slot, int *done, struct motley_error *error)
-{
-    int status = motley__staging_test(&slot->staging, done, error);
-    return status || !*done ? status : event_ended(&slot->event, done, error);
-}
-
-/* Cut a piece out; its message goes when it is on the host. */
-static int begin_send(struct motley__redistribution *r, int i, struct motley_error *error)
-{
-    const struct motley__piece *piece = &r->out.piece[i];
-    struct slot *slot = slot_of(&r->out, i);
-    const void *host;
-    int status = move(r, piece, slot, r->from[r->flows.flow[piece->flow].projection], NULL, error);
-    slot->moved = 0;
-    if (!status)
-        status = motley__staging_out(slot->buffer, bytes_of(r, piece), &slot->staging, &host, error);
-    return status ? status : motley__transfer_marker(r->context->device, &slot->event, error);
-}
-
-static int send(struct motley__redistribution *r, int i, struct motley_error *error)
-{
-    const struct motley__piece *piece = &r->out.piece[i];
-    struct slot *slot = slot_of(&r->out, i);
-    const void *host = slot->buffer->device->zero_copy ? slot->buffer->host : slot->staging.out.host;
-    slot->moved = 1;
-    return motley__fail_mpi(error, MPI_Isend(host, (int)bytes_of(r, piece), MPI_BYTE, r->flows.flow[piece->flow].to,
-                                             r->options.tag, r->context->comm, &slot->request), "MPI_Isend");
-}
-
-/* Pieces that were cut out go in order, so that messages between two ranks do. */
-static int step_out(struct motley__redistribution *r, struct motley_error *error)
-{
-    struct way *way = &r->out;
-    int status = 0, done = 1;
-    for (int i = way->ended; i < way->begun && done && !status; i++) {
-        struct slot *slot = slot_of(way, i);
-        if (slot->moved)
-            continue;
-        status = device_done(slot, &done, error);
-        if (!status && done)
-            status = send(r, i, error);
-    }
-    for (done = 1; way->ended < way->begun && done && !status;) {
-        struct slot *slot = slot_of(way, way->ended);
-        if (!slot->moved)
-            break;
-        status = motley__fail_mpi(error, MPI_Test(&slot->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-        way->ended += !status && done;
-    }
-    while (way->begun < way->pieces && way->begun - way->ended < SLOTS && !status)
-        status = begin_send(r, way->begun++, error);
-    return status;
-}
-
-static int begin_receive(struct motley__redistribution *r, int i, struct motley_error *error)
-{
-    const struct motley__piece *piece = &r->in.piece[i];
-    const struct motley__flow *flow = &r->flows.flow[piece->flow];
-    struct slot *slot = slot_of(&r->in, i);
-    const size_t bytes = bytes_of(r, piece);
-    void *host;
-    if (flow->from == flow->to)
-        return 0;
-    int status = motley__staging_in(slot->buffer, bytes, &slot->staging, &host, error);
-    return status ? status : motley__fail_mpi(error, MPI_Irecv(host, (int)bytes, MPI_BYTE, flow->from, r->options.tag,
-                                                               r->context->comm, &slot->request), "MPI_Irecv");
-}
-
-/* Put a piece that has arrived into its matrix; what stays here comes from the other matrix. */
-static int put(struct motley__redistribution *r, int i, struct motley_error *error)
-{
-    const struct motley__piece *piece = &r->in.piece[i];
-    const struct motley__flow *flow = &r->flows.flow[piece->flow];
-    struct slot *slot = slot_of(&r->in, i);
-    int status = 0;
-    if (flow->from != flow->to)
-        status = motley__staging_in_finish(slot->buffer, bytes_of(r, piece), &slot->staging, error);
-    if (!status)
-        status = move(r, piece, slot, flow->from == flow->to ? r->from[flow->projection] : NULL,
-                      r->to[flow->projection], error);
-    return status ? status : motley__transfer_marker(r->context->device, &slot->event, error);
-}
-
-static int step_in(struct motley__redistribution *r, struct motley_error *error)
-{
-    struct way *way = &r->in;
-    int status = 0, done = 1;
-    while (way->put < way->begun && !status) {
-        status = motley__fail_mpi(error, MPI_Test(&slot_of(way, way->put)->request, &done, MPI_STATUS_IGNORE),
-                                  "MPI_Test");
-        if (status || !done)
-            break;
-        status = put(r, way->put++, error);
-    }
-    for (done = 1; way->ended < way->put && done && !status; way->ended += !status && done)
-        status = device_done(slot_of(way, way->ended), &done, error);
-    while (way->begun < way->pieces && way->begun - way->ended < SLOTS && !status)
-        status = begin_receive(r, way->begun++, error);
-    return status;
 }
 
 int motley__redistribution_test(void *self, int *done, struct motley_error *error)
 {
     struct motley__redistribution *r = self;
-    int cleared, status = event_ended(&r->cleared, &cleared, error);
+    int cleared, status = motley__event_ended(&r->cleared, &cleared, error);
     if (!status)
-        status = step_in(r, error);
+        status = motley__pieces_in(r, error);
     if (!status)
-        status = step_out(r, error);
+        status = motley__pieces_out(r, error);
     *done = !status && cleared && r->in.ended == r->in.pieces && r->out.ended == r->out.pieces;
     return status;
 }
@@ -404,7 +214,7 @@ int64_t motley__redistribution_bytes(const struct motley__redistribution *redist
     *nodes = 0;
     for (int i = 0; i < r->out.pieces; i++) {
         const struct motley__flow *flow = &r->flows.flow[r->out.piece[i].flow];
-        const int64_t piece = (int64_t)bytes_of(r, &r->out.piece[i]);
+        const int64_t piece = (int64_t)motley__piece_bytes(r, &r->out.piece[i]);
         bytes += piece;
         *nodes += node[flow->from] != node[flow->to] ? piece : 0;
     }
