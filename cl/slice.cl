@@ -4,10 +4,10 @@
  *   element (o, c) of expert i lies at      i * numbers + ((o / panel) * I + c) * panel + o % panel
  *                                           with o counted from the slice's row, c from its column
  *
- * A wire, or a file, has panel 1; between two panels of the same height the launcher passes panels as lines.  A
- * work-group moves 16 lines of one run of columns, W of them at a time; where both panels are 1 lines lie in one
- * piece, else 16 lines are (mostly) one panel, read or written in one piece for each column.
- * Bytes 2 count width (ADD: 3), no flops.
+ * A wire has panel 1; between two panels of the same height the caller passes panels as lines (src/exchange/flow.h).  A
+ * work-group moves 16 lines of one run of columns: line by line where both panels are 1, else by blocks of columns
+ * that stay in the cache while all their lines, (mostly) of one panel, are moved.
+ * Bytes 2 count width (ADD: 3), no flops.  Measured with messages and all: src/exchange/redistribution.h.
  *
  *   NUMBER    ushort or uint, whatever is stored (default uint); ADD: float
  *   COLUMNS   of a group's run
@@ -31,7 +31,7 @@
 #define MOVE(to, from) ((to) = (from))
 #endif
 
-enum { LINES = 16 };
+enum { LINES = 16, BLOCK = W < 16 ? 16 : W };
 
 /* Where column 0 of a line's slice lies. */
 static size_t line_at(const struct motley__slice_side s, __global const int *expert, int i, int o)
@@ -59,13 +59,15 @@ void slice(const struct motley__slice_args a, __global const int *restrict exper
         for (int k = 0; k < lines; k++)
             for (int c = begin + item; c < end; c += W)
                 MOVE(to[out[k] + c], from[in[k] + c]);
-    } else if (lines == LINES) {
-        for (int c = begin + item; c < end; c += W)
-            for (int k = 0; k < LINES; k++)
-                MOVE(to[out[k] + (size_t)c * a.to.panel], from[in[k] + (size_t)c * a.from.panel]);
-    } else {
-        for (int c = begin + item; c < end; c += W)
-            for (int k = 0; k < lines; k++)
-                MOVE(to[out[k] + (size_t)c * a.to.panel], from[in[k] + (size_t)c * a.from.panel]);
+        return;
+    }
+    for (int first = begin; first < end; first += BLOCK) {
+        const int last = min((int)BLOCK, end - first);
+        for (int k = 0; k < lines; k++) {
+            __global const NUMBER *x = from + in[k] + (size_t)first * a.from.panel;
+            __global NUMBER *y = to + out[k] + (size_t)first * a.to.panel;
+            for (int c = item; c < last; c += W)
+                MOVE(y[c * a.to.panel], x[c * a.from.panel]);
+        }
     }
 }

@@ -16,7 +16,12 @@
 #include "context.h"
 #include "exchange/flow.h"
 
-enum { MOTLEY__PIECE_BYTES = 4 * 1024 * 1024, MOTLEY__REDISTRIBUTION_SLOTS = 4 };
+/* Measured between two ranks with a core each, of 12.6 million f32 that each has half of, f32 panels of 32: 28 ms where
+ * parts are cut between panels, 52 ms where not (3.6 and 1.9 GB/s of what is put in).
+ *
+ * Pieces stay in a CPU's cache between cutting out, sending and putting in: those of 4 MiB took three times as long
+ * between unlike layouts, those of 256 KiB half as long again between like ones. */
+enum { MOTLEY__PIECE_BYTES = 1024 * 1024, MOTLEY__REDISTRIBUTION_SLOTS = 4 };
 
 struct motley__redistribution_options {
     const char *name;                   /* constant, for messages: "gather weights" */
