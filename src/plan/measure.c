@@ -29,7 +29,7 @@ enum {
     PASSES = 5,                                 /* of the slowest rank in one window, where they are quick */
     TRIES = 3,                                  /* of a point timed again */
     DENSE_T = 256, DENSE_O = 512, DENSE_I = 512,
-    COPY_BYTES = 1 << 24, NO_BYTES = 64,
+    COPY_BYTES = 1 << 24, NO_BYTES = 64, LARGE_COPY = 4,
     SLICE_GRAIN = 32                            /* widths that all kernels can cut */
 };
 
@@ -348,16 +348,26 @@ static int time_copy(struct work *w, size_t bytes, double *seconds)
     return agree(w, status, &pass_seconds);
 }
 
-/* Rows move at the speed of a large copy, and nothing takes the time of a small one. */
+static int copy_fits(const struct work *w, size_t bytes)
+{
+    return 2 * bytes <= w->room && bytes <= w->context->device->max_buffer_bytes;
+}
+
+/* Rows move at the speed of a large copy, and nothing takes the time of a small one.  Large is what takes several times
+ * as long as nothing: on a fast device more than elsewhere. */
 static int measure_move(struct work *w)
 {
-    double large, small;
+    double large = 0, small, again = 1;
     size_t bytes = COPY_BYTES;
-    while (bytes > 2 * NO_BYTES && 2 * bytes > w->room)
+    while (bytes > 2 * NO_BYTES && !copy_fits(w, bytes))
         bytes /= 2;
-    int status = time_copy(w, bytes, &large);
-    if (!status)
-        status = time_copy(w, NO_BYTES, &small);
+    int status = time_copy(w, NO_BYTES, &small);
+    while (again > 0 && !status) { /* all ranks once more when one has to */
+        status = time_copy(w, bytes, &large);
+        again = large < LARGE_COPY * small && copy_fits(w, 4 * bytes);
+        bytes *= again > 0 ? 4 : 1;
+        status = agree(w, status, &again);
+    }
     if (status)
         return status;
     w->entry->move = (struct motley__move){
