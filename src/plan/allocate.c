@@ -49,10 +49,20 @@ static void sink(struct bid *heap, int count, int at)
     }
 }
 
-/* The most items, at most `most`, that a rank has done within `limit`. */
-static int done_within(motley__allocate_seconds *seconds, const void *data, int rank, int most, double limit)
+/* The most items, at most `most`, that a rank has done within `limit`; sought in growing steps from `guess` on. */
+static int done_within(motley__allocate_seconds *seconds, const void *data, int rank, int most, int guess, double limit)
 {
-    int low = 0, high = most;
+    int low = 0, high = most, step = 1; /* low are done; so are more than high not */
+    for (int at = guess < most ? guess : most; low < high; step *= 2) {
+        const int done = at == 0 || seconds(data, rank, at) <= limit;
+        if (done)
+            low = at;
+        else
+            high = at - 1;
+        if (done ? step >= high - at : step >= at - low)
+            break;
+        at += done ? step : -step;
+    }
     while (low < high) {
         const int middle = low + (high - low + 1) / 2;
         if (seconds(data, rank, middle) <= limit)
@@ -63,8 +73,9 @@ static int done_within(motley__allocate_seconds *seconds, const void *data, int 
     return low;
 }
 
-/* A time within which nearly n items would be done if time were proportional to them; infinite: no guess. */
-static double guess_limit(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most)
+/* Shares as if time were proportional to them, and a time within which a little less is done.  Infinite: no guess. */
+static double guess_limit(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most,
+                          int *share)
 {
     const int sample = n / R;
     double speed = 0, limit = INFINITY;
@@ -76,9 +87,9 @@ static double guess_limit(int n, int R, motley__allocate_seconds *seconds, const
             speed += 1 / spent;
     }
     for (int r = 0; r < R && speed > 0; r++) {
-        const int share = (int)fmin(n, n / seconds(data, r, sample) / speed);
-        if (share > 0 && (!most || share <= most[r]))
-            limit = fmin(limit, seconds(data, r, share));
+        share[r] = (int)fmin(n, n / seconds(data, r, sample) / speed);
+        if (share[r] > 0 && (!most || share[r] <= most[r]))
+            limit = fmin(limit, seconds(data, r, share[r]));
     }
     return limit;
 }
@@ -86,10 +97,10 @@ static double guess_limit(int n, int R, motley__allocate_seconds *seconds, const
 /* What is given at once; returns how many items that is. */
 static int give_at_once(int n, int R, motley__allocate_seconds *seconds, const void *data, const int *most, int *share)
 {
-    const double limit = n / R >= 8 ? guess_limit(n, R, seconds, data, most) : INFINITY;
+    const double limit = n / R >= 8 ? guess_limit(n, R, seconds, data, most, share) : INFINITY;
     int64_t given = 0;
     for (int r = 0; r < R && isfinite(limit) && given <= n; r++)
-        given += share[r] = done_within(seconds, data, r, most ? most[r] : n, limit);
+        given += share[r] = done_within(seconds, data, r, most ? most[r] : n, share[r], limit);
     if (given > 0 && given <= n)
         return (int)given;
     memset(share, 0, (size_t)R * sizeof *share);

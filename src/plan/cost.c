@@ -52,11 +52,14 @@ double motley__cost_expert(const struct motley__profile_entry *entry, const stru
     return seconds;
 }
 
-/* Put in its place.  Where there are too many, the widest makes room for a wider one, or the widest but one goes. */
+/* Put in its place, unless it is there.  Where there are too many, the widest makes room for a wider one, or the widest but one goes. */
 static void add_width(struct motley__widths *widths, int width, double seconds)
 {
     const int full = widths->points == MOTLEY__WIDTHS;
     int at = widths->points - full;
+    for (int i = 0; i < widths->points; i++)
+        if (widths->width[i] == width)
+            return;
     if (!full)
         widths->points++;
     else if (width > widths->width[at])
@@ -80,7 +83,9 @@ void motley__cost_widths(const struct motley__profile_entry *entry, const struct
         const struct motley__curve *curve = &entry->curve[c];
         struct motley_layer_shape slice = *shape;
         slice.F = curve->F;
-        if (curve->backward || curve->F > shape->F || motley__curve_find(entry, &slice, 0) != curve)
+        if (curve->backward || curve->D != shape->D || curve->F > shape->F ||
+            curve->activation != (int)shape->activation || !curve->bias != !shape->bias ||
+            curve->dtype != (int)shape->dtype)
             continue;
         const double seconds = motley__cost_expert(entry, &slice, rows, backward);
         if (seconds > 0)
@@ -126,11 +131,20 @@ double motley__cost_reach(const struct motley_layer_shape *shape, double experts
     return 1 - missed;
 }
 
-double motley__cost_all(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape,
-                        double tokens, int backward)
+struct motley__whole motley__cost_whole(const struct motley__profile_entry *entry,
+                                        const struct motley_layer_shape *shape)
+{
+    return (struct motley__whole){motley__curve_find(entry, shape, 0), motley__curve_find(entry, shape, 1)};
+}
+
+double motley__cost_all(const struct motley__whole *whole, const struct motley_layer_shape *shape, double tokens,
+                        int backward)
 {
     const double busy = motley__cost_busy(shape, tokens), rows = tokens * shape->K / shape->E / busy;
-    return shape->E * busy * motley__cost_expert(entry, shape, rows, backward);
+    if (!whole->forward || (backward && !whole->backward))
+        return 0;
+    return shape->E * busy * (motley__cost_curve(whole->forward, rows) +
+                              (backward ? motley__cost_curve(whole->backward, rows) : 0));
 }
 
 /* Beyond what int can count rows are cut off, at 2^31 pairs; no device holds so many. */

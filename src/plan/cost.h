@@ -45,9 +45,16 @@ double motley__cost_busy(const struct motley_layer_shape *shape, double tokens);
  * So many rows go to a rank that serves these experts.  Concave in the experts, which may be an average. */
 double motley__cost_reach(const struct motley_layer_shape *shape, double experts);
 
+/* The curves of whole experts of a shape, found once.  Borrowed from the profile; NULL: none. */
+struct motley__whole {
+    const struct motley__curve *forward, *backward;
+};
+struct motley__whole motley__cost_whole(const struct motley__profile_entry *entry,
+                                        const struct motley_layer_shape *shape);
+
 /* Seconds of all E experts on one device that has so many tokens for them; 0 when the profile does not say. */
-double motley__cost_all(const struct motley__profile_entry *entry, const struct motley_layer_shape *shape,
-                        double tokens, int backward);
+double motley__cost_all(const struct motley__whole *whole, const struct motley_layer_shape *shape, double tokens,
+                        int backward);
 
 /* What a rank has to do in a step: expected numbers, for tokens that choose at random. */
 struct motley__duty {

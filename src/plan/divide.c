@@ -22,26 +22,64 @@ static void expected_widths(const struct motley__task *task, int r, int backward
         widths->seconds[i] *= busy;
 }
 
+struct rank_speed {
+    double speed;
+    int rank;
+};
+
+static int fastest_first(const void *first, const void *second)
+{
+    const struct rank_speed *a = first, *b = second;
+    return a->speed != b->speed ? (a->speed < b->speed) - (a->speed > b->speed) : a->rank - b->rank;
+}
+
+static int sort_ranks(struct motley__task *task, struct motley_error *error)
+{
+    struct rank_speed *sorted = malloc((size_t)task->R * sizeof *sorted);
+    if (!sorted)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", task->R);
+    for (int r = 0; r < task->R; r++) {
+        const struct motley__widths *widths = &task->widths[r];
+        task->speed[r] = widths->points ? 1 / motley__cost_width(widths, task->shape.F) : 0;
+        sorted[r] = (struct rank_speed){task->speed[r], r};
+    }
+    qsort(sorted, (size_t)task->R, sizeof *sorted, fastest_first);
+    for (int r = 0; r < task->R; r++)
+        task->fastest[r] = sorted[r].rank;
+    free(sorted);
+    return 0;
+}
+
 int motley__task_open(struct motley__task *task, struct motley_error *error)
 {
     task->grain = LEAST_GRAIN;
     task->widths = malloc((size_t)task->R * 2 * sizeof *task->widths);
-    if (!task->widths)
+    task->whole = malloc((size_t)task->R * sizeof *task->whole);
+    task->speed = malloc((size_t)task->R * sizeof *task->speed);
+    task->fastest = malloc((size_t)task->R * sizeof *task->fastest);
+    if (!task->widths || !task->whole || !task->speed || !task->fastest)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", task->R);
     task->forward = task->widths + task->R;
     for (int r = 0; r < task->R; r++) {
         expected_widths(task, r, task->options.backward, &task->widths[r]);
         expected_widths(task, r, 0, &task->forward[r]);
+        task->whole[r] = motley__cost_whole(task->entry[r], &task->shape);
         while (task->grain % task->entry[r]->panel)
             task->grain += LEAST_GRAIN;
     }
-    return 0;
+    return sort_ranks(task, error);
 }
 
 void motley__task_close(struct motley__task *task)
 {
     free(task->widths);
+    free(task->whole);
+    free(task->speed);
+    free(task->fastest);
     task->widths = task->forward = NULL;
+    task->whole = NULL;
+    task->speed = NULL;
+    task->fastest = NULL;
 }
 
 int motley__division_alloc(int R, int64_t tokens, struct motley__division *division, struct motley_error *error)
@@ -147,7 +185,7 @@ static double equal_seconds(const void *data, int rank, int items)
 static double token_seconds(const void *data, int r, int items)
 {
     const struct work *w = data;
-    return motley__cost_all(w->task->entry[r], &w->task->shape, (double)items * (double)w->unit,
+    return motley__cost_all(&w->task->whole[r], &w->task->shape, (double)items * (double)w->unit,
                             w->task->options.backward);
 }
 
@@ -297,7 +335,7 @@ static int share_tokens(struct work *w, struct motley_error *error)
     int fastest = 0, measured = 0, status = 0;
     w->unit = T > parts ? T / parts : 1;
     for (int r = 0; r < division->R; r++) {
-        const int takes = motley__cost_all(w->task->entry[r], &w->task->shape, 1, w->task->options.backward) > 0;
+        const int takes = motley__cost_all(&w->task->whole[r], &w->task->shape, 1, w->task->options.backward) > 0;
         w->most[r] = takes ? (int)(T / w->unit) : 0;
         measured += takes;
     }
@@ -385,7 +423,7 @@ double motley__division_seconds(const struct motley__task *task, const struct mo
 {
     const struct motley__widths *widths = forward ? &task->forward[rank] : &task->widths[rank];
     if (division->mode == MOTLEY_MODE_DATA)
-        return motley__cost_all(task->entry[rank], &task->shape, (double)division->tokens[rank],
+        return motley__cost_all(&task->whole[rank], &task->shape, (double)division->tokens[rank],
                                 task->options.backward && !forward);
     if (!widths->points)
         return 0;

@@ -26,10 +26,13 @@ struct motley__task {
     const struct motley__links *links;               /* NULL: moving costs nothing */
     struct motley__widths *widths;   /* [R] of an expert with its share of all tokens, all directions; owned */
     struct motley__widths *forward;  /* [R] of forward alone; owned */
+    struct motley__whole *whole;     /* [R] owned, and so are the next two */
+    double *speed;                   /* [R] whole experts a second, 0: the profile does not say */
+    int *fastest;                    /* [R] the ranks, the fastest first; of equal ones the lower number */
     int grain;                       /* slices are cut at its multiples */
 };
 
-/* widths, forward and grain from the rest, and back to nothing.  Errors: MOTLEY_E_MEMORY. */
+/* What is owned, and grain, from the rest, and back to nothing.  Errors: MOTLEY_E_MEMORY. */
 int motley__task_open(struct motley__task *task, struct motley_error *error);
 void motley__task_close(struct motley__task *task);
 

@@ -18,12 +18,6 @@ static int size_of(int R, int G, int g)
     return R / G + (g < R % G);
 }
 
-static double speed_of(const struct motley__task *task, int r)
-{
-    const struct motley__widths *widths = &task->widths[r];
-    return widths->points ? 1 / motley__cost_width(widths, task->shape.F) : 0;
-}
-
 /* One search through all ways. */
 struct search {
     const struct motley__task *task;
@@ -72,17 +66,6 @@ static int place_rank(struct search *s, int r)
     return status;
 }
 
-struct rank_speed {
-    double speed;
-    int rank;
-};
-
-static int fastest_first(const void *first, const void *second)
-{
-    const struct rank_speed *a = first, *b = second;
-    return a->speed != b->speed ? (a->speed < b->speed) - (a->speed > b->speed) : a->rank - b->rank;
-}
-
 /* A group with room; the heap has the one with the least speed on top. */
 struct room {
     double speed;
@@ -108,15 +91,16 @@ static void sink(struct room *heap, int count)
 }
 
 /* From the fastest to the slowest; returns the speed of the slowest group. */
-static double deal(int R, int G, const struct rank_speed *sorted, struct room *heap, int *group_of)
+static double deal(const struct motley__task *task, int G, struct room *heap, int *group_of)
 {
+    const int R = task->R;
     double slowest = INFINITY;
     int count = G;
     for (int g = 0; g < G; g++) /* all alike, so they are a heap */
         heap[g] = (struct room){0, g, size_of(R, G, g)};
     for (int i = 0; i < R; i++) {
-        group_of[sorted[i].rank] = heap[0].group;
-        heap[0].speed += sorted[i].speed;
+        group_of[task->fastest[i]] = heap[0].group;
+        heap[0].speed += task->speed[task->fastest[i]];
         if (!--heap[0].left) {
             slowest = fmin(slowest, heap[0].speed);
             heap[0] = heap[--count];
@@ -133,7 +117,7 @@ static double line_up(const struct motley__task *task, int G, int *group_of)
     for (int g = 0, r = 0; g < G; g++) {
         double speed = 0;
         for (int i = 0; i < size_of(task->R, G, g); i++, r++) {
-            speed += speed_of(task, r);
+            speed += task->speed[r];
             group_of[r] = g;
         }
         slowest = fmin(slowest, speed);
@@ -143,24 +127,15 @@ static double line_up(const struct motley__task *task, int G, int *group_of)
 
 static int deal_out(const struct motley__task *task, struct motley__division *division, struct motley_error *error)
 {
-    const int R = task->R, G = division->G;
-    struct rank_speed *sorted = malloc((size_t)R * sizeof *sorted);
+    const int G = division->G, even = task->options.shares == MOTLEY_SHARES_EVEN;
     struct room *heap = malloc((size_t)G * sizeof *heap);
-    int status = 0;
-    if (!sorted || !heap)
-        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for groups of %d ranks", R);
-    for (int r = 0; r < R && !status; r++)
-        sorted[r] = (struct rank_speed){speed_of(task, r), r};
-    if (!status) {
-        qsort(sorted, (size_t)R, sizeof *sorted, fastest_first);
-        const double dealt = deal(R, G, sorted, heap, division->group_of);
-        const int even = task->options.shares == MOTLEY_SHARES_EVEN;
-        if (line_up(task, G, division->group_of) < NEIGHBOURS * dealt && !even)
-            deal(R, G, sorted, heap, division->group_of);
-    }
+    if (!heap)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for groups of %d ranks", task->R);
+    const double dealt = deal(task, G, heap, division->group_of);
+    if (line_up(task, G, division->group_of) < NEIGHBOURS * dealt && !even)
+        deal(task, G, heap, division->group_of);
     free(heap);
-    free(sorted);
-    return status;
+    return 0;
 }
 
 int motley__group(const struct motley__task *task, int G, struct motley__division *division,

@@ -11,7 +11,7 @@
 #include "plan/group.h"
 #include "plan/mode.h"
 
-enum { FEW_RANKS = 16 }; /* up to which every number of groups is considered */
+enum { FEW_RANKS = 16, SOME_RANKS = 256 }; /* up to which every number of groups, and every power of two, is tried */
 
 const char *const motley__mode_names[] = {"auto", "expert", "data", "model", "hybrid", NULL};
 
@@ -81,7 +81,7 @@ int motley__mode_list(int R, struct motley__alternative list[MOTLEY__ALTERNATIVE
         return count;
     add(list, &count, MOTLEY_MODE_DATA, 0);
     add(list, &count, MOTLEY_MODE_MODEL, 0);
-    for (int G = 2; G < R; G = R > FEW_RANKS ? 2 * G : G + 1) {
+    for (int G = 2; G < R; G = R > SOME_RANKS ? 4 * G : R > FEW_RANKS ? 2 * G : G + 1) {
         const int group = (R + G - 1) / G;
         if ((R + group - 1) / group == G && group > 1) /* else another number of groups has groups of this size */
             add(list, &count, MOTLEY_MODE_HYBRID, group);
@@ -186,7 +186,7 @@ int motley__mode_choose(const struct motley__task *task, struct motley__alternat
     status = motley__mode_possible(options->mode, options->group, task->R, error);
     if (status)
         return status;
-    *count = motley__mode_list(task->R, list);
+    *count = listed || task->R <= SOME_RANKS ? motley__mode_list(task->R, list) : 0;
     for (int i = 0; i < *count; i++)
         listed = listed || asked_for(&s, &list[i]);
     if (!listed)

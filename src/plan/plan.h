@@ -61,7 +61,7 @@ struct motley_plan {
 int motley__plan_check(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
                        struct motley_error *error);
 
-/* The same, and is it one for R ranks?  Errors: MOTLEY_E_INVALID. */
+/* The same, and can R ranks work in the mode asked for?  Errors: MOTLEY_E_INVALID. */
 int motley__plan_possible(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                           struct motley_error *error);
 
