@@ -41,6 +41,9 @@ run 2 train --text "$work/text" --output "$work/json" --steps 2 --json $sizes ||
     grep -q '"stopped": false' "$work/out" ||
     fail "JSON"
 
+echo "== more ranks than experts"
+run 4 train --text "$work/text" --output "$work/wide" --steps 2 $sizes || fail "train on more ranks than experts"
+
 echo "== text repeats by its seed, from the output and from a checkpoint, at any number of ranks"
 run 2 generate --model "$work/a" --prompt "if " --max-tokens 60 --seed 3 || fail "generate"
 cp "$work/out" "$work/first"
@@ -125,7 +128,6 @@ for ranks in 1 2; do
     refused $ranks "no such directory" generate --model "$work/nowhere" --prompt x
     refused $ranks "neither a model" generate --model "$work" --prompt x
 done
-refused 4 "experts" train --text "$work/text" --output "$work/x" --experts 3 --top-k 1
 cp -r "$work/a/checkpoint-6" "$work/cut"
 dd if="$work/a/checkpoint-6/model.safetensors" of="$work/cut/model.safetensors" bs=2000 count=1 2>/dev/null
 refused 2 "model.safetensors" generate --model "$work/cut" --prompt x
