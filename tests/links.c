@@ -1,6 +1,6 @@
-/* The measured link between two nodes against plain messages of several sizes in the same run.  Run by check-links.sh
- * on a cluster of tests/cluster, one rank on each of two nodes; the first argument is the largest error that passes, as
- * a part of what was seen.
+/* The measured links between two nodes against plain messages of several sizes in the same run, in which every rank
+ * sends to every other.  Run by check-links.sh on a cluster of tests/cluster; the first argument is the largest error
+ * that passes, as a part of what was seen.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -10,9 +10,10 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/wait.h"
 #include "plan/link_measure.h"
 
-enum { LARGEST = 1 << 20, REPEATS = 13 };
+enum { LARGEST = 1 << 20, REPEATS = 13, RANKS = 8 };
 
 static void check(int status, const struct motley_error *error)
 {
@@ -22,16 +23,24 @@ static void check(int status, const struct motley_error *error)
     }
 }
 
-/* Seconds of sending `bytes` both ways: the lower quartile of some.  Open MPI's TCP lets the answer to a large message
- * wait behind the data that goes the same way, so that often enough the two directions go one after the other. */
-static double plain_seconds(char *out, char *in, int bytes, int peer)
+/* Seconds of sending `bytes` to everyone: the lower quartile of some.  Open MPI's TCP lets the answer to a large
+ * message wait behind the data that goes the same way, so that often enough one direction goes after the other. */
+static double plain_seconds(char *out, char *in, int bytes, int rank, int size)
 {
     double seconds[REPEATS + 1];
+    MPI_Request request[2 * RANKS];
 
     for (int i = 0; i <= REPEATS; i++) {
+        int n = 0;
         MPI_Barrier(MPI_COMM_WORLD);
         double own = motley__seconds();
-        MPI_Sendrecv(out, bytes, MPI_BYTE, peer, 0, in, bytes, MPI_BYTE, peer, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        for (int step = 1; step < size; step++) {
+            const int from = (rank + size - step) % size, to = (rank + step) % size;
+            MPI_Irecv(in + (size_t)from * LARGEST, bytes, MPI_BYTE, from, 0, MPI_COMM_WORLD, &request[n++]);
+            MPI_Isend(out, bytes, MPI_BYTE, to, 0, MPI_COMM_WORLD, &request[n++]);
+        }
+        for (int done = 0; !done; motley__idle(motley__seconds() - own))
+            MPI_Testall(n, request, &done, MPI_STATUSES_IGNORE);
         own = motley__seconds() - own;
         MPI_Allreduce(&own, &seconds[i], 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
     }
@@ -47,12 +56,14 @@ int main(int argc, char **argv)
     struct motley__links links = {0};
     struct motley_error error = {0};
     motley_context *context;
-    char *out = calloc(1, LARGEST), *in = calloc(1, LARGEST);
-    double worst = 0;
+    char *out = calloc(1, LARGEST), *in = calloc(RANKS, LARGEST);
+    double worst = 0, give[RANKS], take[RANKS];
     int changed;
 
     MPI_Init(&argc, &argv);
     check(motley_context_create(MPI_COMM_WORLD, &options, &context, &error), &error);
+    if (context->size > RANKS)
+        check(motley__fail(&error, MOTLEY_E_INVALID, "%d ranks, expected at most %d", context->size, RANKS), &error);
     const double begin = motley__seconds();
     check(motley__link_measure(context, &profile, 1, &links, &changed, &error), &error);
     const double took = motley__seconds() - begin;
@@ -61,9 +72,12 @@ int main(int argc, char **argv)
         printf("measured in %.2f s: %.1f us, %.2f us a message, %.2f MB/s\n", took, 1e6 * link->latency,
                1e6 * link->message, 1e-6 * link->bandwidth);
     for (int bytes = 1 << 14; bytes <= LARGEST; bytes *= 4) {
-        const double give[2] = {bytes, bytes}, take[2] = {1, 1};
-        const double seconds = plain_seconds(out, in, bytes, !context->rank);
+        const double seconds = plain_seconds(out, in, bytes, context->rank, context->size);
         struct motley__traffic traffic;
+        for (int r = 0; r < context->size; r++) {
+            give[r] = bytes;
+            take[r] = 1;
+        }
         check(motley__link_exchange(&links, give, take, 1, NULL, &traffic, &error), &error);
         if (context->rank == 0)
             printf("%8d bytes: %.3f ms, foretold %.3f ms, %+.1f%%\n", bytes, 1e3 * seconds, 1e3 * traffic.seconds,

@@ -15,7 +15,7 @@
  *
  * links: zero before, written; cleared by the caller, also after a failure
  *
- * Collective; agreed.  Under two seconds where a round trip takes less than milliseconds.
+ * Collective; agreed.  Under two seconds where links lose nothing and a round trip takes less than milliseconds.
  * Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__link_measure(motley_context *context, struct motley__profile *profile, int anew,
                          struct motley__links *links, int *changed, struct motley_error *error);

@@ -13,6 +13,8 @@
 
 static const double SAMPLE_SECONDS = 0.015;  /* of large messages: far beyond what a link may let through at once */
 static const double SLOW_SECONDS = 0.1;      /* samples as long as this are their own average: few are enough */
+static const double LONGEST_SECONDS = 1;     /* beyond it no larger messages are tried */
+static const double ALIKE = 1.3;             /* rates that differ less */
 static const double TOLERANCE = 0.10;        /* of a line timed again */
 
 enum {
@@ -122,15 +124,32 @@ static int repeats_of(double seconds)
     return (int)fmin(BATCH, fmax(1, SAMPLE_SECONDS / seconds));
 }
 
-/* Messages so large that an exchange of them takes long enough; *seconds of one. */
+/* The least seconds of some exchanges, of one where it is quick or very slow: a lost packet makes any exchange long. */
+static int least_sample(struct probe *p, int bytes, double *seconds)
+{
+    double one = 0;
+    int status = sample(p, bytes, 1, 1, seconds);
+
+    for (int i = 1; i < TRIES && !status && *seconds >= SAMPLE_SECONDS && *seconds < SLOW_SECONDS; i++) {
+        status = sample(p, bytes, 1, 1, &one);
+        *seconds = fmin(*seconds, one);
+    }
+    return status;
+}
+
+/* Messages so large that an exchange of them takes long enough, at the rate of messages half as large; *seconds of one.
+ * Small ones that overrun a link are lost and sent again after a long pause, which is no rate of the link. */
 static int find_large(struct probe *p, int *bytes, double *seconds)
 {
-    int status = 0;
+    double before = 0;
 
     for (*bytes = SMALLEST < p->largest ? SMALLEST : p->largest;; *bytes *= 2) {
-        status = sample(p, *bytes, 1, 1, seconds);
-        if (status || *seconds >= SAMPLE_SECONDS || 2 * *bytes > p->largest)
+        const int status = least_sample(p, *bytes, seconds);
+        const double rate = status ? 0 : *bytes / *seconds;
+        if (status || 2 * *bytes > p->largest || *seconds >= LONGEST_SECONDS ||
+            (*seconds >= SAMPLE_SECONDS && rate < ALIKE * before && before < ALIKE * rate))
             return status;
+        before = rate;
     }
 }
 
