@@ -72,6 +72,11 @@ compare 4 "$small 41 --top-k 2 --bias b1 b2 --activation silu" \
     "--top-k 2 --activation silu --normalize --backward" --mode hybrid:2
 compare 3 "--width 40 --hidden 52 --experts 2 --tokens 37 --top-k 1 --activation swiglu" \
     "--top-k 1 --activation swiglu --backward --dtype bf16" --mode model
+# Tokens stay, weights travel.
+compare 3 "$small 37 --top-k 2 --bias b1 b2 --tokens-per-rank 0 36 1" \
+    "--top-k 2 --activation gelu --backward" --mode data
+compare 2 "$small 41 --top-k 2 --activation swiglu" \
+    "--top-k 2 --activation swiglu --backward --dtype bf16" --mode data
 # Stored in two bytes on the devices and on the wire.
 compare 1 "$small 37 --top-k 2 --bias b1 b2 --activation gelu" \
     "--top-k 2 --activation gelu --backward --dtype bf16"

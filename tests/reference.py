@@ -218,8 +218,8 @@ def check_stats(path, t, indices, backward, dtype):
     ranks, T, wrong = stats["ranks"], len(t["x"]), []
     R, D, E, size = len(ranks), t["x"].shape[1], len(t["gate"]), 4 if dtype == "f32" else 2
     how = dict(stats["plan"])
-    if how.pop("mode").split(":")[0] not in ("expert", "model", "hybrid") or \
-            how != {"exchange": "linear", "dedup": True, "pipeline": 1}:
+    mode = how.pop("mode").split(":")[0]
+    if mode not in ("expert", "data", "model", "hybrid") or how != {"exchange": "linear", "dedup": True, "pipeline": 1}:
         wrong.append(f"plan is {stats['plan']}")
     holds = np.zeros((R, E), bool)     # which ranks a token goes to for an expert
     hidden = np.zeros((E, t["w1"].shape[1]), int)
@@ -231,6 +231,8 @@ def check_stats(path, t, indices, backward, dtype):
     tokens = t.get("tokens_per_rank", [T // R + (r < T % R) for r in range(R)])
     home = np.repeat(np.arange(R), tokens)
     goes = holds[:, indices].any(axis=2) if T else np.zeros((R, 0), bool)  # [rank, token]
+    if mode == "data":                 # tokens stay
+        goes = np.arange(R)[:, None] == home[None, :]
     for i, r in enumerate(ranks):
         mine = goes[:, home == i]
         copies = mine.sum() / max(mine.shape[1], 1)

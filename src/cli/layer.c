@@ -210,8 +210,6 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
         status = motley__mode_parse("--mode", later->mode, &job->request.mode, &job->request.group, error);
     if (!status)
         status = motley__mode_possible(job->request.mode, job->request.group, job->R, error);
-    if (!status)
-        status = motley__mode_require(job->request.mode, error);
     status = motley__agree(MPI_COMM_WORLD, status, error);
     if (!status)
         status = compare_requests(job, error);

@@ -292,8 +292,6 @@ int motley__command_train(int argc, char **argv, struct motley__globals *globals
         return outcome == 1 ? 0 : 2;
     globals->context.verbose += !globals->quiet && !globals->context.verbose;
     int status = request.how ? motley__mode_parse("--mode", request.how, &request.mode, &request.group, &error) : 0;
-    if (!status)
-        status = motley__mode_require(request.mode, &error);
     status = motley__agree(MPI_COMM_WORLD, status, &error);
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);

@@ -54,19 +54,6 @@ int motley__mode_possible(enum motley_mode mode, int group, int R, struct motley
     return 0;
 }
 
-int motley__mode_runs(enum motley_mode mode)
-{
-    return mode != MOTLEY_MODE_DATA;
-}
-
-int motley__mode_require(enum motley_mode mode, struct motley_error *error)
-{
-    if (mode == MOTLEY_MODE_AUTO || motley__mode_runs(mode))
-        return 0;
-    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "mode %s can be planned, but this version does not run it: choose "
-                        "another", motley__mode_names[mode]);
-}
-
 static void add(struct motley__alternative *list, int *count, enum motley_mode mode, int group)
 {
     assert(*count < MOTLEY__ALTERNATIVES);
@@ -138,8 +125,6 @@ static int better(const struct search *s, const struct motley__alternative *alte
 {
     if (s->task->options.mode != MOTLEY_MODE_AUTO)
         return asked_for(s, alternative);
-    if (!motley__mode_runs(alternative->mode))
-        return 0;
     if (*s->chosen < 0)
         return 1;
     const struct motley__prediction *a = &alternative->predicted, *b = &s->list[*s->chosen].predicted;
@@ -151,12 +136,12 @@ static int better(const struct search *s, const struct motley__alternative *alte
 static int consider(struct search *s, int i)
 {
     struct motley__alternative *alternative = &s->list[i];
-    const int auto_runs = s->task->options.mode == MOTLEY_MODE_AUTO && motley__mode_runs(alternative->mode);
+    const int any = s->task->options.mode == MOTLEY_MODE_AUTO;
     struct motley_error why = {0};
     struct motley__division division = {0};
     int status = motley__mode_divide(s->task, alternative->mode, alternative->group, &division, &why);
     if (status == MOTLEY_E_DEVICE_MEMORY) {
-        if (asked_for(s, alternative) || (auto_runs && !s->why.code))
+        if (asked_for(s, alternative) || (any && !s->why.code))
             s->why = why;
         return 0;
     }

@@ -21,11 +21,6 @@ int motley__mode_parse(const char *option, const char *text, enum motley_mode *m
 /* Can R ranks work in this mode?  Errors: MOTLEY_E_INVALID. */
 int motley__mode_possible(enum motley_mode mode, int group, int R, struct motley_error *error);
 
-/* Do layers run in this mode?  auto chooses among those that do. */
-int motley__mode_runs(enum motley_mode mode);
-/* The same as an error, but auto is fine.  Errors: MOTLEY_E_UNSUPPORTED. */
-int motley__mode_require(enum motley_mode mode, struct motley_error *error);
-
 /* One way that was considered. */
 struct motley__alternative {
     enum motley_mode mode;           /* not MOTLEY_MODE_AUTO */

@@ -85,7 +85,7 @@ static void print_alternatives(const motley_plan *plan, FILE *stream)
         name_number(1e-6 * p->moved, 2, moved, sizeof moved);
         motley__table_row(table, "%s|%s|%s|%s|%s|%s|%s|%s|%.1f|%s", mode, step, phases[0], phases[1], phases[2],
                           phases[3], phases[4], moved, (double)p->bytes / (1 << 20),
-                          i == plan->chosen ? "chosen" : motley__mode_runs(alternative->mode) ? "" : "only planned");
+                          i == plan->chosen ? "chosen" : "");
     }
     if (table) {
         motley__table_print(table, stream);
