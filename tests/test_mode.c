@@ -175,11 +175,16 @@ static void less_moves_when_links_are_slow(void **state)
     }
 }
 
-/* The chosen one is the fastest of those that run and fit, whatever was asked for is chosen, and what does not fit is
- * said. */
+static double step_seconds(const struct motley__alternative *alternative)
+{
+    return alternative->predicted.forward_seconds + alternative->predicted.backward_seconds;
+}
+
+/* The chosen one is the fastest of those that fit, or nearly so; whatever was asked for is chosen. */
 static void the_fastest_is_chosen(void **state)
 {
     (void)state;
+    int other = 0;
     for (uint64_t trial = 0; trial < 60; trial++) {
         const struct motley_layer_shape shape = fixture_shape(1 + (int)(trial % 9), 1);
         struct cluster cluster;
@@ -193,12 +198,11 @@ static void the_fastest_is_chosen(void **state)
         assert_int_equal(motley__task_open(&task, NULL), 0);
         assert_int_equal(motley__mode_choose(&task, list, &count, &chosen, &division, cost, NULL), 0);
         for (int i = 0; i < count; i++)
-            if (list[i].fits &&
-                (best < 0 || list[i].predicted.forward_seconds + list[i].predicted.backward_seconds <
-                                 list[best].predicted.forward_seconds + list[best].predicted.backward_seconds))
+            if (list[i].fits && (best < 0 || step_seconds(&list[i]) < step_seconds(&list[best])))
                 best = i;
-        assert_int_equal(chosen, best);
-        assert_int_equal(division.mode, list[best].mode);
+        assert_true(0.98 * step_seconds(&list[chosen]) <= step_seconds(&list[best]));
+        assert_int_equal(division.mode, list[chosen].mode);
+        other += chosen > 0;
         motley__division_clear(&division);
         task.options.mode = MOTLEY_MODE_HYBRID;
         task.options.group = 3; /* not in the list: groups of 2 are as many */
@@ -208,6 +212,7 @@ static void the_fastest_is_chosen(void **state)
         motley__task_close(&task);
         motley__links_clear(&cluster.links);
     }
+    assert_in_range(other, 10, 50);
 }
 
 static void what_does_not_fit_is_said(void **state)

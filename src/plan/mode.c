@@ -13,6 +13,9 @@
 
 enum { FEW_RANKS = 16, SOME_RANKS = 256 }; /* up to which every number of groups, and every power of two, is tried */
 
+/* Predictions closer than this are the same: measuring again must not change the mode. */
+static const double NEARLY = 0.98;
+
 const char *const motley__mode_names[] = {"auto", "expert", "data", "model", "hybrid", NULL};
 
 void motley__mode_text(enum motley_mode mode, int group, char *text, size_t size)
@@ -129,7 +132,7 @@ static int better(const struct search *s, const struct motley__alternative *alte
         return 1;
     const struct motley__prediction *a = &alternative->predicted, *b = &s->list[*s->chosen].predicted;
     return a->known && b->known &&
-           a->forward_seconds + a->backward_seconds < b->forward_seconds + b->backward_seconds;
+           a->forward_seconds + a->backward_seconds < NEARLY * (b->forward_seconds + b->backward_seconds);
 }
 
 /* Divide and predict alternative i; it is the chosen one when it is better. */
