@@ -42,6 +42,7 @@ UNIT_TESTS = \
     %D%/test_gate_backward \
     %D%/test_route \
     %D%/test_encode \
+    %D%/test_peers \
     %D%/test_arrive \
     %D%/test_decode \
     %D%/test_losses \

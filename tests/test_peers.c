@@ -1,0 +1,140 @@
+/* Whom tokens go to and whose come here: numbers of groups, spans and tables of small plans, counted by hand.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "layer/peers.h"
+
+/* Experts 0 and 2 on ranks 0 and 2, a slice each; 1 and 3 on rank 1; rank 3 has none. */
+static motley_plan *make_plan(void)
+{
+    static const struct { int experts, expert[2], begin, end; } HELD[4] = {
+        {2, {0, 2}, 0, 4}, {2, {1, 3}, 0, 10}, {2, {0, 2}, 4, 10}, {0, {0}, 0, 0}};
+    const struct motley_layer_shape shape = {.D = 3, .F = 10, .E = 4, .K = 2};
+    const struct motley_plan_options options = {.mode = MOTLEY_MODE_HYBRID, .group = 2};
+    motley_plan *plan = NULL;
+    assert_int_equal(motley__plan_alloc(&shape, &options, 4, &plan, NULL), 0);
+    plan->mode = MOTLEY_MODE_HYBRID;
+    for (int r = 0; r < 4; r++) {
+        struct motley__holding *holding = &plan->stored.rank[r];
+        assert_int_equal(motley__holding_alloc(holding, HELD[r].experts, NULL), 0);
+        for (int i = 0; i < HELD[r].experts; i++)
+            holding->expert[i] = HELD[r].expert[i];
+        holding->begin = HELD[r].begin;
+        holding->end = HELD[r].end;
+    }
+    assert_int_equal(motley__plan_index(plan, NULL), 0);
+    return plan;
+}
+
+static void expect(const int *found, size_t count, const int *wanted)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(found[i], wanted[i]);
+}
+#define EXPECT(found, ...) \
+    expect((found), sizeof (const int[]){__VA_ARGS__} / sizeof(int), (const int[]){__VA_ARGS__})
+
+/* Rows and where they begin, of each rank. */
+static void expect_span(const struct motley__spans *span, int64_t total, const int *rows, const int *first)
+{
+    assert_int_equal(span->total, total);
+    for (int r = 0; r < 4; r++) {
+        assert_int_equal(span->rows[r], rows[r]);
+        if (rows[r])
+            assert_int_equal(span->first[r], first[r]);
+    }
+}
+#define FOUR(...) ((const int[4]){__VA_ARGS__})
+
+/* Rank 0's own group is sent to, for rank 2 is in it. */
+static void a_group_shares_its_rows(void **state)
+{
+    motley_plan *plan = make_plan();
+    struct motley__peers *p = NULL;
+    struct motley__count mine[4];
+    const struct motley__count theirs[4] = {{0, 0}, {2, 3}, {4, 4}, {1, 2}};
+    (void)state;
+    assert_int_equal(motley__peers_create(plan, 0, &p, NULL), 0);
+    assert_int_equal(p->G, 3);
+    assert_int_equal(p->sent, 3);
+    EXPECT(p->server, 2, 0, 2, 0);
+    EXPECT(p->takes, 1, 1, 1, 0);
+    assert_int_equal(p->streams, 2);
+    EXPECT(p->stream, 1, 2);
+    memcpy(p->row_offsets, ((int[]){0, 5, 5, 8}), 4 * sizeof(int));
+    memcpy(p->pair_offsets, ((int[]){0, 6, 6, 10}), 4 * sizeof(int));
+    assert_int_equal(motley__peers_sent(p, mine, NULL), 0);
+    assert_memory_equal(mine, ((const struct motley__count[]){{0, 0}, {5, 6}, {3, 4}, {0, 0}}), sizeof mine);
+    expect_span(&p->span[MOTLEY__SENT_ROWS], 8, FOUR(0, 5, 3, 0), FOUR(0, 0, 5, 0));
+    expect_span(&p->span[MOTLEY__SENT_LIST], 46, FOUR(0, 28, 18, 0), FOUR(0, 0, 28, 0));
+    assert_int_equal(motley__peers_arrived(p, theirs, NULL), 0);
+    expect_span(&p->span[MOTLEY__ARRIVED_ROWS], 7, FOUR(0, 2, 4, 1), FOUR(0, 0, 2, 6));
+    expect_span(&p->span[MOTLEY__ARRIVED_PAIRS], 9, FOUR(0, 3, 4, 2), FOUR(0, 0, 3, 7));
+    expect_span(&p->span[MOTLEY__ARRIVED_LIST], 41, FOUR(0, 13, 20, 8), FOUR(0, 0, 13, 33));
+    EXPECT(p->source, 0, 0, 2, 6, 7, 0, 0, 3, 7, 9);
+    motley__peers_destroy(p);
+    motley_plan_destroy(plan);
+}
+
+/* Rank 1 keeps its own pairs; ranks 0 and 2 get the same rows, and each gives them back. */
+static void each_rank_of_a_group_gives_back(void **state)
+{
+    motley_plan *plan = make_plan();
+    struct motley__peers *p = NULL;
+    struct motley__count mine[4];
+    const struct motley__count theirs[4] = {{0, 0}};
+    (void)state;
+    assert_int_equal(motley__peers_create(plan, 1, &p, NULL), 0);
+    assert_int_equal(p->sent, 2);
+    EXPECT(p->server, 0, 2, 0, 2);
+    EXPECT(p->stream, 0, 2);
+    memcpy(p->row_offsets, ((int[]){0, 5, 5, 5}), 4 * sizeof(int));
+    memcpy(p->pair_offsets, ((int[]){0, 7, 7, 9}), 4 * sizeof(int));
+    assert_int_equal(motley__peers_sent(p, mine, NULL), 0);
+    expect_span(&p->span[MOTLEY__SENT_ROWS], 5, FOUR(5, 0, 5, 0), FOUR(0, 0, 0, 0));
+    expect_span(&p->span[MOTLEY__SENT_LIST], 31, FOUR(31, 0, 31, 0), FOUR(0, 0, 0, 0));
+    assert_int_equal(motley__peers_arrived(p, theirs, NULL), 0);
+    expect_span(&p->span[MOTLEY__BACK_ROWS], 10, FOUR(5, 0, 5, 0), FOUR(0, 0, 5, 0));
+    expect_span(&p->span[MOTLEY__BACK_PAIRS], 14, FOUR(7, 0, 7, 0), FOUR(0, 0, 7, 0));
+    EXPECT(p->table, 0, 2, 2, 2, 0, 5, 0, 7); /* streams of groups; bases of rows; of pairs */
+    motley__peers_destroy(p);
+    motley_plan_destroy(plan);
+}
+
+/* What does not fit the wire is refused, not cut off. */
+static void too_much_is_refused(void **state)
+{
+    motley_plan *plan = make_plan();
+    struct motley__peers *p = NULL;
+    struct motley__count mine[4];
+    struct motley_error error = {0};
+    (void)state;
+    assert_int_equal(motley__peers_create(plan, 0, &p, NULL), 0);
+    memcpy(p->row_offsets, ((int[]){0, 1 << 29, 1 << 29, 1 << 29}), 4 * sizeof(int));
+    memcpy(p->pair_offsets, ((int[]){0, 1 << 29, 1 << 29, 1 << 29}), 4 * sizeof(int));
+    assert_int_equal(motley__peers_sent(p, mine, &error), MOTLEY_E_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "smaller batches"));
+    motley__peers_destroy(p);
+    plan->shape.E = 65536;
+    assert_int_equal(motley__peers_create(plan, 0, &p, &error), MOTLEY_E_UNSUPPORTED);
+    plan->shape.E = 4;
+    motley_plan_destroy(plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_group_shares_its_rows),
+        cmocka_unit_test(each_rank_of_a_group_gives_back),
+        cmocka_unit_test(too_much_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
