@@ -72,6 +72,37 @@ static void rounds_keep_nodes_apart(void **state)
     }
 }
 
+/* Few nodes are kinds of their own; of many those with the same devices are one, and there are at most eight kinds. */
+static void many_nodes_are_few_kinds(void **state)
+{
+    (void)state;
+    enum { NODES = 40, PER_NODE = 2 };
+    struct motley_device_info info[NODES * PER_NODE] = {0};
+    int node_of[NODES * PER_NODE], kind[NODES], kinds;
+    motley_context many = {.size = 3 * PER_NODE, .node_of = node_of, .info = info};
+    for (int r = 0; r < NODES * PER_NODE; r++) {
+        node_of[r] = r / PER_NODE;
+        strcpy(info[r].name, r / PER_NODE % 3 == 1 && r % PER_NODE ? "slow" : "fast");
+    }
+    motley__link_kinds(&many, 3, kind, &kinds);
+    assert_int_equal(kinds, 3);
+    many.size = NODES * PER_NODE;
+    motley__link_kinds(&many, NODES, kind, &kinds);
+    assert_int_equal(kinds, 2);
+    for (int n = 0; n < NODES; n++)
+        assert_int_equal(kind[n], n % 3 == 1);
+    many.size--; /* the last node has one rank less */
+    motley__link_kinds(&many, NODES, kind, &kinds);
+    assert_int_equal(kinds, 3);
+    assert_int_equal(kind[NODES - 1], 2);
+    for (int r = 0; r < NODES * PER_NODE; r++)
+        snprintf(info[r].name, sizeof info[r].name, "device %d", r);
+    motley__link_kinds(&many, NODES, kind, &kinds);
+    assert_int_equal(kinds, 8);
+    for (int n = 0; n < NODES; n++)
+        assert_int_equal(kind[n], n < 8 ? n : 7);
+}
+
 /* Pretend that `ranks` neighbours in turn are a node; returns the number of nodes. */
 static int make_nodes(int ranks)
 {
@@ -128,9 +159,10 @@ static void links_are_measured(void **state)
         print_message("%d ranks, %d on a node: %.2f s\n", context->size, ranks, motley__seconds() - begin);
         assert_int_equal(changed, context->size > 1);
         assert_int_equal(links.nodes, nodes);
-        assert_int_equal(links.kinds, nodes);
+        assert_int_equal(links.kinds, nodes > 8 ? 1 : nodes); /* all have this machine's device */
         assert_int_equal(links.R, context->size);
-        for (int a = 0; a < nodes; a++)
+        assert_true(nodes <= 8 || links.between[0].bandwidth > 0);
+        for (int a = 0; a < nodes && nodes <= 8; a++)
             for (int b = 0; b < nodes; b++) {
                 const int alone = a == b && (ranks == 1 || a * ranks + 1 == context->size);
                 const struct motley__link *link = a == b ? &links.inside[a] : &links.between[a * nodes + b];
@@ -164,14 +196,14 @@ static void lies_are_found(void **state)
     assert_int_equal(motley__link_measure(context, &profile, 0, &links, &changed, NULL), 0);
     assert_int_equal(changed, 1);
     assert_true(profile.links > 0);
-    const double before = links.between[1].bandwidth;
+    const double before = links.between[links.kinds > 1].bandwidth;
     motley__links_clear(&links);
     for (int i = 0; i < profile.links; i++)
         profile.link[i].link.bandwidth *= context->rank == 0 ? 100 : 7;
     assert_int_equal(motley__link_measure(context, &profile, 0, &links, &changed, NULL), 0);
     assert_int_equal(changed, 1);
-    assert_true(links.between[1].bandwidth < 30 * before);
-    assert_alike_everywhere(&links.between[1]);
+    assert_true(links.between[links.kinds > 1].bandwidth < 30 * before);
+    assert_alike_everywhere(&links.between[links.kinds > 1]);
     for (int i = 0; i < profile.links; i++)
         assert_alike_everywhere(&profile.link[i].link);
     motley__links_clear(&links);
@@ -183,6 +215,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fit_finds_the_link),
         cmocka_unit_test(rounds_keep_nodes_apart),
+        cmocka_unit_test(many_nodes_are_few_kinds),
         cmocka_unit_test(links_are_measured),
         cmocka_unit_test(lies_are_found),
     };
