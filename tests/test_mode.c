@@ -258,8 +258,8 @@ static void large_clusters_are_planned_in_no_time(void **state)
         const double speed = 1 + 3 * motley__random_uniform(SEED, 0, (uint64_t)r);
         for (int l = 0; l < LAYERS; l++)
             for (int part = 0; part < 2; part++) {
-                const struct motley_layer_shape shape = {.D = 1024 + 16 * l, .F = (2048 + 32 * l) / (part ? 4 : 1), .E = E,
-                                                         .K = 2, .activation = MOTLEY_SWIGLU};
+                const struct motley_layer_shape shape = {.D = 1024 + 16 * l, .F = (2048 + 32 * l) / (part ? 4 : 1),
+                                                         .E = E, .K = 2, .activation = MOTLEY_SWIGLU};
                 curve[l][r][part] = fixture_curve(&shape, 0, 1e-5, 1e-9 * shape.F / speed);
             }
         storage[r] = (struct motley__profile_entry){.key = fixture_key(r), .panel = 16, .curves = 2,

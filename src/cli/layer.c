@@ -165,6 +165,7 @@ static int open_input(struct motley__layer_job *job, struct motley_error *error)
     MPI_Bcast(job->present, MOTLEY__WEIGHTS, MPI_INT, 0, MPI_COMM_WORLD);
     MPI_Bcast(&job->T, 1, MPI_INT64_T, 0, MPI_COMM_WORLD);
     MPI_Bcast(job->first, job->R + 1, MPI_INT64_T, 0, MPI_COMM_WORLD);
+    MPI_Bcast(&job->tokens_given, 1, MPI_INT, 0, MPI_COMM_WORLD);
     return 0;
 }
 
@@ -178,6 +179,8 @@ static int make_plan(struct motley__layer_job *job, struct motley_error *error)
         return status;
     if (job->progress)
         motley_plan_print(job->plan, job->progress);
+    for (int r = 0; r < job->R && !job->tokens_given && motley_plan_mode(job->plan) == MOTLEY_MODE_DATA; r++)
+        job->first[r + 1] = job->first[r] + motley_plan_rank(job->plan, r).tokens;
     return 0;
 }
 

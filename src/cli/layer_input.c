@@ -175,7 +175,8 @@ static int split_tokens(struct motley__layer_job *job, struct motley_error *erro
     int status = 0;
     for (int r = 0; r < job->R; r++)
         tokens[r] = job->T / job->R + (r < job->T % job->R);
-    if (motley__safetensors_find(job->input, "tokens_per_rank"))
+    job->tokens_given = motley__safetensors_find(job->input, "tokens_per_rank") != NULL;
+    if (job->tokens_given)
         status = read_tokens_per_rank(job, tokens, error);
     for (int r = 0; r < job->R && !status; r++)
         if (tokens[r] > INT_MAX / job->shape.K)

@@ -53,6 +53,7 @@ struct motley__layer_job {
     int present[MOTLEY__WEIGHTS]; /* by enum motley_weight: which tensors the input has */
     int64_t T;                    /* tokens of all ranks */
     int64_t *first;               /* [R+1] rank r has tokens first[r] .. first[r+1]-1; owned */
+    int tokens_given;             /* the input says so; else even, in data mode as planned */
 
     /* Owned, made in this order. */
     struct motley__safetensors *input; /* rank 0, else NULL */

@@ -52,7 +52,8 @@ double motley__cost_expert(const struct motley__profile_entry *entry, const stru
     return seconds;
 }
 
-/* Put in its place, unless it is there.  Where there are too many, the widest makes room for a wider one, or the widest but one goes. */
+/* Put in its place, unless it is there.  Where there are too many, the widest makes room for a wider one, or the
+ * widest but one goes. */
 static void add_width(struct motley__widths *widths, int width, double seconds)
 {
     const int full = widths->points == MOTLEY__WIDTHS;

@@ -85,7 +85,8 @@ int motley__plan_index(motley_plan *plan, struct motley_error *error);
 /* In hybrid the ranks of a group: the most that any has; else 0. */
 int motley__plan_group(const motley_plan *plan);
 
-/* B whole sequences over the ranks by the speed of their dense matrices: share [R] written, the sum is B.  Even shares
+/* B whole sequences over the ranks by the speed of their dense matrices, in data mode of their experts too: share [R]
+ * written, the sum is B.  Even shares
  * when the plan has even shares, or does not know every rank's speed. */
 int motley__plan_dense_shares(const motley_plan *plan, int B, int *share, struct motley_error *error);
 

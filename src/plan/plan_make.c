@@ -166,10 +166,16 @@ int motley__plan_make(const struct motley_layer_shape *shape, const struct motle
     return 0;
 }
 
+/* In some unit: of a token's attention and, where tokens stay with their experts (data mode), of its experts too. */
 static double sequence_seconds(const void *data, int rank, int items)
 {
     const motley_plan *plan = data;
-    return items / plan->rank[rank].dense_gflops;
+    const struct motley__plan_entry *entry = &plan->rank[rank];
+    const double D = plan->shape.D, projections = plan->options.backward ? 24 : 8; /* 4 of 2 D D, and twice backward */
+    const double dense = 1e-9 * projections * D * D / entry->dense_gflops;
+    if (plan->mode != MOTLEY_MODE_DATA || !(entry->seconds > 0))
+        return items * dense;
+    return items * (dense + entry->seconds / (double)entry->tokens);
 }
 
 int motley__plan_dense_shares(const motley_plan *plan, int B, int *share, struct motley_error *error)
