@@ -49,17 +49,26 @@ static inline void add_pairs(vec *sum, int D, int c, const int count, int n, int
     }
 }
 
-/* Vectors c .. c+count-1 of row j, count <= BLOCK. */
-static inline void combine_vectors(const struct motley__combine_args a, int j, int c, const int count,
-                                   __global const STORED *o, __global const int *begin, __global const int *where,
-                                   __global const float *weight, __global STORED *returned)
+/* Vectors c .. c+count-1 of the sum over pairs n .. end-1, count <= BLOCK. */
+static inline void combine_vectors(int D, int c, const int count, int n, int end, __global const STORED *o,
+                                   __global const int *where, __global const float *weight, __global STORED *to)
 {
     vec sum[BLOCK];
     for (int b = 0; b < count; b++)
         sum[b] = (vec)0;
-    add_pairs(sum, a.D, c, count, a.first + begin[j], a.first + begin[j + 1], where, o, weight);
+    add_pairs(sum, D, c, count, n, end, where, o, weight);
     for (int b = 0; b < count; b++)
-        STORE(sum[b], returned + (size_t)j * a.D, c + b);
+        STORE(sum[b], to, c + b);
+}
+
+/* Most rows have one pair: in one go from end to end. */
+static inline void combine_single(int D, int p, __global const STORED *o, __global const float *weight,
+                                  __global STORED *to)
+{
+    const float s = weight ? weight[p] : 1.0f;
+    __global const STORED *from = o + (size_t)p * D;
+    for (int c = get_global_id(0); c < D / V; c += get_global_size(0))
+        STORE((vec)0 + s * LOAD(from, c), to, c);
 }
 
 __kernel void combine(const struct motley__combine_args a, __global const STORED *restrict o,
@@ -68,11 +77,17 @@ __kernel void combine(const struct motley__combine_args a, __global const STORED
 {
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.rows), vectors = a.D / V;
     for (int j = first; j < last; j++) {
+        const int n = a.first + begin[j], end = a.first + begin[j + 1];
+        __global STORED *to = returned + (size_t)j * a.D;
         int c = get_global_id(0) * BLOCK;
+        if (end - n == 1) {
+            combine_single(a.D, where[n], o, weight, to);
+            continue;
+        }
         for (; c + BLOCK <= vectors; c += get_global_size(0) * BLOCK)
-            combine_vectors(a, j, c, BLOCK, o, begin, where, weight, returned);
-        for (int end = min(c + BLOCK, vectors); c < end; c++)
-            combine_vectors(a, j, c, 1, o, begin, where, weight, returned);
+            combine_vectors(a.D, c, BLOCK, n, end, o, where, weight, to);
+        for (int stop = min(c + BLOCK, vectors); c < stop; c++)
+            combine_vectors(a.D, c, 1, n, end, o, where, weight, to);
     }
 }
 
