@@ -176,6 +176,9 @@ EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference
 # Recorded machines, and clusters of them.
 EXTRA_DIST += %D%/machines/README.md %D%/machines/cores2.json %D%/machines/cores2.profile
 
+# There is one cluster on a machine: tests that make it come one after the other.
+%D%/check-uneven.log: %D%/check-links.log
+
 TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \
     MPI_TESTS='$(MPI_TESTS)'; \
