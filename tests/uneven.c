@@ -99,7 +99,8 @@ int main(int argc, char **argv)
     check(motley_tensor_write(x, tokens, &error), &error);
     for (int s = 0; s < 2; s++) {
         const struct motley_plan_options options = {.tokens = TOKENS, .backward = 1,
-                                                    .shares = s ? MOTLEY_SHARES_EVEN : MOTLEY_SHARES_MEASURED};
+                                                    .shares = s ? MOTLEY_SHARES_EVEN : MOTLEY_SHARES_MEASURED,
+                                                    .mode = MOTLEY_MODE_EXPERT};
         check(motley_plan_create(context, &shape, &options, &plan[s], &error), &error);
         layer[s] = make_layer(context, plan[s]);
         expert_phase(layer[s], x, y, &one); /* compiles and makes room */
