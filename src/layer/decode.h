@@ -4,8 +4,8 @@
  *   decode    y[t,:] = sum of s o[p,:] over the pairs of own experts, then of all rows that came back   on the token's
  *
  * where s = weight[p] or 1.  k ascends, and the ranks of a group are summed in their order in the group, so y does not
- * depend on arrival.  Sums are in f32 and rounded once.  Forward weighs (the routing weights), backward does not.  decode_scalars finds dweights
- * [T,K] the same way from one number a pair.
+ * depend on arrival.  Sums are in f32 and rounded once.  Forward weighs (the routing weights), backward does not.
+ * decode_scalars finds dweights [T,K] the same way from one number a pair.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_DECODE_H
