@@ -21,19 +21,19 @@ static void fit_finds_the_link(void **state)
     for (int peers = 1; peers < 9; peers += 3) {
         const struct motley__link_times times = {
             .peers = peers, .messages = 16, .few = link.latency + peers * link.message,
-            .many = link.latency + 16 * peers * link.message, .bytes = 5e5,
-            .large = link.latency + peers * link.message + 5e5 / link.bandwidth};
+            .many = link.latency + 16 * peers * link.message, .bytes = 5e5, .pieces = 9,
+            .large = link.latency + 9 * peers * link.message + 5e5 / link.bandwidth};
         const struct motley__link found = motley__link_fit(&times);
         assert_true(fabs(found.latency / link.latency - 1) < 1e-3 && fabs(found.message / link.message - 1) < 1e-3);
         assert_true(fabs(found.bandwidth / link.bandwidth - 1) < 1e-3);
     }
     /* Noise may turn everything round: still no negative number, and a bandwidth. */
     const struct motley__link_times noise = {.peers = 2, .messages = 16, .few = 1e-3, .many = 5e-4, .large = 9e-4,
-                                             .bytes = 100};
+                                             .pieces = 3, .bytes = 100};
     const struct motley__link odd = motley__link_fit(&noise);
     assert_true(odd.latency >= 0 && odd.message >= 0 && odd.bandwidth > 0 && isfinite(odd.bandwidth));
     const struct motley__link_times dear = {.peers = 2, .messages = 16, .few = 1e-5, .many = 1e-2, .large = 1,
-                                            .bytes = 100};
+                                            .pieces = 1, .bytes = 100};
     assert_true(motley__link_fit(&dear).latency >= 0);
 }
 

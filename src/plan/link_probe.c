@@ -19,8 +19,8 @@ static const double TOLERANCE = 0.10;        /* of a line timed again */
 
 enum {
     SMALL = 8,                               /* bytes */
-    SMALLEST = 1 << 14, LARGEST = 1 << 22,   /* large messages */
-    TOGETHER = 1 << 24,                      /* all that a rank sends at once */
+    PIECE = 1 << 15, PIECES = 128,           /* bytes of one, and most of them to each peer, where bytes are timed */
+    TOGETHER = 512,                          /* of all that a rank sends at once */
     MESSAGES = 16,                           /* to each peer where each message is timed */
     BATCH = 8,                               /* exchanges of small messages in one sample */
     SAMPLES = 7, FEWEST = 3, TRIES = 3
@@ -33,7 +33,8 @@ struct motley__link motley__link_fit(const struct motley__link_times *times)
     link.message = fmax(0, (times->many - times->few) / ((double)times->peers * (times->messages - 1)));
     link.message = fmin(link.message, times->few / times->peers);
     link.latency = fmax(0, times->few - times->peers * link.message);
-    link.bandwidth = times->bytes / fmax(times->large - times->few, 0.01 * times->large);
+    const double beside = times->few + (times->pieces - 1) * times->peers * link.message;
+    link.bandwidth = times->bytes / fmax(times->large - beside, 0.01 * times->large);
     link.message = motley__timing_round(link.message);
     link.latency = motley__timing_round(link.latency);
     link.bandwidth = motley__timing_round(link.bandwidth);
@@ -44,8 +45,8 @@ struct motley__link motley__link_fit(const struct motley__link_times *times)
 struct probe {
     const struct motley__link_group *group;
     char *send, *receive;                    /* owned; peers share what is sent */
-    MPI_Request *request;                    /* [2 peers MESSAGES] owned */
-    int largest;                             /* bytes of a message, at most */
+    MPI_Request *request;                    /* [2 peers PIECES] owned */
+    int most;                                /* pieces to each peer */
     struct motley_error *error;
 };
 
@@ -74,8 +75,10 @@ static int exchange(struct probe *p, int bytes, int messages)
 
     for (int i = 0; i < group->peers; i++)
         for (int m = 0; m < messages && !status; m++, n++)
-            status = motley__fail_mpi(p->error, MPI_Irecv(p->receive + (size_t)i * (size_t)p->largest, bytes, MPI_BYTE,
-                                      group->peer[i], m, group->comm, &p->request[n]), "MPI_Irecv");
+            status = motley__fail_mpi(p->error,
+                                      MPI_Irecv(p->receive + ((size_t)i * (size_t)p->most + (size_t)m) * PIECE, bytes,
+                                                MPI_BYTE, group->peer[i], m, group->comm, &p->request[n]),
+                                      "MPI_Irecv");
     for (int i = 0; i < group->peers; i++)
         for (int m = 0; m < messages && !status; m++, n++)
             status = motley__fail_mpi(p->error, MPI_Isend(p->send, bytes, MPI_BYTE, group->peer[i], m, group->comm,
@@ -101,22 +104,18 @@ static int sample(struct probe *p, int bytes, int messages, int repeats, double 
     return status ? status : motley__wait(&request, p->group->limit, "timing links", p->error);
 }
 
-/* The lower quartile of some samples after one that is not counted, and their spread.  Not the median: whatever
- * disturbs an exchange only adds to it, and Open MPI's TCP now and then moves large messages one way after the other
- * instead of both at once. */
-static int samples(struct probe *p, int bytes, int messages, int repeats, double *quartile, double *spread, int *kept)
+/* The median of some samples after one that is not counted. */
+static int samples(struct probe *p, int bytes, int messages, int repeats, double *median, double *spread, int *kept)
 {
-    double seconds[SAMPLES], median;
+    double seconds[SAMPLES];
     int n = 0, status = sample(p, bytes, messages, repeats, &seconds[0]);
     const int count = status || seconds[0] * repeats < SLOW_SECONDS ? SAMPLES : FEWEST;
 
     for (; n < count && !status; n++)
         status = sample(p, bytes, messages, repeats, &seconds[n]);
-    if (status)
-        return status;
-    motley__timing(seconds, n, &median, spread, kept); /* sorts */
-    *quartile = seconds[n / 4];
-    return 0;
+    if (!status)
+        motley__timing(seconds, n, median, spread, kept);
+    return status;
 }
 
 static int repeats_of(double seconds)
@@ -125,28 +124,28 @@ static int repeats_of(double seconds)
 }
 
 /* The least seconds of some exchanges, of one where it is quick or very slow: a lost packet makes any exchange long. */
-static int least_sample(struct probe *p, int bytes, double *seconds)
+static int least_sample(struct probe *p, int pieces, double *seconds)
 {
     double one = 0;
-    int status = sample(p, bytes, 1, 1, seconds);
+    int status = sample(p, PIECE, pieces, 1, seconds);
 
     for (int i = 1; i < TRIES && !status && *seconds >= SAMPLE_SECONDS && *seconds < SLOW_SECONDS; i++) {
-        status = sample(p, bytes, 1, 1, &one);
+        status = sample(p, PIECE, pieces, 1, &one);
         *seconds = fmin(*seconds, one);
     }
     return status;
 }
 
-/* Messages so large that an exchange of them takes long enough, at the rate of messages half as large; *seconds of one.
- * Small ones that overrun a link are lost and sent again after a long pause, which is no rate of the link. */
-static int find_large(struct probe *p, int *bytes, double *seconds)
+/* So many pieces that an exchange of them takes long enough, at the rate of half as many; *seconds of one.  Few that
+ * overrun a link are lost and sent again after a long pause, which is no rate of the link. */
+static int find_large(struct probe *p, int *pieces, double *seconds)
 {
     double before = 0;
 
-    for (*bytes = SMALLEST < p->largest ? SMALLEST : p->largest;; *bytes *= 2) {
-        const int status = least_sample(p, *bytes, seconds);
-        const double rate = status ? 0 : *bytes / *seconds;
-        if (status || 2 * *bytes > p->largest || *seconds >= LONGEST_SECONDS ||
+    for (*pieces = 1;; *pieces *= 2) {
+        const int status = least_sample(p, *pieces, seconds);
+        const double rate = status ? 0 : *pieces / *seconds;
+        if (status || 2 * *pieces > p->most || *seconds >= LONGEST_SECONDS ||
             (*seconds >= SAMPLE_SECONDS && rate < ALIKE * before && before < ALIKE * rate))
             return status;
         before = rate;
@@ -157,40 +156,41 @@ static int measure(struct probe *p, struct motley__link_line *line)
 {
     struct motley__link_times times = {.peers = p->group->most_peers, .messages = MESSAGES};
     double spread, seconds = 0;
-    int bytes = 0, kept, status = samples(p, SMALL, 1, BATCH, &times.few, &spread, &kept);
+    int kept, status = samples(p, SMALL, 1, BATCH, &times.few, &spread, &kept);
 
     if (!status)
         status = samples(p, SMALL, MESSAGES, 1, &times.many, &spread, &kept);
     if (!status)
-        status = find_large(p, &bytes, &seconds);
+        status = find_large(p, &times.pieces, &seconds);
     if (!status)
-        status = samples(p, bytes, 1, repeats_of(seconds), &times.large, &spread, &kept);
+        status = samples(p, PIECE, times.pieces, repeats_of(seconds), &times.large, &spread, &kept);
     if (status)
         return status;
-    times.bytes = (double)bytes * p->group->share;
+    times.bytes = (double)PIECE * times.pieces * p->group->share;
     line->link = motley__link_fit(&times);
     line->spread = motley__timing_round(line->link.bandwidth * spread / times.large);
     line->samples = kept;
     return 0;
 }
 
-static double foretold(const struct motley__link_group *group, const struct motley__link *link, double bytes)
+static double foretold(const struct motley__link_group *group, const struct motley__link *link, int pieces)
 {
-    return link->latency + group->most_peers * link->message + bytes * group->share / link->bandwidth;
+    return link->latency + pieces * group->most_peers * link->message +
+           (double)PIECE * pieces * group->share / link->bandwidth;
 }
 
 /* Is the link what it was?  *same = 1 when a try agreed with the line. */
 static int check(struct probe *p, const struct motley__link_line *line, int *same)
 {
-    const double wanted = SAMPLE_SECONDS * line->link.bandwidth / p->group->share;
-    const int bytes = (int)fmin(p->largest, fmax(fmin(SMALLEST, p->largest), wanted));
-    const double expected = foretold(p->group, &line->link, bytes);
+    const double wanted = SAMPLE_SECONDS * line->link.bandwidth / p->group->share / PIECE;
+    const int pieces = (int)fmin(p->most, fmax(1, wanted));
+    const double expected = foretold(p->group, &line->link, pieces);
     double seconds;
-    int status = sample(p, bytes, 1, 1, &seconds);
+    int status = sample(p, PIECE, pieces, 1, &seconds);
 
     *same = 0;
     for (int i = 0; i < TRIES && !*same && !status; i++) {
-        status = sample(p, bytes, 1, repeats_of(expected), &seconds);
+        status = sample(p, PIECE, pieces, repeats_of(expected), &seconds);
         *same = !status && fabs(seconds - expected) <= TOLERANCE * expected;
     }
     return status;
@@ -203,10 +203,11 @@ int motley__link_probe(const struct motley__link_group *group, struct motley__li
     const size_t peers = (size_t)group->peers;
     int same = 0, status = 0;
 
-    p.largest = group->most_peers > TOGETHER / LARGEST ? TOGETHER / group->most_peers : LARGEST;
-    p.send = calloc(1, (size_t)p.largest);
-    p.receive = calloc(peers + 1, (size_t)p.largest);
-    p.request = calloc(2 * MESSAGES * peers + 1, sizeof *p.request);
+    p.most = group->most_peers > TOGETHER / PIECES ? TOGETHER / group->most_peers : PIECES;
+    p.most = p.most > MESSAGES ? p.most : MESSAGES;
+    p.send = calloc(1, PIECE);
+    p.receive = calloc(peers * (size_t)p.most + 1, PIECE);
+    p.request = calloc(2 * peers * (size_t)p.most + 1, sizeof *p.request);
     if (!p.send || !p.receive || !p.request)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for timing a link with %d ranks",
                               group->peers);

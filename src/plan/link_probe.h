@@ -1,7 +1,8 @@
 /* One link timed, as an exchange uses it: ranks send each other messages without blocking, both ways at once.
  *
- * Small messages give the latency, many small ones what each costs, large ones the bandwidth.  All ranks that share the
- * link take part, so it is timed as they share it.
+ * Small messages give the latency, many small ones what each costs, many larger ones the bandwidth.  Those are so large
+ * as MPI sends without asking: Open MPI's TCP moves what it must ask for now and then one way after the other, not both
+ * at once, and which of the two is luck.  All ranks that share the link take part, so it is timed as they share it.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_LINK_PROBE_H
@@ -14,7 +15,8 @@ struct motley__link_times {
     int peers, messages;
     double few;                      /* one empty message to each peer */
     double many;                     /* `messages` empty ones to each */
-    double large, bytes;             /* one to each; `bytes` of what the bandwidth counts */
+    int pieces;
+    double large, bytes;             /* `pieces` to each; `bytes` of what the bandwidth counts */
 };
 
 /* The link that such times come from; none of its numbers is negative, the bandwidth is positive.  Pure. */
