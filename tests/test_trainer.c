@@ -123,12 +123,14 @@ static void assert_same_file(const char *a, const char *b, const char *name)
 }
 
 /* Stopped by the last rank behind step 7, gone on: the losses and the last checkpoint are those of a run in one go. */
-static void go_on_bit_for_bit(int dtype)
+static void go_on_bit_for_bit(int dtype, enum motley_mode mode)
 {
     char second[80];
     snprintf(second, sizeof second, "%s-2", output);
     struct motley_trainer_options options = options_of(output), other = options_of(second);
     options.dtype = other.dtype = dtype;
+    options.mode = other.mode = mode;
+    options.shares = other.shares = MOTLEY_SHARES_EVEN;
     const struct motley_trainer_options resumed = {.output = second};
     motley_trainer *trainer = open_trainer(context, &options, 0);
     char *plan, *plan_again;
@@ -165,13 +167,13 @@ static void go_on_bit_for_bit(int dtype)
 static void a_resumed_run_goes_on_bit_for_bit(void **state)
 {
     (void)state;
-    go_on_bit_for_bit(MOTLEY_F32);
+    go_on_bit_for_bit(MOTLEY_F32, MOTLEY_MODE_EXPERT);
 }
 
 static void so_does_one_of_two_byte_weights(void **state)
 {
     (void)state;
-    go_on_bit_for_bit(MOTLEY_BF16);
+    go_on_bit_for_bit(MOTLEY_BF16, MOTLEY_MODE_DATA);
 }
 
 /* One run in one go. */
@@ -273,6 +275,52 @@ static void refuse(int resume, const struct motley_trainer_options *options, int
     assert_true(error.rank >= 0);
     if (!strstr(error.text, word))
         fail_msg("\"%s\" does not say \"%s\"", error.text, word);
+}
+
+/* Steps first..last, and what each said. */
+static void take_steps(motley_trainer *trainer, int first, int last, struct motley_trainer_report *report)
+{
+    for (int step = first; step <= last; step++)
+        SUCCEED(motley_trainer_step(trainer, &report[step], &error));
+}
+
+/* One run goes on from its checkpoint by a plan of another mode; another moves its experts to where that plan has
+ * them. */
+static void check_move(enum motley_mode from, enum motley_mode to, enum motley_dtype dtype)
+{
+    struct motley_trainer_options options = options_of(output);
+    struct motley_trainer_report moved[7], resumed[7];
+    options.shares = MOTLEY_SHARES_EVEN;
+    options.dtype = (int)dtype;
+    options.mode = from;
+    motley_trainer *trainer = open_trainer(context, &options, 0);
+    run(trainer, 0, 3); /* leaves a checkpoint */
+    options.mode = to;
+    motley_trainer *other = open_trainer(context, &options, 1);
+    assert_int_equal(motley_plan_mode(motley_trainer_plan(other)), to);
+    char *json = NULL;
+    motley_plan *plan = NULL;
+    SUCCEED(motley_plan_text(motley_trainer_plan(other), &json, &error));
+    SUCCEED(motley_plan_parse(json, &plan, &error));
+    free(json);
+    SUCCEED(motley__trainer_move(trainer, plan, &error));
+    take_steps(trainer, 4, 6, moved);
+    take_steps(other, 4, 6, resumed);
+    for (int step = 4; step <= 6; step++) {
+        assert_true(moved[step].loss == resumed[step].loss);
+        assert_true(moved[step].gradient_norm == resumed[step].gradient_norm);
+    }
+    motley_trainer_destroy(other);
+    motley_trainer_destroy(trainer);
+    remove_output();
+}
+
+static void experts_move_between_two_steps(void **state)
+{
+    (void)state;
+    check_move(MOTLEY_MODE_EXPERT, MOTLEY_MODE_MODEL, MOTLEY_F32);
+    check_move(MOTLEY_MODE_MODEL, MOTLEY_MODE_DATA, MOTLEY_BF16);
+    check_move(MOTLEY_MODE_DATA, MOTLEY_MODE_EXPERT, MOTLEY_F32);
 }
 
 static void runs_do_not_mix(void **state)
@@ -392,7 +440,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(losses_do_not_depend_on_the_ranks), cmocka_unit_test(a_resumed_run_goes_on_bit_for_bit),
         cmocka_unit_test(so_does_one_of_two_byte_weights), cmocka_unit_test(two_bytes_learn_as_well_as_four),
         cmocka_unit_test(storage_may_change_behind_a_checkpoint),
-        cmocka_unit_test(other_ranks_go_on_correctly), cmocka_unit_test(runs_do_not_mix),
+        cmocka_unit_test(other_ranks_go_on_correctly), cmocka_unit_test(experts_move_between_two_steps),
+        cmocka_unit_test(runs_do_not_mix),
         cmocka_unit_test(ranks_with_different_options_are_refused),
         cmocka_unit_test(a_loss_that_is_not_finite_ends_the_run), cmocka_unit_test(text_is_the_same_for_a_seed),
     };

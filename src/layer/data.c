@@ -10,6 +10,8 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <assert.h>
+
 #include "layer/state.h"
 
 int motley__layer_open_cache(motley_layer *layer, struct motley_error *error)
@@ -17,10 +19,7 @@ int motley__layer_open_cache(motley_layer *layer, struct motley_error *error)
     struct motley__scratch *scratch = layer->scratch;
     int status = 0;
 
-    if (scratch->cache && (scratch->cache->plan != layer->plan || scratch->cache->trained != layer->trained)) {
-        motley__weight_cache_destroy(scratch->cache); /* layers of another plan are run no more */
-        scratch->cache = NULL;
-    }
+    assert(!scratch->cache || scratch->cache->trained == layer->trained);
     if (!scratch->cache)
         status = motley__weight_cache_create(layer->context, layer->plan, layer->trained, &scratch->cache, error);
     if (!status) {

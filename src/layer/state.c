@@ -118,6 +118,10 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
 
     if (status)
         return status;
+    if (scratch && scratch->cache && scratch->cache->plan != plan) { /* layers of another plan are run no more */
+        motley__weight_cache_destroy(scratch->cache);
+        scratch->cache = NULL;
+    }
     l = calloc(1, sizeof *l);
     if (!l) {
         status = motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a layer");

@@ -40,27 +40,40 @@ static int check_plan(const struct motley__config *c, const motley_plan *plan, s
                         s->normalize ? "" : ", not normalised", c->D, c->F, c->E, c->K);
 }
 
+int motley__decoder_make_layer(struct motley__decoder *d, int i, const motley_plan *plan, struct motley_error *error)
+{
+    struct motley__dense_weight *gate = &d->block[i].weight[MOTLEY__GATE];
+    motley_layer *moe;
+    int status = motley__layer_create(d->context, plan, d->trained, d->scratch, gate->storage, gate->gradient, &moe,
+                                      error);
+    if (status)
+        return status;
+    d->block[i].moe = moe;
+    gate->w = motley__layer_gate(moe)->w;
+    gate->dw = motley__layer_gate(moe)->dw;
+    /* The model's losses are means over its layers. */
+    motley__layer_losses(moe)->balance_coefficient = d->config.balance_coefficient / d->config.layers;
+    motley__layer_losses(moe)->z_coefficient = d->config.z_coefficient / d->config.layers;
+    return 0;
+}
+
+void motley__decoder_link_layers(struct motley__decoder *d)
+{
+    for (int i = 0; i < d->config.layers; i++)
+        motley__layer_link(d->block[i].moe, i > 0 ? d->block[i - 1].moe : NULL,
+                           i + 1 < d->config.layers ? d->block[i + 1].moe : NULL);
+}
+
 static int create_blocks(struct motley__decoder *d, struct motley_error *error)
 {
     int status = 0;
     for (int i = 0; i < d->config.layers && !status; i++) {
-        struct motley__block *block = &d->block[i];
-        struct motley__dense_weight *weight = motley__weights_block(d->weights, i), *gate = &weight[MOTLEY__GATE];
-        *block = (struct motley__block){.device = d->device, .config = &d->config, .dtype = d->dtype, .rope = d->rope,
-                                        .weight = weight};
-        status = motley__layer_create(d->context, d->plan, d->trained, d->scratch, gate->storage, gate->gradient,
-                                      &block->moe, error);
-        if (status)
-            break;
-        gate->w = motley__layer_gate(block->moe)->w;
-        gate->dw = motley__layer_gate(block->moe)->dw;
-        /* The model's losses are means over its layers. */
-        motley__layer_losses(block->moe)->balance_coefficient = d->config.balance_coefficient / d->config.layers;
-        motley__layer_losses(block->moe)->z_coefficient = d->config.z_coefficient / d->config.layers;
+        d->block[i] = (struct motley__block){.device = d->device, .config = &d->config, .dtype = d->dtype,
+                                             .rope = d->rope, .weight = motley__weights_block(d->weights, i)};
+        status = motley__decoder_make_layer(d, i, d->plan, error);
     }
-    for (int i = 0; i < d->config.layers && !status; i++)
-        motley__layer_link(d->block[i].moe, i > 0 ? d->block[i - 1].moe : NULL,
-                           i + 1 < d->config.layers ? d->block[i + 1].moe : NULL);
+    if (!status)
+        motley__decoder_link_layers(d);
     return status;
 }
 

@@ -11,6 +11,7 @@
 #ifndef MOTLEY_MODEL_DECODER_H
 #define MOTLEY_MODEL_DECODER_H
 
+#include <motley/layer.h>
 #include <motley/plan.h>
 #include "model/config.h"
 #include "model/parameter.h"
@@ -30,6 +31,15 @@ struct motley__parameter *motley__decoder_parameters(struct motley__decoder *dec
 /* The one buffer of all dense weights' gradients (NULL when not trained), gaps zero.  Ranks whose dense path is the
  * same lay it out alike, see weights.h.  Borrowed. */
 struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *decoder);
+
+/* Another plan of the same shape, between two passes, block by block.  Block i is given a layer by the new plan, whose
+ * experts are still zero; *before, owned by the caller, is the old one with the weights as they are.  Parameters
+ * *of_experts and the two behind it (w1, w2, w3) and *gate have the new matrices.  When all blocks have been moved
+ * motley__decoder_moved ends it; plan is borrowed from then on.
+ * Collective.  After a failure the model can only be destroyed. */
+int motley__decoder_move_block(struct motley__decoder *decoder, int block, const motley_plan *plan,
+                               motley_layer **before, int *gate, int *of_experts, struct motley_error *error);
+void motley__decoder_moved(struct motley__decoder *decoder, const motley_plan *plan);
 
 const struct motley__config *motley__decoder_config(const struct motley__decoder *decoder); /* borrowed */
 

@@ -25,6 +25,7 @@ libmotley_all_la_SOURCES += \
     %D%/pass.c \
     %D%/ref.c \
     %D%/ref.h \
+    %D%/replan.c \
     %D%/rope.c \
     %D%/rope.h \
     %D%/safetensors.c \

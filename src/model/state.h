@@ -3,6 +3,7 @@
  *   weights.c   the dense weights in their arena, start values
  *   block.c     one block, forward and backward
  *   decoder.c   creating and destroying, the list of parameters
+ *   replan.c    another plan for the same model
  *   pass.c      forward and backward over whole sequences
  *   extend.c    token by token with a cache
  *
@@ -51,6 +52,12 @@ static inline struct motley__activations *motley__decoder_saved(const struct mot
 {
     return &decoder->saved[decoder->sets > 1 ? block : 0];
 }
+
+/* decoder.c: the mixture-of-experts layer of a block by a plan, in place of what the block had, with its gate in the
+ * place kept for it (then zero); and all layers as each other's neighbours.  Collective. */
+int motley__decoder_make_layer(struct motley__decoder *decoder, int block, const motley_plan *plan,
+                               struct motley_error *error);
+void motley__decoder_link_layers(struct motley__decoder *decoder);
 
 /* Room for the rows, on the device and on the host. */
 int motley__decoder_reserve(struct motley__decoder *decoder, const struct motley__extent *extent, int backward,

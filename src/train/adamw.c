@@ -95,6 +95,16 @@ static int create_state(struct motley__adamw *adamw, int i, struct motley_error 
     return status || !has_master(parameter) ? status : convert(adamw, i, "adamw_widen", error);
 }
 
+int motley__adamw_renew(struct motley__adamw *adamw, int i, struct motley__matrix *before[3],
+                        struct motley_error *error)
+{
+    before[0] = adamw->m[i];
+    before[1] = adamw->v[i];
+    before[2] = has_master(&adamw->parameter[i]) ? adamw->master[i] : NULL;
+    adamw->m[i] = adamw->v[i] = adamw->master[i] = NULL;
+    return create_state(adamw, i, error);
+}
+
 int motley__adamw_create(struct motley__device *device, const struct motley__parameter *parameters, int count,
                          struct motley__adamw **adamw, struct motley_error *error)
 {

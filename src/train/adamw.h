@@ -25,6 +25,11 @@ int motley__adamw_create(struct motley__device *device, const struct motley__par
                          struct motley__adamw **adamw, struct motley_error *error);
 void motley__adamw_destroy(struct motley__adamw *adamw); /* accepts NULL */
 
+/* State of parameter i anew, in the layout that its weight has now: zero moments.  before: the old first and second
+ * moment and master (NULL where the weight is its own), owned by the caller from now on. */
+int motley__adamw_renew(struct motley__adamw *adamw, int i, struct motley__matrix *before[3],
+                        struct motley_error *error);
+
 /* Step 1, 2, ... (bias correction) with gradients multiplied by `scale`.  Enqueued. */
 int motley__adamw_step(struct motley__adamw *adamw, int64_t step, double learning_rate, double scale,
                        struct motley_error *error);

@@ -20,6 +20,7 @@ libmotley_all_la_SOURCES += \
     %D%/history.h \
     %D%/journal.c \
     %D%/journal.h \
+    %D%/move.c \
     %D%/ngram.c \
     %D%/ngram.h \
     %D%/plot.c \

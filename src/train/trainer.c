@@ -107,11 +107,13 @@ static int read_data(struct motley_trainer *trainer, struct motley_error *error)
     return status ? status : judge_by_counts(trainer, error);
 }
 
-/* Whole sequences for each rank, as its dense speed earns. */
-static int share_sequences(struct motley_trainer *trainer, struct motley_error *error)
+int motley__trainer_share(struct motley_trainer *trainer, struct motley_error *error)
 {
     const int R = trainer->context->size, B = trainer->settings.o.batch;
     int *share = calloc((size_t)R, sizeof *share);
+    free(trainer->first);
+    free(trainer->tokens);
+    trainer->tokens = NULL;
     trainer->first = calloc((size_t)R + 1, sizeof *trainer->first);
     int status = share && trainer->first ? motley__plan_dense_shares(trainer->plan, B, share, error)
                                          : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", R);
@@ -196,7 +198,7 @@ static int build(struct motley_trainer *trainer, const struct motley__found_chec
     if (!status)
         status = make_plan(trainer, resumed ? found->plan : NULL, error);
     if (!status)
-        status = share_sequences(trainer, error);
+        status = motley__trainer_share(trainer, error);
     if (!status)
         status = make_model(trainer, error);
     if (!status && resumed) {

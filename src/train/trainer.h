@@ -3,6 +3,7 @@
  *   trainer.c   making one, anew or from a checkpoint
  *   step.c      one step, and the loss on held-out text
  *   run.c       steps, evaluations and checkpoints until the end
+ *   move.c      another plan in the middle of a run
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_TRAIN_TRAINER_H
@@ -43,6 +44,15 @@ struct motley_trainer {
 
 /* Seconds of the run so far. */
 double motley__trainer_seconds(const struct motley_trainer *trainer);
+
+/* Whole sequences for each rank, as its dense speed in the plan earns.  Collective. */
+int motley__trainer_share(struct motley_trainer *trainer, struct motley_error *error);
+
+/* Go on by another plan of the same shape, between two steps: experts' weights, moments and masters move to the ranks
+ * that store them from now on, layer by layer, without a file.  plan is the trainer's on success.  Collective.
+ * Errors: MOTLEY_E_MISMATCH (another shape, number of ranks or path of dense matrices), and what moving meets; after
+ * the latter the trainer can only be destroyed. */
+int motley__trainer_move(struct motley_trainer *trainer, motley_plan *plan, struct motley_error *error);
 
 /* loss.svg as things stand.  Rank 0; nothing without an output. */
 int motley__trainer_plot(const struct motley_trainer *trainer, struct motley_error *error);
