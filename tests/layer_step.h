@@ -100,9 +100,11 @@ static inline void let_go(struct held *held)
         free(held->gradient[which]);
 }
 
+/* Even shares of whole experts, or what seems fastest. */
 static inline motley_plan *make_plan(const struct motley_layer_shape *shape, enum motley_shares shares)
 {
-    const struct motley_plan_options options = {.tokens = T, .backward = 1, .shares = shares};
+    const enum motley_mode mode = shares == MOTLEY_SHARES_EVEN ? MOTLEY_MODE_EXPERT : MOTLEY_MODE_AUTO;
+    const struct motley_plan_options options = {.tokens = T, .backward = 1, .shares = shares, .mode = mode};
     motley_plan *plan = NULL;
     SUCCEED(motley_plan_create(context, shape, &options, &plan, &error));
     return plan;
