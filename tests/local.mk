@@ -60,6 +60,7 @@ UNIT_TESTS = \
     %D%/test_simulate \
     %D%/test_drift \
     %D%/test_place \
+    %D%/test_watch \
     %D%/test_config \
     %D%/test_norm \
     %D%/test_rope \
@@ -106,6 +107,7 @@ SCRIPT_TESTS = \
     %D%/check-bad-input.sh \
     %D%/check-links.sh \
     %D%/check-uneven.sh \
+    %D%/check-drift.sh \
     %D%/check-train.sh \
     %D%/check-kill.sh \
     %D%/check-install.sh
@@ -155,6 +157,7 @@ endif
     %D%/layer_step.h \
     %D%/model.h \
     %D%/parameters.h \
+    %D%/plan_cluster.h \
     %D%/plan_fixture.h \
     %D%/profile_context.h \
     %D%/product.h \
@@ -178,6 +181,7 @@ EXTRA_DIST += %D%/machines/README.md %D%/machines/cores2.json %D%/machines/cores
 
 # There is one cluster on a machine: tests that make it come one after the other.
 %D%/check-uneven.log: %D%/check-links.log
+%D%/check-drift.log: %D%/check-uneven.log
 
 TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \

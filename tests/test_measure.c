@@ -76,7 +76,7 @@ static void a_plan_is_measured_and_kept(void **state)
     for (int r = 0; r < context->size; r++) {
         struct motley_plan_rank rank = motley_plan_rank(plan, r);
         experts += rank.experts;
-        assert_true(rank.gflops > 0 && (rank.experts == 0) == (rank.seconds == 0));
+        assert_true(rank.gflops > 0 && (rank.share == 0) == (rank.seconds == 0));
         assert_true(plan->rank[r].dense_gflops > 0);
     }
     assert_int_equal(experts, 7);

@@ -36,7 +36,7 @@ struct request {
     double learning_rate, weight_decay, beta1, beta2, clip, balance, z_loss;
     const char *how;                    /* --mode */
     enum motley_mode mode;
-    int shares, dtype, resume, group;
+    int shares, dtype, resume, group, keep_plan;
 };
 
 static const int64_t NO_INTEGER = INT64_MIN;
@@ -82,6 +82,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--held-out", MOTLEY__INTEGER, &r->held_out, 1, most, NULL, "held-out bytes to predict each time (32768)", 0},
         {"--shares", MOTLEY__CHOICE, &r->shares, 0, 0, "measured|even", "how the work is shared out (measured)", 0},
         {"--mode", MOTLEY__TEXT, &r->how, 0, 0, MOTLEY__MODES, "how experts are divided (auto: as is fastest)", 0},
+        {"--keep-plan", MOTLEY__FLAG, &r->keep_plan, 0, 0, NULL, "never move experts, however devices change", 0},
         {"--dtype", MOTLEY__CHOICE, &r->dtype, 0, 0, "f32|bf16|f16", "of weights and activations (f32)", 0},
         {0},
     };
@@ -109,7 +110,7 @@ static struct motley_trainer_options to_options(const struct request *r)
         .weight_decay = number(r->weight_decay), .beta1 = r->beta1, .beta2 = r->beta2, .clip = number(r->clip),
         .balance = number(r->balance), .z = number(r->z_loss), .seed = (uint64_t)r->seed,
         .save_every = integer(r->save_every), .evaluate_every = integer(r->eval_every), .held_out = r->held_out,
-        .shares = (enum motley_shares)r->shares, .mode = r->mode, .group = r->group,
+        .shares = (enum motley_shares)r->shares, .mode = r->mode, .group = r->group, .keep_plan = r->keep_plan,
         .dtype = r->dtype == NO_CHOICE ? 0 : r->dtype == MOTLEY_F32 ? -1 : r->dtype,
     };
 }

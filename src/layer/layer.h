@@ -26,6 +26,9 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
                          struct motley__buffer *gate_storage, struct motley__buffer *gate_gradient,
                          motley_layer **layer, struct motley_error *error);
 
+/* Pairs that this rank's experts had in the last forward. */
+int motley__layer_pairs(const motley_layer *layer);
+
 struct motley__linear *motley__layer_gate(motley_layer *layer);
 struct motley__experts *motley__layer_experts(motley_layer *layer); /* what this rank stores of them */
 struct motley__layer_losses *motley__layer_losses(motley_layer *layer);

@@ -28,6 +28,11 @@ static struct motley_layer_times times_of(const struct motley__step_times *t)
         .comm = t->comm, .comm_hidden = t->comm_hidden};
 }
 
+int motley__layer_pairs(const motley_layer *layer)
+{
+    return layer->rows.P;
+}
+
 struct motley_layer_times motley_layer_forward_times(const motley_layer *layer)
 {
     return times_of(&layer->forward_times);

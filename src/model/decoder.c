@@ -237,6 +237,16 @@ struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *d
     return decoder->weights->gradients;
 }
 
+void motley__decoder_expert_phase(const struct motley__decoder *d, double *seconds, double *pairs)
+{
+    *seconds = *pairs = 0;
+    for (int i = 0; i < d->config.layers; i++) {
+        *seconds += motley_layer_forward_times(d->block[i].moe).experts +
+                    motley_layer_backward_times(d->block[i].moe).experts;
+        *pairs += motley__layer_pairs(d->block[i].moe);
+    }
+}
+
 const struct motley__config *motley__decoder_config(const struct motley__decoder *decoder)
 {
     return &decoder->config;

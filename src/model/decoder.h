@@ -41,6 +41,9 @@ int motley__decoder_move_block(struct motley__decoder *decoder, int block, const
                                motley_layer **before, int *gate, int *of_experts, struct motley_error *error);
 void motley__decoder_moved(struct motley__decoder *decoder, const motley_plan *plan);
 
+/* Of the last pass forward and backward, all layers: seconds of this rank's experts, and the pairs they had. */
+void motley__decoder_expert_phase(const struct motley__decoder *decoder, double *seconds, double *pairs);
+
 const struct motley__config *motley__decoder_config(const struct motley__decoder *decoder); /* borrowed */
 
 /* What a pass over sequences found.  Sums over this rank's tokens; losses of the gate are already global means. */

@@ -282,6 +282,8 @@ static int check_curves(struct work *w)
     if (!status && mine) {
         motley__detail(&w->context->log, "a point of %d rows is more than 10%% off the profile: measuring anew", rows);
         forget(w);
+        memset(&w->entry->dense, 0, sizeof w->entry->dense); /* the device is not what it was */
+        memset(&w->entry->move, 0, sizeof w->entry->move);
     }
     return status;
 }

@@ -48,13 +48,13 @@ enum { SLICE_SECONDS = 3 }; /* for the curves of slices, of which fewer points m
 
 /* Seconds of whole experts and, where ranks could share an expert, of slices.  *changed: any rank learned something. */
 static int learn_experts(motley_context *context, const struct motley_layer_shape *shape,
-                         const struct motley_plan_options *options, struct motley__profile_entry *entry, int *changed,
-                         struct motley_error *error)
+                         const struct motley_plan_options *options, double seconds,
+                         struct motley__profile_entry *entry, int *changed, struct motley_error *error)
 {
     const double rows = motley__cost_rows(shape, options->tokens);
-    const struct motley__measure whole = {.rows = rows, .backward = options->backward};
-    const struct motley__measure part = {.rows = rows, .backward = options->backward, .seconds = SLICE_SECONDS,
-                                         .unchecked = 1};
+    const struct motley__measure whole = {.rows = rows, .backward = options->backward, .seconds = seconds};
+    const struct motley__measure part = {.rows = rows, .backward = options->backward,
+                                         .seconds = seconds > 0 ? seconds / 3 : SLICE_SECONDS, .unchecked = 1};
     struct motley_layer_shape slice = *shape;
     int more = 0, status = motley__measure(context, shape, &whole, entry, changed, error);
     slice.F = motley__measure_slice(shape->F);
@@ -66,7 +66,7 @@ static int learn_experts(motley_context *context, const struct motley_layer_shap
 
 /* What the profile says about this rank and the links, completed by measuring where shares depend on it. */
 static int learn(motley_context *context, const struct motley_layer_shape *shape,
-                 const struct motley_plan_options *options, struct motley__profile *profile,
+                 const struct motley_plan_options *options, double seconds, struct motley__profile *profile,
                  struct motley__profile_entry **entry, struct motley__links *links, struct motley_error *error)
 {
     struct motley_error why = {0};
@@ -76,7 +76,7 @@ static int learn(motley_context *context, const struct motley_layer_shape *shape
     if (context->size > 1)
         status = motley__link_measure(context, profile, 0, links, &linked, error);
     if (!status)
-        status = learn_experts(context, shape, options, *entry, &changed, error);
+        status = learn_experts(context, shape, options, seconds, *entry, &changed, error);
     if (!status && linked)
         lost = motley__record_save_links(context, profile, &why);
     if (!status && changed && !lost)
@@ -107,8 +107,9 @@ static int make_together(motley_context *context, const struct motley_layer_shap
     return status;
 }
 
-int motley_plan_create(motley_context *context, const struct motley_layer_shape *shape,
-                       const struct motley_plan_options *options, motley_plan **plan, struct motley_error *error)
+int motley__plan_create(motley_context *context, const struct motley_layer_shape *shape,
+                        const struct motley_plan_options *options, double seconds, motley_plan **plan,
+                        struct motley_error *error)
 {
     struct motley_error local = {0};
     struct motley__profile profile = {0};
@@ -124,7 +125,7 @@ int motley_plan_create(motley_context *context, const struct motley_layer_shape 
     if (!status)
         status = motley__context_admit(context, shape->dtype, error);
     if (!status)
-        status = learn(context, shape, options, &profile, &own, &links, error);
+        status = learn(context, shape, options, seconds, &profile, &own, &links, error);
     if (!status) {
         profiles = calloc((size_t)context->size, sizeof *profiles);
         if (!profiles)
@@ -145,6 +146,12 @@ int motley_plan_create(motley_context *context, const struct motley_layer_shape 
     }
     *plan = made;
     return 0;
+}
+
+int motley_plan_create(motley_context *context, const struct motley_layer_shape *shape,
+                       const struct motley_plan_options *options, motley_plan **plan, struct motley_error *error)
+{
+    return motley__plan_create(context, shape, options, 0, plan, error);
 }
 
 const struct motley_layer_shape *motley_plan_shape(const motley_plan *plan)

@@ -65,6 +65,11 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
 int motley__plan_possible(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                           struct motley_error *error);
 
+/* motley_plan_create with so many seconds for the curves of whole experts, kernel builds not counted; 0: as it likes. */
+int motley__plan_create(motley_context *context, const struct motley_layer_shape *shape,
+                        const struct motley_plan_options *options, double seconds, motley_plan **plan,
+                        struct motley_error *error);
+
 /* The plan of R ranks from what was measured on them.  entry [R] borrowed: the device of each rank; curves may be
  * missing, then the rank gets no expert (with even shares: no prediction).  links borrowed, NULL: moving rows costs
  * nothing.  Experts lie in ascending blocks by group.

@@ -155,7 +155,7 @@ static void experts_and_gate(struct work *w, int r)
     const double all = motley__division_seconds(w->task, w->division, r, 0);
     const double forward = motley__division_seconds(w->task, w->division, r, 1);
     cost->forward.gate = gate_seconds(w, r, 1);
-    cost->forward.experts = forward + 2 * move_of(w, r)->launch;
+    cost->forward.experts = w->duty[r].pairs > 0 ? forward + 2 * move_of(w, r)->launch : 0;
     if (w->task->options.backward) {
         cost->backward.gate = gate_seconds(w, r, 2);
         cost->backward.experts = fmax(0, all - forward); /* curves of both directions are bounded apart */

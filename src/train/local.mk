@@ -37,4 +37,6 @@ libmotley_all_la_SOURCES += \
     %D%/tensors.c \
     %D%/tensors.h \
     %D%/trainer.c \
-    %D%/trainer.h
+    %D%/trainer.h \
+    %D%/watch.c \
+    %D%/watch.h

@@ -56,6 +56,7 @@ static const struct field {
     FIELD(mode, INT, 0, MOTLEY_MODE_AUTO, MOTLEY_MODE_HYBRID, YOUNG),
     FIELD(group, INT, 0, 0, 1 << 20, YOUNG),
     FIELD(dtype, INT, MOTLEY_F32, -1, MOTLEY_F16, YOUNG),
+    FIELD(keep_plan, INT, 0, 0, 1, YOUNG),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 

@@ -13,6 +13,7 @@
 #include "device/queue.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
+#include "train/watch.h"
 
 /* This rank's part [begin, end) of `n` sequences, n at most a batch. */
 static void own_part(const struct motley_trainer *trainer, int64_t n, int64_t *begin, int64_t *end)
@@ -94,7 +95,7 @@ int motley_trainer_step(motley_trainer *trainer, struct motley_trainer_report *r
     made.tokens_per_second = (double)tokens / (motley__seconds() - started);
     made.seconds = motley__trainer_seconds(trainer);
     *report = made;
-    return 0;
+    return motley__trainer_watch(trainer, motley__seconds() - started, error);
 }
 
 int motley_trainer_evaluate(motley_trainer *trainer, double *loss, struct motley_error *error)

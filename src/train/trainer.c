@@ -14,6 +14,7 @@
 #include "train/ngram.h"
 #include "train/shelf.h"
 #include "train/trainer.h"
+#include "train/watch.h"
 
 double motley__trainer_seconds(const struct motley_trainer *trainer)
 {
@@ -207,6 +208,8 @@ static int build(struct motley_trainer *trainer, const struct motley__found_chec
         status = motley__checkpoint_load(trainer->context->comm, found->path, &checkpoint, error);
     }
     if (!status)
+        status = motley__agree(trainer->context->comm, motley__watch_open(trainer, error), error);
+    if (!status)
         status = open_history(trainer, error);
     trainer->first_step = trainer->journal.step;
     trainer->saved_step = resumed ? trainer->journal.step : -1;
@@ -301,6 +304,7 @@ void motley_trainer_destroy(motley_trainer *trainer)
     free(trainer->saved_path);
     free(trainer->tokens);
     free(trainer->first);
+    motley__drift_destroy(trainer->drift);
     motley__gradients_destroy(trainer->gradients);
     motley__adamw_destroy(trainer->adamw);
     motley__decoder_destroy(trainer->decoder);

@@ -3,6 +3,7 @@
  *   trainer.c   making one, anew or from a checkpoint
  *   step.c      one step, and the loss on held-out text
  *   run.c       steps, evaluations and checkpoints until the end
+ *   watch.c     whether the plan still fits what devices do
  *   move.c      another plan in the middle of a run
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -11,6 +12,7 @@
 
 #include "context.h"
 #include "model/decoder.h"
+#include "plan/drift.h"
 #include "plan/plan.h"
 #include "train/checkpoint.h"
 #include "train/gradients.h"
@@ -28,6 +30,8 @@ struct motley_trainer {
     int count;
     struct motley__adamw *adamw;
     struct motley__gradients *gradients;
+
+    struct motley__drift *drift;            /* NULL: nobody watches */
 
     int *first;                             /* [R+1] sequences first[r] .. first[r+1]-1 of a batch are rank r's */
     uint8_t *tokens;                        /* [first[rank+1]-first[rank], S+1] */

@@ -1,0 +1,193 @@
+/* Watching a run.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/wait.h"
+#include "plan/drift.h"
+#include "train/trainer.h"
+#include "train/watch.h"
+
+static const double MARGIN = 0.25;         /* of what is normal */
+static const double MEASURE_SECONDS = 3;   /* to look closer */
+
+int motley__watch_open(struct motley_trainer *trainer, struct motley_error *error)
+{
+    const struct motley_trainer_options *o = &trainer->settings.o;
+    if (trainer->context->size == 1 || o->keep_plan || o->shares == MOTLEY_SHARES_EVEN)
+        return 0;
+    return motley__drift_create(trainer->context->size, MARGIN, &trainer->drift, error);
+}
+
+static double expert_seconds(const struct motley__plan_entry *rank)
+{
+    return rank->forward.experts + rank->backward.experts;
+}
+
+double motley__watch_phases(const motley_plan *plan, const double *change, double *seconds)
+{
+    double slowest = 0;
+    for (int r = 0; r < plan->R; r++) {
+        seconds[r] = change[r] * expert_seconds(&plan->rank[r]);
+        slowest = fmax(slowest, seconds[r]);
+    }
+    return slowest;
+}
+
+double motley__watch_ideal(const motley_plan *plan, const double *seconds)
+{
+    double speed = 0; /* shares a second */
+    for (int r = 0; r < plan->R; r++)
+        if (seconds[r] > 0)
+            speed += motley_plan_rank(plan, r).share / seconds[r];
+    return speed > 0 ? 1 / speed : 0;
+}
+
+double motley__watch_move(const motley_plan *plan, int layers, int numbers)
+{
+    const double number = (double)motley__storage_bytes(plan->shape.dtype);
+    for (int i = 0; i < plan->alternatives; i++)
+        if (plan->alternative[i].mode == MOTLEY_MODE_DATA && plan->alternative[i].fits)
+            return layers * plan->alternative[i].predicted.forward.weights * (1 + numbers * sizeof(float) / number);
+    return 0;
+}
+
+/* Everyone's part of the last step.  sight [R] written. */
+static int look(const struct motley_trainer *trainer, double step_seconds, struct motley__sight *sight,
+                struct motley_error *error)
+{
+    const motley_context *context = trainer->context;
+    const motley_plan *plan = trainer->plan;
+    const struct motley__plan_entry *mine = &plan->rank[context->rank];
+    const double layers = trainer->config.layers, K = plan->shape.K, T = (double)plan->options.tokens;
+    const double planned = layers * K * (plan->mode == MOTLEY_MODE_DATA
+                                             ? (double)mine->tokens
+                                             : T * plan->stored.rank[context->rank].experts / plan->shape.E);
+    struct motley__sight own = {.step = step_seconds};
+    double pairs = 0;
+    MPI_Request request;
+    motley__decoder_expert_phase(trainer->decoder, &own.observed, &pairs);
+    if (planned > 0)
+        own.predicted = layers * expert_seconds(mine) * pairs / planned;
+    int status = motley__fail_mpi(error, MPI_Iallgather(&own, 3, MPI_DOUBLE, sight, 3, MPI_DOUBLE, context->comm,
+                                                        &request), "MPI_Iallgather");
+    return status ? status : motley__wait(&request, context->time_limit, "the seconds of a step", error);
+}
+
+/* The plan as it would be made now; the paths of dense matrices stay, for they cannot be moved. */
+static int plan_again(const struct motley_trainer *trainer, motley_plan **plan, struct motley_error *error)
+{
+    const motley_plan *now = trainer->plan;
+    int status = motley__plan_create(trainer->context, &now->shape, &now->options, MEASURE_SECONDS, plan, error);
+    for (int r = 0; r < now->R && !status; r++)
+        (*plan)->rank[r].dense = now->rank[r].dense;
+    return status;
+}
+
+static int same_division(const motley_plan *a, const motley_plan *b)
+{
+    int same = a->mode == b->mode && motley__placement_equal(&a->stored, &b->stored);
+    for (int r = 0; r < a->R && same; r++)
+        same = a->rank[r].tokens == b->rank[r].tokens;
+    return same;
+}
+
+/* One doubt. */
+struct doubt {
+    struct motley_trainer *trainer;
+    double *change, *seconds;        /* [R]; owned, one array */
+    double step, slowest, ideal;     /* seconds of the step, of its slowest experts, of those at best */
+    double move;                     /* seconds that experts take to move */
+    int64_t left;                    /* steps to come */
+    int rank;                        /* that changed most */
+};
+
+static void weigh(struct doubt *d)
+{
+    const struct motley_trainer *trainer = d->trainer;
+    const motley_plan *plan = trainer->plan;
+    const int masters = plan->shape.dtype != MOTLEY_F32;
+    for (int r = 0; r < plan->R; r++) {
+        d->change[r] = motley__drift_change(trainer->drift, r);
+        if (fabs(log(d->change[r])) > fabs(log(d->change[d->rank])))
+            d->rank = r;
+    }
+    d->slowest = motley__watch_phases(plan, d->change, d->seconds);
+    d->ideal = motley__watch_ideal(plan, d->seconds);
+    d->move = motley__watch_move(plan, trainer->config.layers, 2 + masters);
+    d->left = trainer->settings.o.steps - trainer->journal.step;
+}
+
+/* What the step would take when its slowest experts took so long: dense matrices and experts change alike. */
+static double step_with(const struct doubt *d, double experts)
+{
+    return d->slowest > 0 ? d->step * experts / d->slowest : d->step;
+}
+
+static void tell(const struct doubt *d, const char *what, double before, double after)
+{
+    const struct motley_trainer *trainer = d->trainer;
+    motley__note(&trainer->context->log,
+                 "step %" PRId64 ": the experts of rank %d take %.2f times as long as they did: %s (a step %.0f ms, %.0f "
+                 "ms by the new plan)", trainer->journal.step, d->rank, d->change[d->rank], what, 1e3 * before,
+                 1e3 * after);
+}
+
+static int decide(struct doubt *d, struct motley_error *error)
+{
+    struct motley_trainer *trainer = d->trainer;
+    motley_plan *plan = NULL;
+    double slowest = 0;
+    if (!motley__drift_pays(d->step, step_with(d, d->ideal), d->move + MEASURE_SECONDS, d->left))
+        return 0;
+    int status = plan_again(trainer, &plan, error);
+    if (status)
+        return status;
+    for (int r = 0; r < plan->R; r++)
+        slowest = fmax(slowest, expert_seconds(&plan->rank[r]));
+    const double step = step_with(d, slowest);
+    if (same_division(trainer->plan, plan) || !motley__drift_pays(d->step, step, d->move, d->left)) {
+        tell(d, "measured again, another plan does not pay", d->step, step);
+        motley_plan_destroy(plan);
+        return 0;
+    }
+    tell(d, "measured again, experts move", d->step, step);
+    status = motley__trainer_move(trainer, plan, error);
+    if (status && trainer->plan != plan)
+        motley_plan_destroy(plan);
+    return status;
+}
+
+int motley__trainer_watch(struct motley_trainer *trainer, double step_seconds, struct motley_error *error)
+{
+    const int R = trainer->context->size;
+    if (!trainer->drift)
+        return 0;
+    struct motley__sight *sight = malloc((size_t)R * sizeof *sight);
+    struct doubt doubt = {.trainer = trainer, .change = malloc(2 * (size_t)R * sizeof(double))};
+    int status = sight && doubt.change ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", R);
+    status = motley__agree_within(trainer->context->comm, trainer->context->time_limit, status, error);
+    if (!status)
+        status = look(trainer, step_seconds, sight, error);
+    if (!status) {
+        double *observed = doubt.change, *predicted = doubt.seconds = doubt.change + R;
+        for (int r = 0; r < R; r++) {
+            observed[r] = sight[r].observed;
+            predicted[r] = sight[r].predicted;
+            doubt.step = fmax(doubt.step, sight[r].step);
+        }
+        if (motley__drift_observe(trainer->drift, observed, predicted)) {
+            weigh(&doubt);
+            status = decide(&doubt, error);
+            motley__drift_settle(trainer->drift);
+        }
+    }
+    free(doubt.change);
+    free(sight);
+    return status;
+}

@@ -1,0 +1,39 @@
+/* A few made-up devices of unlike speed, for tests of plans.  Include after cmocka.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_TESTS_PLAN_CLUSTER_H
+#define MOTLEY_TESTS_PLAN_CLUSTER_H
+
+#include "plan_fixture.h"
+
+enum { MOST_RANKS = 4 };
+
+/* A cluster of R ranks; rank r needs slow[r] times as long as the first; forward and backward. */
+struct cluster {
+    struct motley__profile profile[MOST_RANKS];
+    const struct motley__profile_entry *entry[MOST_RANKS];
+};
+
+static inline void make_cluster(struct cluster *cluster, const struct motley_layer_shape *shape, int R, const double *slow)
+{
+    memset(cluster, 0, sizeof *cluster);
+    for (int r = 0; r < R; r++) {
+        struct motley__profile_key key = fixture_key(r);
+        struct motley__profile_entry *entry = motley__profile_add(&cluster->profile[r], &key);
+        assert_non_null(entry);
+        entry->dense = (struct motley__dense_time){256, 512, 512, MOTLEY__DENSE_ESMM, 0.01 * slow[r], 0.01, 0};
+        for (int backward = 0; backward < 2; backward++) {
+            struct motley__curve curve = fixture_curve(shape, backward, 0, (1 + backward) * 1e-5 * slow[r]);
+            assert_int_equal(motley__curve_put(entry, &curve, NULL), 0);
+        }
+        cluster->entry[r] = entry;
+    }
+}
+
+static inline void clear_cluster(struct cluster *cluster)
+{
+    for (int r = 0; r < MOST_RANKS; r++)
+        motley__profile_clear(&cluster->profile[r]);
+}
+
+#endif
