@@ -177,7 +177,8 @@ EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference
     %D%/coactivation/README.md %D%/coactivation/llama-moe-base.csv
 
 # Recorded machines, and clusters of them.
-EXTRA_DIST += %D%/machines/README.md %D%/machines/cores2.json %D%/machines/cores2.profile
+EXTRA_DIST += %D%/machines/README.md %D%/machines/cores2.json %D%/machines/cores2.profile \
+    %D%/machines/h200x2.profile %D%/machines/mixed.json
 
 # There is one cluster on a machine: tests that make it come one after the other.
 %D%/check-uneven.log: %D%/check-links.log
