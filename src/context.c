@@ -11,6 +11,7 @@
 #include "context.h"
 #include "device/tensor.h"
 #include "layer/admit.h"
+#include "plan/known.h"
 #include "plan/record.h"
 
 static const double TIME_LIMIT_SECONDS = 600;
@@ -204,6 +205,7 @@ void motley_context_destroy(motley_context *context)
         return;
     if (context->trace && motley__trace_write(context->trace, &error) && context->rank == 0)
         motley__warn(&context->log, "no trace was written: %s", error.text);
+    motley__known_destroy(context->known);
     motley__trace_destroy(context->trace);
     motley__device_close(context->device);
     if (context->node != MPI_COMM_NULL)

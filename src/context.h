@@ -23,6 +23,7 @@ struct motley_context {
     struct motley__trace *trace;        /* owned; NULL when none was asked for */
     char *trace_path, *profile_path;    /* owned */
     double time_limit;                  /* seconds a peer may stay silent */
+    struct motley__known *known;        /* what planning knows since the start (plan/known.h); NULL: nothing; owned */
     int tuned[MOTLEY__DTYPES];          /* 1: the device is set to what the profile says for the storage type */
 };
 

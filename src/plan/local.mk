@@ -15,6 +15,8 @@ libmotley_all_la_SOURCES += \
     %D%/cost.h \
     %D%/drift.c \
     %D%/drift.h \
+    %D%/known.c \
+    %D%/known.h \
     %D%/link.c \
     %D%/link.h \
     %D%/link_measure.c \
@@ -29,6 +31,9 @@ libmotley_all_la_SOURCES += \
     %D%/group.h \
     %D%/measure.c \
     %D%/measure.h \
+    %D%/measure_device.c \
+    %D%/measuring.c \
+    %D%/measuring.h \
     %D%/mode.c \
     %D%/mode.h \
     %D%/pairs.c \
@@ -53,6 +58,8 @@ libmotley_all_la_SOURCES += \
     %D%/simulate.c \
     %D%/simulate.h \
     %D%/simulate_plot.c \
+    %D%/task.c \
+    %D%/task.h \
     %D%/timing.c \
     %D%/timing.h \
     %D%/trial.c \

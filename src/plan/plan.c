@@ -10,6 +10,7 @@
 
 #include "context.h"
 #include "plan/cost.h"
+#include "plan/known.h"
 #include "plan/link_measure.h"
 #include "plan/measure.h"
 #include "plan/plan.h"
@@ -52,7 +53,9 @@ static int learn_experts(motley_context *context, const struct motley_layer_shap
                          struct motley__profile_entry *entry, int *changed, struct motley_error *error)
 {
     const double rows = motley__cost_rows(shape, options->tokens);
-    const struct motley__measure whole = {.rows = rows, .backward = options->backward, .seconds = seconds};
+    const struct motley__measure whole = {
+        .rows = rows, .backward = options->backward, .seconds = seconds,
+        .unchecked = seconds == 0 && motley__known_has(context->known, shape, options->backward)};
     const struct motley__measure part = {.rows = rows, .backward = options->backward,
                                          .seconds = seconds > 0 ? seconds / 3 : SLICE_SECONDS, .unchecked = 1};
     struct motley_layer_shape slice = *shape;
@@ -61,20 +64,44 @@ static int learn_experts(motley_context *context, const struct motley_layer_shap
     if (!status && slice.F < shape->F && context->size > 1)
         status = motley__measure(context, &slice, &part, entry, &more, error);
     *changed |= more;
-    return status;
+    if (!status)
+        status = motley__known_add(context->known, shape, options->backward, error);
+    return motley__agree(context->comm, status, error);
+}
+
+/* The links, timed at the first plan of the job, and again when asked to look closer. */
+static int learn_links(motley_context *context, int again, struct motley__profile *profile, int *changed,
+                       struct motley_error *error)
+{
+    struct motley__links *links = &context->known->links;
+    if (context->size == 1 || (links->R && !again))
+        return 0;
+    motley__links_clear(links);
+    return motley__link_measure(context, profile, 0, links, changed, error);
+}
+
+static int open_known(motley_context *context, struct motley_error *error)
+{
+    int status = 0;
+    if (!context->known)
+        context->known = calloc(1, sizeof *context->known);
+    if (!context->known)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to plan");
+    return motley__agree(context->comm, status, error);
 }
 
 /* What the profile says about this rank and the links, completed by measuring where shares depend on it. */
 static int learn(motley_context *context, const struct motley_layer_shape *shape,
                  const struct motley_plan_options *options, double seconds, struct motley__profile *profile,
-                 struct motley__profile_entry **entry, struct motley__links *links, struct motley_error *error)
+                 struct motley__profile_entry **entry, struct motley_error *error)
 {
     struct motley_error why = {0};
     int changed = 0, linked = 0, lost = 0, status = motley__record_load(context, shape->dtype, profile, entry, error);
+    if (!status)
+        status = open_known(context, error);
     if (status || options->shares == MOTLEY_SHARES_EVEN)
         return status;
-    if (context->size > 1)
-        status = motley__link_measure(context, profile, 0, links, &linked, error);
+    status = learn_links(context, seconds > 0, profile, &linked, error);
     if (!status)
         status = learn_experts(context, shape, options, seconds, *entry, &changed, error);
     if (!status && linked)
@@ -89,9 +116,10 @@ static int learn(motley_context *context, const struct motley_layer_shape *shape
 /* Everyone's entries, and the same plan from them on every rank.  profiles [size]. */
 static int make_together(motley_context *context, const struct motley_layer_shape *shape,
                          const struct motley_plan_options *options, const struct motley__profile_entry *own,
-                         const struct motley__links *links, struct motley__profile *profiles, motley_plan **plan,
-                         struct motley_error *error)
+                         struct motley__profile *profiles, motley_plan **plan, struct motley_error *error)
 {
+    const struct motley__links *links =
+        options->shares == MOTLEY_SHARES_MEASURED && context->known->links.R ? &context->known->links : NULL;
     const struct motley__profile_entry **entry = NULL;
     int status = motley__record_gather(context, own, shape, profiles, error);
     if (status)
@@ -102,7 +130,7 @@ static int make_together(motley_context *context, const struct motley_layer_shap
     for (int r = 0; r < context->size && !status; r++)
         entry[r] = profiles[r].entry;
     if (!status)
-        status = motley__plan_make(shape, options, context->size, entry, links->R ? links : NULL, plan, error);
+        status = motley__plan_make(shape, options, context->size, entry, links, plan, error);
     free(entry);
     return status;
 }
@@ -114,7 +142,6 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
     struct motley_error local = {0};
     struct motley__profile profile = {0};
     struct motley__profile_entry *own = NULL;
-    struct motley__links links = {0};
     struct motley__profile *profiles = NULL;
     motley_plan *made = NULL;
     if (!error)
@@ -125,7 +152,7 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
     if (!status)
         status = motley__context_admit(context, shape->dtype, error);
     if (!status)
-        status = learn(context, shape, options, seconds, &profile, &own, &links, error);
+        status = learn(context, shape, options, seconds, &profile, &own, error);
     if (!status) {
         profiles = calloc((size_t)context->size, sizeof *profiles);
         if (!profiles)
@@ -133,12 +160,11 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
         status = motley__agree(context->comm, status, error);
     }
     if (!status)
-        status = motley__agree(context->comm, make_together(context, shape, options, own, &links, profiles, &made,
-                                                              error), error);
+        status = motley__agree(context->comm, make_together(context, shape, options, own, profiles, &made, error),
+                               error);
     for (int r = 0; profiles && r < context->size; r++)
         motley__profile_clear(&profiles[r]);
     free(profiles);
-    motley__links_clear(&links);
     motley__profile_clear(&profile);
     if (status) {
         motley_plan_destroy(made);

@@ -65,7 +65,8 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
 int motley__plan_possible(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                           struct motley_error *error);
 
-/* motley_plan_create with so many seconds for the curves of whole experts, kernel builds not counted; 0: as it likes. */
+/* motley_plan_create that looks at everything again, with so many seconds for the curves of whole experts, kernel
+ * builds not counted.  0: it believes what the job has looked at before. */
 int motley__plan_create(motley_context *context, const struct motley_layer_shape *shape,
                         const struct motley_plan_options *options, double seconds, motley_plan **plan,
                         struct motley_error *error);

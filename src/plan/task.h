@@ -1,0 +1,29 @@
+/* What is to be planned, and what is known for it: the layer, its options, the ranks' measurements, the links.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_PLAN_TASK_H
+#define MOTLEY_PLAN_TASK_H
+
+#include "plan/cost.h"
+#include "plan/link.h"
+
+/* What is planned for, and with what.  All borrowed but `widths`. */
+struct motley__task {
+    struct motley_layer_shape shape;
+    struct motley_plan_options options;
+    int R;
+    const struct motley__profile_entry *const *entry; /* [R] */
+    const struct motley__links *links;               /* NULL: moving costs nothing */
+    struct motley__widths *widths;   /* [R] of an expert with its share of all tokens, all directions; owned */
+    struct motley__widths *forward;  /* [R] of forward alone; owned */
+    struct motley__whole *whole;     /* [R] owned, and so are the next two */
+    double *speed;                   /* [R] whole experts a second, 0: the profile does not say */
+    int *fastest;                    /* [R] the ranks, the fastest first; of equal ones the lower number */
+    int grain;                       /* slices are cut at its multiples */
+};
+
+/* What is owned, and grain, from the rest, and back to nothing.  Errors: MOTLEY_E_MEMORY. */
+int motley__task_open(struct motley__task *task, struct motley_error *error);
+void motley__task_close(struct motley__task *task);
+
+#endif
