@@ -80,6 +80,7 @@ MPI_TESTS = \
     %D%/test_trace \
     %D%/test_bind \
     %D%/test_measure \
+    %D%/test_audition \
     %D%/test_link_measure \
     %D%/test_tune \
     %D%/test_layer \

@@ -4,6 +4,8 @@
 libmotley_all_la_SOURCES += \
     %D%/allocate.c \
     %D%/allocate.h \
+    %D%/audition.c \
+    %D%/audition.h \
     %D%/cluster.c \
     %D%/cluster.h \
     %D%/cluster_text.c \
@@ -36,6 +38,8 @@ libmotley_all_la_SOURCES += \
     %D%/measuring.h \
     %D%/mode.c \
     %D%/mode.h \
+    %D%/outcome.c \
+    %D%/outcome.h \
     %D%/pairs.c \
     %D%/pairs.h \
     %D%/place.c \

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "context.h"
+#include "plan/audition.h"
 #include "plan/cost.h"
 #include "plan/known.h"
 #include "plan/link_measure.h"
@@ -93,7 +94,7 @@ static int open_known(motley_context *context, struct motley_error *error)
 /* What the profile says about this rank and the links, completed by measuring where shares depend on it. */
 static int learn(motley_context *context, const struct motley_layer_shape *shape,
                  const struct motley_plan_options *options, double seconds, struct motley__profile *profile,
-                 struct motley__profile_entry **entry, struct motley_error *error)
+                 struct motley__profile_entry **entry, int *news, struct motley_error *error)
 {
     struct motley_error why = {0};
     int changed = 0, linked = 0, lost = 0, status = motley__record_load(context, shape->dtype, profile, entry, error);
@@ -110,13 +111,27 @@ static int learn(motley_context *context, const struct motley_layer_shape *shape
         lost = motley__record_save(context, *entry, &why);
     if (lost && context->rank == 0)
         motley__warn(&context->log, "%s; the measurements are used but not kept", why.text);
+    *news = changed || linked;
     return status;
 }
 
-/* Everyone's entries, and the same plan from them on every rank.  profiles [size]. */
+/* Of modes that are predicted nearly alike the one that is faster. */
+static int choose_by_trial(const struct motley__audition *audition, motley_plan **plan, struct motley_error *error)
+{
+    struct motley_error why = {0};
+    int changed = 0, status = motley__audition(audition, plan, &changed, error);
+    if (!status && changed && motley__record_save_links(audition->context, audition->profile, &why) &&
+        audition->context->rank == 0)
+        motley__warn(&audition->context->log, "%s; what modes took is used but not kept", why.text);
+    return status;
+}
+
+/* Everyone's entries, and the same plan from them on every rank.  audition: for modes that are predicted nearly alike;
+ * NULL: the prediction decides.  profiles [size]. */
 static int make_together(motley_context *context, const struct motley_layer_shape *shape,
                          const struct motley_plan_options *options, const struct motley__profile_entry *own,
-                         struct motley__profile *profiles, motley_plan **plan, struct motley_error *error)
+                         struct motley__audition *audition, struct motley__profile *profiles, motley_plan **plan,
+                         struct motley_error *error)
 {
     const struct motley__links *links =
         options->shares == MOTLEY_SHARES_MEASURED && context->known->links.R ? &context->known->links : NULL;
@@ -131,6 +146,12 @@ static int make_together(motley_context *context, const struct motley_layer_shap
         entry[r] = profiles[r].entry;
     if (!status)
         status = motley__plan_make(shape, options, context->size, entry, links, plan, error);
+    status = motley__agree(context->comm, status, error);
+    if (!status && links && audition) {
+        audition->entry = entry;
+        audition->links = links;
+        status = choose_by_trial(audition, plan, error);
+    }
     free(entry);
     return status;
 }
@@ -143,6 +164,7 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
     struct motley__profile profile = {0};
     struct motley__profile_entry *own = NULL;
     struct motley__profile *profiles = NULL;
+    struct motley__audition audition = {.context = context, .profile = &profile};
     motley_plan *made = NULL;
     if (!error)
         error = &local;
@@ -152,7 +174,7 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
     if (!status)
         status = motley__context_admit(context, shape->dtype, error);
     if (!status)
-        status = learn(context, shape, options, seconds, &profile, &own, error);
+        status = learn(context, shape, options, seconds, &profile, &own, &audition.again, error);
     if (!status) {
         profiles = calloc((size_t)context->size, sizeof *profiles);
         if (!profiles)
@@ -160,8 +182,9 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
         status = motley__agree(context->comm, status, error);
     }
     if (!status)
-        status = motley__agree(context->comm, make_together(context, shape, options, own, profiles, &made, error),
-                               error);
+        status = motley__agree(context->comm, make_together(context, shape, options, own,
+                                                              seconds == 0 ? &audition : NULL, profiles, &made,
+                                                              error), error);
     for (int r = 0; profiles && r < context->size; r++)
         motley__profile_clear(&profiles[r]);
     free(profiles);

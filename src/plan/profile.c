@@ -24,6 +24,7 @@ void motley__profile_clear(struct motley__profile *profile)
     }
     free(profile->entry);
     free(profile->link);
+    free(profile->outcome);
     memset(profile, 0, sizeof *profile);
 }
 
@@ -194,6 +195,31 @@ int motley__link_put(struct motley__profile *profile, const struct motley__link_
     return 0;
 }
 
+const struct motley__outcome *motley__outcome_find(const struct motley__profile *profile,
+                                                   const struct motley__outcome *wanted)
+{
+    for (int i = 0; i < profile->outcomes; i++)
+        if (motley__outcome_same(&profile->outcome[i], wanted))
+            return &profile->outcome[i];
+    return NULL;
+}
+
+int motley__outcome_put(struct motley__profile *profile, const struct motley__outcome *outcome,
+                        struct motley_error *error)
+{
+    const struct motley__outcome *known = motley__outcome_find(profile, outcome);
+    if (known) {
+        profile->outcome[known - profile->outcome] = *outcome;
+        return 0;
+    }
+    struct motley__outcome *larger = realloc(profile->outcome, ((size_t)profile->outcomes + 1) * sizeof *larger);
+    if (!larger)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
+    profile->outcome = larger;
+    larger[profile->outcomes++] = *outcome;
+    return 0;
+}
+
 int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from,
                           struct motley_error *error)
 {
@@ -219,6 +245,11 @@ int motley__profile_merge(struct motley__profile *profile, const struct motley__
     }
     for (int i = 0; i < from->links; i++) {
         int status = motley__link_put(profile, &from->link[i], error);
+        if (status)
+            return status;
+    }
+    for (int i = 0; i < from->outcomes; i++) {
+        int status = motley__outcome_put(profile, &from->outcome[i], error);
         if (status)
             return status;
     }

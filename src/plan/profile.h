@@ -11,7 +11,7 @@
  *     curve direction=forward D=512 F=1024 activation=swiglu bias=0 dtype=f32
  *       point rows=64 seconds=0.00151 spread=1.2e-05 samples=9
  *
- * A device line is a key: what stands under it holds for nothing else.  A link line stands for itself.  Lines of an
+ * A device line is a key: what stands under it holds for nothing else.  Link and outcome lines stand for themselves.  Lines of an
  * unknown kind are passed over (a later version may have written them); a line that cannot be read is dropped with all
  * that stands under it, and so is a last line without its end.  Numbers are written with as many digits as bring them
  * back exactly.
@@ -29,6 +29,7 @@
 #include "layer/linear.h"
 #include "layer/tuning.h"
 #include "plan/link.h"
+#include "plan/outcome.h"
 
 enum { MOTLEY__POINTS = 16 };        /* a curve never has more */
 
@@ -113,6 +114,8 @@ struct motley__profile {
     struct motley__profile_entry *entry; /* owned */
     int links;
     struct motley__link_line *link;  /* owned */
+    int outcomes;
+    struct motley__outcome *outcome; /* owned */
 };
 
 void motley__profile_clear(struct motley__profile *profile); /* back to empty; accepts NULL */
@@ -155,7 +158,14 @@ const struct motley__link_line *motley__link_find(const struct motley__profile *
 int motley__link_put(struct motley__profile *profile, const struct motley__link_line *line,
                      struct motley_error *error);
 
-/* All of `from` into `profile`: links, curves, choices, dense and copy lines of `from` replace those they
+/* What a mode took; NULL: it was never tried.  Borrowed until an outcome is put. */
+const struct motley__outcome *motley__outcome_find(const struct motley__profile *profile,
+                                                   const struct motley__outcome *wanted);
+/* Replace the outcome of the same key, mode and group, or add it.  Errors: MOTLEY_E_MEMORY. */
+int motley__outcome_put(struct motley__profile *profile, const struct motley__outcome *outcome,
+                        struct motley_error *error);
+
+/* All of `from` into `profile`: links, outcomes, curves, choices, dense and copy lines of `from` replace those they
  * contradict. */
 int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from,
                           struct motley_error *error);

@@ -121,12 +121,17 @@ int motley__profile_text(const struct motley__profile *profile, char **text, str
           "# What each rank's device was measured to do: seconds of one expert (point) as a function of its rows, and\n"
           "# of a dense product, by kernels with the settings that were best on it (tuned); of copies\n"
           "# (move: bytes per second, and seconds of any kernel); and what links do:\n"
-          "# seconds of an exchange (latency) and of each message in it, bytes per second.  Plans are made from it;\n"
+          "# seconds of an exchange (latency) and of each message in it, bytes per second; and what steps took in modes\n"
+          "# that were foretold nearly alike (outcome).  Plans are made from it;\n"
           "# `motley measure` refreshes it; any line may be removed.\n",
           stream);
     for (int i = 0; i < profile->links; i++)
         put_link(stream, &profile->link[i]);
-    if (profile->links)
+    for (int i = 0; i < profile->outcomes; i++) {
+        fputs("\noutcome", stream);
+        motley__outcome_write(stream, &profile->outcome[i]);
+    }
+    if (profile->links || profile->outcomes)
         fputc('\n', stream);
     for (int i = 0; i < profile->entries; i++)
         put_entry(stream, &profile->entry[i]);
@@ -308,6 +313,11 @@ static int read_line(struct reader *reader, const char *line, int *dropped)
         *dropped = !get_link(line, &link);
         if (!*dropped)
             status = motley__link_put(&reader->read, &link, reader->error);
+    } else if (!strcmp(kind, "outcome")) {
+        struct motley__outcome outcome;
+        *dropped = !motley__outcome_read(line, &outcome);
+        if (!*dropped)
+            status = motley__outcome_put(&reader->read, &outcome, reader->error);
     } else if ((!strcmp(kind, "dense") || !strcmp(kind, "copy") || !strcmp(kind, "move") ||
                 !strcmp(kind, "tuned") || !strcmp(kind, "curve")) && reader->entry) {
         status = read_item(reader, kind, line, dropped);

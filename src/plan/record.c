@@ -200,11 +200,12 @@ int motley__record_save(motley_context *context, const struct motley__profile_en
 int motley__record_save_links(motley_context *context, const struct motley__profile *profile,
                               struct motley_error *error)
 {
-    const struct motley__profile news = {.links = profile->links, .link = profile->link};
+    const struct motley__profile news = {.links = profile->links, .link = profile->link,
+                                         .outcomes = profile->outcomes, .outcome = profile->outcome};
     char *path = NULL;
     int status = 0;
 
-    if (context->node_rank == 0 && profile->links > 0)
+    if (context->node_rank == 0 && (profile->links > 0 || profile->outcomes > 0))
         status = motley__record_path(context, &path, error);
     if (path)
         status = motley__profile_update(path, &news, NULL, error);

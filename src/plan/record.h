@@ -31,7 +31,7 @@ int motley__record_tune(motley_context *context, enum motley_dtype dtype, struct
  * MOTLEY_E_COMM. */
 int motley__record_save(motley_context *context, const struct motley__profile_entry *entry, struct motley_error *error);
 
-/* Merge the links of `profile` into every node's file.  Collective; agreed.  Errors: as above. */
+/* Merge the links and outcomes of `profile` into every node's file.  Collective; agreed.  Errors: as above. */
 int motley__record_save_links(motley_context *context, const struct motley__profile *profile,
                               struct motley_error *error);
 

@@ -1,0 +1,172 @@
+/* Modes that are predicted nearly alike: who is tried, that what they took is kept, and believed the next time.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "plan/audition.h"
+#include "plan_cluster.h"
+#include "tests/device.h"
+
+static motley_context *context;
+static const struct motley_plan_options OPTIONS = {.tokens = 37, .backward = 1};
+static const double SLOW[MOST_RANKS] = {1, 2, 1, 3};
+
+static struct motley_layer_shape shape_of(void)
+{
+    return fixture_shape(7, 2);
+}
+
+static motley_plan *make_plan(struct cluster *cluster)
+{
+    const struct motley_layer_shape shape = shape_of();
+    motley_plan *plan;
+    assert_int_equal(motley__plan_make(&shape, &OPTIONS, context->size, cluster->entry, NULL, &plan, NULL), 0);
+    return plan;
+}
+
+/* All alternatives take as long as auto's choice, each a little more than the one before. */
+static void make_alike(motley_plan *plan)
+{
+    const double seconds = plan->alternative[plan->chosen].predicted.forward_seconds;
+    for (int i = 0; i < plan->alternatives; i++) {
+        plan->alternative[i].predicted.forward_seconds = seconds * (1 + 0.001 * (i != plan->chosen) * (1 + i));
+        plan->alternative[i].predicted.backward_seconds = 0;
+    }
+}
+
+static void rivals_are_near_and_unlike(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    const struct motley_layer_shape shape = shape_of();
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    motley_plan *plan = make_plan(&cluster);
+    int rival[MOTLEY__RIVALS];
+    if (context->size == 1) { /* there is but one way */
+        assert_int_equal(motley__audition_rivals(plan, rival), 0);
+    } else {
+        make_alike(plan);
+        const int count = motley__audition_rivals(plan, rival);
+        assert_in_range(count, 2, MOTLEY__RIVALS);
+        assert_int_equal(rival[0], plan->chosen);
+        const int other = rival[1];
+        plan->alternative[other].predicted.forward_seconds *= 1.11;
+        assert_int_equal(motley__audition_rivals(plan, rival), context->size == 2 && count == 2 ? 0 : count - 1);
+        plan->alternative[other].predicted = plan->alternative[plan->chosen].predicted; /* the same division */
+        assert_int_equal(motley__audition_rivals(plan, rival), context->size == 2 && count == 2 ? 0 : count - 1);
+        make_alike(plan);
+        plan->alternative[other].fits = 0;
+        assert_int_equal(motley__audition_rivals(plan, rival), context->size == 2 && count == 2 ? 0 : count - 1);
+        plan->options.mode = MOTLEY_MODE_EXPERT; /* asked for: nobody is to choose */
+        assert_int_equal(motley__audition_rivals(plan, rival), 0);
+    }
+    motley_plan_destroy(plan);
+    clear_cluster(&cluster);
+}
+
+/* The mode that won, after a trial when `changed` comes back 1. */
+static enum motley_mode try(struct cluster *cluster, struct motley__profile *profile, int again, int *changed)
+{
+    const struct motley__audition audition = {.context = context, .entry = cluster->entry, .profile = profile,
+                                              .again = again};
+    motley_plan *plan = make_plan(cluster);
+    struct motley_error error = {0};
+    make_alike(plan);
+    *changed = 0;
+    if (motley__audition(&audition, &plan, changed, &error))
+        fail_msg("%s", error.text);
+    const enum motley_mode mode = plan->mode;
+    assert_int_equal(plan->options.mode, MOTLEY_MODE_AUTO);
+    motley_plan_destroy(plan);
+    return mode;
+}
+
+static void outcomes_are_kept_and_believed(void **state)
+{
+    (void)state;
+    struct motley__profile profile = {0}, read = {0};
+    struct cluster cluster;
+    const struct motley_layer_shape shape = shape_of();
+    int changed;
+    char *text;
+    if (context->size == 1)
+        skip();
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    const enum motley_mode mode = try(&cluster, &profile, 0, &changed);
+    assert_int_equal(changed, 1);
+    assert_in_range(profile.outcomes, 2, MOTLEY__RIVALS);
+    int best = 0;
+    for (int i = 0; i < profile.outcomes; i++) {
+        assert_true(profile.outcome[i].seconds > 0 && profile.outcome[i].samples >= 3);
+        assert_int_equal(profile.outcome[i].tokens, 32);
+        if (profile.outcome[i].seconds < profile.outcome[best].seconds)
+            best = i;
+    }
+    assert_int_equal(mode, profile.outcome[best].mode);
+    assert_int_equal(try(&cluster, &profile, 0, &changed), mode);
+    assert_int_equal(changed, 0);
+
+    assert_int_equal(motley__profile_text(&profile, &text, NULL), 0); /* through the file and back */
+    assert_int_equal(motley__profile_parse(text, "text", NULL, &read, NULL), 0);
+    assert_int_equal(read.outcomes, profile.outcomes);
+    const int other = (best + 1) % read.outcomes;
+    read.outcome[other].seconds = read.outcome[best].seconds / 2;
+    assert_int_equal(try(&cluster, &read, 0, &changed), read.outcome[other].mode);
+    assert_int_equal(changed, 0);
+    try(&cluster, &read, 1, &changed); /* of other times: tried again */
+    assert_int_equal(changed, 1);
+    free(text);
+    motley__profile_clear(&read);
+    motley__profile_clear(&profile);
+    clear_cluster(&cluster);
+}
+
+static void bad_lines_are_dropped(void **state)
+{
+    (void)state;
+    static const char good[] = "outcome ranks=00c0ffee00c0ffee of=2 direction=backward D=8 F=16 E=4 K=2 "
+                               "activation=swiglu bias=0 dtype=f32 tokens=1024 mode=model group=0 seconds=0.5 samples=5\n";
+    static const struct {
+        const char *part, *with;
+    } lies[] = {
+        {"", ""}, {"mode=model", "mode=auto"}, {"mode=model", "mode=none"}, {"seconds=0.5", "seconds=0"},
+        {"seconds=0.5", "seconds=nan"}, {"of=2", "of=0"}, {"D=8", "D=-8"}, {"samples=5", "samples=0"},
+        {"K=2", "L=2"}, {"bias=0", "bias=2"}, {"ranks=00", "ranks=xx"},
+    };
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        struct motley__profile profile = {0};
+        char line[512];
+        const char *at = strstr(good, lies[i].part);
+        snprintf(line, sizeof line, "%.*s%s%s", (int)(at - good), good, lies[i].with, at + strlen(lies[i].part));
+        assert_int_equal(motley__profile_parse(line, "text", NULL, &profile, NULL), 0);
+        assert_int_equal(profile.outcomes, i == 0);
+        motley__profile_clear(&profile);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rivals_are_near_and_unlike),
+        cmocka_unit_test(outcomes_are_kept_and_believed),
+        cmocka_unit_test(bad_lines_are_dropped),
+    };
+    struct motley_error error = {0};
+    MPI_Init(&argc, &argv);
+    if (motley_context_create(MPI_COMM_WORLD, NULL, &context, &error)) {
+        print_error("%s\n", error.text);
+        MPI_Finalize();
+        return error.code == MOTLEY_E_NO_DEVICE ? 77 : 1;
+    }
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    motley_context_destroy(context);
+    MPI_Finalize();
+    return failed;
+}
