@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "plan/known.h"
 
 int motley__test_device(struct motley__device **device)
 {
@@ -49,6 +50,11 @@ void motley__test_context(int *argc, char ***argv, motley_context **context)
     exit(status == MOTLEY_E_NO_DEVICE ? 77 : 1);
 }
 
+void motley__test_alone_end(motley_context *solo)
+{
+    motley__known_destroy(solo->known);
+}
+
 motley_context motley__test_alone(const motley_context *context)
 {
     static int node; /* number 0, never written */
@@ -58,5 +64,6 @@ motley_context motley__test_alone(const motley_context *context)
     solo.size = solo.node_size = 1;
     solo.node_of = &node;
     solo.info = &context->info[context->rank];
+    solo.known = NULL;
     return solo;
 }

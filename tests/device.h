@@ -16,7 +16,9 @@ int motley__test_device(struct motley__device **device);
  * after printing the sentence of any other failure. */
 void motley__test_context(int *argc, char ***argv, motley_context **context);
 
-/* The same device as if this rank were alone; borrows from the context. */
+/* The same device as if this rank were alone; borrows from the context.  What it learnt when it planned goes with the
+ * second. */
 motley_context motley__test_alone(const motley_context *context);
+void motley__test_alone_end(motley_context *solo);
 
 #endif

@@ -106,6 +106,7 @@ static void losses_do_not_depend_on_the_ranks(void **state)
         motley_trainer_destroy(together);
         motley_trainer_destroy(one);
     }
+    motley__test_alone_end(&solo);
 }
 
 static void assert_same_file(const char *a, const char *b, const char *name)
@@ -261,6 +262,7 @@ static void other_ranks_go_on_correctly(void **state)
         for (int step = 16; step <= STEPS; step++)
             assert_float_equal(rest.loss[step], whole.loss[step], 1e-4);
         motley_trainer_destroy(trainer);
+        motley__test_alone_end(&solo);
     }
     remove_output();
 }

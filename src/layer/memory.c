@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "layer/encode.h"
@@ -100,8 +101,9 @@ static size_t route_scratch_bytes(const struct motley__layer_memory *m)
 {
     const int N = m->rows.N, slots = motley__layer_slots(m->E_local);
     const size_t by_group = m->ranks > 1 ? motley__route_scratch_bytes(N, m->groups) : 0;
+    const int64_t all = (int64_t)N + m->rows.M_pairs; /* plans ask for more than int counts, which fits nowhere */
 
-    return by_group + motley__route_scratch_bytes(N + m->rows.M_pairs, slots);
+    return by_group + motley__route_scratch_bytes(all < INT_MAX ? (int)all : INT_MAX, slots);
 }
 
 /* All experts of a layer once, for all layers. */

@@ -17,13 +17,19 @@ enum { CHUNK_PAIRS = 256, MOST_CHUNKS = 256 };
 /* So many pairs one group sorts sooner than two more launches begin, on CPUs and on GPUs. */
 enum { ONCE_CPU = 1024, ONCE_GPU = CHUNK_PAIRS };
 
+/* Parts of `size` that cover n; n may be as large as any int. */
+static int parts_of(int n, int size)
+{
+    return n / size + (n % size > 0);
+}
+
 static struct motley__route_args route_args(int N, int E, int slots)
 {
-    int chunk = (N + MOST_CHUNKS - 1) / MOST_CHUNKS;
+    int chunk = parts_of(N, MOST_CHUNKS);
     if (chunk < CHUNK_PAIRS)
         chunk = CHUNK_PAIRS;
     return (struct motley__route_args){
-        .N = N, .E = E, .slots = slots, .chunk = chunk, .chunks = (N + chunk - 1) / chunk};
+        .N = N, .E = E, .slots = slots, .chunk = chunk, .chunks = parts_of(N, chunk)};
 }
 
 size_t motley__route_scratch_bytes(int N, int slots)
