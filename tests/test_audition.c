@@ -79,6 +79,7 @@ static enum motley_mode try(struct cluster *cluster, struct motley__profile *pro
     motley_plan *plan = make_plan(cluster);
     struct motley_error error = {0};
     make_alike(plan);
+    plan->shape.gate = MOTLEY_GATE_FORCED; /* a trial has no experts to force */
     *changed = 0;
     if (motley__audition(&audition, &plan, changed, &error))
         fail_msg("%s", error.text);

@@ -145,6 +145,8 @@ static int open_rival(struct work *w, struct rival *rival)
     motley_context *context = w->a->context;
     int status = motley__agree(context->comm, plan_of(w, &rival->outcome, &rival->plan), w->error);
     if (!status)
+        rival->plan->shape.gate = MOTLEY_GATE_SOFTMAX; /* nobody is here to force the choice of experts */
+    if (!status)
         status = motley_layer_create(context, rival->plan, &rival->layer, w->error);
     if (status)
         return status;
