@@ -30,27 +30,34 @@ int motley__measure_misses_dense(const struct motley__measuring *w)
     return w->entry->dense.seconds == 0 || (w->entry->dense.clblast == 0 && tries_clblast(w));
 }
 
+/* One point of a trial by all ranks; it ends the trial.  failed: what making it came to.  Agreed. */
+static int time_trial(struct motley__measuring *w, struct motley__trial *trial, int failed, struct motley__point *point)
+{
+    double own = 0, pass_seconds;
+    int status = failed;
+    for (int i = 0; i < 2 && !status; i++)
+        status = motley__trial_pass(trial, 0, 1, &own, w->error);
+    pass_seconds = own;
+    status = motley__measuring_agree(w, status, &pass_seconds);
+    if (!status)
+        status = motley__measuring_window(w, trial, 0, own, pass_seconds, point);
+    motley__trial_destroy(trial);
+    return motley__measuring_agree(w, status, &pass_seconds);
+}
+
 int motley__measure_dense(struct motley__measuring *w)
 {
     struct motley__dense_time dense = {.T = DENSE_T, .O = DENSE_O, .I = DENSE_I};
     struct motley__trial *trial = NULL;
     struct motley__point point = {0};
     struct motley_error why = {0};
-    double own = 0, pass_seconds = 0;
     if (tries_clblast(w) && motley__linear_choose(w->context->device, dense.T, dense.O, dense.I, &dense.path,
                                                   &dense.esmm, &dense.clblast, &why)) {
         dense.path = MOTLEY__DENSE_ESMM;
         motley__detail(&w->context->log, "CLBlast cannot be used: %s", why.text);
     }
     int status = motley__trial_dense(w->context->device, dense.path, dense.T, dense.O, dense.I, &trial, w->error);
-    for (int i = 0; i < 2 && !status; i++)
-        status = motley__trial_pass(trial, 0, 1, &own, w->error);
-    pass_seconds = own;
-    status = motley__measuring_agree(w, status, &pass_seconds);
-    if (!status)
-        status = motley__measuring_window(w, trial, 0, own, pass_seconds, &point);
-    motley__trial_destroy(trial);
-    status = motley__measuring_agree(w, status, &pass_seconds);
+    status = time_trial(w, trial, status, &point);
     if (status)
         return status;
     dense.seconds = point.seconds;
@@ -66,17 +73,10 @@ static int time_copy(struct motley__measuring *w, size_t bytes, double *seconds)
 {
     struct motley__trial *trial = NULL;
     struct motley__point point = {0};
-    double own = 0, pass_seconds;
     int status = motley__trial_copy(w->context->device, bytes, &trial, w->error);
-    for (int i = 0; i < 2 && !status; i++)
-        status = motley__trial_pass(trial, 0, 1, &own, w->error);
-    pass_seconds = own;
-    status = motley__measuring_agree(w, status, &pass_seconds);
-    if (!status)
-        status = motley__measuring_window(w, trial, 0, own, pass_seconds, &point);
-    motley__trial_destroy(trial);
+    status = time_trial(w, trial, status, &point);
     *seconds = point.seconds;
-    return motley__measuring_agree(w, status, &pass_seconds);
+    return status;
 }
 
 static int copy_fits(const struct motley__measuring *w, size_t bytes)

@@ -304,7 +304,7 @@ void motley_trainer_destroy(motley_trainer *trainer)
     free(trainer->saved_path);
     free(trainer->tokens);
     free(trainer->first);
-    motley__drift_destroy(trainer->drift);
+    motley__watch_close(trainer->watch);
     motley__gradients_destroy(trainer->gradients);
     motley__adamw_destroy(trainer->adamw);
     motley__decoder_destroy(trainer->decoder);

@@ -12,7 +12,6 @@
 
 #include "context.h"
 #include "model/decoder.h"
-#include "plan/drift.h"
 #include "plan/plan.h"
 #include "train/checkpoint.h"
 #include "train/gradients.h"
@@ -31,7 +30,7 @@ struct motley_trainer {
     struct motley__adamw *adamw;
     struct motley__gradients *gradients;
 
-    struct motley__drift *drift;            /* NULL: nobody watches */
+    struct motley__watch *watch;            /* NULL: nobody watches */
 
     int *first;                             /* [R+1] sequences first[r] .. first[r+1]-1 of a batch are rank r's */
     uint8_t *tokens;                        /* [first[rank+1]-first[rank], S+1] */

@@ -16,12 +16,43 @@
 static const double MARGIN = 0.25;         /* of what is normal */
 static const double MEASURE_SECONDS = 3;   /* to look closer */
 
+/* What a rank tells of a step. */
+struct sight {
+    double observed, predicted;            /* seconds of its experts; 0 where there is nothing to say */
+    double step;                           /* seconds of the step */
+};
+
+struct motley__watch {
+    struct motley__drift *drift;
+    struct sight *sight;                   /* [R] of the last step */
+    double *change, *seconds;              /* [R] each, one array */
+};
+
 int motley__watch_open(struct motley_trainer *trainer, struct motley_error *error)
 {
     const struct motley_trainer_options *o = &trainer->settings.o;
-    if (trainer->context->size == 1 || o->keep_plan || o->shares == MOTLEY_SHARES_EVEN)
+    const size_t R = (size_t)trainer->context->size;
+    if (R == 1 || o->keep_plan || o->shares == MOTLEY_SHARES_EVEN)
         return 0;
-    return motley__drift_create(trainer->context->size, MARGIN, &trainer->drift, error);
+    struct motley__watch *watch = trainer->watch = calloc(1, sizeof *watch);
+    if (watch) {
+        watch->sight = calloc(R, sizeof *watch->sight);
+        watch->change = calloc(2 * R, sizeof *watch->change);
+    }
+    if (!watch || !watch->sight || !watch->change)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to watch %zu ranks", R);
+    watch->seconds = watch->change + R;
+    return motley__drift_create((int)R, MARGIN, &watch->drift, error);
+}
+
+void motley__watch_close(struct motley__watch *watch)
+{
+    if (!watch)
+        return;
+    motley__drift_destroy(watch->drift);
+    free(watch->sight);
+    free(watch->change);
+    free(watch);
 }
 
 static double expert_seconds(const struct motley__plan_entry *rank)
@@ -57,9 +88,8 @@ double motley__watch_move(const motley_plan *plan, int layers, int numbers)
     return 0;
 }
 
-/* Everyone's part of the last step.  sight [R] written. */
-static int look(const struct motley_trainer *trainer, double step_seconds, struct motley__sight *sight,
-                struct motley_error *error)
+/* Everyone's part of the last step. */
+static int look(const struct motley_trainer *trainer, double step_seconds, struct motley_error *error)
 {
     const motley_context *context = trainer->context;
     const motley_plan *plan = trainer->plan;
@@ -68,14 +98,14 @@ static int look(const struct motley_trainer *trainer, double step_seconds, struc
     const double planned = layers * K * (plan->mode == MOTLEY_MODE_DATA
                                              ? (double)mine->tokens
                                              : T * plan->stored.rank[context->rank].experts / plan->shape.E);
-    struct motley__sight own = {.step = step_seconds};
+    struct sight own = {.step = step_seconds};
     double pairs = 0;
     MPI_Request request;
     motley__decoder_expert_phase(trainer->decoder, &own.observed, &pairs);
     if (planned > 0)
         own.predicted = layers * expert_seconds(mine) * pairs / planned;
-    int status = motley__fail_mpi(error, MPI_Iallgather(&own, 3, MPI_DOUBLE, sight, 3, MPI_DOUBLE, context->comm,
-                                                        &request), "MPI_Iallgather");
+    int status = motley__fail_mpi(error, MPI_Iallgather(&own, 3, MPI_DOUBLE, trainer->watch->sight, 3, MPI_DOUBLE,
+                                                        context->comm, &request), "MPI_Iallgather");
     return status ? status : motley__wait(&request, context->time_limit, "the seconds of a step", error);
 }
 
@@ -100,7 +130,7 @@ static int same_division(const motley_plan *a, const motley_plan *b)
 /* One doubt. */
 struct doubt {
     struct motley_trainer *trainer;
-    double *change, *seconds;        /* [R]; owned, one array */
+    double *change, *seconds;        /* [R] the watch's */
     double step, slowest, ideal;     /* seconds of the step, of its slowest experts, of those at best */
     double move;                     /* seconds that experts take to move */
     int64_t left;                    /* steps to come */
@@ -113,7 +143,7 @@ static void weigh(struct doubt *d)
     const motley_plan *plan = trainer->plan;
     const int masters = plan->shape.dtype != MOTLEY_F32;
     for (int r = 0; r < plan->R; r++) {
-        d->change[r] = motley__drift_change(trainer->drift, r);
+        d->change[r] = motley__drift_change(trainer->watch->drift, r);
         if (fabs(log(d->change[r])) > fabs(log(d->change[d->rank])))
             d->rank = r;
     }
@@ -165,29 +195,23 @@ static int decide(struct doubt *d, struct motley_error *error)
 
 int motley__trainer_watch(struct motley_trainer *trainer, double step_seconds, struct motley_error *error)
 {
-    const int R = trainer->context->size;
-    if (!trainer->drift)
+    struct motley__watch *watch = trainer->watch;
+    if (!watch)
         return 0;
-    struct motley__sight *sight = malloc((size_t)R * sizeof *sight);
-    struct doubt doubt = {.trainer = trainer, .change = malloc(2 * (size_t)R * sizeof(double))};
-    int status = sight && doubt.change ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", R);
-    status = motley__agree_within(trainer->context->comm, trainer->context->time_limit, status, error);
-    if (!status)
-        status = look(trainer, step_seconds, sight, error);
-    if (!status) {
-        double *observed = doubt.change, *predicted = doubt.seconds = doubt.change + R;
-        for (int r = 0; r < R; r++) {
-            observed[r] = sight[r].observed;
-            predicted[r] = sight[r].predicted;
-            doubt.step = fmax(doubt.step, sight[r].step);
-        }
-        if (motley__drift_observe(trainer->drift, observed, predicted)) {
-            weigh(&doubt);
-            status = decide(&doubt, error);
-            motley__drift_settle(trainer->drift);
-        }
+    int status = look(trainer, step_seconds, error);
+    if (status)
+        return status;
+    struct doubt doubt = {.trainer = trainer, .change = watch->change, .seconds = watch->seconds};
+    double *observed = watch->change, *predicted = watch->seconds;
+    for (int r = 0; r < trainer->context->size; r++) {
+        observed[r] = watch->sight[r].observed;
+        predicted[r] = watch->sight[r].predicted;
+        doubt.step = fmax(doubt.step, watch->sight[r].step);
     }
-    free(doubt.change);
-    free(sight);
+    if (!motley__drift_observe(watch->drift, observed, predicted))
+        return 0;
+    weigh(&doubt);
+    status = decide(&doubt, error);
+    motley__drift_settle(watch->drift);
     return status;
 }

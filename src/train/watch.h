@@ -12,15 +12,12 @@
 #include "plan/plan.h"
 
 struct motley_trainer;
-
-/* What all ranks know of a step: each its own part, then everyone's. */
-struct motley__sight {
-    double observed, predicted;      /* seconds of the rank's experts; 0 where there is nothing to say */
-    double step;                     /* seconds of the step */
-};
+struct motley__watch; /* opaque */
 
 /* Begin to watch; not where shares are even, the plan is to be kept or one rank is alone.  Errors: MOTLEY_E_MEMORY. */
 int motley__watch_open(struct motley_trainer *trainer, struct motley_error *error);
+
+void motley__watch_close(struct motley__watch *watch); /* accepts NULL */
 
 /* Behind a step that took so many seconds on this rank.  Collective.  Errors: those of planning and moving. */
 int motley__trainer_watch(struct motley_trainer *trainer, double step_seconds, struct motley_error *error);
