@@ -35,15 +35,12 @@ static void assert_partition(const motley_plan *plan)
     int next = 0;
     for (int r = 0; r < motley_plan_ranks(plan); r++) {
         struct motley_plan_rank rank = motley_plan_rank(plan, r);
-        assert_int_equal(plan->first_slot[r], next);
         for (int i = 0; i < rank.experts; i++, next++) {
             assert_int_equal(rank.expert[i], next); /* ascending blocks by rank */
-            assert_int_equal(plan->owner[next], r);
-            assert_int_equal(plan->slot[next], next);
+            assert_int_equal(plan->member[plan->first_member[plan->server[next]]], r);
         }
     }
     assert_int_equal(next, motley_plan_shape(plan)->E);
-    assert_int_equal(plan->first_slot[plan->R], next);
 }
 
 static void shares_follow_measured_speed(void **state)
@@ -378,10 +375,10 @@ static void any_partition_can_be_read(void **state)
     plan->stored.rank[1].expert[1] = 2;
     assert_int_equal(motley_plan_text(plan, &text, NULL), 0);
     assert_int_equal(motley_plan_parse(text, &read, NULL), 0);
-    static const int owner[4] = {0, 1, 1, 0}, slot[4] = {0, 2, 3, 1};
-    assert_memory_equal(read->owner, owner, sizeof owner);
-    assert_memory_equal(read->slot, slot, sizeof slot);
-    assert_int_equal(read->first_slot[1], 2);
+    static const int server[4] = {0, 1, 1, 0}, group_of[2] = {0, 1};
+    assert_memory_equal(read->server, server, sizeof server);
+    assert_memory_equal(read->group_of, group_of, sizeof group_of);
+    assert_true(motley__placement_equal(&read->stored, &plan->stored));
     free(text);
     motley_plan_destroy(read);
     motley_plan_destroy(plan);

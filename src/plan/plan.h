@@ -52,9 +52,6 @@ struct motley_plan {
     int *first_member, *member;              /* [G+1], [R]: ranks of group g are member[first_member[g]] ..
                                               * member[first_member[g+1]-1], by the place of their slices */
     int *server;                             /* [E] group of each expert; -1 in data mode */
-    int *owner;                              /* [E] rank that holds the beginning of each expert */
-    int *slot;                               /* [E] place of each expert in the order by (owner, expert) */
-    int *first_slot;                         /* [R+1] slots of rank r are first_slot[r] .. first_slot[r+1]-1 */
 };
 
 /* Is this a layer?  Local.  Errors: MOTLEY_E_INVALID. */

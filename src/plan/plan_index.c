@@ -20,12 +20,8 @@ int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motl
     made->first_member = calloc(ranks + 1, sizeof(int));
     made->member = calloc(ranks, sizeof(int));
     made->server = calloc(experts, sizeof(int));
-    made->owner = calloc(experts, sizeof(int));
-    made->slot = calloc(experts, sizeof(int));
-    made->first_slot = calloc(ranks + 1, sizeof(int));
     int status = 0;
-    if (!made->rank || !made->group_of || !made->first_member || !made->member || !made->server || !made->owner ||
-        !made->slot || !made->first_slot)
+    if (!made->rank || !made->group_of || !made->first_member || !made->member || !made->server)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks and %d experts", R,
                               shape->E);
     if (!status)
@@ -50,18 +46,15 @@ void motley_plan_destroy(motley_plan *plan)
     free(plan->first_member);
     free(plan->member);
     free(plan->server);
-    free(plan->owner);
-    free(plan->slot);
-    free(plan->first_slot);
     free(plan);
 }
 
-/* The rank that first holds each expert, in owner; then every rank joins the group of that rank, when it
- * holds the same list.  A rank without experts is a group of its own. */
+/* The lowest rank that holds each expert leads a group; every rank joins the group of its experts' leader, when it holds
+ * the same list.  A rank without experts is a group of its own. */
 static int find_groups(motley_plan *plan, struct motley_error *error)
 {
     const struct motley__placement *stored = &plan->stored;
-    int *first = plan->owner; /* until index_experts writes it: the lowest rank that holds each expert */
+    int *first = plan->server; /* leaders, until groups have their numbers */
     plan->G = 0;
     for (int e = 0; e < stored->E; e++)
         first[e] = -1;
@@ -84,6 +77,8 @@ static int find_groups(motley_plan *plan, struct motley_error *error)
         }
         plan->group_of[r] = leader == r ? plan->G++ : plan->group_of[leader];
     }
+    for (int e = 0; e < stored->E; e++) /* in data mode nobody leads */
+        plan->server[e] = first[e] < 0 ? -1 : plan->group_of[first[e]];
     return 0;
 }
 
@@ -117,22 +112,6 @@ static int list_members(motley_plan *plan, struct motley_error *error)
     return 0;
 }
 
-/* server, owner, slot and first_slot. */
-static void index_experts(motley_plan *plan)
-{
-    int slot = 0;
-    for (int r = 0; r < plan->R; r++) {
-        const struct motley__holding *holding = &plan->stored.rank[r];
-        plan->first_slot[r] = slot;
-        for (int i = 0; i < holding->experts && holding->begin == 0; i++) {
-            plan->owner[holding->expert[i]] = r;
-            plan->server[holding->expert[i]] = plan->mode == MOTLEY_MODE_DATA ? -1 : plan->group_of[r];
-            plan->slot[holding->expert[i]] = slot++;
-        }
-    }
-    plan->first_slot[plan->R] = slot;
-}
-
 int motley__plan_index(motley_plan *plan, struct motley_error *error)
 {
     int status = motley__placement_partition(&plan->stored, error);
@@ -142,7 +121,6 @@ int motley__plan_index(motley_plan *plan, struct motley_error *error)
         status = list_members(plan, error);
     if (status)
         return status;
-    index_experts(plan);
     motley__placement_clear(&plan->computed);
     if (plan->mode == MOTLEY_MODE_DATA)
         return motley__placement_everything(plan->R, plan->shape.E, plan->shape.F, &plan->computed, error);
