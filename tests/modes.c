@@ -1,10 +1,11 @@
 /* Steps of a layer in every mode, timed in turns: what each takes, what it was predicted to take, what `auto` chose.
  *
- *   mpirun ... modes [--rounds n] [--label TEXT] CELL...      CELL: T,K,E,D,F,forward|backward
+ *   mpirun ... modes [--rounds n] [--label TEXT] [--phases] CELL...      CELL: T,K,E,D,F,forward|backward
  *
  * One CSV line for each cell, mode and kind of shares.  A step begins on all ranks together and ends with the slowest.
  * efficiency: of the expert phase, as a part of what the ranks could do together: work shared so that all end at
- * once, each as fast per share as it was with even shares of the same mode in the same run.
+ * once, each as fast per share as it was with even shares of the same mode in the same run.  --phases: on stderr, of
+ * every rank, the phases of the last step, in brackets as predicted; what data mode waits for is its dispatch.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -142,7 +143,27 @@ static void report(const char *label, const struct cell *cell, struct candidate 
     fflush(stdout);
 }
 
-static void run_cell(motley_context *context, const char *label, const struct cell *cell, int rounds)
+static void print_direction(const char *name, const struct motley_layer_times *times, const struct motley__phases *plan)
+{
+    fprintf(stderr, "  %s gate %.2f (%.2f) dispatch %.2f (%.2f + %.2f) experts %.2f (%.2f) combine %.2f (%.2f)\n", name,
+            1e3 * times->gate, 1e3 * plan->gate, 1e3 * times->dispatch, 1e3 * plan->dispatch, 1e3 * plan->weights,
+            1e3 * times->experts, 1e3 * plan->experts, 1e3 * times->combine, 1e3 * plan->combine);
+}
+
+static void print_phases(const struct cell *cell, const struct candidate *c, int rank)
+{
+    const struct motley__plan_entry *entry = &c->plan->rank[rank];
+    const struct motley_layer_times forward = motley_layer_forward_times(c->layer);
+    const struct motley_layer_times backward = motley_layer_backward_times(c->layer);
+    char mode[16];
+    motley__mode_text(motley_plan_mode(c->plan), c->group, mode, sizeof mode);
+    fprintf(stderr, "rank %d, %s, %s shares\n", rank, mode, c->shares == MOTLEY_SHARES_EVEN ? "even" : "measured");
+    print_direction("forward ", &forward, &entry->forward);
+    if (cell->backward)
+        print_direction("backward", &backward, &entry->backward);
+}
+
+static void run_cell(motley_context *context, const char *label, const struct cell *cell, int rounds, int phases)
 {
     struct candidate c[CANDIDATES] = {{.mode = MOTLEY_MODE_AUTO}, {.mode = MOTLEY_MODE_EXPERT},
         {.mode = MOTLEY_MODE_DATA}, {.mode = MOTLEY_MODE_MODEL},
@@ -158,8 +179,11 @@ static void run_cell(motley_context *context, const char *label, const struct ce
         for (int i = 0; i < count; i++)
             step(cell, &c[(round + i) % count], round);
     report(label, cell, c, count, rounds, motley_context_rank(context));
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        if (phases)
+            print_phases(cell, &c[i], motley_context_rank(context));
         close_candidate(&c[i]);
+    }
 }
 
 static int read_cell(const char *text, struct cell *cell)
@@ -176,7 +200,7 @@ int main(int argc, char **argv)
 {
     struct motley_error error = {0};
     const char *label = "";
-    int rounds = DEFAULT_ROUNDS, failed = 0;
+    int rounds = DEFAULT_ROUNDS, phases = 0, failed = 0;
     motley_context *context;
 
     MPI_Init(&argc, &argv);
@@ -190,14 +214,17 @@ int main(int argc, char **argv)
             failed = rounds < 1 || rounds > MOST_ROUNDS;
         } else if (!strcmp(argv[i], "--label") && i + 1 < argc) {
             label = argv[++i];
+        } else if (!strcmp(argv[i], "--phases")) {
+            phases = 1;
         } else if (read_cell(argv[i], &cell)) {
-            run_cell(context, label, &cell, rounds);
+            run_cell(context, label, &cell, rounds, phases);
         } else {
             failed = 1;
         }
     }
     if (failed)
-        fprintf(stderr, "usage: modes [--rounds 1..%d] [--label TEXT] T,K,E,D,F,forward|backward ...\n", MOST_ROUNDS);
+        fprintf(stderr, "usage: modes [--rounds 1..%d] [--label TEXT] [--phases] T,K,E,D,F,forward|backward ...\n",
+                MOST_ROUNDS);
     motley_context_destroy(context);
     MPI_Finalize();
     return failed;
