@@ -128,7 +128,8 @@ static int run_combine(struct motley__problem *p, struct motley_error *error)
 {
     return motley__combine(p->device, &(struct motley__combine){.dtype = p->shape.dtype, .rows = p->P,
         .D = p->shape.D, .o = p->tensor[MOTLEY__O], .begin = p->list[MOTLEY__SAME],
-        .where = p->list[MOTLEY__WHERE], .weight = p->list[MOTLEY__PAIR_WEIGHT], .returned = p->tensor[MOTLEY__DX]}, error);
+        .where = p->list[MOTLEY__WHERE], .weight = p->list[MOTLEY__PAIR_WEIGHT],
+        .returned = p->tensor[MOTLEY__DX]}, error);
 }
 
 static double twin_combine(const struct motley__problem *p, int j, int row, size_t d)

@@ -12,9 +12,7 @@
  * base in table[groups + 1 ..], base' behind it.
  *
  * Work-items as in cl/encode.cl.
- * Bytes in f32: combine 4 (P + rows) D; decode 4 (K+1) T D; flops 2 P D: the bound is the memory.  Measured at
- * D = 2048, K = 6 on an H200 (4.8 TB/s), T = 16384: combine of single pairs 4.0, decode 4.1 TB/s, bf16 3.9 and 3.5;
- * on 2 cores, T = 2048: 28 and 22 GB/s.
+ * Bytes in f32: combine 4 (P + rows) D; decode 4 (K+1) T D; flops 2 P D: the bound is the memory.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # `motley layer` against tests/reference.py, an independent computation in double precision with numpy, at 1 to 4
-# ranks: every activation, biases, K = 1, 2, E, every mode, uneven tokens, experts without rows, equal gate rows, forced experts,
-# odd file offsets, BF16 files, storage in bf16 and f16; and bit for bit against itself.
+# ranks: every activation, biases, K = 1, 2, E, every mode, uneven tokens, experts without rows, equal gate rows,
+# forced experts, odd file offsets, BF16 files, storage in bf16 and f16; and bit for bit against itself.
 #
 # PYTHON names the interpreter (python3).
 #

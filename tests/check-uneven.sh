@@ -1,8 +1,8 @@
 #!/bin/sh
 # Two nodes of which one has 30% of a core's time: the measured plan gives each rank what it earns.  With one node at
 # 1.00 and one at 0.30 and 8 experts, the ideal is 0.50 of the time of even shares; on a quiet machine it measures below
-# 0.55.  Other load on the cores raises it, so here three tries may bring it below 0.70.  Skips where the machine does not
-# let us make nodes.
+# 0.55.  Other load on the cores raises it, so here three tries may bring it below 0.70.  Skips where the machine does
+# not let us make nodes.
 #
 # SPDX-License-Identifier: BSD-3-Clause
 set -u

@@ -11,17 +11,10 @@
 
 #include "base/clock.h"
 #include "base/wait.h"
+#include "job.h"
 #include "plan/link_measure.h"
 
 enum { LARGEST = 1 << 20, REPEATS = 13, RANKS = 8 };
-
-static void check(int status, const struct motley_error *error)
-{
-    if (status) {
-        fprintf(stderr, "links: %s\n", error->text);
-        MPI_Abort(MPI_COMM_WORLD, 1);
-    }
-}
 
 /* Seconds of sending `bytes` to everyone: the lower quartile of some.  Open MPI's TCP lets the answer to a large
  * message wait behind the data that goes the same way, so that often enough one direction goes after the other. */

@@ -56,6 +56,7 @@ UNIT_TESTS = \
     %D%/test_placement \
     %D%/test_link \
     %D%/test_plan \
+    %D%/test_plan_text \
     %D%/test_cluster \
     %D%/test_simulate \
     %D%/test_drift \
@@ -88,6 +89,7 @@ MPI_TESTS = \
     %D%/test_exchange \
     %D%/test_redistribution \
     %D%/test_decoder \
+    %D%/test_extend \
     %D%/test_data \
     %D%/test_gradients \
     %D%/test_checkpoint \
@@ -128,12 +130,15 @@ check_PROGRAMS += %D%/write_mixtral
 
 # Run by check-links.sh on two nodes, by check-uneven.sh on unlike nodes.
 check_PROGRAMS += %D%/links
+%C%_links_SOURCES = %D%/links.c %D%/job.h
 %C%_links_LDADD = libmotley_all.la
 check_PROGRAMS += %D%/uneven
+%C%_uneven_SOURCES = %D%/uneven.c %D%/job.h
 %C%_uneven_LDADD = libmotley_all.la
 
 # Every mode side by side, for people: what is measured and how stands in it.
 check_PROGRAMS += %D%/modes
+%C%_modes_SOURCES = %D%/modes.c %D%/job.h
 %C%_modes_LDADD = libmotley_all.la
 
 # Tests see every internal symbol.
@@ -144,12 +149,15 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 %C%_test_bench_SOURCES = %D%/test_bench.c bench/host.c bench/routing.c bench/team.c bench/wide.c
 
 # What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, travel.h those of
-# encode to decode, gate.h those of the gate, plan_fixture.h those of planning, product.h and product_check.h those of the products, layer_reference.h and
-# layer_step.h those of the layer.
+# encode to decode, gate.h those of the gate, plan_fixture.h, plan_cluster.h and cluster_folder.h those of planning,
+# product.h and product_check.h those of the products, layer_reference.h and layer_step.h those of the layer, decoder.h
+# those of the model.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
 %C%_libtest_la_SOURCES = \
+    %D%/cluster_folder.h \
+    %D%/decoder.h \
     %D%/device.c \
     %D%/device.h \
     %D%/gate.h \
@@ -174,7 +182,8 @@ endif
 %C%_leak_owners_la_CFLAGS = -std=gnu11 -fno-omit-frame-pointer -fno-optimize-sibling-calls
 %C%_leak_owners_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
-EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi %D%/lsan.supp %D%/modes.sh \
+EXTRA_DIST += %D%/cluster %D%/reference_mixtral.py $(SCRIPT_TESTS) %D%/reference.py %D%/run %D%/run-mpi \
+    %D%/lsan.supp %D%/modes.sh \
     %D%/coactivation/README.md %D%/coactivation/llama-moe-base.csv
 
 # Recorded machines, and clusters of them.

@@ -14,9 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <motley/motley.h>
 #include "base/clock.h"
-#include "base/random.h"
+#include "job.h"
 #include "plan/plan.h"
 
 enum { MOST_ROUNDS = 101, CANDIDATES = 8, DEFAULT_ROUNDS = 9 };
@@ -37,20 +36,6 @@ struct candidate {
     double step[MOST_ROUNDS];       /* seconds of the slowest rank, each round */
     double experts[MOST_ROUNDS];    /* seconds of this rank's expert phase */
 };
-
-static void check(int status, const struct motley_error *error)
-{
-    if (status) {
-        fprintf(stderr, "modes: %s\n", error->text);
-        MPI_Abort(MPI_COMM_WORLD, 1);
-    }
-}
-
-static void fill(float *values, size_t count, double scale, uint64_t stream)
-{
-    for (size_t i = 0; i < count; i++)
-        values[i] = (float)(scale * motley__random_normal(20261122, stream, (uint64_t)i));
-}
 
 /* All experts get the same matrix: only the gate decides what is computed. */
 static void set_weights(const struct cell *cell, const motley_plan *plan, motley_layer *layer, int rank)
@@ -105,9 +90,7 @@ static void step(const struct cell *cell, struct candidate *c, int round)
     if (cell->backward)
         check(motley_layer_backward(c->layer, c->x, c->y, &error), &error);
     double seconds = motley__seconds() - begin;
-    c->experts[round] = motley_layer_forward_times(c->layer).experts;
-    if (cell->backward)
-        c->experts[round] += motley_layer_backward_times(c->layer).experts;
+    c->experts[round] = expert_seconds(c->layer, cell->backward);
     MPI_Allreduce(&seconds, &c->step[round], 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every mode side by side on two unlike nodes of one core each, from tests/modes: a table for people, half an hour; not part
-# of the tests.  Needs what tests/cluster needs.
+# Every mode side by side on two unlike nodes of one core each, from tests/modes: a table for people, half an hour; not
+# part of the tests.  Needs what tests/cluster needs.
 #
 #   SOURCE_DIR=. BUILD_DIR=build sh tests/modes.sh PERCENT RATE [CELL...] >modes.csv
 #

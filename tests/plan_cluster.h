@@ -4,6 +4,7 @@
 #ifndef MOTLEY_TESTS_PLAN_CLUSTER_H
 #define MOTLEY_TESTS_PLAN_CLUSTER_H
 
+#include "plan/plan.h"
 #include "plan_fixture.h"
 
 enum { MOST_RANKS = 4 };
@@ -14,7 +15,8 @@ struct cluster {
     const struct motley__profile_entry *entry[MOST_RANKS];
 };
 
-static inline void make_cluster(struct cluster *cluster, const struct motley_layer_shape *shape, int R, const double *slow)
+static inline void make_cluster(struct cluster *cluster, const struct motley_layer_shape *shape, int R,
+                                const double *slow)
 {
     memset(cluster, 0, sizeof *cluster);
     for (int r = 0; r < R; r++) {
@@ -34,6 +36,20 @@ static inline void clear_cluster(struct cluster *cluster)
 {
     for (int r = 0; r < MOST_RANKS; r++)
         motley__profile_clear(&cluster->profile[r]);
+}
+
+/* Of three unlike ranks, whole experts; destroyed by the caller. */
+static inline motley_plan *some_plan(void)
+{
+    static const double slow[3] = {1, 2.7182818284590452, 1.1};
+    const struct motley_layer_shape shape = fixture_shape(11, 3);
+    const struct motley_plan_options options = {.mode = MOTLEY_MODE_EXPERT, .tokens = 777, .backward = 1};
+    struct cluster cluster;
+    motley_plan *plan;
+    make_cluster(&cluster, &shape, 3, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, 3, cluster.entry, NULL, &plan, NULL), 0);
+    clear_cluster(&cluster);
+    return plan;
 }
 
 #endif

@@ -261,9 +261,10 @@ def check_stats(path, t, indices, backward, dtype):
     return wrong
 
 
-# Normalised errors allowed: of y, and of gradients.  f32 rounds sums of F and D terms.  Rounding a row to bf16 changes a
-# number by 2^-8 of itself at most, which makes a normalised error of 1.5e-3: h, o, the weighted row and y going forward,
-# together 3e-3; pre, u, dh1, w h and dx besides going backward.  f16 has 3 bits more.  The gate's sums are f32 always.
+# Normalised errors allowed: of y, and of gradients.  f32 rounds sums of F and D terms.  Rounding a row to bf16 changes
+# a number by 2^-8 of itself at most, which makes a normalised error of 1.5e-3: h, o, the weighted row and y going
+# forward, together 3e-3; pre, u, dh1, w h and dx besides going backward.  f16 has 3 bits more.  The gate's sums are f32
+# always.
 LIMITS = {"f32": (5e-6, 3e-5), "bf16": (5e-3, 1e-2), "f16": (7e-4, 1.5e-3)}
 
 

@@ -25,7 +25,7 @@ def difference(found, expected):
 
 
 def gradients_by_file_name(model, names):
-    """Gradients under the names of the file; newer versions of transformers hold all experts of a layer in one tensor."""
+    """Gradients under the names of the file; newer versions of transformers hold a layer's experts in one tensor."""
     parameters = dict(model.named_parameters())
 
     def find(name):

@@ -11,14 +11,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "base/random.h"
+#include "cluster_folder.h"
 #include "plan/cluster.h"
-#include "plan_fixture.h"
 
 enum { SEED = 77 };
-
-static char folder[64], path[96];
 
 static const char GOOD[] =
     "{\"nodes\": [\n"
@@ -32,48 +29,19 @@ static const char GOOD[] =
     "  {\"from\": \"old\", \"to\": \"gpu\", \"latency_us\": 40, \"message_us\": 3, \"MB_per_second\": 1200},\n"
     "  {\"from\": \"old\", \"to\": \"old\", \"latency_us\": 50, \"MB_per_second\": 100}]}\n";
 
-/* A profile of one device, measured alone and with `places` ranks on its node. */
-static void write_profile(const char *file, const char *name, double per_row, int places)
-{
-    const struct motley_layer_shape shape = fixture_shape(4, 2);
-    struct motley__profile profile = {0};
-    char at[128], *text;
-    for (int n = 1; n <= places; n += places > 1 ? places - 1 : 1)
-        for (int place = 0; place < n; place++) {
-            struct motley__profile_key key = fixture_key(0);
-            snprintf(key.name, sizeof key.name, "A %s device", name);
-            key.place = place;
-            key.places = n;
-            struct motley__profile_entry *entry = motley__profile_add(&profile, &key);
-            assert_non_null(entry);
-            for (int backward = 0; backward < 2; backward++) {
-                const struct motley__curve curve = fixture_curve(&shape, backward, 1e-4, per_row * n + 1e-9 * place);
-                assert_int_equal(motley__curve_put(entry, &curve, NULL), 0);
-            }
-        }
-    assert_int_equal(motley__profile_text(&profile, &text, NULL), 0);
-    snprintf(at, sizeof at, "%s/%s", folder, file);
-    assert_int_equal(motley__file_write(at, text, strlen(text), NULL), 0);
-    free(text);
-    motley__profile_clear(&profile);
-}
-
 static int make_folder(void **state)
 {
+    static const struct profiled fast = {"fast", 1e-4, 1e-6}, old = {"old", 1e-4, 1e-5};
+    struct motley__profile profile = {0};
     (void)state;
-    strcpy(folder, "/tmp/motley-cluster-XXXXXX");
-    if (!mkdtemp(folder))
+    if (make_empty_folder())
         return 1;
-    snprintf(path, sizeof path, "%s/cluster.json", folder);
-    write_profile("fast", "fast", 1e-6, 3);
-    write_profile("slow", "old", 1e-5, 1);
+    add_device(&profile, &fast, 1);
+    add_device(&profile, &fast, 3);
+    write_profile("fast", &profile);
+    add_device(&profile, &old, 1);
+    write_profile("slow", &profile);
     return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return motley__directory_remove(folder, NULL);
 }
 
 static int read_text(const char *text, struct motley__cluster *cluster, struct motley_error *error)

@@ -1,96 +1,14 @@
 /* The decoder over several ranks: its gradients against finite differences, those of two-byte storage against f32's,
- * the same numbers as one rank has alone, ranks without a sequence, and inference with a cache against whole passes.
+ * the same numbers as one rank has alone, ranks without a sequence.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include "model.h"
-#include "model/decoder.h"
-#include "model/generate.h"
-#include "context.h"
+#include "decoder.h"
 #include "layer/esmm.h"
 #include "layer/layer.h"
-#include "tests/device.h"
 
 enum { S = 13, SEQUENCES = 3, MOST_EXPERTS = 8 };
-
-static motley_context *context; /* of the whole program: a process binds its device once */
-
-static struct motley__config small_model(int K)
-{
-    struct motley__config c = motley__config_default();
-    c.vocabulary = 29;
-    c.D = 24;
-    c.layers = 2;
-    c.heads = 3;
-    c.kv_heads = K == 2 ? 3 : 1;
-    c.F = 20;
-    c.E = 5;
-    c.K = K;
-    c.positions = 37;
-    c.balance_coefficient = 0.3;
-    c.z_coefficient = 0.1;
-    return c;
-}
-
-/* A plan written by hand.  Mode expert: experts dealt out, the last ranks first, so that slots are no simple order;
- * model and data: each rank has a part of every expert's hidden dimension, the last ranks the first parts. */
-static enum motley_mode mode_of_plans = MOTLEY_MODE_EXPERT;
-
-static motley_plan *deal(const struct motley__config *c, int R)
-{
-    const struct motley_layer_shape shape = {.D = c->D, .F = c->F, .E = c->E, .K = c->K, .activation = MOTLEY_SWIGLU,
-                                             .normalize = 1};
-    const struct motley_plan_options options = {0};
-    motley_plan *plan;
-    SUCCEED(motley__plan_alloc(&shape, &options, R, &plan, &error));
-    for (int r = 0; r < R; r++) {
-        struct motley__holding *holding = &plan->stored.rank[r];
-        const int whole = mode_of_plans == MOTLEY_MODE_EXPERT, place = R - 1 - r;
-        SUCCEED(motley__holding_alloc(holding, whole ? (c->E + r) / R : c->E, &error));
-        for (int i = 0; i < holding->experts; i++)
-            holding->expert[i] = whole ? i * R + place : i;
-        holding->begin = whole ? 0 : c->F * place / R;
-        holding->end = whole ? c->F : c->F * (place + 1) / R;
-    }
-    plan->mode = mode_of_plans;
-    SUCCEED(motley__plan_index(plan, &error));
-    return plan;
-}
-
-/* Weights large enough that attention and gate have opinions. */
-static void enlarge(struct motley__decoder *decoder)
-{
-    int count;
-    struct motley__parameter *p = motley__decoder_parameters(decoder, &count);
-    for (int i = 0; i < count; i++) {
-        float *w = ARRAY(float, p[i].w->O * p[i].w->I);
-        for (int e = 0; e < p[i].w->E && p[i].dims == 2; e++) {
-            SUCCEED(motley__matrix_get(p[i].w, e, w, &error));
-            for (int j = 0; j < p[i].w->O * p[i].w->I; j++)
-                w[j] *= 12;
-            SUCCEED(motley__matrix_set(p[i].w, e, w, &error));
-        }
-        free(w);
-    }
-}
-
-static struct motley__decoder *open_stored_decoder(motley_context *where, const struct motley__config *c,
-                                                   enum motley_dtype dtype, motley_plan **plan, int trained)
-{
-    struct motley__decoder *decoder = NULL;
-    *plan = deal(c, where->size);
-    (*plan)->shape.dtype = dtype;
-    SUCCEED(motley__decoder_create(where, c, *plan, trained, test_seed(), &decoder, &error));
-    enlarge(decoder);
-    return decoder;
-}
-
-static struct motley__decoder *open_decoder(motley_context *where, const struct motley__config *c,
-                                            motley_plan **plan, int trained)
-{
-    return open_stored_decoder(where, c, MOTLEY_F32, plan, trained);
-}
 
 /* Sequence n of the global batch. */
 static void write_sequence(const struct motley__config *c, int n, uint8_t *tokens)
@@ -406,101 +324,6 @@ static void test_no_sequences(void **state)
     motley_plan_destroy(plan);
 }
 
-/* Rank 0 extends a sequence by pieces; the logits of each piece's end are those of the whole pass.  Sums of other tiles
- * may round a stored number to its neighbour. */
-static void check_cache(enum motley_dtype dtype)
-{
-    const struct motley__config c = small_model(2);
-    const int piece[] = {5, 1, 1, 20, 1, 1, 8}, C = c.vocabulary, first = context->rank == 0;
-    motley_plan *plan;
-    struct motley__decoder *decoder = open_stored_decoder(context, &c, dtype, &plan, 0);
-    uint8_t tokens[37];
-    for (int t = 0; t < c.positions; t++)
-        tokens[t] = (uint8_t)random_int(6, 0, (size_t)t, C);
-    float *all = ARRAY(float, c.positions * C), *some = ARRAY(float, C);
-    SUCCEED(motley__decoder_logits(decoder, tokens, first, c.positions, all, &error));
-    for (int round = 0; round < 2; round++, motley__decoder_reset(decoder))
-        for (int i = 0, end = 0; i < 7; i++) {
-            SUCCEED(motley__decoder_extend(decoder, tokens + end, first ? piece[i] : 0, some, &error));
-            end += piece[i];
-            if (!first)
-                continue;
-            double *expected = doubles_of(all + (end - 1) * C, (size_t)C);
-            ASSERT_NEAR(some, expected, (size_t)C, 2e-6 + 2 * rounding(dtype));
-            free(expected);
-        }
-    free(some);
-    free(all);
-    motley__decoder_destroy(decoder);
-    motley_plan_destroy(plan);
-}
-
-static void test_cache(void **state)
-{
-    (void)state;
-    check_cache(MOTLEY_F32);
-    check_cache(MOTLEY_BF16);
-}
-
-/* Greedy text is the likeliest token of a whole pass again and again; beyond the last position the window moves on. */
-static void test_generate(void **state)
-{
-    (void)state;
-    enum { PROMPT = 3, COUNT = 50 };
-    const struct motley__config c = small_model(2);
-    const struct motley__sampling greedy = {.temperature = 0}, drawn = {.temperature = 1, .seed = 4};
-    const int C = c.vocabulary, first = context->rank == 0;
-    motley_plan *plan;
-    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 0);
-    uint8_t text[PROMPT + COUNT] = {7, 1, 20}, again[COUNT], other[COUNT];
-    float *logits = ARRAY(float, c.positions * C);
-    SUCCEED(motley__generate(decoder, &greedy, text, PROMPT, COUNT, text + PROMPT, NULL, NULL, &error));
-    for (int n = PROMPT; n <= c.positions; n++) {
-        SUCCEED(motley__decoder_logits(decoder, text, first, n, logits, &error));
-        if (first)
-            assert_int_equal(text[n], motley__sample(&greedy, C, logits + (n - 1) * C, 0));
-    }
-    /* The byte behind a full window: its later half is all that is seen. */
-    const int kept = c.positions / 2;
-    SUCCEED(motley__decoder_logits(decoder, text + c.positions - kept, first, kept + 1, logits, &error));
-    if (first)
-        assert_int_equal(text[c.positions + 1], motley__sample(&greedy, C, logits + kept * C, 0));
-
-    SUCCEED(motley__generate(decoder, &drawn, text, PROMPT, COUNT, again, NULL, NULL, &error));
-    SUCCEED(motley__generate(decoder, &drawn, text, PROMPT, COUNT, other, NULL, NULL, &error));
-    if (first)
-        assert_memory_equal(again, other, COUNT);
-    free(logits);
-    motley__decoder_destroy(decoder);
-    motley_plan_destroy(plan);
-}
-
-static void test_too_long_is_refused(void **state)
-{
-    (void)state;
-    const struct motley__config c = small_model(2);
-    motley_plan *plan;
-    struct motley__decoder *decoder = open_decoder(context, &c, &plan, 0);
-    struct motley__pass pass;
-    struct motley_error error = {0};
-    uint8_t tokens[40] = {0};
-    float logits[64];
-    const int first = context->rank == 0;
-    assert_int_equal(motley__decoder_pass(decoder, tokens, 1, 38, 1, 0, &pass, &error), MOTLEY_E_INVALID);
-    error = (struct motley_error){0};
-    assert_int_equal(motley__decoder_extend(decoder, tokens, first ? 30 : 0, logits, &error), 0);
-    assert_int_equal(motley__decoder_extend(decoder, tokens, first ? 8 : 0, logits, &error), MOTLEY_E_INVALID);
-    assert_non_null(strstr(error.text, "8 tokens behind 30"));
-    error = (struct motley_error){0};
-    tokens[0] = 200;
-    assert_int_equal(motley__decoder_extend(decoder, tokens, first ? 1 : 0, logits, &error), MOTLEY_E_INVALID);
-    assert_non_null(strstr(error.text, "outside the vocabulary"));
-    error = (struct motley_error){0};
-    assert_int_equal(motley__decoder_pass(decoder, tokens + 1, 1, 8, 1, 1, &pass, &error), MOTLEY_E_INVALID);
-    motley__decoder_destroy(decoder);
-    motley_plan_destroy(plan);
-}
-
 static void test_foreign_plan_is_refused(void **state)
 {
     (void)state;
@@ -520,8 +343,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_gradients), cmocka_unit_test(test_gradients_of_losses),
         cmocka_unit_test(test_two_bytes_are_near_four), cmocka_unit_test(test_same_as_alone),
         cmocka_unit_test(test_one_cache_for_all_layers),
-        cmocka_unit_test(test_repeats_bit_for_bit), cmocka_unit_test(test_no_sequences), cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_generate), cmocka_unit_test(test_too_long_is_refused),
+        cmocka_unit_test(test_repeats_bit_for_bit), cmocka_unit_test(test_no_sequences),
         cmocka_unit_test(test_foreign_plan_is_refused),
     };
     motley__test_context(&argc, &argv, &context);

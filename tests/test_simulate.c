@@ -13,14 +13,11 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "base/file.h"
+#include "cluster_folder.h"
 #include "plan/plan.h"
 #include "plan/simulate.h"
-#include "plan_fixture.h"
 
 enum { SIZES = 12 };
-
-static char folder[64], path[96];
 
 static const char CLUSTER[] =
     "{\"nodes\": [\n"
@@ -29,49 +26,18 @@ static const char CLUSTER[] =
     " {\"name\": \"old\", \"count\": 3, \"devices\": [{\"profile\": \"slow\", \"device\": \"slow\"}]}],\n"
     " \"between\": {\"latency_us\": 12, \"message_us\": 1, \"MB_per_second\": 2000}}\n";
 
-static struct motley_layer_shape shape_of(int E)
-{
-    return (struct motley_layer_shape){.D = 64, .F = 128, .E = E, .K = 2, .activation = MOTLEY_SWIGLU};
-}
-
-static void write_profile(const char *file, const char *name, double per_row)
-{
-    const struct motley_layer_shape shape = shape_of(4);
-    struct motley__profile profile = {0};
-    struct motley__profile_key key = fixture_key(0);
-    char at[128], *text;
-    snprintf(key.name, sizeof key.name, "a %s device", name);
-    struct motley__profile_entry *entry = motley__profile_add(&profile, &key);
-    assert_non_null(entry);
-    entry->panel = 16;
-    entry->move = (struct motley__move){1e10, 1e-6};
-    for (int backward = 0; backward < 2; backward++) {
-        const struct motley__curve curve = fixture_curve(&shape, backward, 1e-5, per_row);
-        assert_int_equal(motley__curve_put(entry, &curve, NULL), 0);
-    }
-    assert_int_equal(motley__profile_text(&profile, &text, NULL), 0);
-    snprintf(at, sizeof at, "%s/%s", folder, file);
-    assert_int_equal(motley__file_write(at, text, strlen(text), NULL), 0);
-    free(text);
-    motley__profile_clear(&profile);
-}
-
 static int make_folder(void **state)
 {
+    static const struct profiled fast = {"fast", 1e-5, 1e-7}, slow = {"slow", 1e-5, 1e-6};
+    struct motley__profile profile = {0};
     (void)state;
-    strcpy(folder, "/tmp/motley-simulate-XXXXXX");
-    if (!mkdtemp(folder))
+    if (make_empty_folder())
         return 1;
-    snprintf(path, sizeof path, "%s/cluster.json", folder);
-    write_profile("fast", "fast", 1e-7);
-    write_profile("slow", "slow", 1e-6);
+    add_device(&profile, &fast, 1);
+    write_profile("fast", &profile);
+    add_device(&profile, &slow, 1);
+    write_profile("slow", &profile);
     return motley__file_write(path, CLUSTER, strlen(CLUSTER), NULL);
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return motley__directory_remove(folder, NULL);
 }
 
 static struct motley__cluster read_cluster(void)
@@ -85,7 +51,7 @@ static struct motley__cluster read_cluster(void)
 static void simulating_is_planning(void **state)
 {
     (void)state;
-    const struct motley_layer_shape shape = shape_of(24);
+    const struct motley_layer_shape shape = fixture_shape(24, 2);
     const struct motley_plan_options options = {.tokens = 4000, .backward = 1};
     struct motley__cluster cluster = read_cluster();
     for (int R = 1; R <= 9; R++) {
@@ -120,7 +86,7 @@ static void simulating_is_planning(void **state)
 static void thousands_of_ranks_take_seconds(void **state)
 {
     (void)state;
-    const struct motley_layer_shape shape = shape_of(512);
+    const struct motley_layer_shape shape = fixture_shape(512, 2);
     struct motley__cluster cluster = read_cluster();
     static struct motley__simulation simulation[SIZES];
     const clock_t begin = clock();
@@ -160,7 +126,7 @@ static void thousands_of_ranks_take_seconds(void **state)
 static void what_does_not_fit_is_an_answer(void **state)
 {
     (void)state;
-    const struct motley_layer_shape shape = shape_of(24);
+    const struct motley_layer_shape shape = fixture_shape(24, 2);
     const struct motley_plan_options options = {.tokens = INT64_C(1) << 40, .backward = 1};
     struct motley__cluster cluster = read_cluster();
     struct motley__simulation simulation;

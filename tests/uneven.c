@@ -7,25 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <motley/motley.h>
 #include "base/clock.h"
-#include "base/random.h"
+#include "job.h"
 
 enum { D = 512, F = 1024, E = 8, K = 2, TOKENS = 1024, REPEATS = 9 };
-
-static void check(int status, const struct motley_error *error)
-{
-    if (status) {
-        fprintf(stderr, "uneven: %s\n", error->text);
-        MPI_Abort(MPI_COMM_WORLD, 1);
-    }
-}
-
-static void fill(float *values, int count, double scale, uint64_t stream)
-{
-    for (int i = 0; i < count; i++)
-        values[i] = (float)(scale * motley__random_normal(20261122, stream, (uint64_t)i));
-}
 
 static motley_layer *make_layer(motley_context *context, const motley_plan *plan)
 {
@@ -54,7 +39,7 @@ static double expert_phase(motley_layer *layer, motley_tensor *x, motley_tensor 
 
     check(motley_layer_forward(layer, x, NULL, y, &error), &error);
     check(motley_layer_backward(layer, x, y, &error), &error);
-    mine = motley_layer_forward_times(layer).experts + motley_layer_backward_times(layer).experts;
+    mine = expert_seconds(layer, 1);
     MPI_Allreduce(&mine, slowest, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
     return mine;
 }

@@ -30,8 +30,8 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void peak(int loops,
         wgmma_begin();
 #pragma unroll
         for (int i = 0; i < 4; i++)
-            WGMMA(c, DESCRIPTOR(DEPTH_ROWS, a) + i * DEPTH_ROWS_STEP, DESCRIPTOR(DEPTH_ROWS, b) + i * DEPTH_ROWS_STEP, 0,
-                  0, n == 0 && i == 0);
+            WGMMA(c, DESCRIPTOR(DEPTH_ROWS, a) + i * DEPTH_ROWS_STEP, DESCRIPTOR(DEPTH_ROWS, b) + i * DEPTH_ROWS_STEP,
+                  0, 0, n == 0 && i == 0);
         wgmma_commit();
         if (n > 0)
             WGMMA_WAIT(1);

@@ -4,8 +4,8 @@
  *
  *   y[t] = sum over the K chosen experts e of w[t,e] * expert_e(x[t])
  *
- * Every rank brings its own tokens (any number, 0 included) and stores what the plan gives it: whole experts, or the same
- * hidden rows of each of some.
+ * Every rank brings its own tokens (any number, 0 included) and stores what the plan gives it: whole experts, or the
+ * same hidden rows of each of some.
  * Equations of both directions: doc/math.md.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -37,7 +37,8 @@ struct motley_layer_times {
     double comm, comm_hidden;           /* communication in flight; of it under computation */
 };
 
-/* What one forward moved.  A token goes once to every other rank that has a part of its experts, and comes back once. */
+/* What one forward moved.  A token goes once to every other rank that has a part of its experts, and comes back
+ * once. */
 struct motley_layer_traffic {
     int64_t rows_sent, rows_returned;   /* to other ranks, dispatch and combine */
     int64_t bytes_sent, bytes_sent_nodes; /* rows, what goes along with them, and the counts before them */

@@ -75,8 +75,8 @@ struct motley_plan_rank {
 /* Measure what is not yet in the profile, then allot.
  *
  * Collective.  All ranks get the same plan or the same error.
- * Errors: MOTLEY_E_INVALID (shape, mode), MOTLEY_E_MISMATCH (ranks ask for different plans), MOTLEY_E_DEVICE_MEMORY (the
- * experts do not fit the devices). */
+ * Errors: MOTLEY_E_INVALID (shape, mode), MOTLEY_E_MISMATCH (ranks ask for different plans), MOTLEY_E_DEVICE_MEMORY
+ * (the experts do not fit the devices). */
 int motley_plan_create(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, motley_plan **plan,
                        struct motley_error *error);

@@ -59,9 +59,9 @@ struct motley_trainer_options {
     enum motley_shares shares;
     enum motley_mode mode;          /* how the experts' work is divided */
     int group;                      /* ranks of a group, in MOTLEY_MODE_HYBRID */
-    int keep_plan;                  /* 1: the plan stays as it is.  0: where devices or their load change for long, and it
-                                       pays, the ranks measure again and experts move between two steps; sums are then
-                                       taken in another order from there on */
+    int keep_plan;                  /* 1: the plan stays as it is.  0: where devices or their load change for long, and
+                                       it pays, the ranks measure again and experts move between two steps; sums are
+                                       then taken in another order from there on */
     int dtype;                      /* storage of weights and activations: MOTLEY_BF16, or negative for f32; f32, and
                                        when resumed the checkpoint's */
 };

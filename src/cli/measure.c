@@ -144,7 +144,7 @@ static int measure_links(motley_context *context, struct report *report, struct 
     struct motley__links links = {0};
     int changed, status = motley__link_measure(context, &profile, 1, &links, &changed, error);
     if (!status)
-        status = motley__record_save_links(context, &profile, error);
+        status = motley__record_save_common(context, &profile, error);
     if (!status && context->rank == 0)
         report_links(report, &profile);
     motley__links_clear(&links);

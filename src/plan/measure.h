@@ -30,8 +30,8 @@ int motley__measure_slice(int F);
 /* Fill `entry` of this rank with what the shape needs and it does not have: the curves, and once per device the dense
  * line, what copies on the device take, and the copy line.  Curves that are there are checked first: one point is
  * timed again, by all ranks together, and where three tries all differ from it by more than 10% that rank's curves of
- * the shape and its slice are forgotten, and its dense and move lines.  A device that cannot hold one expert is left without a curve.  *changed = 1
- * when any rank learned something.
+ * the shape and its slice are forgotten, and its dense and move lines.  A device that cannot hold one expert is left
+ * without a curve.  *changed = 1 when any rank learned something.
  *
  * Collective; agreed.  Errors: those of devices, MOTLEY_E_COMM. */
 int motley__measure(motley_context *context, const struct motley_layer_shape *shape, const struct motley__measure *what,

@@ -40,8 +40,9 @@ int motley__mode_divide(const struct motley__task *task, enum motley_mode mode, 
                         struct motley__division *division, struct motley_error *error);
 
 /* All that is possible is predicted (on hundreds of ranks just the one that is asked for), list [*count] written, and
- * the one that task->options.mode and .group ask for is chosen; MOTLEY_MODE_AUTO: of those that fit the fastest; of nearly
- * equal ones the first; where not everything is known the first that fits.  *chosen: its place in the list; division and cost [R] are its own.
+ * the one that task->options.mode and .group ask for is chosen; MOTLEY_MODE_AUTO: of those that fit the fastest; of
+ * nearly equal ones the first; where not everything is known the first that fits.  *chosen: its place in the list;
+ * division and cost [R] are its own.
  * Errors: MOTLEY_E_INVALID, MOTLEY_E_DEVICE_MEMORY (the one asked for does not fit, or none), MOTLEY_E_MEMORY. */
 int motley__mode_choose(const struct motley__task *task, struct motley__alternative list[MOTLEY__ALTERNATIVES],
                         int *count, int *chosen, struct motley__division *division, struct motley__rank_cost *cost,

@@ -50,7 +50,8 @@ int motley__outcome_read(const char *line, struct motley__outcome *outcome)
     if (!motley__get_unsigned(line, "ranks", 16, &o.ranks) || !motley__get_integer(line, "of", 1, &o.R) ||
         !motley__get_word(line, "direction", DIRECTIONS, 2, &o.backward) || !motley__get_integer(line, "D", 1, &o.D) ||
         !motley__get_integer(line, "F", 1, &o.F) || !motley__get_integer(line, "E", 1, &o.E) ||
-        !motley__get_integer(line, "K", 1, &o.K) || !motley__get_word(line, "activation", ACTIVATIONS, 4, &o.activation) ||
+        !motley__get_integer(line, "K", 1, &o.K) ||
+        !motley__get_word(line, "activation", ACTIVATIONS, 4, &o.activation) ||
         !motley__get_integer(line, "bias", 0, &o.bias) || o.bias > 1 ||
         !motley__get_word(line, "dtype", DTYPES, 3, &o.dtype) || !motley__get_integer(line, "tokens", 0, &o.tokens) ||
         !motley__get_word(line, "mode", MODES, 5, &o.mode) || o.mode == MOTLEY_MODE_AUTO ||

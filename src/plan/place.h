@@ -5,8 +5,8 @@
  *   sum over sets of experts that tokens chose together, of  weight * groups among the set's experts
  *
  * and the predicted time of a step is the slowest group's experts plus what the copies take.  Placement changes no
- * result.  (Expert collaboration: C2R, arXiv 2504.01337; one copy for a rank: Occult, arXiv 2505.13345.  Here groups may
- * be unlike, and balance counts as well as copies.)
+ * result.  (Expert collaboration: C2R, arXiv 2504.01337; one copy for a rank: Occult, arXiv 2505.13345.  Here groups
+ * may be unlike, and balance counts as well as copies.)
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_PLACE_H

@@ -106,7 +106,7 @@ static int learn(motley_context *context, const struct motley_layer_shape *shape
     if (!status)
         status = learn_experts(context, shape, options, seconds, *entry, &changed, error);
     if (!status && linked)
-        lost = motley__record_save_links(context, profile, &why);
+        lost = motley__record_save_common(context, profile, &why);
     if (!status && changed && !lost)
         lost = motley__record_save(context, *entry, &why);
     if (lost && context->rank == 0)
@@ -120,7 +120,7 @@ static int choose_by_trial(const struct motley__audition *audition, motley_plan 
 {
     struct motley_error why = {0};
     int changed = 0, status = motley__audition(audition, plan, &changed, error);
-    if (!status && changed && motley__record_save_links(audition->context, audition->profile, &why) &&
+    if (!status && changed && motley__record_save_common(audition->context, audition->profile, &why) &&
         audition->context->rank == 0)
         motley__warn(&audition->context->log, "%s; what modes took is used but not kept", why.text);
     return status;

@@ -79,8 +79,8 @@ int motley__plan_make(const struct motley_layer_shape *shape, const struct motle
                       motley_plan **plan, struct motley_error *error);
 
 /* A plan in mode expert whose entries and holdings (plan->stored) are still to be filled; then motley__plan_index makes
- * the rest from mode and stored.  index errors: MOTLEY_E_INVALID (stored is no partition; ranks share one expert but not
- * another), MOTLEY_E_MEMORY. */
+ * the rest from mode and stored.  index errors: MOTLEY_E_INVALID (stored is no partition; ranks share one expert but
+ * not another), MOTLEY_E_MEMORY. */
 int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                        motley_plan **plan, struct motley_error *error);
 int motley__plan_index(motley_plan *plan, struct motley_error *error);
@@ -89,8 +89,7 @@ int motley__plan_index(motley_plan *plan, struct motley_error *error);
 int motley__plan_group(const motley_plan *plan);
 
 /* B whole sequences over the ranks by the speed of their dense matrices, in data mode of their experts too: share [R]
- * written, the sum is B.  Even shares
- * when the plan has even shares, or does not know every rank's speed. */
+ * written, the sum is B.  Even shares when the plan has even shares, or does not know every rank's speed. */
 int motley__plan_dense_shares(const motley_plan *plan, int B, int *share, struct motley_error *error);
 
 #endif

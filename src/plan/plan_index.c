@@ -49,8 +49,8 @@ void motley_plan_destroy(motley_plan *plan)
     free(plan);
 }
 
-/* The lowest rank that holds each expert leads a group; every rank joins the group of its experts' leader, when it holds
- * the same list.  A rank without experts is a group of its own. */
+/* The lowest rank that holds each expert leads a group; every rank joins the group of its experts' leader, when it
+ * holds the same list.  A rank without experts is a group of its own. */
 static int find_groups(motley_plan *plan, struct motley_error *error)
 {
     const struct motley__placement *stored = &plan->stored;

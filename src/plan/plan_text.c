@@ -62,8 +62,8 @@ static json_t *rank_json(const struct motley__plan_entry *rank, const struct mot
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:[i, i], s:I, s:f, s:f, s:o, s:o, s:f, s:I}", "host", rank->host,
                      "device", rank->device, "family", rank->family, "variant", rank->variant, "dense",
-                     PATHS[rank->dense], "experts", experts_json(stored), "hidden", stored->begin, stored->end, "tokens",
-                     (json_int_t)rank->tokens, "gflops", rank->gflops, "seconds", rank->seconds, "forward",
+                     PATHS[rank->dense], "experts", experts_json(stored), "hidden", stored->begin, stored->end,
+                     "tokens", (json_int_t)rank->tokens, "gflops", rank->gflops, "seconds", rank->seconds, "forward",
                      phases_json(&rank->forward, -1), "backward", phases_json(&rank->backward, -1), "dense_gflops",
                      rank->dense_gflops, "bytes", (json_int_t)rank->bytes);
 }

@@ -11,10 +11,10 @@
  *     curve direction=forward D=512 F=1024 activation=swiglu bias=0 dtype=f32
  *       point rows=64 seconds=0.00151 spread=1.2e-05 samples=9
  *
- * A device line is a key: what stands under it holds for nothing else.  Link and outcome lines stand for themselves.  Lines of an
- * unknown kind are passed over (a later version may have written them); a line that cannot be read is dropped with all
- * that stands under it, and so is a last line without its end.  Numbers are written with as many digits as bring them
- * back exactly.
+ * A device line is a key: what stands under it holds for nothing else.  Link and outcome lines stand for themselves.
+ * Lines of an unknown kind are passed over (a later version may have written them); a line that cannot be read is
+ * dropped with all that stands under it, and so is a last line without its end.  Numbers are written with as many
+ * digits as bring them back exactly.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_PROFILE_H

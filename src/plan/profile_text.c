@@ -121,8 +121,8 @@ int motley__profile_text(const struct motley__profile *profile, char **text, str
           "# What each rank's device was measured to do: seconds of one expert (point) as a function of its rows, and\n"
           "# of a dense product, by kernels with the settings that were best on it (tuned); of copies\n"
           "# (move: bytes per second, and seconds of any kernel); and what links do:\n"
-          "# seconds of an exchange (latency) and of each message in it, bytes per second; and what steps took in modes\n"
-          "# that were foretold nearly alike (outcome).  Plans are made from it;\n"
+          "# seconds of an exchange (latency) and of each message in it, bytes per second; and what steps took in\n"
+          "# modes that were foretold nearly alike (outcome).  Plans are made from it;\n"
           "# `motley measure` refreshes it; any line may be removed.\n",
           stream);
     for (int i = 0; i < profile->links; i++)

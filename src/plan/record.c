@@ -197,8 +197,8 @@ int motley__record_save(motley_context *context, const struct motley__profile_en
     return motley__agree(context->comm, status, error);
 }
 
-int motley__record_save_links(motley_context *context, const struct motley__profile *profile,
-                              struct motley_error *error)
+int motley__record_save_common(motley_context *context, const struct motley__profile *profile,
+                               struct motley_error *error)
 {
     const struct motley__profile news = {.links = profile->links, .link = profile->link,
                                          .outcomes = profile->outcomes, .outcome = profile->outcome};

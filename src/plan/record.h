@@ -31,14 +31,14 @@ int motley__record_tune(motley_context *context, enum motley_dtype dtype, struct
  * MOTLEY_E_COMM. */
 int motley__record_save(motley_context *context, const struct motley__profile_entry *entry, struct motley_error *error);
 
-/* Merge the links and outcomes of `profile` into every node's file.  Collective; agreed.  Errors: as above. */
-int motley__record_save_links(motley_context *context, const struct motley__profile *profile,
-                              struct motley_error *error);
+/* Merge what belongs to no single device, the links and outcomes of `profile`, into every node's file.  Collective;
+ * agreed.  Errors: as above. */
+int motley__record_save_common(motley_context *context, const struct motley__profile *profile,
+                               struct motley_error *error);
 
 /* Everyone's entry: profiles [size] are zero before, each gets the one entry of its rank with the curves of `shape`, of
- * its slice, and
- * the choices of its class of weights; cleared by the caller, also after a failure.
- * Collective; agreed.  Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
+ * its slice, and the choices of its class of weights; cleared by the caller, also after a failure.  Collective; agreed.
+ * Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__record_gather(motley_context *context, const struct motley__profile_entry *entry,
                           const struct motley_layer_shape *shape, struct motley__profile *profiles,
                           struct motley_error *error);

@@ -163,8 +163,8 @@ static void tell(const struct doubt *d, const char *what, double before, double 
 {
     const struct motley_trainer *trainer = d->trainer;
     motley__note(&trainer->context->log,
-                 "step %" PRId64 ": the experts of rank %d take %.2f times as long as they did: %s (a step %.0f ms, %.0f "
-                 "ms by the new plan)", trainer->journal.step, d->rank, d->change[d->rank], what, 1e3 * before,
+                 "step %" PRId64 ": the experts of rank %d take %.2f times as long as they did: %s (a step %.0f ms, "
+                 "%.0f ms by the new plan)", trainer->journal.step, d->rank, d->change[d->rank], what, 1e3 * before,
                  1e3 * after);
 }
 
