@@ -1,4 +1,5 @@
-/* Modes that are predicted nearly alike: who is tried, that what they took is kept, and believed the next time.
+/* Modes that are predicted nearly alike: who is tried, that what they took is kept, and believed the next time; what
+ * memory a layer can take, and that trials keep to what there is.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -9,8 +10,11 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <motley/layer.h>
 #include "base/error.h"
+#include "layer/esmm.h"
 #include "plan/audition.h"
+#include "plan/room.h"
 #include "plan_cluster.h"
 #include "tests/device.h"
 
@@ -129,11 +133,129 @@ static void outcomes_are_kept_and_believed(void **state)
     clear_cluster(&cluster);
 }
 
+static motley_plan *plan_in_mode(const struct cluster *cluster, enum motley_mode mode, int group)
+{
+    const struct motley_layer_shape shape = shape_of();
+    struct motley_plan_options options = OPTIONS;
+    motley_plan *plan;
+    options.mode = mode;
+    options.group = group;
+    assert_int_equal(motley__plan_make(&shape, &options, context->size, cluster->entry, NULL, &plan, NULL), 0);
+    return plan;
+}
+
+static struct motley__room room_of(const motley_plan *plan)
+{
+    return motley__room_of_layer(plan, context->rank, motley__esmm_panel(context->device, MOTLEY_F32));
+}
+
+/* Every token of every rank chooses the same experts, the first ones or the last. */
+static void choose_alike(motley_layer *layer, motley_tensor *x, int64_t T, int last)
+{
+    const struct motley_layer_shape shape = shape_of();
+    float *gate = calloc((size_t)shape.E * (size_t)shape.D, sizeof *gate);
+    float *tokens = malloc((size_t)(T + 1) * (size_t)shape.D * sizeof *tokens);
+    assert_true(gate && tokens);
+    for (int e = 0; e < shape.E; e++)
+        gate[e * shape.D] = (float)(last ? e : -e);
+    for (int64_t i = 0; i < T * shape.D; i++)
+        tokens[i] = 1;
+    assert_int_equal(motley_layer_set(layer, MOTLEY_GATE, 0, gate, NULL), 0);
+    assert_int_equal(motley_tensor_write(x, tokens, NULL), 0);
+    free(tokens);
+    free(gate);
+}
+
+/* Device bytes of a step of such tokens. */
+static uint64_t bytes_taken(const motley_plan *plan, int last)
+{
+    const struct motley_layer_shape shape = shape_of();
+    const int64_t T = plan->rank[context->rank].tokens;
+    const uint64_t before = context->device->used_bytes;
+    motley_tensor *x, *y;
+    motley_layer *layer;
+    assert_int_equal(motley_tensor_create(context, MOTLEY_F32, T, shape.D, &x, NULL), 0);
+    assert_int_equal(motley_tensor_create(context, MOTLEY_F32, T, shape.D, &y, NULL), 0);
+    assert_int_equal(motley_layer_create(context, plan, &layer, NULL), 0);
+    choose_alike(layer, x, T, last);
+    assert_int_equal(motley_layer_forward(layer, x, NULL, y, NULL), 0);
+    assert_int_equal(motley_layer_backward(layer, x, y, NULL), 0);
+    const uint64_t bytes = context->device->peak_bytes - before;
+    motley_layer_destroy(layer);
+    motley_tensor_destroy(y);
+    motley_tensor_destroy(x);
+    return bytes;
+}
+
+static void no_choice_of_experts_needs_more_room(void **state)
+{
+    (void)state;
+    struct motley__alternative list[MOTLEY__ALTERNATIVES];
+    const struct motley_layer_shape shape = shape_of();
+    struct cluster cluster;
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    for (int i = motley__mode_list(context->size, list); i-- > 0;) {
+        motley_plan *plan = plan_in_mode(&cluster, list[i].mode, list[i].group);
+        const struct motley__room room = room_of(plan);
+        for (int last = 0; last < 2; last++) {
+            const uint64_t bytes = bytes_taken(plan, last);
+            print_message("mode %d: %llu bytes of %llu\n", (int)list[i].mode, (unsigned long long)bytes,
+                          (unsigned long long)room.bytes);
+            assert_true(bytes <= room.bytes);
+            assert_true(room.largest < room.bytes);
+        }
+        motley_plan_destroy(plan);
+    }
+    clear_cluster(&cluster);
+}
+
+/* Together where memory allows, else one by one, else not at all: on every rank, though but one is short. */
+static void trials_keep_to_the_memory(void **state)
+{
+    (void)state;
+    struct motley__device *device = context->device;
+    const uint64_t limit = device->memory_bytes, used = device->used_bytes;
+    const struct motley_layer_shape shape = shape_of();
+    struct motley__profile profile = {0};
+    struct cluster cluster;
+    uint64_t all = used, most = used, peak[3];
+    int rival[MOTLEY__RIVALS], changed;
+    if (context->size == 1)
+        skip();
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    motley_plan *plan = make_plan(&cluster);
+    make_alike(plan);
+    for (int i = motley__audition_rivals(plan, rival); i-- > 0;) {
+        const struct motley__alternative *alternative = &plan->alternative[rival[i]];
+        motley_plan *one = plan_in_mode(&cluster, alternative->mode, alternative->group);
+        const uint64_t bytes = room_of(one).bytes;
+        all += bytes;
+        most = used + bytes > most ? used + bytes : most;
+        motley_plan_destroy(one);
+    }
+    motley_plan_destroy(plan);
+    for (int i = 0; i < 3; i++) {
+        const int is_short = i == 2 && context->rank == context->size - 1;
+        device->memory_bytes = i == 0 ? all : is_short ? most - 1 : most;
+        device->peak_bytes = used;
+        try(&cluster, &profile, 1, &changed);
+        peak[i] = device->peak_bytes;
+        assert_int_equal(changed, i < 2);
+        assert_true(peak[i] <= device->memory_bytes);
+        assert_true(device->used_bytes == used);
+    }
+    assert_true(peak[0] > peak[1] && peak[1] > used && peak[2] == used);
+    device->memory_bytes = limit;
+    motley__profile_clear(&profile);
+    clear_cluster(&cluster);
+}
+
 static void bad_lines_are_dropped(void **state)
 {
     (void)state;
     static const char good[] = "outcome ranks=00c0ffee00c0ffee of=2 direction=backward D=8 F=16 E=4 K=2 "
-                               "activation=swiglu bias=0 dtype=f32 tokens=1024 mode=model group=0 seconds=0.5 samples=5\n";
+                               "activation=swiglu bias=0 dtype=f32 tokens=1024 mode=model group=0 seconds=0.5 "
+                               "samples=5\n";
     static const struct {
         const char *part, *with;
     } lies[] = {
@@ -157,6 +279,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rivals_are_near_and_unlike),
         cmocka_unit_test(outcomes_are_kept_and_believed),
+        cmocka_unit_test(no_choice_of_experts_needs_more_room),
+        cmocka_unit_test(trials_keep_to_the_memory),
         cmocka_unit_test(bad_lines_are_dropped),
     };
     struct motley_error error = {0};

@@ -11,7 +11,9 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/wait.h"
+#include "layer/esmm.h"
 #include "plan/audition.h"
+#include "plan/room.h"
 #include "plan/timing.h"
 
 static const double NEAR = 0.10;            /* predicted within so much of the fastest */
@@ -140,14 +142,49 @@ static int fill(struct rival *rival, int rank, struct motley_error *error)
     return status;
 }
 
+static int make_plans(struct work *w)
+{
+    int status = 0;
+    for (int i = 0; i < w->count && !status; i++) {
+        struct rival *rival = &w->rival[i];
+        status = plan_of(w, &rival->outcome, &rival->plan);
+        if (!status)
+            rival->plan->shape.gate = MOTLEY_GATE_SOFTMAX; /* nobody is here to force the choice of experts */
+    }
+    return motley__agree(w->a->context->comm, status, w->error);
+}
+
+/* No rank may run out of memory in the middle of a step on trial, for the others would wait for it: there is room on
+ * every rank for any layer, or none is tried.  *held: how many can be in memory together, all or one. */
+static int find_room(const struct work *w, int *held)
+{
+    const motley_context *context = w->a->context;
+    const struct motley__device *device = context->device;
+    const int panel = motley__esmm_panel(device, w->plan->shape.dtype);
+    uint64_t all = device->used_bytes, most = 0, largest = 0;
+    for (int i = 0; i < w->count; i++) {
+        const struct motley__room room = motley__room_of_layer(w->rival[i].plan, context->rank, panel);
+        all += room.bytes;
+        most = room.bytes > most ? room.bytes : most;
+        largest = room.largest > largest ? room.largest : largest;
+    }
+    int fits[2] = {device->used_bytes + most <= device->memory_bytes && largest <= device->max_buffer_bytes,
+                   all <= device->memory_bytes};
+    MPI_Request request;
+    int status = motley__fail_mpi(w->error, MPI_Iallreduce(MPI_IN_PLACE, fits, 2, MPI_INT, MPI_MIN, context->comm,
+                                                           &request), "MPI_Iallreduce");
+    if (!status)
+        status = motley__wait(&request, context->time_limit, "room for a trial", w->error);
+    if (!status && !fits[0]) /* the same on all ranks */
+        status = motley__fail(w->error, MOTLEY_E_DEVICE_MEMORY, "a device has no memory to try modes in");
+    *held = fits[1] ? w->count : 1;
+    return status;
+}
+
 static int open_rival(struct work *w, struct rival *rival)
 {
     motley_context *context = w->a->context;
-    int status = motley__agree(context->comm, plan_of(w, &rival->outcome, &rival->plan), w->error);
-    if (!status)
-        rival->plan->shape.gate = MOTLEY_GATE_SOFTMAX; /* nobody is here to force the choice of experts */
-    if (!status)
-        status = motley_layer_create(context, rival->plan, &rival->layer, w->error);
+    int status = motley_layer_create(context, rival->plan, &rival->layer, w->error);
     if (status)
         return status;
     const int64_t T = rival->plan->rank[context->rank].tokens;
@@ -165,7 +202,8 @@ static void close_rival(struct rival *rival)
     motley_tensor_destroy(rival->x);
     motley_tensor_destroy(rival->y);
     motley_layer_destroy(rival->layer);
-    motley_plan_destroy(rival->plan);
+    rival->x = rival->y = NULL;
+    rival->layer = NULL;
 }
 
 /* One step, begun by all ranks together; *seconds of the slowest. */
@@ -189,32 +227,47 @@ static int step(struct work *w, struct rival *rival, double *seconds)
     return status ? status : motley__wait(&request, context->time_limit, "a step on trial", w->error);
 }
 
-/* All rivals in turns, as often as time allows. */
-static int time_rivals(struct work *w)
+/* `count` rivals in turns, as often as `limit` seconds allow. */
+static int time_turns(struct work *w, struct rival *rival, int count, double limit)
 {
     double all = 0, seconds;
     int status = 0, rounds = MOST_ROUNDS;
-    for (int i = 0; i < w->count && !status; i++)
-        status = open_rival(w, &w->rival[i]);
-    for (int i = 0; i < 2 * w->count && !status; i++) { /* the first builds kernels and makes room */
-        status = step(w, &w->rival[i % w->count], &seconds);
-        all += i < w->count ? 0 : seconds;
+    for (int i = 0; i < count && !status; i++)
+        status = open_rival(w, &rival[i]);
+    for (int i = 0; i < 2 * count && !status; i++) { /* the first builds kernels and makes room */
+        status = step(w, &rival[i % count], &seconds);
+        all += i < count ? 0 : seconds;
     }
-    if (!status && rounds * all > SECONDS)
-        rounds = (int)fmax(LEAST_ROUNDS, SECONDS / all);
+    if (!status && rounds * all > limit)
+        rounds = (int)fmax(LEAST_ROUNDS, limit / all);
     for (int round = 0; round < rounds && !status; round++)
-        for (int i = 0; i < w->count && !status; i++) {
-            struct rival *rival = &w->rival[(round + i) % w->count];
-            status = step(w, rival, &rival->seconds[round]);
+        for (int i = 0; i < count && !status; i++) {
+            struct rival *turn = &rival[(round + i) % count];
+            status = step(w, turn, &turn->seconds[round]);
         }
-    for (int i = 0; i < w->count && !status; i++) {
-        w->rival[i].outcome.seconds = motley__timing_round(motley__median(w->rival[i].seconds, rounds));
-        w->rival[i].outcome.samples = rounds;
-        status = motley__outcome_put(w->a->profile, &w->rival[i].outcome, w->error);
+    for (int i = 0; i < count && !status; i++) {
+        rival[i].outcome.seconds = motley__timing_round(motley__median(rival[i].seconds, rounds));
+        rival[i].outcome.samples = rounds;
+        status = motley__outcome_put(w->a->profile, &rival[i].outcome, w->error);
     }
-    for (int i = 0; i < w->count; i++)
-        close_rival(&w->rival[i]);
+    for (int i = 0; i < count; i++)
+        close_rival(&rival[i]);
     return motley__agree_within(w->a->context->comm, w->a->context->time_limit, status, w->error);
+}
+
+/* All rivals in turns, or one after the other where memory holds no more than one layer. */
+static int time_rivals(struct work *w)
+{
+    int held = w->count, status = make_plans(w);
+    if (!status)
+        status = find_room(w, &held);
+    for (int i = 0; i < w->count && !status; i += held)
+        status = time_turns(w, &w->rival[i], held, SECONDS * held / w->count);
+    for (int i = 0; i < w->count; i++) {
+        motley_plan_destroy(w->rival[i].plan);
+        w->rival[i].plan = NULL;
+    }
+    return status;
 }
 
 /* The fastest takes the place of *plan, unless it is that already. */
@@ -261,7 +314,9 @@ int motley__audition(const struct motley__audition *audition, motley_plan **plan
     }
     if (!status)
         status = motley__agree(audition->context->comm, crown(&w, plan), &why);
-    if (status == MOTLEY_E_DEVICE_MEMORY) /* no room beside what is there: the prediction stands */
+    if (status == MOTLEY_E_DEVICE_MEMORY) {
+        motley__detail(&audition->context->log, "%s: the prediction stands", why.text);
         return 0;
+    }
     return status ? motley__fail(error, status, "%s", why.text) : 0;
 }

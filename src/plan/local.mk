@@ -59,6 +59,8 @@ libmotley_all_la_SOURCES += \
     %D%/profile_text.c \
     %D%/record.c \
     %D%/record.h \
+    %D%/room.c \
+    %D%/room.h \
     %D%/simulate.c \
     %D%/simulate.h \
     %D%/simulate_plot.c \

@@ -12,6 +12,7 @@
  *   allocate.c          the integer optimum                         pure
  *   divide.c            experts, slices, tokens in a given mode     pure   (group.c which ranks form a group)
  *   mode.c              every mode, and the fastest of them         pure
+ *   audition.c          modes predicted nearly alike are tried      (outcome.c what they took, room.c memory for it)
  *   placement.c         which rank holds which part of the experts  pure
  *   plan.c              the value that comes of it                  (plan_make.c pure, plan_text.c JSON, plan_table.c)
  *
