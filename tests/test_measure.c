@@ -190,6 +190,19 @@ static void ranks_that_disagree_are_told(void **state)
     assert_int_equal(motley_plan_create(context, &shape, &OPTIONS, &plan, &error), MOTLEY_E_MISMATCH);
     assert_non_null(strstr(error.text, "D is 48"));
     assert_null(plan);
+
+    struct motley_plan_options options = OPTIONS;
+    int64_t tokens[4] = {0};
+    tokens[context->rank] = options.tokens;
+    options.tokens_of = context->rank ? tokens : NULL;
+    error = (struct motley_error){0};
+    assert_int_equal(motley_plan_create(context, &SHAPE, &options, &plan, &error), MOTLEY_E_MISMATCH);
+    assert_non_null(strstr(error.text, "whether each rank's tokens are given"));
+    options.tokens_of = tokens;
+    error = (struct motley_error){0};
+    assert_int_equal(motley_plan_create(context, &SHAPE, &options, &plan, &error), MOTLEY_E_MISMATCH);
+    assert_non_null(strstr(error.text, "tokens of rank 0 is 0 on one rank"));
+    assert_null(plan);
 }
 
 static void fewer_experts_than_ranks(void **state)

@@ -1,4 +1,4 @@
-/* Plans from made-up measurements: whose experts, what is refused.
+/* Plans from made-up measurements: whose experts, whose tokens, what is refused.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -174,6 +174,61 @@ static void what_is_no_layer_is_refused(void **state)
     clear_cluster(&cluster);
 }
 
+/* What every rank brings is taken as it is said, also where a plan would have chosen it; and is the plan's own. */
+static void given_tokens_are_kept(void **state)
+{
+    (void)state;
+    static const double slow[3] = {1, 4, 2};
+    const struct motley_layer_shape shape = fixture_shape(8, 2);
+    struct cluster cluster;
+    make_cluster(&cluster, &shape, 3, slow);
+    for (enum motley_mode mode = MOTLEY_MODE_EXPERT; mode <= MOTLEY_MODE_MODEL; mode++)
+        for (int all = 0; all < 3; all++) {
+            int64_t tokens[3] = {0};
+            const struct motley_plan_options options = {.mode = mode, .tokens = 640, .tokens_of = tokens};
+            motley_plan *plan;
+            tokens[all] = 600;
+            tokens[(all + 1) % 3] = 40;
+            assert_int_equal(motley__plan_make(&shape, &options, 3, cluster.entry, NULL, &plan, NULL), 0);
+            for (int r = 0; r < 3; r++)
+                assert_int_equal(motley_plan_rank(plan, r).tokens, tokens[r]);
+            if (mode == MOTLEY_MODE_DATA) {
+                assert_true(fabs(motley_plan_rank(plan, all).seconds - 600 * 2 * 1e-5 * slow[all]) < 1e-12);
+                assert_true(motley_plan_rank(plan, (all + 2) % 3).seconds == 0);
+            }
+            memset(tokens, 0, sizeof tokens);
+            assert_int_equal(plan->options.tokens_of[all], 600);
+            motley_plan_destroy(plan);
+        }
+    clear_cluster(&cluster);
+}
+
+static void tokens_that_do_not_add_up_are_refused(void **state)
+{
+    (void)state;
+    static const double slow[3] = {1, 1, 1};
+    static const struct {
+        int64_t tokens[3];
+        const char *says;
+    } cases[] = {{{300, 300, 41}, "rank 2 brings 41 tokens, expected 0 to 40"},
+                 {{300, -1, 341}, "rank 1 brings -1 tokens"},
+                 {{INT64_MAX, INT64_MAX, 0}, "rank 0 brings 9223372036854775807 tokens"},
+                 {{300, 300, 39}, "the ranks bring 639 tokens, expected the 640"}};
+    const struct motley_layer_shape shape = fixture_shape(8, 2);
+    struct cluster cluster;
+    make_cluster(&cluster, &shape, 3, slow);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct motley_plan_options options = {.tokens = 640, .tokens_of = cases[i].tokens};
+        struct motley_error error = {0};
+        motley_plan *plan = NULL;
+        assert_int_equal(motley__plan_make(&shape, &options, 3, cluster.entry, NULL, &plan, &error), MOTLEY_E_INVALID);
+        if (!strstr(error.text, cases[i].says))
+            fail_msg("\"%s\" does not say \"%s\"", error.text, cases[i].says);
+        assert_null(plan);
+    }
+    clear_cluster(&cluster);
+}
+
 /* Some get none. */
 static void more_ranks_than_experts(void **state)
 {
@@ -278,6 +333,8 @@ int main(void)
         cmocka_unit_test(a_rank_without_a_curve_gets_nothing),
         cmocka_unit_test(memory_bounds_shares),
         cmocka_unit_test(what_is_no_layer_is_refused),
+        cmocka_unit_test(given_tokens_are_kept),
+        cmocka_unit_test(tokens_that_do_not_add_up_are_refused),
         cmocka_unit_test(more_ranks_than_experts),
         cmocka_unit_test(the_same_measurements_give_the_same_plan),
         cmocka_unit_test(dense_path_is_of_f32),

@@ -48,6 +48,8 @@ struct motley_layer_shape {
 
 struct motley_plan_options {
     int64_t tokens;                     /* tokens of all ranks per step: sets the rows per expert to plan for */
+    const int64_t *tokens_of;           /* [ranks] how many of them each rank brings, copied; NULL: even, in
+                                         * MOTLEY_MODE_DATA by the ranks' speed */
     int backward;                       /* 1: plan for forward and backward, 0: forward only */
     enum motley_shares shares;
     enum motley_mode mode;
@@ -75,8 +77,8 @@ struct motley_plan_rank {
 /* Measure what is not yet in the profile, then allot.
  *
  * Collective.  All ranks get the same plan or the same error.
- * Errors: MOTLEY_E_INVALID (shape, mode), MOTLEY_E_MISMATCH (ranks ask for different plans), MOTLEY_E_DEVICE_MEMORY
- * (the experts do not fit the devices). */
+ * Errors: MOTLEY_E_INVALID (shape, mode, tokens), MOTLEY_E_MISMATCH (ranks ask for different plans),
+ * MOTLEY_E_DEVICE_MEMORY (the experts do not fit the devices). */
 int motley_plan_create(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, motley_plan **plan,
                        struct motley_error *error);

@@ -171,10 +171,17 @@ static int open_input(struct motley__layer_job *job, struct motley_error *error)
 
 static int make_plan(struct motley__layer_job *job, struct motley_error *error)
 {
-    const struct motley_plan_options options = {.tokens = job->T, .backward = job->request.backward,
-                                                .shares = job->request.shares, .mode = job->request.mode,
-                                                .group = job->request.group};
-    int status = motley_plan_create(job->context, &job->shape, &options, &job->plan, error);
+    int64_t *tokens = malloc((size_t)job->R * sizeof *tokens);
+    int status = tokens ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", job->R);
+    status = motley__agree(MPI_COMM_WORLD, status, error);
+    for (int r = 0; r < job->R && !status; r++)
+        tokens[r] = job->first[r + 1] - job->first[r];
+    const struct motley_plan_options options = {.tokens = job->T, .tokens_of = job->tokens_given ? tokens : NULL,
+                                                .backward = job->request.backward, .shares = job->request.shares,
+                                                .mode = job->request.mode, .group = job->request.group};
+    if (!status)
+        status = motley_plan_create(job->context, &job->shape, &options, &job->plan, error);
+    free(tokens);
     if (status)
         return status;
     if (job->progress)

@@ -76,9 +76,14 @@ struct work {
     struct motley_error *error;
 };
 
-static uint64_t hash_ranks(const struct motley__audition *a, int R)
+/* Who the ranks are, and about how much each of them brings where that is given. */
+static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct motley_plan_options *options)
 {
     uint64_t hash = MOTLEY__HASH_START;
+    for (int r = 0; r < R && options->tokens_of; r++) {
+        const int sixteenths = (int)lround(16.0 * (double)options->tokens_of[r] / fmax(1, (double)options->tokens));
+        hash = motley__hash_bytes(hash, &sixteenths, sizeof sixteenths);
+    }
     for (int r = 0; r < R; r++) {
         const struct motley__profile_key *key = &a->entry[r]->key;
         const char *const texts[] = {key->host, key->name, key->driver, key->family, key->variant};
@@ -117,8 +122,10 @@ static int plan_of(const struct work *w, const struct motley__outcome *outcome, 
     options.mode = (enum motley_mode)outcome->mode;
     options.group = outcome->group;
     int status = motley__plan_make(&w->plan->shape, &options, w->plan->R, w->a->entry, w->a->links, plan, w->error);
-    if (!status)
-        (*plan)->options = w->plan->options;
+    if (!status) {
+        (*plan)->options.mode = w->plan->options.mode;
+        (*plan)->options.group = w->plan->options.group;
+    }
     return status;
 }
 
@@ -298,7 +305,7 @@ int motley__audition(const struct motley__audition *audition, motley_plan **plan
     w.count = motley__audition_rivals(now, rival);
     if (!w.count)
         return 0;
-    const uint64_t ranks = hash_ranks(audition, now->R);
+    const uint64_t ranks = hash_ranks(audition, now->R, &now->options);
     for (int i = 0; i < w.count; i++) {
         w.rival[i].outcome = motley__outcome_key(ranks, now->R, &now->shape, &now->options);
         w.rival[i].outcome.mode = (int)now->alternative[rival[i]].mode;

@@ -12,9 +12,11 @@
 
 enum { TOKEN_UNITS = 512 }; /* tokens are dealt in so many parts for each rank, or singly */
 
-int motley__division_alloc(int R, int64_t tokens, struct motley__division *division, struct motley_error *error)
+int motley__division_alloc(int R, const struct motley_plan_options *options, struct motley__division *division,
+                           struct motley_error *error)
 {
     const size_t ranks = (size_t)R;
+    const int64_t all = options->tokens;
     *division = (struct motley__division){.R = R, .G = 1, .mode = MOTLEY_MODE_MODEL};
     division->group_of = calloc(ranks, sizeof(int));
     division->experts = calloc(ranks, sizeof(int));
@@ -25,7 +27,7 @@ int motley__division_alloc(int R, int64_t tokens, struct motley__division *divis
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", R);
     }
     for (int r = 0; r < R; r++)
-        division->tokens[r] = tokens / R + (r < tokens % R);
+        division->tokens[r] = options->tokens_of ? options->tokens_of[r] : all / R + (r < all % R);
     return 0;
 }
 
@@ -269,7 +271,7 @@ static int share_tokens(struct work *w, struct motley_error *error)
         w->most[r] = takes ? (int)(T / w->unit) : 0;
         measured += takes;
     }
-    if (even(w) || !measured)
+    if (!measured)
         return 0;
     status = motley__allocate((int)(T / w->unit), division->R, token_seconds, w, w->most, "parts of the tokens",
                               w->share, error);
@@ -288,7 +290,7 @@ int motley__divide(const struct motley__task *task, struct motley__division *div
 {
     struct work w = {.task = task, .division = division};
     int status = open_work(&w, error);
-    if (!status && division->mode == MOTLEY_MODE_DATA)
+    if (!status && division->mode == MOTLEY_MODE_DATA && !task->options.tokens_of && !even(&w))
         status = share_tokens(&w, error);
     if (!status)
         status = share_out(&w, 0, error);

@@ -84,7 +84,7 @@ int motley__mode_divide(const struct motley__task *task, enum motley_mode mode, 
 {
     const int R = task->R;
     struct motley__division made;
-    int status = motley__division_alloc(R, task->options.tokens, &made, error);
+    int status = motley__division_alloc(R, &task->options, &made, error);
     if (status)
         return status;
     made.mode = mode;

@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "context.h"
@@ -17,32 +18,64 @@
 #include "plan/plan.h"
 #include "plan/record.h"
 
-enum { NUMBERS = 16 };
+enum { NUMBERS = 17 };
 
-/* Shape and options must be the same everywhere: the lowest and the highest of every number. */
+/* *unlike: the first of `count` numbers that is not the same on all ranks, -1: none; between[2] its lowest and highest
+ * value.  Agreed. */
+static int compare(motley_context *context, const int64_t *own, int count, int *unlike, int64_t *between,
+                   struct motley_error *error)
+{
+    int64_t *bounds = malloc(2 * (size_t)count * sizeof *bounds);
+    int status = bounds ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to plan");
+    status = motley__agree(context->comm, status, error);
+    for (int i = 0; i < count && !status; i++) {
+        bounds[i] = own[i];
+        bounds[count + i] = -own[i];
+    }
+    if (!status)
+        status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, bounds, 2 * count, MPI_INT64_T, MPI_MIN,
+                                                       context->comm), "MPI_Allreduce");
+    *unlike = -1;
+    for (int i = count - 1; i >= 0 && !status; i--)
+        if (bounds[i] != -bounds[count + i]) {
+            *unlike = i;
+            between[0] = bounds[i];
+            between[1] = -bounds[count + i];
+        }
+    free(bounds);
+    return motley__agree(context->comm, status, error);
+}
+
+static int fail_unlike(const char *name, const int64_t *between, struct motley_error *error)
+{
+    return motley__fail(error, MOTLEY_E_MISMATCH,
+                        "ranks plan different layers: %s is %lld on one rank and %lld on another; give all ranks the "
+                        "same", name, (long long)between[0], (long long)between[1]);
+}
+
+/* Shape and options must be the same everywhere. */
 static int check_alike(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, struct motley_error *error)
 {
     static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize",
                                                "tokens per step", "backward", "shares", "layers", "moments", "dtype",
-                                               "mode",
-                                               "group"};
+                                               "mode", "group", "whether each rank's tokens are given"};
     const int64_t own[NUMBERS] = {shape->D, shape->F, shape->E, shape->K, shape->activation, shape->bias != 0,
                                   shape->gate, shape->normalize != 0, options->tokens, options->backward != 0,
                                   options->shares, options->layers, options->moments, shape->dtype, options->mode,
-                                  options->group};
-    int64_t bounds[2 * NUMBERS];
-    for (int i = 0; i < NUMBERS; i++) {
-        bounds[i] = own[i];
-        bounds[NUMBERS + i] = -own[i];
+                                  options->group, options->tokens_of != NULL};
+    int64_t between[2];
+    char name[48];
+    int unlike, status = compare(context, own, NUMBERS, &unlike, between, error);
+    if (!status && unlike >= 0)
+        status = fail_unlike(names[unlike], between, error);
+    if (status || !options->tokens_of)
+        return motley__agree(context->comm, status, error);
+    status = compare(context, options->tokens_of, context->size, &unlike, between, error);
+    if (!status && unlike >= 0) {
+        snprintf(name, sizeof name, "tokens of rank %d", unlike);
+        status = fail_unlike(name, between, error);
     }
-    int status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, bounds, 2 * NUMBERS, MPI_INT64_T, MPI_MIN,
-                                                       context->comm), "MPI_Allreduce");
-    for (int i = 0; i < NUMBERS && !status; i++)
-        if (bounds[i] != -bounds[NUMBERS + i])
-            status = motley__fail(error, MOTLEY_E_MISMATCH,
-                                  "ranks plan different layers: %s is %lld on one rank and %lld on another; give all "
-                                  "ranks the same", names[i], (long long)bounds[i], (long long)-bounds[NUMBERS + i]);
     return motley__agree(context->comm, status, error);
 }
 

@@ -38,7 +38,7 @@ struct motley__plan_entry {
  * every rank is a group of its own that serves all experts to its own tokens. */
 struct motley_plan {
     struct motley_layer_shape shape;
-    struct motley_plan_options options;      /* what was asked for */
+    struct motley_plan_options options;      /* what was asked for; tokens_of is the plan's own */
     int R;
     enum motley_mode mode;                   /* never MOTLEY_MODE_AUTO */
     int alternatives, chosen;                /* what was considered, and which of it the plan is */

@@ -4,8 +4,24 @@
 #include <config.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "plan/plan.h"
+
+/* The plan's own copy of what each rank brings, where that was said. */
+static int copy_tokens(motley_plan *plan, struct motley_error *error)
+{
+    const size_t bytes = (size_t)plan->R * sizeof *plan->options.tokens_of;
+    const int64_t *given = plan->options.tokens_of;
+    if (!given)
+        return 0;
+    int64_t *tokens = malloc(bytes);
+    plan->options.tokens_of = tokens;
+    if (!tokens)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", plan->R);
+    memcpy(tokens, given, bytes);
+    return 0;
+}
 
 int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                        motley_plan **plan, struct motley_error *error)
@@ -20,8 +36,8 @@ int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motl
     made->first_member = calloc(ranks + 1, sizeof(int));
     made->member = calloc(ranks, sizeof(int));
     made->server = calloc(experts, sizeof(int));
-    int status = 0;
-    if (!made->rank || !made->group_of || !made->first_member || !made->member || !made->server)
+    int status = copy_tokens(made, error);
+    if (!status && (!made->rank || !made->group_of || !made->first_member || !made->member || !made->server))
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks and %d experts", R,
                               shape->E);
     if (!status)
@@ -40,6 +56,7 @@ void motley_plan_destroy(motley_plan *plan)
         return;
     motley__placement_clear(&plan->stored);
     motley__placement_clear(&plan->computed);
+    free((int64_t *)plan->options.tokens_of);
     free(plan->alternative);
     free(plan->rank);
     free(plan->group_of);

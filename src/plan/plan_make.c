@@ -65,10 +65,29 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
     return status;
 }
 
+/* What each rank brings, where that is said. */
+static int check_tokens(const struct motley_plan_options *options, int R, struct motley_error *error)
+{
+    int64_t sum = 0;
+    for (int r = 0; r < R && options->tokens_of; r++) {
+        if (options->tokens_of[r] < 0 || options->tokens_of[r] > options->tokens - sum)
+            return motley__fail(error, MOTLEY_E_INVALID, "rank %d brings %lld tokens, expected 0 to %lld: what is left "
+                                "of %lld", r, (long long)options->tokens_of[r], (long long)(options->tokens - sum),
+                                (long long)options->tokens);
+        sum += options->tokens_of[r];
+    }
+    if (options->tokens_of && sum != options->tokens)
+        return motley__fail(error, MOTLEY_E_INVALID, "the ranks bring %lld tokens, expected the %lld of a step",
+                            (long long)sum, (long long)options->tokens);
+    return 0;
+}
+
 int motley__plan_possible(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                           struct motley_error *error)
 {
     int status = motley__plan_check(shape, options, error);
+    if (!status)
+        status = check_tokens(options, R, error);
     if (!status)
         status = motley__mode_possible(options->mode, options->group, R, error);
     return status;
