@@ -1,6 +1,7 @@
 /* The gate's choice of K experts per token with their weights, and its gradient.
  *
- *   p[t,:] = softmax(logits[t,:]);  chosen: the K largest logits, ties to the lower expert, descending
+ *   p[t,:] = softmax(logits[t,:]);  chosen: the K largest logits, ties to the lower expert, descending; with
+ *   collaborators all but the first of those that may stand beside it
  *   weights[t,k] = p[t,chosen k]  (/ their sum when normalized)
  *
  * One group of W work-items per token; logits come from cl/logits.cl.  Measured at T = 2048, E = 128: gate_backward
@@ -54,15 +55,16 @@ static real reduce_max(real value, __local real *part)
 #endif
 }
 
-/* pick[0..K) = the K largest keys in descending order, ties to the lower expert.  NaN logits have the lowest key. */
+/* pick[0..K) = the K largest keys in descending order, ties to the lower expert.  NaN logits have the lowest key; a key
+ * that is NaN is not there. */
 #if W == 1
 /* Insertion: most experts fail the comparison with the K-th. */
 static void pick_largest(int E, int K, __local const real *key, __local int *pick)
 {
-    for (int e = 0; e < E; e++) {
-        if (e >= K && !(key[e] > key[pick[K - 1]]))
+    for (int e = 0, listed = 0; e < E; e++) {
+        if (isnan(key[e]) || (listed == K && !(key[e] > key[pick[K - 1]])))
             continue;
-        int k = min(e, K - 1);
+        int k = listed < K ? listed++ : K - 1;
         for (; k > 0 && key[e] > key[pick[k - 1]]; k--)
             pick[k] = pick[k - 1];
         pick[k] = e;
@@ -79,23 +81,37 @@ static void pick_largest(int E, int K, __local const real *key, __local int *pic
             rank += key[j] >= mine;
         for (int j = e + 1; j < E; j++)
             rank += key[j] > mine;
-        if (rank < K)
+        if (rank < K && !isnan(mine))
             pick[rank] = e;
     }
 }
 #endif
 
+/* The first choice; then only keys of those that may stand beside it are left. */
+static void pick_first(int E, __global const uint *restrict collaborators, __local real *key, __local int *pick)
+{
+    pick_largest(E, 1, key, pick);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    __global const uint *beside = collaborators + pick[0] * ((E + 31) >> 5);
+    for (int e = get_local_id(0); e < E; e += W)
+        if (!(beside[e >> 5] >> (e & 31) & 1))
+            key[e] = NAN;
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
 /* Softmax, choice, weights.
  *
  *   key, power [E], part [W], pick [K]   __local scratch
  *   forced [T,K] gives the experts, or is NULL; one outside 0..E-1 becomes -1 with weight 0
+ *   collaborators [E, (E+31)/32] bits: who may stand beside each first choice, or NULL
  *
  * Bytes 8 T E read, 4 T (E + 2K + 1) written; E exponentials a token. */
 __kernel __attribute__((reqd_work_group_size(W, 1, 1)))
 void gate_select(const struct motley__gate_args a, __global const real *restrict logits,
-                 __global const int *restrict forced, __global float *restrict p, __global float *restrict lse,
-                 __global int *restrict indices, __global float *restrict weights, __local real *key,
-                 __local real *power, __local real *part, __local int *pick)
+                 __global const int *restrict forced, __global const uint *restrict collaborators,
+                 __global float *restrict p, __global float *restrict lse, __global int *restrict indices,
+                 __global float *restrict weights, __local real *key, __local real *power, __local real *part,
+                 __local int *pick)
 {
     const size_t t = get_group_id(0);
     const int item = get_local_id(0);
@@ -119,13 +135,16 @@ void gate_select(const struct motley__gate_args a, __global const real *restrict
     if (item == 0)
         lse[t] = most + log(sum);
 
-    if (forced)
+    if (forced) {
         for (int k = item; k < a.K; k += W) {
             const int e = forced[t * a.K + k];
             pick[k] = e >= 0 && e < a.E ? e : -1;
         }
-    else
+    } else {
+        if (collaborators)
+            pick_first(a.E, collaborators, key, pick);
         pick_largest(a.E, a.K, key, pick);
+    }
     barrier(CLK_LOCAL_MEM_FENCE);
 
     if (a.normalize) {

@@ -47,8 +47,9 @@ static inline void release(struct result *r)
     free(r->indices);
 }
 
-static inline struct result forward(struct motley__device *device, const struct problem *problem, int single,
-                                    const int *forced)
+/* forced, collaborators: as in gate.h, NULL: none. */
+static inline struct result forward_among(struct motley__device *device, const struct problem *problem, int single,
+                                          const int *forced, const uint32_t *collaborators)
 {
     const struct sizes s = problem->s;
     const size_t pairs = (size_t)s.T * (size_t)s.K * 4, experts = (size_t)s.T * (size_t)s.E * 4;
@@ -57,9 +58,11 @@ static inline struct result forward(struct motley__device *device, const struct 
     SUCCEED(motley__matrix_set(matrix, 0, problem->w, &error));
     struct motley__buffer *xs = to_device(device, problem->x, (size_t)s.T * (size_t)s.D * 4);
     struct motley__buffer *given = forced ? to_device(device, forced, pairs) : NULL;
+    struct motley__buffer *mask =
+        collaborators ? to_device(device, collaborators, (size_t)s.E * (size_t)motley__gate_mask_words(s.E) * 4) : NULL;
     struct motley__gate_forward gate = {
         .T = s.T, .D = s.D, .E = s.E, .K = s.K, .normalize = s.normalize, .single = single, .x = xs, .w = matrix,
-        .forced = given, .logits = unwritten(device, motley__gate_scratch_bytes(device, s.T, s.E)),
+        .forced = given, .collaborators = mask, .logits = unwritten(device, motley__gate_scratch_bytes(device, s.T, s.E)),
         .p = unwritten(device, experts), .lse = unwritten(device, (size_t)s.T * 4),
         .indices = unwritten(device, pairs), .weights = unwritten(device, pairs),
     };
@@ -71,8 +74,15 @@ static inline struct result forward(struct motley__device *device, const struct 
     motley__buffer_destroy(gate.logits);
     motley__buffer_destroy(xs);
     motley__buffer_destroy(given);
+    motley__buffer_destroy(mask);
     motley__matrix_destroy(matrix);
     return r;
+}
+
+static inline struct result forward(struct motley__device *device, const struct problem *problem, int single,
+                                    const int *forced)
+{
+    return forward_among(device, problem, single, forced, NULL);
 }
 
 #endif

@@ -6,7 +6,8 @@
 #include "gate.h"
 
 /* What the twin makes of a problem; its logits too, in double. */
-static double *reference(const struct problem *problem, const int *forced, struct result *r)
+static double *reference_among(const struct problem *problem, const int *forced, const uint32_t *collaborators,
+                               struct result *r)
 {
     const struct sizes s = problem->s;
     double *logits = ARRAY(double, (size_t)s.T * (size_t)s.E);
@@ -14,18 +15,25 @@ static double *reference(const struct problem *problem, const int *forced, struc
     r->lse = ARRAY(float, s.T);
     r->weights = ARRAY(float, (size_t)s.T * (size_t)s.K);
     r->indices = ARRAY(int, (size_t)s.T * (size_t)s.K);
-    motley__ref_gate_forward(s.T, s.D, s.E, s.K, s.normalize, problem->x, problem->w, forced, logits, r->p, r->lse,
-                             r->indices, r->weights);
+    motley__ref_gate_forward(s.T, s.D, s.E, s.K, s.normalize, problem->x, problem->w, forced, collaborators, logits,
+                             r->p, r->lse, r->indices, r->weights);
     return logits;
 }
 
+static double *reference(const struct problem *problem, const int *forced, struct result *r)
+{
+    return reference_among(problem, forced, NULL, r);
+}
+
 /* Frees the problem. */
-static void check(struct motley__device *device, struct problem *problem, const int *forced)
+static void check_among(struct motley__device *device, struct problem *problem, const int *forced,
+                        const uint32_t *collaborators)
 {
     const struct sizes s = problem->s;
     const size_t pairs = (size_t)s.T * (size_t)s.K, experts = (size_t)s.T * (size_t)s.E;
-    struct result expected, r = forward(device, problem, 0, forced), again = forward(device, problem, 0, forced);
-    free(reference(problem, forced, &expected));
+    struct result expected, r = forward_among(device, problem, 0, forced, collaborators),
+                  again = forward_among(device, problem, 0, forced, collaborators);
+    free(reference_among(problem, forced, collaborators, &expected));
     assert_memory_equal(r.indices, expected.indices, pairs * sizeof(int));
     assert_close(r.weights, expected.weights, pairs, 1e-6, 1e-30);
     assert_close(r.p, expected.p, experts, 1e-6, 1e-30);
@@ -36,6 +44,11 @@ static void check(struct motley__device *device, struct problem *problem, const 
     release(&r);
     release(&expected);
     free_problem(problem);
+}
+
+static void check(struct motley__device *device, struct problem *problem, const int *forced)
+{
+    check_among(device, problem, forced, NULL);
 }
 
 /* Panels are powers of two, as those of all families. */
@@ -182,6 +195,49 @@ static void forced_experts_on(struct motley__device *device)
     }
 }
 
+/* Beside each expert K-1 to E-1 others, drawn; owned. */
+static uint32_t *random_mask(int E, int K, uint64_t seed)
+{
+    const int words = motley__gate_mask_words(E);
+    uint32_t *mask = calloc((size_t)E * (size_t)words, sizeof *mask);
+    for (int i = 0; i < E; i++) {
+        uint32_t *row = mask + i * words;
+        int set = 1, most = K + random_int(seed, 4, (size_t)i, E - K + 1);
+        row[i / 32] |= UINT32_C(1) << i % 32;
+        for (size_t draw = 0; set < most; draw++) {
+            const int e = random_int(seed, 5 + (uint64_t)i, draw, E);
+            set += !(row[e / 32] >> e % 32 & 1);
+            row[e / 32] |= UINT32_C(1) << e % 32;
+        }
+    }
+    return mask;
+}
+
+/* The first choice is anybody's, the others are those that may stand beside it; the twin says which. */
+static void collaborators_bound_the_choice_on(struct motley__device *device)
+{
+    const uint64_t seed = test_seed();
+    for (size_t i = 0; i < COUNT(all_sizes); i++) {
+        const struct sizes s = all_sizes[i];
+        const int words = motley__gate_mask_words(s.E);
+        if (!affordable((double)s.T * s.E * s.D))
+            continue;
+        struct problem problem = random_gate(s, seed + i);
+        uint32_t *mask = random_mask(s.E, s.K, seed + i);
+        struct result any = forward(device, &problem, 0, NULL), r = forward_among(device, &problem, 0, NULL, mask);
+        for (int t = 0; t < s.T; t++) {
+            const int *chosen = r.indices + t * s.K;
+            assert_int_equal(chosen[0], any.indices[t * s.K]);
+            for (int k = 0; k < s.K; k++)
+                assert_true(mask[chosen[0] * words + chosen[k] / 32] >> chosen[k] % 32 & 1);
+        }
+        release(&any);
+        release(&r);
+        check_among(device, &problem, NULL, mask);
+        free(mask);
+    }
+}
+
 /* NaN reaches the weights, and the indices are still K different experts. */
 static void nan_propagates_on(struct motley__device *device)
 {
@@ -208,6 +264,7 @@ static void single_is_compensated(void **state) { on_both_maps(*state, single_is
 static void equal_rows_tie(void **state) { on_both_maps(*state, equal_rows_tie_on); }
 static void near_ties_fall_right(void **state) { on_both_maps(*state, near_ties_fall_right_on); }
 static void forced_experts(void **state) { on_both_maps(*state, forced_experts_on); }
+static void collaborators_bound_the_choice(void **state) { on_both_maps(*state, collaborators_bound_the_choice_on); }
 static void nan_propagates(void **state) { on_both_maps(*state, nan_propagates_on); }
 
 static void no_tokens(void **state)
@@ -225,6 +282,7 @@ int main(void)
         cmocka_unit_test(single_is_compensated), cmocka_unit_test(equal_rows_tie),
         cmocka_unit_test(near_ties_fall_right), cmocka_unit_test(forced_experts),
         cmocka_unit_test(nan_propagates),       cmocka_unit_test(no_tokens),
+        cmocka_unit_test(collaborators_bound_the_choice),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -7,13 +7,16 @@
 
 #include "layer/ref.h"
 
-/* The next expert after (value, expert) `last` in descending order of logits, ties to the lower expert. */
-static int next_largest(int E, const double *logits, int last)
+/* The next expert after (value, expert) `last` in descending order of logits, ties to the lower expert.  beside: bits of
+ * those that may be chosen; NULL: any. */
+static int next_largest(int E, const double *logits, const uint32_t *beside, int last)
 {
     int best = -1;
     for (int e = 0; e < E; e++) {
         if (last >= 0 && (logits[e] > logits[last] || (logits[e] == logits[last] && e <= last)))
             continue; /* listed already */
+        if (beside && !(beside[e / 32] >> e % 32 & 1))
+            continue;
         if (best < 0 || logits[e] > logits[best])
             best = e;
     }
@@ -21,7 +24,8 @@ static int next_largest(int E, const double *logits, int last)
 }
 
 void motley__ref_gate_forward(int T, int D, int E, int K, int normalize, const float *x, const float *w,
-                              const int *forced, double *logits, float *p, float *lse, int *indices, float *weights)
+                              const int *forced, const uint32_t *collaborators, double *logits, float *p, float *lse,
+                              int *indices, float *weights)
 {
     for (int t = 0; t < T; t++, logits += E) {
         double most = -INFINITY, sum = 0;
@@ -40,7 +44,9 @@ void motley__ref_gate_forward(int T, int D, int E, int K, int normalize, const f
         int *chosen = indices + (size_t)t * K;
         double total = 0;
         for (int k = 0; k < K; k++) {
-            chosen[k] = forced ? forced[(size_t)t * K + k] : next_largest(E, logits, k > 0 ? chosen[k - 1] : -1);
+            const uint32_t *beside = collaborators && k > 0 ? collaborators + chosen[0] * ((E + 31) / 32) : NULL;
+            chosen[k] = forced ? forced[(size_t)t * K + k]
+                               : next_largest(E, logits, beside, k > 0 ? chosen[k - 1] : -1);
             total += exp(logits[chosen[k]] - most);
         }
         for (int k = 0; k < K; k++)
