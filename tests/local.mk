@@ -60,6 +60,7 @@ UNIT_TESTS = \
     %D%/test_cluster \
     %D%/test_simulate \
     %D%/test_drift \
+    %D%/test_coactivation \
     %D%/test_place \
     %D%/test_watch \
     %D%/test_config \
@@ -85,6 +86,7 @@ MPI_TESTS = \
     %D%/test_link_measure \
     %D%/test_tune \
     %D%/test_layer \
+    %D%/test_collaborate \
     %D%/test_layer_stored \
     %D%/test_exchange \
     %D%/test_redistribution \

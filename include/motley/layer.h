@@ -80,6 +80,13 @@ int motley_layer_forward(motley_layer *layer, const motley_tensor *x, const int3
 int motley_layer_backward(motley_layer *layer, const motley_tensor *dy, motley_tensor *dx,
                           struct motley_error *error);
 
+/* From the next forward on a token chooses beside its first expert only among the `most` that tokens chose most often
+ * with that one (C2R, arXiv 2504.01337): fewer ranks for each token, at the price of less even loads; other results.
+ * coactivation_layer: as in motley_plan_options.  Local; the same on every rank.
+ * Errors: MOTLEY_E_INVALID (another number of experts; fewer than K - 1 collaborators; a forced gate). */
+int motley_layer_collaborate(motley_layer *layer, const motley_coactivation *coactivation, int coactivation_layer,
+                             int most, struct motley_error *error);
+
 /* The routing of the last forward: [T,K] host memory each, written. */
 int motley_layer_routing(const motley_layer *layer, int32_t *indices, float *weights, struct motley_error *error);
 

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 motleyincludedir = $(includedir)/motley
 motleyinclude_HEADERS = \
+    %D%/coactivation.h \
     %D%/context.h \
     %D%/layer.h \
     %D%/motley.h \

@@ -12,14 +12,14 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/layer_job.h"
+#include "plan/coactivation.h"
 #include "plan/mode.h"
 
 /* Options of which this version knows only one meaning.  The others are valid and refused by name. */
 struct later {
-    const char *mode, *pipeline, *coactivation, *record_coactivation;
+    const char *mode, *pipeline;
     int gate, exchange, dedup, bpr;
     double capacity;
-    int64_t collaborators;
     uint64_t expert_memory;
 };
 
@@ -58,12 +58,6 @@ static int refuse_later(const struct later *later, struct motley_error *error)
         return refuse_option("--capacity", error);
     if (later->bpr)
         return refuse_option("--bpr", error);
-    if (later->collaborators > 0)
-        return refuse_option("--collaborators", error);
-    if (later->coactivation)
-        return refuse_option("--coactivation", error);
-    if (later->record_coactivation)
-        return refuse_option("--record-coactivation", error);
     if (later->expert_memory > 0)
         return refuse_option("--expert-memory", error);
     return 0;
@@ -98,13 +92,19 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, "auto|1", "chunks in flight (auto)", 0},
         {"--capacity", MOTLEY__NUMBER, &later->capacity, 1e-9, 1e9, NULL, "not in this version", 0},
         {"--bpr", MOTLEY__FLAG, &later->bpr, 0, 0, NULL, "not in this version", 0},
-        {"--collaborators", MOTLEY__INTEGER, &later->collaborators, 1, INT_MAX, NULL, "not in this version", 0},
-        {"--coactivation", MOTLEY__TEXT, &later->coactivation, 0, 0, "FILE", "not in this version", 0},
-        {"--record-coactivation", MOTLEY__TEXT, &later->record_coactivation, 0, 0, "FILE", "not in this version", 0},
+        {"--coactivation", MOTLEY__TEXT, &job->coactivation_path, 0, 0, "FILE",
+         "put experts that tokens chose together on one rank", 0},
+        {"--coactivation-layer", MOTLEY__INTEGER, &request->coactivation_layer, 0, INT_MAX - 1, NULL,
+         "look at one layer of it, from 0 (all together)", 0},
+        {"--collaborators", MOTLEY__INTEGER, &request->collaborators, 1, INT_MAX, NULL,
+         "beside its first expert a token chooses among so many of its closest", 0},
+        {"--record-coactivation", MOTLEY__TEXT, &job->record_path, 0, 0, "FILE",
+         "write which experts tokens chose together", 0},
         {"--expert-memory", MOTLEY__BYTES, &later->expert_memory, 0, 0, NULL, "not in this version", 0},
         {0},
     };
     request->repeat = 1;
+    request->coactivation_layer = -1;
     later->mode = later->pipeline = "auto";
     int outcome = motley__options_parse(argc, argv, "layer",
                                         "--input IN.safetensors --output OUT.safetensors [OPTIONS]", options, globals);
@@ -113,6 +113,25 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
     request->dtype = (enum motley_dtype)dtype;
     request->gate = later->gate == GATE_FORCED ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
     return outcome;
+}
+
+/* What was recorded, and what is to be: both or neither of the paths on every rank. */
+static int open_coactivation(struct motley__layer_job *job, struct motley_error *error)
+{
+    const struct motley__layer_request *request = &job->request;
+    int given[4] = {job->coactivation_path != NULL, !job->coactivation_path, job->record_path != NULL,
+                    !job->record_path}, status = 0;
+    MPI_Allreduce(MPI_IN_PLACE, given, 4, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+    if ((given[0] && given[1]) || (given[2] && given[3]))
+        status = motley__fail(error, MOTLEY_E_MISMATCH, "%s: expected on every rank or on none; give all the same",
+                              given[0] && given[1] ? "--coactivation" : "--record-coactivation");
+    else if (!given[0] && (request->collaborators || request->coactivation_layer >= 0))
+        status = motley__fail(error, MOTLEY_E_INVALID, "%s: expected --coactivation FILE beside it",
+                              request->collaborators ? "--collaborators" : "--coactivation-layer");
+    if (status || !given[0])
+        return status;
+    return motley__coactivation_read(MPI_COMM_WORLD, job->time_limit, job->coactivation_path, &job->coactivation,
+                                     error);
 }
 
 /* Several command lines under one mpirun must ask for the same. */
@@ -124,7 +143,8 @@ static int compare_requests(const struct motley__layer_job *job, struct motley_e
     int same = own->top_k == first.top_k && own->repeat == first.repeat && own->activation == first.activation &&
                own->gate == first.gate && own->normalize == first.normalize && own->backward == first.backward &&
                own->shares == first.shares && own->dtype == first.dtype && own->mode == first.mode &&
-               own->group == first.group;
+               own->group == first.group && own->coactivation_layer == first.coactivation_layer &&
+               own->collaborators == first.collaborators;
     int status = same ? 0
                       : motley__fail(error, MOTLEY_E_MISMATCH,
                                      "expected the options of rank 0, found others; give every rank the same");
@@ -134,8 +154,8 @@ static int compare_requests(const struct motley__layer_job *job, struct motley_e
 /* The outputs can be created: better known now than after the work. */
 static int probe_outputs(const struct motley__layer_job *job, struct motley_error *error)
 {
-    const char *paths[2] = {job->output_path, job->stats_path};
-    for (int i = 0; i < 2; i++) {
+    const char *paths[3] = {job->output_path, job->stats_path, job->record_path};
+    for (int i = 0; i < 3; i++) {
         struct motley__new_file file;
         if (!paths[i])
             continue;
@@ -178,7 +198,9 @@ static int make_plan(struct motley__layer_job *job, struct motley_error *error)
         tokens[r] = job->first[r + 1] - job->first[r];
     const struct motley_plan_options options = {.tokens = job->T, .tokens_of = job->tokens_given ? tokens : NULL,
                                                 .backward = job->request.backward, .shares = job->request.shares,
-                                                .mode = job->request.mode, .group = job->request.group};
+                                                .mode = job->request.mode, .group = job->request.group,
+                                                .coactivation = job->coactivation,
+                                                .coactivation_layer = (int)job->request.coactivation_layer + 1};
     if (!status)
         status = motley_plan_create(job->context, &job->shape, &options, &job->plan, error);
     free(tokens);
@@ -224,6 +246,8 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
     if (!status)
         status = compare_requests(job, error);
     if (!status)
+        status = open_coactivation(job, error);
+    if (!status)
         status = open_input(job, error);
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &job->context, error);
@@ -233,10 +257,17 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
         status = motley__layer_load_tokens(job, error);
     if (!status)
         status = motley_layer_create(job->context, job->plan, &job->layer, error);
+    if (!status && job->request.collaborators)
+        status = motley__agree(MPI_COMM_WORLD,
+                               motley_layer_collaborate(job->layer, job->coactivation,
+                                                        (int)job->request.coactivation_layer + 1,
+                                                        (int)job->request.collaborators, error), error);
     if (!status)
         status = motley__layer_load_weights(job, error);
     if (!status)
         status = motley__layer_run_steps(job, error);
+    if (!status && job->record_path)
+        status = motley__layer_record(job, error);
     if (!status)
         status = write_results(job, globals->json, error);
     return status;
@@ -251,6 +282,7 @@ static void release(struct motley__layer_job *job)
     motley_tensor_destroy(job->y);
     motley_tensor_destroy(job->x);
     motley_plan_destroy(job->plan);
+    motley_coactivation_destroy(job->coactivation);
     motley_context_destroy(job->context);
     motley__safetensors_close(job->input);
     free(job->first);
@@ -266,6 +298,7 @@ int motley__command_layer(int argc, char **argv, struct motley__globals *globals
         return outcome == 1 ? 0 : 2;
     MPI_Comm_rank(MPI_COMM_WORLD, &job.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &job.R);
+    job.time_limit = globals->context.time_limit_seconds;
     job.progress = job.rank == 0 && !globals->quiet ? stderr : NULL;
     if (run(&job, globals, &later, &error))
         outcome = motley__command_failed("layer", &error);

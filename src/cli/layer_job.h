@@ -4,6 +4,7 @@
  *   layer_input.c   rank 0 opens the file and believes nothing in it
  *   layer_load.c    from the file to the ranks, one expert at a time
  *   layer_steps.c   warm-up, timed repeats, medians
+ *   layer_record.c  which experts tokens chose together
  *   layer_output.c  from the ranks to the file
  *   layer_stats.c   what every rank did, as JSON
  *
@@ -28,6 +29,7 @@ enum { MOTLEY__WEIGHTS = MOTLEY_B2 + 1 };
 struct motley__layer_request {
     int64_t top_k; /* 0: not given */
     int64_t repeat;
+    int64_t coactivation_layer, collaborators; /* -1: all layers; 0: not given */
     int activation; /* enum motley_activation, or -1: by the input */
     enum motley_gate gate;
     int normalize, backward;
@@ -43,7 +45,9 @@ struct motley__layer_seconds {
 };
 
 struct motley__layer_job {
-    const char *input_path, *output_path, *stats_path; /* borrowed; stats_path may be NULL */
+    const char *input_path, *output_path, *stats_path; /* borrowed; stats_path may be NULL, and so may the next two */
+    const char *coactivation_path, *record_path;
+    double time_limit; /* seconds a peer may stay silent; 0: ten minutes */
     struct motley__layer_request request;
     int rank, R;
     FILE *progress; /* where rank 0 shows progress, or NULL */
@@ -58,6 +62,7 @@ struct motley__layer_job {
     /* Owned, made in this order. */
     struct motley__safetensors *input; /* rank 0, else NULL */
     motley_context *context;
+    motley_coactivation *coactivation; /* NULL: none was given */
     motley_plan *plan;
     motley_tensor *x, *y, *dy, *dx; /* [T of this rank, D]; dy and dx with --backward */
     int32_t *forced;                /* [T of this rank, K] or NULL */
@@ -85,6 +90,7 @@ int motley__layer_input_check(struct motley__layer_job *job, struct motley_error
 int motley__layer_load_weights(struct motley__layer_job *job, struct motley_error *error);
 int motley__layer_load_tokens(struct motley__layer_job *job, struct motley_error *error);
 int motley__layer_output_write(struct motley__layer_job *job, struct motley_error *error);
+int motley__layer_record(const struct motley__layer_job *job, struct motley_error *error);
 /* *text: the stats on rank 0, owned by the caller; NULL elsewhere. */
 int motley__layer_stats_gather(struct motley__layer_job *job, char **text, struct motley_error *error);
 

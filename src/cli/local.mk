@@ -16,6 +16,7 @@ motley_SOURCES = \
     %D%/layer_job.h \
     %D%/layer_load.c \
     %D%/layer_output.c \
+    %D%/layer_record.c \
     %D%/layer_stats.c \
     %D%/layer_steps.c \
     %D%/measure.c \

@@ -9,12 +9,14 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "plan/coactivation.h"
 #include "plan/mode.h"
 
 struct request {
     int64_t tokens, width, hidden, experts, top_k;
     int activation, bias, backward, dtype, shares;
     const char *mode, *coactivation;
+    int64_t coactivation_layer;         /* -1: all */
     enum motley_mode how;               /* what mode says */
     int group;
 };
@@ -37,7 +39,10 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
          0},
         {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, MOTLEY__MODES, "how the work is divided (auto: as is fastest)",
          0},
-        {"--coactivation", MOTLEY__TEXT, &request->coactivation, 0, 0, NULL, "not in this version", 0},
+        {"--coactivation", MOTLEY__TEXT, &request->coactivation, 0, 0, "FILE",
+         "put experts that tokens chose together on one rank", 0},
+        {"--coactivation-layer", MOTLEY__INTEGER, &request->coactivation_layer, 0, INT_MAX - 1, NULL,
+         "look at one layer of it, from 0 (each, and all together)", 0},
         {0},
     };
     return motley__options_parse(argc, argv, "plan", "--tokens T --width D --hidden F --experts E --top-k K [OPTIONS]",
@@ -46,8 +51,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
 
 static int check(struct request *request, struct motley_error *error)
 {
-    if (request->coactivation)
-        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "--coactivation: this version has not that; leave it out");
+    if (request->coactivation_layer >= 0 && !request->coactivation)
+        return motley__fail(error, MOTLEY_E_INVALID, "--coactivation-layer: expected --coactivation FILE beside it");
     return motley__mode_parse("--mode", request->mode, &request->how, &request->group, error);
 }
 
@@ -68,10 +73,11 @@ static int print(const motley_plan *plan, int json, struct motley_error *error)
 
 int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
 {
-    struct request request = {.activation = MOTLEY_SWIGLU, .mode = "auto"};
+    struct request request = {.activation = MOTLEY_SWIGLU, .mode = "auto", .coactivation_layer = -1};
     struct motley_error error = {0};
     motley_context *context = NULL;
     motley_plan *plan = NULL;
+    motley_coactivation *coactivation = NULL;
     int outcome = parse(argc, argv, globals, &request);
     if (outcome)
         return outcome == 1 ? 0 : 2;
@@ -81,9 +87,13 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
         .dtype = (enum motley_dtype)request.dtype,
     };
     int status = motley__agree(MPI_COMM_WORLD, check(&request, &error), &error);
+    if (!status && request.coactivation)
+        status = motley__coactivation_read(MPI_COMM_WORLD, globals->context.time_limit_seconds, request.coactivation,
+                                           &coactivation, &error);
     const struct motley_plan_options options = {
         .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,
-        .mode = request.how, .group = request.group,
+        .mode = request.how, .group = request.group, .coactivation = coactivation,
+        .coactivation_layer = (int)request.coactivation_layer + 1,
     };
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
@@ -94,6 +104,7 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
     if (context)
         status = motley__agree(MPI_COMM_WORLD, status, &error);
     motley_plan_destroy(plan);
+    motley_coactivation_destroy(coactivation);
     motley_context_destroy(context);
     return status ? motley__command_failed("plan", &error) : 0;
 }

@@ -74,6 +74,7 @@ int motley__forward_gate(void *self, struct motley_error *error)
             .dtype = shape->dtype, .T = layer->rows.T, .D = shape->D, .E = shape->E, .K = shape->K,
             .normalize = shape->normalize,
             .x = layer->x, .w = layer->gate->w, .forced = layer->forced ? scratch[MOTLEY__SCRATCH_FORCED] : NULL,
+            .collaborators = layer->collaborators,
             .logits = scratch[MOTLEY__SCRATCH_LOGITS], .p = saved[MOTLEY__SAVED_P], .lse = saved[MOTLEY__SAVED_LSE],
             .indices = saved[MOTLEY__SAVED_INDICES], .weights = saved[MOTLEY__SAVED_WEIGHTS]}, error);
     return status;

@@ -125,7 +125,8 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     slice.F = end - begin;
     const uint64_t experts = motley__experts_bytes(&slice, stored, begin, m->panel, copies, masters);
 
-    return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + tables + saved_bytes(m)) + scratch_bytes(m) +
+    return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + tables + m->mask_bytes +
+                     saved_bytes(m)) + scratch_bytes(m) +
            (m->caches ? cache_bytes(m) : 0) + m->gate_scratch + route_scratch_bytes(m);
 }
 
@@ -146,7 +147,7 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
         .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, shape->E),
         .gate_bytes = sizeof(float) * motley__linear_numbers(device, layer->gate->path, shape->dtype, MOTLEY_F32,
                                                              shape->E, shape->D),
-        .rows = layer->rows};
+        .mask_bytes = layer->collaborators ? layer->collaborators->bytes : 0, .rows = layer->rows};
 }
 
 uint64_t motley_layer_planned_bytes(const motley_layer *layer)

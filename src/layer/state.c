@@ -175,6 +175,7 @@ void motley_layer_destroy(motley_layer *layer)
     for (int i = 0; i < MOTLEY__SAVED_COUNT; i++)
         motley__buffer_destroy(layer->saved[i]);
     motley__buffer_destroy(layer->local);
+    motley__buffer_destroy(layer->collaborators);
     motley__buffer_destroy(layer->server);
     motley__peers_destroy(layer->peers);
     motley__linear_destroy(layer->gate);

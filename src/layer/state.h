@@ -2,6 +2,7 @@
  *
  *   state.c     creating and destroying
  *   weights.c   weights in and out
+ *   collaborate.c  who may be chosen beside whom
  *   peers.c     whom tokens go to and whose come here
  *   memory.c    its buffers, and the closed formula of their bytes
  *   layer.c     the two lists: nothing but the line tokens -> gate -> ... -> decode -> tokens
@@ -113,6 +114,7 @@ struct motley_layer {
     struct motley__scratch *scratch; /* borrowed, unless own_scratch */
     int own_scratch;
     struct motley__buffer *local;    /* [E] int: local number of each expert, -1 of others; owned */
+    struct motley__buffer *collaborators; /* bits of the gate's choice (gate.h); NULL: it is free; owned */
     struct motley__buffer *saved[MOTLEY__SAVED_COUNT]; /* owned */
 
     /* Exchange; NULL where every rank computes with everything, as on one rank.  Owned. */
@@ -214,6 +216,7 @@ struct motley__layer_memory {
     int panel, trained, backward, losses;
     int layers, moments;             /* layers 0: one; moments: numbers an optimizer keeps beside each weight */
     size_t gate_scratch, gate_bytes; /* what the gate says it needs */
+    size_t mask_bytes;               /* of its collaborators; 0: none */
     struct motley__row_numbers rows;
 };
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *memory);

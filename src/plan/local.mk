@@ -6,6 +6,11 @@ libmotley_all_la_SOURCES += \
     %D%/allocate.h \
     %D%/audition.c \
     %D%/audition.h \
+    %D%/coactivation.c \
+    %D%/coactivation.h \
+    %D%/coactivation_text.c \
+    %D%/collocate.c \
+    %D%/collocate.h \
     %D%/cluster.c \
     %D%/cluster.h \
     %D%/cluster_text.c \
@@ -49,6 +54,7 @@ libmotley_all_la_SOURCES += \
     %D%/plan.c \
     %D%/plan.h \
     %D%/plan_index.c \
+    %D%/plan_layers.c \
     %D%/plan_make.c \
     %D%/plan_table.c \
     %D%/plan_text.c \
@@ -64,6 +70,8 @@ libmotley_all_la_SOURCES += \
     %D%/simulate.c \
     %D%/simulate.h \
     %D%/simulate_plot.c \
+    %D%/tally.c \
+    %D%/tally.h \
     %D%/task.c \
     %D%/task.h \
     %D%/timing.c \

@@ -56,17 +56,25 @@ static int state_make(const struct motley__place_problem *place, struct state *s
     for (size_t e = 0; e < E; e++)
         s->group[e] = -1;
     for (size_t i = 0; i < pairs; i++)
-        s->first[place->set[i] + 2]++;
+        if (place->set[i] >= 0)
+            s->first[place->set[i] + 2]++;
     for (size_t e = 0; e < E; e++)
         s->first[e + 2] += s->first[e + 1];
     for (size_t i = 0; i < pairs; i++) /* first[e + 1] is where the next set of e goes, and in the end where they end */
-        s->member[s->first[place->set[i] + 1]++] = (int)(i / (size_t)place->K);
+        if (place->set[i] >= 0)
+            s->member[s->first[place->set[i] + 1]++] = (int)(i / (size_t)place->K);
     return 0;
 }
 
 static double seconds_of(const struct motley__place_problem *place, int g, int e)
 {
     return place->seconds ? place->seconds[(size_t)g * (size_t)place->E + (size_t)e] : 0;
+}
+
+/* Copies of a token that goes to group g. */
+static int ranks_of(const struct motley__place_problem *place, int g)
+{
+    return place->ranks ? place->ranks[g] : 1;
 }
 
 /* Expert e leaves its group, if it has one, and joins g, if that is not -1. */
@@ -78,9 +86,9 @@ static void put(struct state *s, int e, int g)
         uint16_t *present = s->present + (size_t)s->member[i] * (size_t)place->G;
         const double weight = place->weight[s->member[i]];
         if (from >= 0 && --present[from] == 0)
-            s->copies -= weight;
+            s->copies -= weight * ranks_of(place, from);
         if (g >= 0 && present[g]++ == 0)
-            s->copies += weight;
+            s->copies += weight * ranks_of(place, g);
     }
     s->work += s->first[e + 1] - s->first[e];
     if (from >= 0) {
@@ -142,7 +150,8 @@ static int like_an_earlier(const struct state *s, int g)
 {
     const struct motley__place_problem *place = s->place;
     for (int before = 0; before < g && s->count[g] == 0; before++) {
-        int same = s->count[before] == 0 && place->most[before] == place->most[g];
+        int same = s->count[before] == 0 && place->most[before] == place->most[g] &&
+                   ranks_of(place, before) == ranks_of(place, g);
         for (int e = 0; e < place->E && same; e++)
             same = seconds_of(place, before, e) == seconds_of(place, g, e);
         if (same)
@@ -206,11 +215,13 @@ static void start_cheapest(struct state *s)
 /* Tokens that chose both, for every pair of experts: [E,E]. */
 static void add_affinity(const struct motley__place_problem *place, double *affinity)
 {
-    for (int i = 0; i < place->sets; i++)
+    for (int i = 0; i < place->sets; i++) {
+        const int *set = place->set + (size_t)i * (size_t)place->K;
         for (int a = 0; a < place->K; a++)
             for (int b = 0; b < place->K; b++)
-                affinity[(size_t)place->set[i * place->K + a] * (size_t)place->E +
-                         (size_t)place->set[i * place->K + b]] += place->weight[i];
+                if (set[a] >= 0 && set[b] >= 0)
+                    affinity[(size_t)set[a] * (size_t)place->E + (size_t)set[b]] += place->weight[i];
+    }
 }
 
 /* The expert that is nowhere yet and belongs most to group g; with none there yet, the most chosen. */

@@ -2,7 +2,7 @@
  *
  * A token travels once to every group that has one of its experts, so the copies of tokens are
  *
- *   sum over sets of experts that tokens chose together, of  weight * groups among the set's experts
+ *   sum over sets of experts that tokens chose together, of  weight * ranks of the groups among the set's experts
  *
  * and the predicted time of a step is the slowest group's experts plus what the copies take.  Placement changes no
  * result.  (Expert collaboration: C2R, arXiv 2504.01337; one copy for a rank: Occult, arXiv 2505.13345.  Here groups
@@ -20,8 +20,9 @@ struct motley__place_problem {
     const double *seconds;           /* [G,E] of each expert's rows on each group; NULL: nothing takes time */
     const int *most;                 /* [G] experts that fit a group */
     int sets, K;                     /* sets of K experts */
-    const int *set;                  /* [sets,K] the experts of a set, all different */
+    const int *set;                  /* [sets,K] the experts of a set, all different; -1: none */
     const double *weight;            /* [sets] tokens of a step that chose just these */
+    const int *ranks;                /* [G] to which a group's token is copied; NULL: one each */
     double copy_seconds;             /* of one copy, as the step feels it */
 };
 

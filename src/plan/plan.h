@@ -14,11 +14,15 @@
  *   mode.c              every mode, and the fastest of them         pure
  *   audition.c          modes predicted nearly alike are tried      (outcome.c what they took, room.c memory for it)
  *   placement.c         which rank holds which part of the experts  pure
- *   plan.c              the value that comes of it                  (plan_make.c pure, plan_text.c JSON, plan_table.c)
+ *   collocate.c         experts chosen together on one group        pure   (coactivation.c what is chosen, place.c the search)
+ *   plan.c              the value that comes of it                  (plan_make.c pure, plan_layers.c each layer's,
+ *                                                                    plan_text.c JSON, plan_table.c)
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_PLAN_H
 #define MOTLEY_PLAN_PLAN_H
+
+#include <jansson.h>
 
 #include <motley/plan.h>
 #include "plan/mode.h"
@@ -46,6 +50,12 @@ struct motley_plan {
     struct motley__plan_entry *rank;         /* [R] owned */
     struct motley__placement stored;         /* where weights, gradients and moments live: a partition */
     struct motley__placement computed;       /* what each rank multiplies with: the same, but everything in data mode */
+
+    uint64_t coactivation;                   /* hash of the record by which experts lie together; 0: there was none */
+    double copies, copies_before;            /* ranks that a token's experts are on, mean, by that record: so, and with
+                                              * experts in ascending blocks; 0: not known */
+    int layers;                              /* that have a plan of their own, with other experts in the same places */
+    motley_plan **layer;                     /* [layers] owned */
 
     /* What motley__plan_index makes of these; owned. */
     int G;
@@ -85,6 +95,19 @@ int motley__plan_make(const struct motley_layer_shape *shape, const struct motle
 int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                        motley_plan **plan, struct motley_error *error);
 int motley__plan_index(motley_plan *plan, struct motley_error *error);
+
+/* The plan of one layer of a model: its own, or the plan itself. */
+const motley_plan *motley__plan_of_layer(const motley_plan *plan, int layer);
+
+/* plan_layers.c.  Experts change places, in the plan and for each layer, by task->options.coactivation; what is stored
+ * lies in the groups of the division, and is still to be indexed.  Pure.  Errors: those of motley__collocate. */
+int motley__plan_collocate(motley_plan *plan, const struct motley__task *task, const struct motley__division *division,
+                           struct motley_error *error);
+void motley__plan_layers_clear(motley_plan *plan);
+
+/* The plan's "coactivation" as JSON and back; read: of an indexed plan.  Errors: MOTLEY_E_FORMAT, MOTLEY_E_MEMORY. */
+json_t *motley__plan_layers_json(const motley_plan *plan);
+int motley__plan_layers_read(const json_t *object, motley_plan *plan, struct motley_error *error);
 
 /* In hybrid the ranks of a group: the most that any has; else 0. */
 int motley__plan_group(const motley_plan *plan);

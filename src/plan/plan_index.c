@@ -57,6 +57,7 @@ void motley_plan_destroy(motley_plan *plan)
     motley__placement_clear(&plan->stored);
     motley__placement_clear(&plan->computed);
     free((int64_t *)plan->options.tokens_of);
+    motley__plan_layers_clear(plan);
     free(plan->alternative);
     free(plan->rank);
     free(plan->group_of);

@@ -9,6 +9,7 @@
 
 #include "layer/expert.h"
 #include "plan/allocate.h"
+#include "plan/coactivation.h"
 #include "plan/cost.h"
 #include "plan/plan.h"
 
@@ -19,6 +20,21 @@ static int check_size(const char *name, const char *meaning, int value, int most
     if (value >= 1 && value <= most)
         return 0;
     return motley__fail(error, MOTLEY_E_INVALID, "%s (%s) is %d, expected 1 to %d", name, meaning, value, most);
+}
+
+static int check_coactivation(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
+                              struct motley_error *error)
+{
+    const motley_coactivation *coactivation = options->coactivation;
+    if (!coactivation)
+        return 0;
+    if (coactivation->E != shape->E)
+        return motley__fail(error, MOTLEY_E_INVALID, "the co-activation is of %d experts, but the layer has %d",
+                            coactivation->E, shape->E);
+    if (options->coactivation_layer < 0 || options->coactivation_layer > coactivation->layers)
+        return motley__fail(error, MOTLEY_E_INVALID, "coactivation_layer is %d, expected 0 to %d",
+                            options->coactivation_layer, coactivation->layers);
+    return 0;
 }
 
 int motley__plan_check(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
@@ -62,7 +78,7 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
     if (!status && (options->layers < 0 || options->moments < 0))
         status = motley__fail(error, MOTLEY_E_INVALID, "layers is %d and moments is %d, expected 0 or more",
                               options->layers, options->moments);
-    return status;
+    return status ? status : check_coactivation(shape, options, error);
 }
 
 /* What each rank brings, where that is said. */
@@ -141,6 +157,8 @@ static int hand_over(motley_plan *plan, const struct motley__task *task, const s
         rank->backward = cost[r].backward;
         rank->bytes = cost[r].bytes;
     }
+    if (!status && task->options.coactivation)
+        status = motley__plan_collocate(plan, task, division, error);
     return status ? status : motley__plan_index(plan, error);
 }
 

@@ -94,6 +94,43 @@ static void print_alternatives(const motley_plan *plan, FILE *stream)
     motley__table_destroy(table);
 }
 
+/* Which experts each rank has of a layer, "0,3; 1,5"; cut short where it grows long. */
+static void name_homes(const motley_plan *plan, char *text, size_t size)
+{
+    size_t used = 0;
+    for (int r = 0; r < plan->R && used + 16 < size; r++) {
+        const struct motley__holding *holding = &plan->stored.rank[r];
+        for (int i = 0; i < holding->experts && used + 16 < size; i++)
+            used += (size_t)snprintf(text + used, size - used, "%s%d", i ? "," : "", holding->expert[i]);
+        used += (size_t)snprintf(text + used, size - used, "%s%s", holding->experts ? "" : "-",
+                                 used + 16 >= size ? "..." : r + 1 < plan->R ? "; " : "");
+    }
+}
+
+/* To how many ranks a token goes, by what was recorded. */
+static void print_copies(const motley_plan *plan, FILE *stream)
+{
+    struct motley__table *table = motley__table_create(">layer|>copies per token|>in ascending blocks|experts of each rank");
+    double so = 0, before = 0;
+    for (int l = 0; table && l < plan->layers; l++) {
+        const motley_plan *layer = plan->layer[l];
+        char homes[96];
+        name_homes(layer, homes, sizeof homes);
+        motley__table_row(table, "%d|%.4f|%.4f|%s", l, layer->copies, layer->copies_before, homes);
+        so += layer->copies / plan->layers;
+        before += layer->copies_before / plan->layers;
+    }
+    if (plan->copies > 0)
+        fprintf(stream, "copies per token: %.4f%s, %.4f with experts in ascending blocks\n", plan->copies,
+                plan->layers ? " with one placement for all layers" : "", plan->copies_before);
+    if (table && plan->layers) {
+        motley__table_print(table, stream);
+        fprintf(stream, "mean of %d layers, each by itself: %.4f copies per token, %.4f in ascending blocks\n",
+                plan->layers, so, before);
+    }
+    motley__table_destroy(table);
+}
+
 void motley_plan_print(const motley_plan *plan, FILE *stream)
 {
     const struct motley_layer_shape *shape = &plan->shape;
@@ -134,4 +171,6 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
     motley__table_destroy(table);
     if (slowest > 0)
         fprintf(stream, "expert phase: %.3f ms predicted for the slowest rank\n", 1e3 * slowest);
+    if (plan->coactivation)
+        print_copies(plan, stream);
 }

@@ -88,6 +88,8 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
         SHARES[options->shares], "mode", MODES[options->mode], "group", options->group, "layers", options->layers,
         "moments", options->moments,
         "mode", MODES[plan->mode], "chosen", plan->chosen, "alternatives", alternatives_json(plan), "ranks", ranks);
+    if (root && plan->coactivation)
+        json_object_set_new(root, "coactivation", motley__plan_layers_json(plan));
     char *written = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
     if (!written)
@@ -354,6 +356,8 @@ int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error 
         status = read_alternatives(root, made, error);
     if (!status)
         status = read_ranks(root, made, error);
+    if (!status && json_object_get(root, "coactivation"))
+        status = motley__plan_layers_read(json_object_get(root, "coactivation"), made, error);
     json_decref(root);
     if (status) {
         motley_plan_destroy(made);
