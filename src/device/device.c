@@ -21,6 +21,9 @@ enum { LINE_BYTES = 64 };
 /* Beyond these a GPU's tiles are full enough (doc/performance.md). */
 enum { FEW_PAIRS = 64 };
 
+/* Of a device that does not say. */
+enum { CACHE_BYTES = 1 << 25 };
+
 static int query(cl_device_id id, cl_device_info what, size_t bytes, void *value, struct motley_error *error)
 {
     return motley__fail_cl(error, clGetDeviceInfo(id, what, bytes, value, NULL), "clGetDeviceInfo");
@@ -30,7 +33,7 @@ static int query_limits(struct motley__device *device, cl_ulong *global_bytes, s
 {
     cl_device_id id = device->id;
     cl_uint units = 1, width = 1, align_bits = 0;
-    cl_ulong local = 0, largest = 0;
+    cl_ulong local = 0, largest = 0, cache = 0;
     cl_device_fp_config doubles = 0; /* 0 or unknown without cl_khr_fp64 */
     int status = query(id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, error);
     if (!status)
@@ -45,6 +48,9 @@ static int query_limits(struct motley__device *device, cl_ulong *global_bytes, s
         status = query(id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof *global_bytes, global_bytes, error);
     if (!status)
         status = query(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof device->max_group, &device->max_group, error);
+    if (!status)
+        status = query(id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof cache, &cache, error);
+    device->cache_bytes = cache ? cache : CACHE_BYTES;
     device->compute_units = (int)units;
     device->native_float = width ? (int)width : 1;
     device->align_bytes = align_bits / 8 > LINE_BYTES ? align_bits / 8 : LINE_BYTES;

@@ -63,6 +63,7 @@ struct motley__device {
     size_t max_group;                   /* work-items in one group */
     size_t local_bytes;
     uint64_t max_buffer_bytes;          /* one buffer holds no more: large tensors span several */
+    uint64_t cache_bytes;               /* of its last cache; a guess where the runtime does not say */
     size_t align_bytes;                 /* of a sub-buffer's origin */
     int has_double;                     /* 1: computes in double; cl/real.h says what is done elsewhere */
     int zero_copy;                      /* 1: buffers live in host memory, at buffer->host */

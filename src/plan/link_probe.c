@@ -11,7 +11,7 @@
 #include "plan/link_probe.h"
 #include "plan/timing.h"
 
-static const double SAMPLE_SECONDS = 0.015;  /* of large messages: far beyond what a link may let through at once */
+static const double SAMPLE_SECONDS = 0.05;   /* of large messages: far beyond what a link may let through at once */
 static const double SLOW_SECONDS = 0.1;      /* samples as long as this are their own average: few are enough */
 static const double LONGEST_SECONDS = 1;     /* beyond it no larger messages are tried */
 static const double ALIKE = 1.3;             /* rates that differ less */

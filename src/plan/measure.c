@@ -18,7 +18,9 @@ static const double TOLERANCE = 0.10;           /* of a point timed again */
 
 enum {
     TRIES = 3,                                  /* of a point timed again */
-    SLICE_GRAIN = 32                            /* widths that all kernels can cut */
+    SLICE_GRAIN = 32,                           /* widths that all kernels can cut */
+    FEW_ROWS = 64,                              /* up to which the weights' way through the caches counts most */
+    CACHES = 2                                  /* that the weights of a step are taken to fill */
 };
 
 int motley__measure_grid(double rows, int grid[MOTLEY__GRID])
@@ -54,17 +56,24 @@ static int fits(const struct motley__measuring *w, int E, int rows)
     return motley__trial_bytes(w->shape, E, rows, w->entry->panel, w->what->backward) <= w->room;
 }
 
+/* The experts that are timed with so many rows; none where they do not fit. */
+static struct motley__pool pool_for(const struct motley__measuring *w, int rows)
+{
+    const struct motley__pool *pool = w->few.E && (rows <= FEW_ROWS || !w->many.E) ? &w->few : &w->many;
+    return pool->E && fits(w, pool->E, rows) ? *pool : (struct motley__pool){0};
+}
+
 /* Set the rows and let the runtime build its kernels; *pass_seconds of the slowest rank.  foretold: what a pass should
  * take, 0: unknown; one that took much longer was building, and is repeated.  Agreed. */
-static int warm_up(struct motley__measuring *w, struct motley__trial *trial, int backward, int rows, double foretold,
+static int warm_up(struct motley__measuring *w, const struct motley__pool *pool, int backward, int rows, double foretold,
                    double *own_seconds, double *pass_seconds)
 {
     double seconds = 0;
-    int status = trial ? motley__trial_rows(trial, rows, w->error) : 0;
-    for (int i = 0; i < 2 && trial && !status; i++)
-        if (i == 0 || foretold == 0 || seconds * w->E > 2 * foretold)
-            status = motley__trial_pass(trial, backward, 1, &seconds, w->error);
-    *own_seconds = *pass_seconds = seconds * w->E;
+    int status = pool->trial ? motley__trial_rows(pool->trial, rows, w->error) : 0;
+    for (int i = 0; i < 2 && pool->trial && !status; i++)
+        if (i == 0 || foretold == 0 || seconds * pool->E > 2 * foretold)
+            status = motley__trial_pass(pool->trial, backward, 1, &seconds, w->error);
+    *own_seconds = *pass_seconds = seconds * pool->E;
     return motley__measuring_agree(w, status, pass_seconds);
 }
 
@@ -73,13 +82,13 @@ static int warm_up(struct motley__measuring *w, struct motley__trial *trial, int
 static int time_point(struct motley__measuring *w, int backward, int rows, double foretold, double *left,
                       struct motley__point *point)
 {
-    struct motley__trial *trial = w->E && fits(w, w->E, rows) ? w->trial : NULL;
+    const struct motley__pool pool = pool_for(w, rows);
     double own, pass_seconds;
-    int status = warm_up(w, trial, backward, rows, foretold, &own, &pass_seconds);
+    int status = warm_up(w, &pool, backward, rows, foretold, &own, &pass_seconds);
     if (status)
         return status;
     double begin = motley__seconds(), spent;
-    status = motley__measuring_window(w, trial, backward, own, pass_seconds, point);
+    status = motley__measuring_window(w, pool.trial, backward, own, pass_seconds, point);
     spent = motley__seconds() - begin;
     status = motley__measuring_agree(w, status, &spent);
     *left -= spent + pass_seconds;
@@ -114,7 +123,7 @@ static int measure_curve(struct motley__measuring *w, int backward, int missing,
             continue;
         const double expected = draw_on(w, &curve, w->grid[i]);
         struct motley__point point = {.rows = w->grid[i]};
-        double foretold = w->E * expected;
+        double foretold = pool_for(w, w->grid[i]).E * expected;
         status = motley__measuring_agree(w, 0, &foretold);
         if (!status && (!timed || foretold * (1 + motley__measuring_fewest(foretold)) <= seconds))
             status = time_point(w, backward, w->grid[i], foretold, &seconds, &point);
@@ -134,7 +143,7 @@ static int measure_curve(struct motley__measuring *w, int backward, int missing,
 static int missing_points(const struct motley__measuring *w, int backward)
 {
     const struct motley__curve *curve = motley__curve_find(w->entry, w->shape, backward);
-    int missing = w->E ? (1 << w->count) - 1 : 0;
+    int missing = w->many.E || w->few.E ? (1 << w->count) - 1 : 0;
     for (int p = 0; curve && p < curve->points; p++)
         for (int i = 0; i < w->count; i++)
             if (curve->point[p].rows == w->grid[i])
@@ -173,18 +182,19 @@ static int choose_check(struct motley__measuring *w, const struct motley__curve 
 static int check_curves(struct motley__measuring *w)
 {
     const int backward = w->what->backward;
-    const struct motley__curve *curve = w->E ? motley__curve_find(w->entry, w->shape, backward) : NULL;
+    const int any = w->many.E || w->few.E;
+    const struct motley__curve *curve = any ? motley__curve_find(w->entry, w->shape, backward) : NULL;
     double own, pass_seconds, off = 1;
     int rows, status = choose_check(w, curve, &rows);
     if (status || rows == 0)
         return status;
-    struct motley__trial *trial = w->E && fits(w, w->E, rows) ? w->trial : NULL;
+    const struct motley__pool pool = pool_for(w, rows);
     const double stored = stored_seconds(curve, rows);
-    int mine = trial && stored > 0; /* has a point to check, and no try agreed with it so far */
-    status = warm_up(w, trial, backward, rows, stored * w->E, &own, &pass_seconds);
+    int mine = pool.trial && stored > 0; /* has a point to check, and no try agreed with it so far */
+    status = warm_up(w, &pool, backward, rows, stored * pool.E, &own, &pass_seconds);
     for (int i = 0; i < TRIES && off > 0 && !status; i++) {
         struct motley__point point = {0};
-        status = motley__measuring_window(w, trial, backward, own, pass_seconds, &point);
+        status = motley__measuring_window(w, pool.trial, backward, own, pass_seconds, &point);
         if (mine && fabs(point.seconds - stored) <= TOLERANCE * stored)
             mine = 0;
         off = mine;
@@ -199,25 +209,56 @@ static int check_curves(struct motley__measuring *w)
     return status;
 }
 
-/* Two experts, so that caches behave as in a step; fewer where they do not fit.  Agreed. */
-static int make_trial(struct motley__measuring *w)
+/* E experts, fewer where they do not fit with these rows.  A device too full for any has none. */
+static int make_pool(struct motley__measuring *w, int E, int rows, struct motley__pool *pool)
 {
-    const struct motley__device *device = w->context->device;
     struct motley_error why = {0};
-    double nothing = 0;
     int status = 0;
-    w->room = device->memory_bytes > device->used_bytes ? device->memory_bytes - device->used_bytes : 0;
-    for (w->E = 2; w->E > 0 && !fits(w, w->E, w->grid[w->E == 2 ? w->count - 1 : 0]); w->E--)
+    for (pool->E = E; pool->E > 0 && !fits(w, pool->E, rows); pool->E--)
         continue;
-    if (w->E)
-        status = motley__trial_experts(w->context->device, w->shape, w->E, w->what->backward, &w->trial, &why);
+    if (pool->E)
+        status = motley__trial_experts(w->context->device, w->shape, pool->E, w->what->backward, &pool->trial, &why);
     if (status == MOTLEY_E_DEVICE_MEMORY || status == MOTLEY_E_UNSUPPORTED) {
         motley__detail(&w->context->log, "no expert fits: %s", why.text);
-        w->E = status = 0;
+        pool->E = status = 0;
     }
-    if (status)
-        status = motley__fail(w->error, status, "%s", why.text);
+    return status ? motley__fail(w->error, status, "%s", why.text) : 0;
+}
+
+/* Experts that fill the caches, as those of a step do: with few rows that is what their time depends on. */
+static int cold_experts(const struct motley__measuring *w)
+{
+    const struct motley_layer_shape *shape = w->shape;
+    const uint64_t bytes = motley__experts_bytes(shape, 1, 0, w->entry->panel, w->what->backward, 0);
+    const uint64_t wanted = CACHES * w->context->device->cache_bytes / (bytes + 1) + 1;
+    const int most = shape->E < MOTLEY__TRIAL_EXPERTS ? shape->E : MOTLEY__TRIAL_EXPERTS;
+    return wanted < (uint64_t)most ? (int)wanted : most;
+}
+
+/* Two experts for the points of many rows, for they stay in no cache with so many; more for those of few.  Agreed. */
+static int make_pools(struct motley__measuring *w)
+{
+    const struct motley__device *device = w->context->device;
+    const int top = w->grid[w->count - 1], cold = cold_experts(w);
+    const uint64_t room = device->memory_bytes > device->used_bytes ? device->memory_bytes - device->used_bytes : 0;
+    double nothing = 0;
+    int status = 0;
+    w->room = room / 4; /* of both pools together there is enough then */
+    if (w->grid[0] <= FEW_ROWS && cold > 2)
+        status = make_pool(w, cold, top < FEW_ROWS ? top : FEW_ROWS, &w->few);
+    w->room = w->few.E ? room - w->room : room;
+    if (!status && (top > FEW_ROWS || !w->few.E))
+        status = make_pool(w, 2, top, &w->many);
+    if (!status && !w->few.E && !w->many.E)
+        status = make_pool(w, 1, w->grid[0], &w->many);
     return motley__measuring_agree(w, status, &nothing);
+}
+
+static void drop_pools(struct motley__measuring *w)
+{
+    motley__trial_destroy(w->few.trial);
+    motley__trial_destroy(w->many.trial);
+    w->few = w->many = (struct motley__pool){0};
 }
 
 static int count_bits(int bits)
@@ -246,8 +287,7 @@ static int measure_missing(struct motley__measuring *w, int *changed)
         status = measure_curve(w, 0, missing[0], own[0], both ? FORWARD_PART * seconds : seconds);
     if (missing[1] && !status)
         status = measure_curve(w, 1, missing[1], own[1], missing[0] ? (1 - FORWARD_PART) * seconds : seconds);
-    motley__trial_destroy(w->trial);
-    w->trial = NULL;
+    drop_pools(w);
     if (bits >> 2 * MOTLEY__GRID & 1 && !status)
         status = motley__measure_dense(w);
     if (bits >> 2 * MOTLEY__GRID & 2 && !status)
@@ -268,13 +308,13 @@ int motley__measure(motley_context *context, const struct motley_layer_shape *sh
         memset(&entry->copy, 0, sizeof entry->copy);
         memset(&entry->move, 0, sizeof entry->move);
     }
-    int status = make_trial(&w);
+    int status = make_pools(&w);
     if (!status && !what->anew && !what->unchecked)
         status = check_curves(&w);
     if (!status)
         status = measure_missing(&w, changed);
     if (!status)
         status = motley__measure_copies(&w, changed);
-    motley__trial_destroy(w.trial);
+    drop_pools(&w);
     return status;
 }

@@ -84,12 +84,12 @@ static int copy_fits(const struct motley__measuring *w, size_t bytes)
     return 2 * bytes <= w->room && bytes <= w->context->device->max_buffer_bytes;
 }
 
-/* Rows move at the speed of a large copy, and nothing takes the time of a small one.  Large is what takes several times
- * as long as nothing: on a fast device more than elsewhere. */
+/* Rows move at the speed of a large copy, and nothing takes the time of a small one.  Large is what no cache holds and
+ * takes several times as long as nothing: on a fast device more than elsewhere. */
 int motley__measure_move(struct motley__measuring *w)
 {
     double large = 0, small, again = 1;
-    size_t bytes = COPY_BYTES;
+    size_t bytes = (size_t)fmax(COPY_BYTES, 2.0 * (double)w->context->device->cache_bytes);
     while (bytes > 2 * NO_BYTES && !copy_fits(w, bytes))
         bytes /= 2;
     int status = time_copy(w, NO_BYTES, &small);

@@ -12,6 +12,12 @@
 #include "plan/measure.h"
 #include "plan/trial.h"
 
+/* Experts on trial. */
+struct motley__pool {
+    int E;                                      /* 0: none fits */
+    struct motley__trial *trial;                /* owned; NULL when E is 0 */
+};
+
 /* One call of motley__measure. */
 struct motley__measuring {
     motley_context *context;                    /* borrowed, and so are the next three */
@@ -19,9 +25,8 @@ struct motley__measuring {
     const struct motley__measure *what;
     struct motley__profile_entry *entry;
     int grid[MOTLEY__GRID], count;              /* the points */
-    int E;                                      /* experts on trial: 2, or 1 or 0 when memory is short */
     uint64_t room;                              /* bytes for the trial */
-    struct motley__trial *trial;                /* owned; NULL when E is 0 */
+    struct motley__pool many, few;              /* for many rows, and for few if that is another */
     struct motley__progress progress;
     int done;                                   /* points of the progress */
     struct motley_error *error;

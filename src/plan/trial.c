@@ -242,8 +242,8 @@ int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_erro
 
 int motley__trial_skewed_rows(struct motley__trial *trial, int rows, struct motley_error *error)
 {
-    const int32_t offsets[MOTLEY__TRIAL_EXPERTS + 1] = {0, rows / 2, rows, 2 * rows, 4 * rows};
-    if (trial->items < MOTLEY__TRIAL_EXPERTS || rows == 1)
+    const int32_t offsets[MOTLEY__SKEWED_EXPERTS + 1] = {0, rows / 2, rows, 2 * rows, 4 * rows};
+    if (trial->items != MOTLEY__SKEWED_EXPERTS || rows == 1)
         return motley__trial_rows(trial, rows, error);
     return set_rows(trial, offsets, error);
 }

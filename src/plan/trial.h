@@ -12,7 +12,10 @@
 #include "layer/tuning.h"
 
 struct motley__trial; /* opaque */
-enum { MOTLEY__TRIAL_EXPERTS = 4 }; /* at most */
+enum {
+    MOTLEY__TRIAL_EXPERTS = 64,      /* at most */
+    MOTLEY__SKEWED_EXPERTS = 4       /* of trials that have skewed rows */
+};
 
 /* E experts of the shape (forward; backward too when trained); rows are set later. */
 int motley__trial_experts(struct motley__device *device, const struct motley_layer_shape *shape, int E, int trained,
@@ -30,8 +33,8 @@ void motley__trial_destroy(struct motley__trial *trial); /* accepts NULL */
 /* Experts: this many rows for each from now on.  Also runs one forward, so that kernels are built. */
 int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_error *error);
 
-/* The same for rows as they fall in a step: of four experts half, half, all and twice the rows; fewer have them evenly.
- * rows is 1 or even. */
+/* The same for rows as they fall in a step: of MOTLEY__SKEWED_EXPERTS half, half, all and twice the rows; another number
+ * of experts has them evenly.  rows is 1 or even. */
 int motley__trial_skewed_rows(struct motley__trial *trial, int rows, struct motley_error *error);
 
 /* Seconds of one pass (experts: divided by E), the mean of `repeats` that are enqueued behind one another.  backward:

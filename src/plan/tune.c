@@ -203,7 +203,7 @@ static int make_trial(struct tuner *t)
 {
     const struct motley__device *device = t->device;
     t->room = device->memory_bytes > device->used_bytes ? device->memory_bytes - device->used_bytes : 0;
-    t->E = MOTLEY__TRIAL_EXPERTS;
+    t->E = MOTLEY__SKEWED_EXPERTS;
     while (t->E > 0 && !fits(t, t->E, motley__tune_rows[t->E > 1 ? MOTLEY__ROWS_MANY : MOTLEY__ROWS_FEW]))
         t->E--;
     return t->E ? motley__trial_experts(t->device, t->shape, t->E, 1, &t->trial, t->error) : 0;
