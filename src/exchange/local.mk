@@ -7,6 +7,8 @@ libmotley_all_la_SOURCES += \
     %D%/flow.c \
     %D%/flow.h \
     %D%/linear.c \
+    %D%/message.c \
+    %D%/message.h \
     %D%/pieces.c \
     %D%/pieces.h \
     %D%/redistribution.c \

@@ -71,6 +71,15 @@ static int device_done(struct motley__slot *slot, int *done, struct motley_error
     return status || !*done ? status : motley__event_ended(&slot->event, done, error);
 }
 
+static int message_done(struct motley__slot *slot, int *done, struct motley_error *error)
+{
+    int status = motley__fail_mpi(error, MPI_Testall(slot->requests, slot->request, done, MPI_STATUSES_IGNORE),
+                                  "MPI_Testall");
+    if (!status && *done)
+        slot->requests = 0;
+    return status;
+}
+
 /* Cut a piece out; its message goes when it is on the host. */
 static int begin_send(struct motley__redistribution *r, int i, struct motley_error *error)
 {
@@ -90,9 +99,8 @@ static int send(struct motley__redistribution *r, int i, struct motley_error *er
     struct motley__slot *slot = slot_of(&r->out, i);
     const void *host = slot->buffer->device->zero_copy ? slot->buffer->host : slot->staging.out.host;
     slot->moved = 1;
-    return motley__fail_mpi(error, MPI_Isend(host, (int)motley__piece_bytes(r, piece), MPI_BYTE,
-                                             r->flows.flow[piece->flow].to, r->options.tag, r->context->comm,
-                                             &slot->request), "MPI_Isend");
+    return motley__message_send(r->context, host, motley__piece_bytes(r, piece), r->flows.flow[piece->flow].to,
+                                r->options.tag, slot->request, &slot->requests, error);
 }
 
 /* Pieces that were cut out go in order, so that messages between two ranks do. */
@@ -112,7 +120,7 @@ int motley__pieces_out(struct motley__redistribution *r, struct motley_error *er
         struct motley__slot *slot = slot_of(way, way->ended);
         if (!slot->moved)
             break;
-        status = motley__fail_mpi(error, MPI_Test(&slot->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+        status = message_done(slot, &done, error);
         way->ended += !status && done;
     }
     while (way->begun < way->pieces && way->begun - way->ended < MOTLEY__REDISTRIBUTION_SLOTS && !status)
@@ -130,8 +138,8 @@ static int begin_receive(struct motley__redistribution *r, int i, struct motley_
     if (flow->from == flow->to)
         return 0;
     int status = motley__staging_in(slot->buffer, bytes, &slot->staging, &host, error);
-    return status ? status : motley__fail_mpi(error, MPI_Irecv(host, (int)bytes, MPI_BYTE, flow->from, r->options.tag,
-                                                               r->context->comm, &slot->request), "MPI_Irecv");
+    return status ? status : motley__message_receive(r->context, host, bytes, flow->from, r->options.tag,
+                                                     slot->request, &slot->requests, error);
 }
 
 /* Put a piece that has arrived into its matrix; what stays here comes from the other matrix. */
@@ -154,8 +162,7 @@ int motley__pieces_in(struct motley__redistribution *r, struct motley_error *err
     struct motley__way *way = &r->in;
     int status = 0, done = 1;
     while (way->put < way->begun && !status) {
-        status = motley__fail_mpi(error, MPI_Test(&slot_of(way, way->put)->request, &done, MPI_STATUS_IGNORE),
-                                  "MPI_Test");
+        status = message_done(slot_of(way, way->put), &done, error);
         if (status || !done)
             break;
         status = put(r, way->put++, error);

@@ -7,6 +7,7 @@
 #ifndef MOTLEY_EXCHANGE_PIECES_H
 #define MOTLEY_EXCHANGE_PIECES_H
 
+#include "exchange/message.h"
 #include "exchange/redistribution.h"
 #include "exchange/staging.h"
 
@@ -15,7 +16,8 @@ struct motley__slot {
     struct motley__buffer *buffer;      /* [largest piece] */
     struct motley__staging staging;
     cl_event event;                     /* behind the kernel that cuts out or puts in; NULL: none under way */
-    MPI_Request request;
+    MPI_Request *request;               /* [requests]; owned, room for the largest piece */
+    int requests;                       /* under way */
     int moved;                          /* the message has been sent, or received and put in */
 };
 

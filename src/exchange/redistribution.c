@@ -37,8 +37,12 @@ static int create_slots(struct motley__redistribution *r, struct motley__way *wa
     int status = 0;
     way->piece = piece;
     way->pieces = pieces;
-    for (int i = 0; i < SLOTS && i < pieces && !status; i++)
+    for (int i = 0; i < SLOTS && i < pieces && !status; i++) {
         status = motley__buffer_create(r->context->device, r->flows.largest, &way->slot[i].buffer, error);
+        way->slot[i].request = calloc(motley__message_parts(r->flows.largest), sizeof *way->slot[i].request);
+        if (!status && !way->slot[i].request)
+            status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to move weights");
+    }
     return status;
 }
 
@@ -70,8 +74,6 @@ int motley__redistribution_create(const motley_context *context, const struct mo
     int *panels = NULL, status = 0;
     if (r) {
         *r = (struct motley__redistribution){.context = context, .options = *options, .projections = projections};
-        for (int i = 0; i < SLOTS; i++)
-            r->out.slot[i].request = r->in.slot[i].request = MPI_REQUEST_NULL;
         r->projection = malloc((size_t)projections * sizeof *projection);
     }
     if (!r || !r->projection)
@@ -96,11 +98,14 @@ int motley__redistribution_create(const motley_context *context, const struct mo
 /* Receives are cancelled; a send whose receiver failed may never complete, so it is only let go. */
 static void abandon(struct motley__slot *slot, int received)
 {
-    if (slot->request != MPI_REQUEST_NULL) {
+    for (int i = 0; i < slot->requests; i++) {
+        if (slot->request[i] == MPI_REQUEST_NULL)
+            continue;
         if (received)
-            MPI_Cancel(&slot->request);
-        MPI_Request_free(&slot->request);
+            MPI_Cancel(&slot->request[i]);
+        MPI_Request_free(&slot->request[i]);
     }
+    free(slot->request);
     if (slot->event)
         clReleaseEvent(slot->event);
     slot->event = NULL;
@@ -166,17 +171,27 @@ int motley__redistribution_test(void *self, int *done, struct motley_error *erro
     return status;
 }
 
+/* One request of a piece that is not complete, MPI_REQUEST_NULL if all are. */
+static MPI_Request open_request(const struct motley__way *way, int piece)
+{
+    const struct motley__slot *slot = &way->slot[piece % SLOTS];
+    for (int i = 0; i < slot->requests; i++)
+        if (slot->request[i] != MPI_REQUEST_NULL)
+            return slot->request[i];
+    return MPI_REQUEST_NULL;
+}
+
 void motley__redistribution_missing(const void *request, char *text, int size)
 {
     const struct motley__redistribution *r = request;
     MPI_Request open[2 * SLOTS];
     int peer[2 * SLOTS], count = 0;
     for (int i = r->in.put; i < r->in.begun; i++) {
-        open[count] = r->in.slot[i % SLOTS].request;
+        open[count] = open_request(&r->in, i);
         peer[count++] = r->flows.flow[r->in.piece[i].flow].from;
     }
     for (int i = r->out.ended; i < r->out.begun; i++) {
-        open[count] = r->out.slot[i % SLOTS].request;
+        open[count] = open_request(&r->out, i);
         peer[count++] = r->flows.flow[r->out.piece[i].flow].to;
     }
     motley__requests_missing(open, peer, count, text, size);
