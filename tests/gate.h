@@ -62,7 +62,8 @@ static inline struct result forward_among(struct motley__device *device, const s
         collaborators ? to_device(device, collaborators, (size_t)s.E * (size_t)motley__gate_mask_words(s.E) * 4) : NULL;
     struct motley__gate_forward gate = {
         .T = s.T, .D = s.D, .E = s.E, .K = s.K, .normalize = s.normalize, .single = single, .x = xs, .w = matrix,
-        .forced = given, .collaborators = mask, .logits = unwritten(device, motley__gate_scratch_bytes(device, s.T, s.E)),
+        .forced = given, .collaborators = mask,
+        .logits = unwritten(device, motley__gate_scratch_bytes(device, s.T, s.E)),
         .p = unwritten(device, experts), .lse = unwritten(device, (size_t)s.T * 4),
         .indices = unwritten(device, pairs), .weights = unwritten(device, pairs),
     };

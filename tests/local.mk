@@ -95,6 +95,7 @@ MPI_TESTS = \
     %D%/test_data \
     %D%/test_gradients \
     %D%/test_checkpoint \
+    %D%/test_recorder \
     %D%/test_trainer
 
 SCRIPT_TESTS = \

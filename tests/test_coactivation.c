@@ -1,5 +1,5 @@
-/* What was recorded of tokens' choices: files and back, files that lie, what follows from the counts, and plans that put
- * together what is chosen together.
+/* What was recorded of tokens' choices: files and back, files that lie, what follows from the counts, and plans that
+ * put together what is chosen together.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -104,12 +104,14 @@ static void files_that_lie_are_told(void **state)
         {"layer,expert,with_0,with_2\n", "counts:1: expected the column with_1, at most 16384 of them, found 'with_2'"},
         {"layer,expert,with_0,with_1\n0,0,0,1\n", "expected 2 lines for each layer behind the heading, found 1"},
         {"layer,expert,with_0,with_1\n", "expected 2 lines for each layer behind the heading, found 0"},
-        {"layer,expert,with_0,with_1\n0,0,0,1\n0,0,1,0\n", "counts:3: expert: expected a number from 1 to 1, found '0'"},
+        {"layer,expert,with_0,with_1\n0,0,0,1\n0,0,1,0\n",
+         "counts:3: expert: expected a number from 1 to 1, found '0'"},
         {"layer,expert,with_0,with_1\n1,0,0,1\n1,1,1,0\n", "counts:2: layer: expected a number from 0 to 0, found '1'"},
-        {"layer,expert,with_0,with_1\n0,0,3,1\n0,1,1,0\n", "counts:2: with_0: expected a number from 0 to 0, found '3'"},
+        {"layer,expert,with_0,with_1\n0,0,3,1\n0,1,1,0\n",
+         "counts:2: with_0: expected a number from 0 to 0, found '3'"},
         {"layer,expert,with_0,with_1\n0,0,0,-1\n0,1,-1,0\n", "counts:2: with_1: expected a number from 0 to "},
-        {"layer,expert,with_0,with_1\n0,0,0,1\n0,1,2,0\n", "counts:3: with_0: expected 1, as expert 0 says of expert 1, "
-                                                           "found 2"},
+        {"layer,expert,with_0,with_1\n0,0,0,1\n0,1,2,0\n",
+         "counts:3: with_0: expected 1, as expert 0 says of expert 1, found 2"},
         {"layer,expert,with_0,with_1\n0,0,0,1x\n0,1,1,0\n", "counts:2: with_1: expected a number"},
         {"layer,expert,with_0,with_1\n0,0,0\n0,1,1,0\n", "found the end of the line"},
         {"layer,expert,with_0,with_1\n0,0,0,1,4\n0,1,1,0\n", "counts:2: expected 4 columns as in line 1, found more"},

@@ -6,9 +6,9 @@
  *
  *   FILE        layer,expert,with_0,...,with_E-1    one line for each expert of each layer, layers and experts from 0:
  *               tokens that chose both; symmetric, 0 for an expert with itself
- *   FILE.sets   layer,e0,...,eK-1                   experts that single tokens chose: a sample of each layer's tokens; -1
- *               where a choice was dropped.  Needed where K is not 2: pairs alone then do not say how many ranks a token
- *               goes to.
+ *   FILE.sets   layer,e0,...,eK-1                   experts that single tokens chose: a sample of each layer's tokens;
+ *               -1 where a choice was dropped.  Needed where K is not 2: pairs alone then do not say how many ranks a
+ *               token goes to.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_COACTIVATION_H

@@ -60,8 +60,8 @@ struct motley_plan_options {
                                          * experts are not f32 it keeps an f32 master of each weight, too */
     const motley_coactivation *coactivation; /* which experts tokens choose together: those go on one rank; borrowed as
                                          * long as the plan lives.  NULL: not known.  In mode data it changes nothing */
-    int coactivation_layer;             /* 1: look at its first layer alone, 2: at its second; 0: at all of them together,
-                                         * and for each layer of a model that has as many at that layer */
+    int coactivation_layer;             /* 1: look at its first layer alone, 2: at its second; 0: at all of them
+                                         * together, and for each layer of a model that has as many at that layer */
 };
 
 typedef struct motley_plan motley_plan;

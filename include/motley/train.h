@@ -62,6 +62,13 @@ struct motley_trainer_options {
     int keep_plan;                  /* 1: the plan stays as it is.  0: where devices or their load change for long, and
                                        it pays, the ranks measure again and experts move between two steps; sums are
                                        then taken in another order from there on */
+    const char *coactivation;       /* a file that says which experts are chosen together (motley/coactivation.h): those
+                                       go on one rank; of as many layers as the model has, or of one for all.  NULL: not
+                                       known; when resumed the checkpoint's */
+    int collaborators;              /* beside its first expert a byte chooses among so many that are chosen most often
+                                       with that one, by the same file; 0: among all */
+    const char *record_coactivation; /* where to write which experts this run's bytes chose together, at its end; NULL:
+                                       nowhere */
     int dtype;                      /* storage of weights and activations: MOTLEY_BF16, or negative for f32; f32, and
                                        when resumed the checkpoint's */
 };

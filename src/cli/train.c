@@ -37,6 +37,8 @@ struct request {
     const char *how;                    /* --mode */
     enum motley_mode mode;
     int shares, dtype, resume, group, keep_plan;
+    const char *coactivation, *record;
+    int64_t collaborators;
 };
 
 static const int64_t NO_INTEGER = INT64_MIN;
@@ -83,6 +85,12 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--shares", MOTLEY__CHOICE, &r->shares, 0, 0, "measured|even", "how the work is shared out (measured)", 0},
         {"--mode", MOTLEY__TEXT, &r->how, 0, 0, MOTLEY__MODES, "how experts are divided (auto: as is fastest)", 0},
         {"--keep-plan", MOTLEY__FLAG, &r->keep_plan, 0, 0, NULL, "never move experts, however devices change", 0},
+        {"--coactivation", MOTLEY__TEXT, &r->coactivation, 0, 0, "FILE",
+         "put experts that bytes chose together on one rank", 0},
+        {"--collaborators", MOTLEY__INTEGER, &r->collaborators, 1, 1 << 16, NULL,
+         "beside its first expert a byte chooses among so many of its closest", 0},
+        {"--record-coactivation", MOTLEY__TEXT, &r->record, 0, 0, "FILE",
+         "write which experts bytes chose together", 0},
         {"--dtype", MOTLEY__CHOICE, &r->dtype, 0, 0, "f32|bf16|f16", "of weights and activations (f32)", 0},
         {0},
     };
@@ -111,6 +119,7 @@ static struct motley_trainer_options to_options(const struct request *r)
         .balance = number(r->balance), .z = number(r->z_loss), .seed = (uint64_t)r->seed,
         .save_every = integer(r->save_every), .evaluate_every = integer(r->eval_every), .held_out = r->held_out,
         .shares = (enum motley_shares)r->shares, .mode = r->mode, .group = r->group, .keep_plan = r->keep_plan,
+        .coactivation = r->coactivation, .collaborators = (int)r->collaborators, .record_coactivation = r->record,
         .dtype = r->dtype == NO_CHOICE ? 0 : r->dtype == MOTLEY_F32 ? -1 : r->dtype,
     };
 }

@@ -26,8 +26,9 @@ static int check(const motley_layer *layer, const motley_coactivation *coactivat
         return motley__fail(error, MOTLEY_E_INVALID, "coactivation_layer is %d, expected 0 to %d", coactivation_layer,
                             coactivation->layers);
     if (most < K - 1 || most < 1)
-        return motley__fail(error, MOTLEY_E_INVALID, "collaborators is %d, expected at least %d: a token with %d expert%s "
-                            "chooses %d beside the first", most, K > 2 ? K - 1 : 1, K, K == 1 ? "" : "s", K - 1);
+        return motley__fail(error, MOTLEY_E_INVALID, "collaborators is %d, expected at least %d: a token with %d "
+                            "expert%s chooses %d beside the first", most, K > 2 ? K - 1 : 1, K, K == 1 ? "" : "s",
+                            K - 1);
     return 0;
 }
 

@@ -133,8 +133,9 @@ int motley__gate_forward(struct motley__device *device, const struct motley__gat
     const size_t real = real_bytes(single), experts = (size_t)gate->E * real;
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)gate->T * (size_t)items}, {(size_t)items}}),
                           error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->logits), MOTLEY__BUFFER(gate->forced),
-                          MOTLEY__BUFFER(gate->collaborators), MOTLEY__BUFFER(gate->p), MOTLEY__BUFFER(gate->lse), MOTLEY__BUFFER(gate->indices),
-                          MOTLEY__BUFFER(gate->weights), MOTLEY__LOCAL(experts), MOTLEY__LOCAL(experts),
+                          MOTLEY__BUFFER(gate->collaborators), MOTLEY__BUFFER(gate->p), MOTLEY__BUFFER(gate->lse),
+                          MOTLEY__BUFFER(gate->indices), MOTLEY__BUFFER(gate->weights), MOTLEY__LOCAL(experts),
+                          MOTLEY__LOCAL(experts),
                           MOTLEY__LOCAL((size_t)items * real), MOTLEY__LOCAL((size_t)gate->K * sizeof(cl_int)));
 }
 

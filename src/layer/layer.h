@@ -26,6 +26,9 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
                          struct motley__buffer *gate_storage, struct motley__buffer *gate_gradient,
                          motley_layer **layer, struct motley_error *error);
 
+/* The experts of this rank's tokens in the last forward: [T,K] host, written. */
+int motley__layer_choices(const motley_layer *layer, int32_t *indices, struct motley_error *error);
+
 /* Pairs that this rank's experts had in the last forward. */
 int motley__layer_pairs(const motley_layer *layer);
 

@@ -46,8 +46,8 @@ void motley__ref_dot_bias(int E, int P, int D, const int *offsets, const struct 
 
 /* ---- second half: routing (ref_gate.c, ref_route.c) ---- */
 
-/* Arguments as in gate.h; w [E,D] canonical, forced [T,K] and collaborators [E,words] or NULL, logits [T,E] written too.
- * Double inside. */
+/* Arguments as in gate.h; w [E,D] canonical, forced [T,K] and collaborators [E,words] or NULL, logits [T,E] written
+ * too.  Double inside. */
 void motley__ref_gate_forward(int T, int D, int E, int K, int normalize, const float *x, const float *w,
                               const int *forced, const uint32_t *collaborators, double *logits, float *p, float *lse,
                               int *indices, float *weights);

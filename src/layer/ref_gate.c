@@ -7,8 +7,8 @@
 
 #include "layer/ref.h"
 
-/* The next expert after (value, expert) `last` in descending order of logits, ties to the lower expert.  beside: bits of
- * those that may be chosen; NULL: any. */
+/* The next expert after (value, expert) `last` in descending order of logits, ties to the lower expert.  beside: bits
+ * of those that may be chosen; NULL: any. */
 static int next_largest(int E, const double *logits, const uint32_t *beside, int last)
 {
     int best = -1;

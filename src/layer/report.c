@@ -7,17 +7,20 @@
 
 #include "layer/state.h"
 
+int motley__layer_choices(const motley_layer *layer, int32_t *indices, struct motley_error *error)
+{
+    const size_t bytes = (size_t)layer->rows.N * 4;
+
+    return bytes ? motley__buffer_read(layer->saved[MOTLEY__SAVED_INDICES], 0, indices, bytes, error) : 0;
+}
+
 int motley_layer_routing(const motley_layer *layer, int32_t *indices, float *weights, struct motley_error *error)
 {
     const size_t bytes = (size_t)layer->rows.N * 4;
-    int status = 0;
+    int status = motley__layer_choices(layer, indices, error);
 
-    if (!bytes)
-        return 0;
-    status = motley__buffer_read(layer->saved[MOTLEY__SAVED_INDICES], 0, indices, bytes, error);
-    if (!status)
-        status = motley__buffer_read(layer->saved[MOTLEY__SAVED_WEIGHTS], 0, weights, bytes, error);
-    return status;
+    return status || !bytes ? status : motley__buffer_read(layer->saved[MOTLEY__SAVED_WEIGHTS], 0, weights, bytes,
+                                                           error);
 }
 
 static struct motley_layer_times times_of(const struct motley__step_times *t)

@@ -31,8 +31,11 @@ static int check_plan(const struct motley__config *c, const motley_plan *plan, s
 {
     const struct motley_layer_shape *s = &plan->shape;
     if (s->D == c->D && s->F == c->F && s->E == c->E && s->K == c->K && s->activation == MOTLEY_SWIGLU &&
-        s->gate == MOTLEY_GATE_SOFTMAX && s->normalize)
+        s->gate == MOTLEY_GATE_SOFTMAX && s->normalize && (!plan->layers || plan->layers == c->layers))
         return 0;
+    if (plan->layers && plan->layers != c->layers)
+        return motley__fail(error, MOTLEY_E_INVALID, "the plan places the experts of %d layers, but the model has %d: "
+                            "plan anew", plan->layers, c->layers);
     return motley__fail(error, MOTLEY_E_INVALID,
                         "the plan is for D=%d F=%d E=%d K=%d%s%s, but the model needs D=%d F=%d E=%d K=%d, swiglu "
                         "and a normalised softmax gate: plan anew",
@@ -40,14 +43,39 @@ static int check_plan(const struct motley__config *c, const motley_plan *plan, s
                         s->normalize ? "" : ", not normalised", c->D, c->F, c->E, c->K);
 }
 
+/* A file of one layer is every block's. */
+static int collaborate(const struct motley__decoder *d, motley_layer *moe, int block, struct motley_error *error)
+{
+    return motley_layer_collaborate(moe, d->coactivation,
+                                    motley_coactivation_layers(d->coactivation) > 1 ? block + 1 : 0, d->collaborators,
+                                    error);
+}
+
+int motley__decoder_collaborate(struct motley__decoder *d, const motley_coactivation *coactivation, int collaborators,
+                                struct motley_error *error)
+{
+    int status = 0;
+    d->coactivation = coactivation;
+    d->collaborators = collaborators;
+    for (int i = 0; i < d->config.layers && !status; i++)
+        status = collaborate(d, d->block[i].moe, i, error);
+    return motley__agree(d->context->comm, status, error);
+}
+
 int motley__decoder_make_layer(struct motley__decoder *d, int i, const motley_plan *plan, struct motley_error *error)
 {
     struct motley__dense_weight *gate = &d->block[i].weight[MOTLEY__GATE];
     motley_layer *moe;
-    int status = motley__layer_create(d->context, plan, d->trained, d->scratch, gate->storage, gate->gradient, &moe,
-                                      error);
+    int status = motley__layer_create(d->context, motley__plan_of_layer(plan, i), d->trained, d->scratch, gate->storage,
+                                      gate->gradient, &moe, error);
     if (status)
         return status;
+    if (d->collaborators)
+        status = motley__agree(d->context->comm, collaborate(d, moe, i, error), error);
+    if (status) {
+        motley_layer_destroy(moe);
+        return status;
+    }
     d->block[i].moe = moe;
     gate->w = motley__layer_gate(moe)->w;
     gate->dw = motley__layer_gate(moe)->dw;
@@ -101,6 +129,7 @@ static void add_dense(struct motley__decoder *d, const struct motley__dense_weig
 
 static void add_experts(struct motley__decoder *d, int block)
 {
+    const struct motley__placement *stored = &motley__plan_of_layer(d->plan, block)->stored;
     struct motley__matrix *w[EXPERT_MATRICES], *dw[EXPERT_MATRICES];
     matrices_of(motley__layer_experts(d->block[block].moe), w, dw);
     for (int m = 0; m < EXPERT_MATRICES; m++) {
@@ -108,8 +137,8 @@ static void add_experts(struct motley__decoder *d, int block)
         const int columns = expert_matrix[m].hidden == MOTLEY__HIDDEN_COLUMNS;
         *p = (struct motley__parameter){
             .w = w[m], .dw = dw[m], .dims = 2, .O = columns ? d->config.D : d->config.F,
-            .I = columns ? d->config.F : d->config.D, .placement = &d->plan->stored,
-            .mine = &d->plan->stored.rank[d->context->rank], .hidden = expert_matrix[m].hidden, .decay = 1,
+            .I = columns ? d->config.F : d->config.D, .placement = stored,
+            .mine = &stored->rank[d->context->rank], .hidden = expert_matrix[m].hidden, .decay = 1,
         };
         snprintf(p->name, sizeof p->name, "model.layers.%d.block_sparse_moe.experts.%%d.%s.weight", block,
                  expert_matrix[m].name);
@@ -235,6 +264,11 @@ struct motley__parameter *motley__decoder_parameters(struct motley__decoder *dec
 struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *decoder)
 {
     return decoder->weights->gradients;
+}
+
+int motley__decoder_choices(const struct motley__decoder *d, int layer, int32_t *indices, struct motley_error *error)
+{
+    return motley__layer_choices(d->block[layer].moe, indices, error);
 }
 
 void motley__decoder_expert_phase(const struct motley__decoder *d, double *seconds, double *pairs)

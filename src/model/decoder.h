@@ -11,6 +11,7 @@
 #ifndef MOTLEY_MODEL_DECODER_H
 #define MOTLEY_MODEL_DECODER_H
 
+#include <motley/coactivation.h>
 #include <motley/layer.h>
 #include <motley/plan.h>
 #include "model/config.h"
@@ -40,6 +41,15 @@ struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *d
 int motley__decoder_move_block(struct motley__decoder *decoder, int block, const motley_plan *plan,
                                motley_layer **before, int *gate, int *of_experts, struct motley_error *error);
 void motley__decoder_moved(struct motley__decoder *decoder, const motley_plan *plan);
+
+/* From the next pass on every layer is held to collaborators (motley_layer_collaborate); coactivation is of one layer,
+ * or of as many as the model has; borrowed until destroy.  Collective. */
+int motley__decoder_collaborate(struct motley__decoder *decoder, const motley_coactivation *coactivation,
+                                int collaborators, struct motley_error *error);
+
+/* The experts that this rank's tokens chose in a layer in the last pass: [T,K] host, written. */
+int motley__decoder_choices(const struct motley__decoder *decoder, int layer, int32_t *indices,
+                            struct motley_error *error);
 
 /* Of the last pass forward and backward, all layers: seconds of this rank's experts, and the pairs they had. */
 void motley__decoder_expert_phase(const struct motley__decoder *decoder, double *seconds, double *pairs);

@@ -47,8 +47,8 @@ int motley__decoder_move_block(struct motley__decoder *d, int block, const motle
         struct motley__parameter *p = &d->parameter[*of_experts + i];
         p->w = w[i];
         p->dw = dw[i];
-        p->placement = &plan->stored;
-        p->mine = &plan->stored.rank[d->context->rank];
+        p->placement = &motley__plan_of_layer(plan, block)->stored;
+        p->mine = &p->placement->rank[d->context->rank];
     }
     return 0;
 }

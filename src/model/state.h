@@ -21,6 +21,8 @@ struct motley__decoder {
     struct motley__config config;
     enum motley_dtype dtype;             /* of rows, and of all weights but norms' scales and gates */
     int trained;
+    const motley_coactivation *coactivation; /* borrowed: who may be chosen beside whom, */
+    int collaborators;                   /* of so many; 0: anybody */
 
     struct motley__weights *weights;     /* owned, as everything below */
     struct motley__scratch *scratch;

@@ -188,7 +188,7 @@ double motley__choices_copies(const struct motley__choices *choices, const int *
     return copies;
 }
 
-/* The expert that most tokens chose, of equal ones the lower number; -1 when count [E] has none left that is not negative. */
+/* The expert with the highest of count [E], of equal ones the lower number; -1 when all are negative. */
 static int most_chosen(const double *count, int E)
 {
     int best = -1;

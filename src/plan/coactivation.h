@@ -66,8 +66,8 @@ void motley__choices_clear(struct motley__choices *choices);
 /* Mean number of ranks that a token's experts are on.  group [E] of each expert, ranks [G] of each group. */
 double motley__choices_copies(const struct motley__choices *choices, const int *group, const int *ranks);
 
-/* C2R's lists as the gate takes them: bit j of row i of mask [E, motley__gate_mask_words(E)] is set for i itself and the
- * `most` experts that tokens chose most often with i, of equal ones the lower number.  Errors: MOTLEY_E_MEMORY. */
+/* C2R's lists as the gate takes them: bit j of row i of mask [E, motley__gate_mask_words(E)] is set for i itself and
+ * the `most` experts that tokens chose most often with i, of equal ones the lower number.  Errors: MOTLEY_E_MEMORY. */
 int motley__coactivation_mask(const motley_coactivation *coactivation, int layer, int most, uint32_t *mask,
                               struct motley_error *error);
 

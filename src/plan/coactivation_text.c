@@ -83,8 +83,8 @@ static int read_heading(struct reader *r, const char *words, const char *prefix,
         for (char *field; (field = next_field(&rest)) != NULL; ++*count) {
             snprintf(expected, sizeof expected, "%s%d", prefix, *count);
             if (strcmp(field, expected) != 0 || *count == LARGEST_EXPERTS)
-                return motley__fail(r->error, MOTLEY_E_FORMAT, "%s:1: expected the column %s, at most %d of them, found "
-                                    "'%.40s'", r->name, expected, LARGEST_EXPERTS, field);
+                return motley__fail(r->error, MOTLEY_E_FORMAT, "%s:1: expected the column %s, at most %d of them, "
+                                    "found '%.40s'", r->name, expected, LARGEST_EXPERTS, field);
         }
     }
     if (*count == 0)
@@ -117,8 +117,8 @@ static int read_row(struct reader *r, int l, int e, motley_coactivation *c)
         status = take(r, &rest, what, 0, j == e ? 0 : LARGEST_COUNT, &row[j]);
         const int64_t mirrored = j < e ? c->together[((size_t)l * E + (size_t)j) * E + (size_t)e] : row[j];
         if (!status && mirrored != row[j])
-            status = motley__fail(r->error, MOTLEY_E_FORMAT, "%s:%d: with_%d: expected %" PRId64 ", as expert %d says of "
-                                  "expert %d, found %" PRId64, r->name, r->line, j, mirrored, j, e, row[j]);
+            status = motley__fail(r->error, MOTLEY_E_FORMAT, "%s:%d: with_%d: expected %" PRId64 ", as expert %d says "
+                                  "of expert %d, found %" PRId64, r->name, r->line, j, mirrored, j, e, row[j]);
     }
     return status ? status : no_more(r, rest, 2 + c->E);
 }

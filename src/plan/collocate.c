@@ -70,8 +70,8 @@ static void price_experts(struct work *w)
         }
 }
 
-/* What going to one more rank costs the step when all tokens do: what is predicted for moving rows, for each rank that a
- * token goes to when it chooses at random. */
+/* What going to one more rank costs the step when all tokens do: what is predicted for moving rows, for each rank that
+ * a token goes to when it chooses at random. */
 static int price_copies(struct work *w)
 {
     const struct motley__division *division = w->division;
@@ -89,8 +89,8 @@ static int price_copies(struct work *w)
     return status;
 }
 
-/* Seconds, as far as anything was measured; and a copy always costs something, so that among placements alike in seconds
- * the one with fewer copies is taken. */
+/* Seconds, as far as anything was measured; and a copy always costs something, so that among placements alike in
+ * seconds the one with fewer copies is taken. */
 static int price(struct work *w)
 {
     const double LEAST = 1e-6; /* of the experts' seconds */

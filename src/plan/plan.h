@@ -14,7 +14,8 @@
  *   mode.c              every mode, and the fastest of them         pure
  *   audition.c          modes predicted nearly alike are tried      (outcome.c what they took, room.c memory for it)
  *   placement.c         which rank holds which part of the experts  pure
- *   collocate.c         experts chosen together on one group        pure   (coactivation.c what is chosen, place.c the search)
+ *   collocate.c         experts chosen together on one group        pure   (coactivation.c what is chosen, place.c the
+ *                                                                    search)
  *   plan.c              the value that comes of it                  (plan_make.c pure, plan_layers.c each layer's,
  *                                                                    plan_text.c JSON, plan_table.c)
  *

@@ -1,5 +1,5 @@
-/* Experts that tokens choose together, on one group of a plan: for the plan, and where there are several layers for each
- * of them by itself.
+/* Experts that tokens choose together, on one group of a plan: for the plan, and where there are several layers for
+ * each of them by itself.
  *
  * The plan of a layer is the plan with other experts in the same places: as many for each group, in the same slices.
  *
@@ -143,8 +143,8 @@ static int read_homes(const json_t *groups, const motley_plan *plan, int l, int 
         home[e] = wrong ? 0 : (int)g;
     }
     free(left);
-    return wrong ? motley__fail(error, MOTLEY_E_FORMAT, "plan: the \"groups\" of layer %d do not share out %d experts as "
-                                "the plan does", l, plan->shape.E)
+    return wrong ? motley__fail(error, MOTLEY_E_FORMAT, "plan: the \"groups\" of layer %d do not share out %d experts "
+                                "as the plan does", l, plan->shape.E)
                  : 0;
 }
 

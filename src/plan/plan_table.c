@@ -110,7 +110,8 @@ static void name_homes(const motley_plan *plan, char *text, size_t size)
 /* To how many ranks a token goes, by what was recorded. */
 static void print_copies(const motley_plan *plan, FILE *stream)
 {
-    struct motley__table *table = motley__table_create(">layer|>copies per token|>in ascending blocks|experts of each rank");
+    struct motley__table *table =
+        motley__table_create(">layer|>copies per token|>in ascending blocks|experts of each rank");
     double so = 0, before = 0;
     for (int l = 0; table && l < plan->layers; l++) {
         const motley_plan *layer = plan->layer[l];

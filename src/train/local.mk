@@ -25,6 +25,8 @@ libmotley_all_la_SOURCES += \
     %D%/ngram.h \
     %D%/plot.c \
     %D%/plot.h \
+    %D%/recorder.c \
+    %D%/recorder.h \
     %D%/run.c \
     %D%/schedule.c \
     %D%/schedule.h \

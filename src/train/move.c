@@ -13,8 +13,9 @@
 
 enum { MATRICES = 3, TAG_WEIGHTS = 12, TAG_NUMBERS = 13 };
 
-/* How weights move, and how f32 numbers like them do. */
+/* How weights move, and how f32 numbers like them do; blocks that lie alike have the same ways. */
 struct ways {
+    const struct motley__placement *from, *to;
     struct motley__redistribution *weights, *numbers;
 };
 
@@ -28,7 +29,7 @@ static int check(const struct motley_trainer *trainer, const motley_plan *plan, 
                         "a run cannot go on by a plan of another shape, other ranks or other paths of dense matrices");
 }
 
-static int open_way(const struct motley_trainer *trainer, const motley_plan *plan, int numbers,
+static int open_way(const struct motley_trainer *trainer, const motley_plan *plan, int numbers, const struct ways *ways,
                     struct motley__redistribution **way, struct motley_error *error)
 {
     const struct motley__redistribution_options options = {.name = numbers ? "move moments" : "move weights",
@@ -37,8 +38,29 @@ static int open_way(const struct motley_trainer *trainer, const motley_plan *pla
     struct motley__projection projection[MOTLEY__EXPERT_MATRICES];
     int panels[MOTLEY__EXPERT_MATRICES];
     const int count = motley__expert_projections(&plan->shape, panel, numbers, projection, panels);
-    return motley__redistribution_create(trainer->context, &trainer->plan->stored, &plan->stored, projection, panels,
-                                         count, &options, way, error);
+    return motley__redistribution_create(trainer->context, ways->from, ways->to, projection, panels, count, &options,
+                                         way, error);
+}
+
+static void close_ways(struct ways *ways)
+{
+    motley__redistribution_destroy(ways->weights);
+    motley__redistribution_destroy(ways->numbers);
+    *ways = (struct ways){0};
+}
+
+static int open_ways(const struct motley_trainer *trainer, const motley_plan *plan, int block, struct ways *ways,
+                     struct motley_error *error)
+{
+    const struct motley__placement *from = &motley__plan_of_layer(trainer->plan, block)->stored;
+    const struct motley__placement *to = &motley__plan_of_layer(plan, block)->stored;
+    if (ways->from == from && ways->to == to)
+        return 0;
+    close_ways(ways);
+    ways->from = from;
+    ways->to = to;
+    int status = open_way(trainer, plan, 0, ways, &ways->weights, error);
+    return status ? status : open_way(trainer, plan, 1, ways, &ways->numbers, error);
 }
 
 static int move(struct motley__redistribution *way, struct motley__matrix *const *from,
@@ -92,19 +114,17 @@ static int move_block(struct motley_trainer *trainer, const motley_plan *plan, c
 int motley__trainer_move(struct motley_trainer *trainer, motley_plan *plan, struct motley_error *error)
 {
     const motley_context *context = trainer->context;
-    struct ways ways = {NULL, NULL};
+    struct ways ways = {0};
     int status = check(trainer, plan, error);
     if (!status)
         status = motley__queue_wait(context->device, error);
     status = motley__agree_within(context->comm, context->time_limit, status, error);
-    if (!status)
-        status = open_way(trainer, plan, 0, &ways.weights, error);
-    if (!status)
-        status = open_way(trainer, plan, 1, &ways.numbers, error);
-    for (int i = 0; i < trainer->config.layers && !status; i++)
-        status = move_block(trainer, plan, &ways, i, error);
-    motley__redistribution_destroy(ways.weights);
-    motley__redistribution_destroy(ways.numbers);
+    for (int i = 0; i < trainer->config.layers && !status; i++) {
+        status = open_ways(trainer, plan, i, &ways, error);
+        if (!status)
+            status = move_block(trainer, plan, &ways, i, error);
+    }
+    close_ways(&ways);
     if (status)
         return status;
     motley__decoder_moved(trainer->decoder, plan);

@@ -13,6 +13,7 @@
 #include "base/wait.h"
 #include "train/config_json.h"
 #include "train/plot.h"
+#include "train/recorder.h"
 #include "train/trainer.h"
 
 /* The three texts of a checkpoint; rank 0. */
@@ -141,5 +142,5 @@ int motley_trainer_run(motley_trainer *trainer, motley_trainer_watch *watch, voi
         status = advance(trainer, watch, user, &stop, error);
     if (!status && stop && trainer->settings.output && trainer->saved_step != trainer->journal.step)
         status = motley_trainer_save(trainer, error);
-    return status;
+    return status ? status : motley__recorder_write(trainer, error);
 }

@@ -57,6 +57,7 @@ static const struct field {
     FIELD(group, INT, 0, 0, 1 << 20, YOUNG),
     FIELD(dtype, INT, MOTLEY_F32, -1, MOTLEY_F16, YOUNG),
     FIELD(keep_plan, INT, 0, 0, 1, YOUNG),
+    FIELD(collaborators, INT, 0, 0, 1 << 16, YOUNG),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -152,6 +153,8 @@ static int copy_strings(const struct motley_trainer_options *options, const json
                         struct motley__settings *settings, struct motley_error *error)
 {
     const json_t *list = options->texts ? NULL : json_object_get(saved, "text");
+    const char *kept = json_string_value(json_object_get(saved, "coactivation"));
+    const char *coactivation = options->coactivation ? options->coactivation : kept;
     int count = options->texts ? options->texts : (int)json_array_size(list), status = 0;
     settings->text = calloc((size_t)count + 1, sizeof *settings->text);
     if (!settings->text)
@@ -164,6 +167,12 @@ static int copy_strings(const struct motley_trainer_options *options, const json
     }
     if (!status && options->output)
         status = motley__format(&settings->output, error, "%s", options->output);
+    if (!status && coactivation)
+        status = motley__format(&settings->coactivation, error, "%s", coactivation);
+    if (!status && options->record_coactivation)
+        status = motley__format(&settings->record, error, "%s", options->record_coactivation);
+    settings->o.coactivation = settings->coactivation;
+    settings->o.record_coactivation = settings->record;
     settings->o.text = (const char *const *)settings->text;
     settings->o.output = settings->output;
     return status;
@@ -188,6 +197,9 @@ int motley__settings_make(const struct motley_trainer_options *options, const js
         status = check(&made.o, error);
     if (!status)
         status = settle_dtype(&made.o, error);
+    if (!status && made.o.collaborators && !made.o.coactivation)
+        status = motley__fail(error, MOTLEY_E_INVALID, "collaborators is %d, but no co-activation says who they are; "
+                              "give --coactivation FILE", made.o.collaborators);
     if (!status && !(made.o.learning_rate > 0))
         status = motley__fail(error, MOTLEY_E_INVALID, "learning_rate must be positive");
     if (!status) {
@@ -214,6 +226,8 @@ void motley__settings_clear(struct motley__settings *settings)
         free(settings->text[i]);
     free(settings->text);
     free(settings->output);
+    free(settings->coactivation);
+    free(settings->record);
     memset(settings, 0, sizeof *settings);
 }
 
@@ -233,6 +247,8 @@ json_t *motley__settings_json(const struct motley__settings *settings)
     }
     if (!failed)
         failed |= json_object_set(json, "text", text);
+    if (!failed && options.coactivation)
+        failed |= json_object_set_new(json, "coactivation", json_string(options.coactivation));
     json_decref(text);
     if (failed) {
         json_decref(json);

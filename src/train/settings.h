@@ -14,6 +14,7 @@ struct motley__settings {
     struct motley_trainer_options o;    /* nothing is zero but what means zero */
     char **text;                        /* [o.texts] owned; o.text points here */
     char *output;                       /* owned, may be NULL; o.output points here */
+    char *coactivation, *record;        /* likewise; o.coactivation, o.record_coactivation */
 };
 
 /* saved: the "options" of a checkpoint's trainer.json, whose values stand where an option is left at zero; NULL: the
@@ -25,7 +26,7 @@ void motley__settings_clear(struct motley__settings *settings); /* accepts a zer
 /* NULL when memory is out. */
 json_t *motley__settings_json(const struct motley__settings *settings);
 
-/* Equal on ranks that were given the same options (the directory aside). */
+/* Equal on ranks that were given the same options (what is written where aside). */
 uint64_t motley__settings_hash(const struct motley__settings *settings);
 
 struct motley__config motley__settings_config(const struct motley__settings *settings);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/wait.h"
 #include "device/queue.h"
+#include "train/recorder.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 #include "train/watch.h"
@@ -95,7 +96,8 @@ int motley_trainer_step(motley_trainer *trainer, struct motley_trainer_report *r
     made.tokens_per_second = (double)tokens / (motley__seconds() - started);
     made.seconds = motley__trainer_seconds(trainer);
     *report = made;
-    return motley__trainer_watch(trainer, motley__seconds() - started, error);
+    status = motley__recorder_step(trainer, error);
+    return status ? status : motley__trainer_watch(trainer, motley__seconds() - started, error);
 }
 
 int motley_trainer_evaluate(motley_trainer *trainer, double *loss, struct motley_error *error)

@@ -11,7 +11,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "train/config_json.h"
+#include "plan/coactivation.h"
 #include "train/ngram.h"
+#include "train/recorder.h"
 #include "train/shelf.h"
 #include "train/trainer.h"
 #include "train/watch.h"
@@ -130,7 +132,13 @@ int motley__trainer_share(struct motley_trainer *trainer, struct motley_error *e
     return motley__agree(trainer->context->comm, status, error);
 }
 
-/* The plan of the checkpoint when it is for these ranks, this storage type and this mode, else a new one. */
+static int same_coactivation(const struct motley_trainer *trainer)
+{
+    return !trainer->coactivation || motley__coactivation_hash(trainer->coactivation) == trainer->plan->coactivation;
+}
+
+/* The plan of the checkpoint when it is for these ranks, this storage type, this mode and this co-activation, else a
+ * new one. */
 static int make_plan(struct motley_trainer *trainer, const char *text, struct motley_error *error)
 {
     const struct motley_trainer_options *o = &trainer->settings.o;
@@ -139,15 +147,19 @@ static int make_plan(struct motley_trainer *trainer, const char *text, struct mo
                                              .dtype = (enum motley_dtype)o->dtype};
     const struct motley_plan_options options = {.tokens = (int64_t)o->batch * o->sequence, .backward = 1,
                                                 .shares = o->shares, .mode = o->mode, .group = o->group,
-                                                .layers = o->layers, .moments = 2};
+                                                .layers = o->layers, .moments = 2,
+                                                .coactivation = trainer->coactivation};
     if (text) {
         int status = motley_plan_parse(text, &trainer->plan, error);
         if (status)
             return motley__agree(trainer->context->comm, status, error);
         if (motley__plan_fits(trainer->plan, trainer->context) && trainer->plan->shape.dtype == shape.dtype &&
             (o->mode == MOTLEY_MODE_AUTO ||
-             (o->mode == trainer->plan->mode && o->group == trainer->plan->options.group)))
+             (o->mode == trainer->plan->mode && o->group == trainer->plan->options.group)) &&
+            same_coactivation(trainer)) {
+            trainer->plan->options.coactivation = trainer->coactivation;
             return 0;
+        }
         motley_plan_destroy(trainer->plan);
         trainer->plan = NULL;
         trainer->planned_anew = 1;
@@ -175,6 +187,22 @@ static int make_model(struct motley_trainer *trainer, struct motley_error *error
                                     trainer->count, &trainer->gradients, error);
 }
 
+/* Of one layer for all, or of as many as the model has. */
+static int read_coactivation(struct motley_trainer *trainer, struct motley_error *error)
+{
+    const struct motley_trainer_options *o = &trainer->settings.o;
+    if (!o->coactivation)
+        return 0;
+    int status = motley_coactivation_read(trainer->context, o->coactivation, &trainer->coactivation, error);
+    if (status)
+        return status;
+    const int layers = motley_coactivation_layers(trainer->coactivation);
+    if (layers > 1 && layers != o->layers)
+        status = motley__fail(error, MOTLEY_E_INVALID, "%s: expected the co-activation of 1 layer or of the model's "
+                              "%d, found %d", o->coactivation, o->layers, layers);
+    return motley__agree(trainer->context->comm, status, error);
+}
+
 static int open_history(struct motley_trainer *trainer, struct motley_error *error)
 {
     char *path = NULL;
@@ -197,11 +225,18 @@ static int build(struct motley_trainer *trainer, const struct motley__found_chec
     trainer->config = motley__settings_config(&trainer->settings);
     int status = read_data(trainer, error);
     if (!status)
+        status = read_coactivation(trainer, error);
+    if (!status)
         status = make_plan(trainer, resumed ? found->plan : NULL, error);
     if (!status)
         status = motley__trainer_share(trainer, error);
     if (!status)
         status = make_model(trainer, error);
+    if (!status && trainer->settings.o.collaborators)
+        status = motley__decoder_collaborate(trainer->decoder, trainer->coactivation, trainer->settings.o.collaborators,
+                                             error);
+    if (!status)
+        status = motley__agree(trainer->context->comm, motley__recorder_open(trainer, error), error);
     if (!status && resumed) {
         const struct motley__checkpoint checkpoint = {.parameter = trainer->parameter, .count = trainer->count,
                                                       .adamw = trainer->adamw};
@@ -305,10 +340,12 @@ void motley_trainer_destroy(motley_trainer *trainer)
     free(trainer->tokens);
     free(trainer->first);
     motley__watch_close(trainer->watch);
+    motley__recorder_close(trainer->recorder);
     motley__gradients_destroy(trainer->gradients);
     motley__adamw_destroy(trainer->adamw);
     motley__decoder_destroy(trainer->decoder);
     motley_plan_destroy(trainer->plan);
+    motley_coactivation_destroy(trainer->coactivation);
     motley__data_destroy(&trainer->data);
     motley__settings_clear(&trainer->settings);
     free(trainer);

@@ -5,6 +5,7 @@
  *   run.c       steps, evaluations and checkpoints until the end
  *   watch.c     whether the plan still fits what devices do
  *   move.c      another plan in the middle of a run
+ *   recorder.c  which experts are chosen together
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_TRAIN_TRAINER_H
@@ -23,6 +24,7 @@ struct motley_trainer {
     struct motley__settings settings;       /* owned, as are all below */
     struct motley__config config;
     struct motley__data data;
+    motley_coactivation *coactivation;      /* NULL: not known */
     motley_plan *plan;
     struct motley__decoder *decoder;
     struct motley__parameter *parameter;    /* [count] the decoder's */
@@ -31,6 +33,7 @@ struct motley_trainer {
     struct motley__gradients *gradients;
 
     struct motley__watch *watch;            /* NULL: nobody watches */
+    struct motley__recorder *recorder;      /* NULL: nothing is recorded */
 
     int *first;                             /* [R+1] sequences first[r] .. first[r+1]-1 of a batch are rank r's */
     uint8_t *tokens;                        /* [first[rank+1]-first[rank], S+1] */

@@ -114,16 +114,21 @@ static int plan_again(const struct motley_trainer *trainer, motley_plan **plan, 
 {
     const motley_plan *now = trainer->plan;
     int status = motley__plan_create(trainer->context, &now->shape, &now->options, MEASURE_SECONDS, plan, error);
-    for (int r = 0; r < now->R && !status; r++)
+    for (int r = 0; r < now->R && !status; r++) {
         (*plan)->rank[r].dense = now->rank[r].dense;
+        for (int l = 0; l < (*plan)->layers; l++)
+            (*plan)->layer[l]->rank[r].dense = now->rank[r].dense;
+    }
     return status;
 }
 
 static int same_division(const motley_plan *a, const motley_plan *b)
 {
-    int same = a->mode == b->mode && motley__placement_equal(&a->stored, &b->stored);
+    int same = a->mode == b->mode && a->layers == b->layers && motley__placement_equal(&a->stored, &b->stored);
     for (int r = 0; r < a->R && same; r++)
         same = a->rank[r].tokens == b->rank[r].tokens;
+    for (int l = 0; l < a->layers && same; l++)
+        same = motley__placement_equal(&motley__plan_of_layer(a, l)->stored, &motley__plan_of_layer(b, l)->stored);
     return same;
 }
 
