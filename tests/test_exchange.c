@@ -18,6 +18,7 @@
 #include "tests/device.h"
 
 static motley_context *context;
+static int far; /* 1: every rank counts as a node of its own */
 static const uint64_t SEED = 20260901;
 
 /* Rows that rank `from` sends to rank `to` in trial `trial`: often none. */
@@ -171,7 +172,7 @@ static void one_trial(struct motley__transfer *transfer, struct trial trial, int
     finish(transfer, motley__transfer_test);
     motley__transfer_bytes(transfer, &bytes, &nodes);
     assert_true(bytes == expected);
-    assert_true(nodes == 0); /* all ranks of a test share one node */
+    assert_true(nodes == (far ? expected : 0));
     for (int i = 0; i < parts; i++) {
         check(received[i], (struct trial){trial.number + 1000 * i, trial.same}, &in[i], widths[i], i * 256);
         motley__buffer_destroy(send[i]);
@@ -211,6 +212,30 @@ static void rows_are_staged_where_memory_is_not_shared(void **state)
         one_trial(transfer, (struct trial){trial, trial % 2}, 2, widths);
     motley__transfer_destroy(transfer);
     context->device->zero_copy = zero_copy;
+}
+
+/* Between nodes rows go in parts: several to a part, one, and rows larger than a part. */
+static void rows_between_nodes_go_in_parts(void **state)
+{
+    static const int widths[][MOTLEY__PARTS] = {{4000, 1}, {9000, 3}, {16000, 1}};
+    int *const node_of = context->node_of, *apart = calloc((size_t)context->size, sizeof *apart);
+
+    (void)state;
+    for (int r = 0; r < context->size; r++)
+        apart[r] = r;
+    context->node_of = apart;
+    far = 1;
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+        struct motley__transfer *transfer;
+
+        assert_int_equal(motley__transfer_create(context, "test", 50, 2, row_bytes(widths[w]), &transfer, NULL), 0);
+        for (int trial = 0; trial < 3; trial++)
+            one_trial(transfer, (struct trial){200 + (int)w * 3 + trial, trial == 2}, 2, widths[w]);
+        motley__transfer_destroy(transfer);
+    }
+    far = 0;
+    context->node_of = node_of;
+    free(apart);
 }
 
 /* Every second rank takes none. */
@@ -281,6 +306,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_arrive_where_they_belong),
         cmocka_unit_test(rows_are_staged_where_memory_is_not_shared),
+        cmocka_unit_test(rows_between_nodes_go_in_parts),
         cmocka_unit_test(counts_arrive_by_source),
         cmocka_unit_test(the_missing_peer_is_named),
     };

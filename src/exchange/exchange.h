@@ -50,8 +50,9 @@ struct motley__transfer {
     int parts;
     MPI_Datatype row[MOTLEY__PARTS];
     size_t row_bytes[MOTLEY__PARTS];
-    MPI_Request *request;                    /* [2*parts*R] owned: receives, then sends */
-    int *peer;                               /* [2*parts*R] owned: of each request */
+    MPI_Request *request;                    /* [room] owned: receives, then sends */
+    int *peer;                               /* [room] owned: of each request */
+    size_t room;
     struct motley__staging staging[MOTLEY__PARTS];
 
     /* Of the transfer under way, or of the last one. */

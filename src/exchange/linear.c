@@ -6,55 +6,62 @@
 #include <config.h>
 
 #include "exchange/exchange.h"
+#include "exchange/message.h"
+
+static struct motley__message message_of(const struct motley__transfer *transfer, int part, int peer, int rows)
+{
+    return (struct motley__message){peer, transfer->tag + part, rows, transfer->row[part], transfer->row_bytes[part]};
+}
+
+/* Requests that were begun last belong to the peer. */
+static void name_peer(struct motley__transfer *transfer, int count, int peer)
+{
+    for (int i = 0; i < count; i++)
+        transfer->peer[transfer->receives + transfer->sends + i] = peer;
+}
 
 int motley__linear_receive(struct motley__transfer *transfer, void *const *host, struct motley_error *error)
 {
     const int R = transfer->context->size, me = transfer->context->rank;
+    int status = 0;
 
     for (int step = 1; step < R; step++) {
-        int peer = (me + R - step) % R;
+        const int peer = (me + R - step) % R;
 
-        for (int i = 0; i < transfer->parts; i++) {
+        for (int i = 0; i < transfer->parts && !status; i++) {
             const struct motley__spans *in = transfer->part[i].in;
-            int n = transfer->receives, status;
+            const struct motley__message message = message_of(transfer, i, peer, in->rows[peer]);
+            int count;
 
-            if (!in->rows[peer])
-                continue;
-            status = motley__fail_mpi(error, MPI_Irecv((char *)host[i] + (size_t)in->first[peer] *
-                                                       transfer->row_bytes[i], in->rows[peer], transfer->row[i], peer,
-                                                       transfer->tag + i, transfer->context->comm,
-                                                       &transfer->request[n]), "MPI_Irecv");
-            if (status)
-                return status;
-            transfer->peer[n] = peer;
-            transfer->receives++;
+            status = motley__message_receive(transfer->context, &message,
+                                             (char *)host[i] + (size_t)in->first[peer] * transfer->row_bytes[i],
+                                             &transfer->request[transfer->receives], &count, error);
+            name_peer(transfer, count, peer);
+            transfer->receives += count;
         }
     }
-    return 0;
+    return status;
 }
 
 int motley__linear_send(struct motley__transfer *transfer, const void *const *host, struct motley_error *error)
 {
     const int R = transfer->context->size, me = transfer->context->rank;
+    int status = 0;
 
     for (int step = 1; step < R; step++) {
-        int peer = (me + step) % R;
+        const int peer = (me + step) % R;
 
-        for (int i = 0; i < transfer->parts; i++) {
+        for (int i = 0; i < transfer->parts && !status; i++) {
             const struct motley__spans *out = transfer->part[i].out;
-            int n = transfer->receives + transfer->sends, status;
+            const struct motley__message message = message_of(transfer, i, peer, out->rows[peer]);
+            int count;
 
-            if (!out->rows[peer])
-                continue;
-            status = motley__fail_mpi(error, MPI_Isend((const char *)host[i] + (size_t)out->first[peer] *
-                                                       transfer->row_bytes[i], out->rows[peer], transfer->row[i], peer,
-                                                       transfer->tag + i, transfer->context->comm,
-                                                       &transfer->request[n]), "MPI_Isend");
-            if (status)
-                return status;
-            transfer->peer[n] = peer;
-            transfer->sends++;
+            status = motley__message_send(transfer->context, &message,
+                                          (const char *)host[i] + (size_t)out->first[peer] * transfer->row_bytes[i],
+                                          &transfer->request[transfer->receives + transfer->sends], &count, error);
+            name_peer(transfer, count, peer);
+            transfer->sends += count;
         }
     }
-    return 0;
+    return status;
 }

@@ -5,42 +5,44 @@
 
 #include "exchange/message.h"
 
-static size_t part_bytes(const motley_context *context, int peer, size_t bytes)
+/* Rows of one part. */
+static int part_rows(const motley_context *context, const struct motley__message *m)
 {
-    const int far = context->node_of[peer] != context->node_of[context->rank];
-    return far && bytes > MOTLEY__MESSAGE_BYTES ? MOTLEY__MESSAGE_BYTES : bytes;
+    const size_t most = m->row_bytes < MOTLEY__MESSAGE_BYTES ? MOTLEY__MESSAGE_BYTES / m->row_bytes : 1;
+    const int far = context->node_of[m->peer] != context->node_of[context->rank];
+    return far && most < (size_t)m->rows ? (int)most : m->rows;
 }
 
-int motley__message_send(const motley_context *context, const void *host, size_t bytes, int peer, int tag,
+int motley__message_send(const motley_context *context, const struct motley__message *message, const void *host,
                          MPI_Request *request, int *count, struct motley_error *error)
 {
-    const size_t part = part_bytes(context, peer, bytes);
-    size_t at = 0;
+    const int part = part_rows(context, message), rows = message->rows;
+    const char *from = host;
     int status = 0;
     *count = 0;
-    do {
-        const size_t left = bytes - at;
-        status = motley__fail_mpi(error, MPI_Isend((const char *)host + at, (int)(left < part ? left : part), MPI_BYTE,
-                                                   peer, tag, context->comm, &request[*count]), "MPI_Isend");
+    for (int at = 0, now; at < rows && !status; at += now) {
+        now = part < rows - at ? part : rows - at;
+        status = motley__fail_mpi(error, MPI_Isend(from + (size_t)at * message->row_bytes, now, message->row,
+                                                   message->peer, message->tag, context->comm, &request[*count]),
+                                  "MPI_Isend");
         *count += !status;
-        at += part;
-    } while (at < bytes && !status);
+    }
     return status;
 }
 
-int motley__message_receive(const motley_context *context, void *host, size_t bytes, int peer, int tag,
+int motley__message_receive(const motley_context *context, const struct motley__message *message, void *host,
                             MPI_Request *request, int *count, struct motley_error *error)
 {
-    const size_t part = part_bytes(context, peer, bytes);
-    size_t at = 0;
+    const int part = part_rows(context, message), rows = message->rows;
+    char *to = host;
     int status = 0;
     *count = 0;
-    do {
-        const size_t left = bytes - at;
-        status = motley__fail_mpi(error, MPI_Irecv((char *)host + at, (int)(left < part ? left : part), MPI_BYTE, peer,
-                                                   tag, context->comm, &request[*count]), "MPI_Irecv");
+    for (int at = 0, now; at < rows && !status; at += now) {
+        now = part < rows - at ? part : rows - at;
+        status = motley__fail_mpi(error, MPI_Irecv(to + (size_t)at * message->row_bytes, now, message->row,
+                                                   message->peer, message->tag, context->comm, &request[*count]),
+                                  "MPI_Irecv");
         *count += !status;
-        at += part;
-    } while (at < bytes && !status);
+    }
     return status;
 }

@@ -1,4 +1,4 @@
-/* Bytes to another rank, and from it.
+/* Rows to another rank, and from it.
  *
  * MPI sends a large message when its receiver has answered, and over TCP that answer waits behind what goes the same
  * way already: two ranks that send each other much then do so one after the other.  So what goes to another node goes
@@ -12,18 +12,25 @@
 
 enum { MOTLEY__MESSAGE_BYTES = 60 * 1024 };
 
-/* Requests that so many bytes take; not more between the ranks of a node than between others. */
-static inline size_t motley__message_parts(size_t bytes)
+struct motley__message {
+    int peer, tag;
+    int rows;
+    MPI_Datatype row;
+    size_t row_bytes;
+};
+
+/* Requests that it takes at most: as many as to another node. */
+static inline size_t motley__message_parts(int rows, size_t row_bytes)
 {
-    return bytes ? (bytes - 1) / MOTLEY__MESSAGE_BYTES + 1 : 1;
+    const size_t most = MOTLEY__MESSAGE_BYTES / row_bytes;
+    return most > 1 && rows > 0 ? ((size_t)rows - 1) / most + 1 : (size_t)rows;
 }
 
-/* Begin; request [motley__message_parts(bytes)] written, *count of them.  Bytes to one rank with one tag are received
- * in the order in which they are sent; the receiver must expect as many.  Inside a node at most 2^31 - 1 bytes.
- * Errors: MOTLEY_E_COMM. */
-int motley__message_send(const motley_context *context, const void *host, size_t bytes, int peer, int tag,
+/* Begin; request [motley__message_parts] written, *count of them.  Messages to one rank with one tag are received in
+ * the order in which they are sent; the receiver must expect the same rows.  Errors: MOTLEY_E_COMM. */
+int motley__message_send(const motley_context *context, const struct motley__message *message, const void *host,
                          MPI_Request *request, int *count, struct motley_error *error);
-int motley__message_receive(const motley_context *context, void *host, size_t bytes, int peer, int tag,
+int motley__message_receive(const motley_context *context, const struct motley__message *message, void *host,
                             MPI_Request *request, int *count, struct motley_error *error);
 
 #endif

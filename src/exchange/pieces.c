@@ -71,6 +71,13 @@ static int device_done(struct motley__slot *slot, int *done, struct motley_error
     return status || !*done ? status : motley__event_ended(&slot->event, done, error);
 }
 
+/* A piece as a message of bytes. */
+static struct motley__message message_of(const struct motley__redistribution *r, const struct motley__piece *piece,
+                                         int peer)
+{
+    return (struct motley__message){peer, r->options.tag, (int)motley__piece_bytes(r, piece), MPI_BYTE, 1};
+}
+
 static int message_done(struct motley__slot *slot, int *done, struct motley_error *error)
 {
     int status = motley__fail_mpi(error, MPI_Testall(slot->requests, slot->request, done, MPI_STATUSES_IGNORE),
@@ -99,8 +106,8 @@ static int send(struct motley__redistribution *r, int i, struct motley_error *er
     struct motley__slot *slot = slot_of(&r->out, i);
     const void *host = slot->buffer->device->zero_copy ? slot->buffer->host : slot->staging.out.host;
     slot->moved = 1;
-    return motley__message_send(r->context, host, motley__piece_bytes(r, piece), r->flows.flow[piece->flow].to,
-                                r->options.tag, slot->request, &slot->requests, error);
+    const struct motley__message message = message_of(r, piece, r->flows.flow[piece->flow].to);
+    return motley__message_send(r->context, &message, host, slot->request, &slot->requests, error);
 }
 
 /* Pieces that were cut out go in order, so that messages between two ranks do. */
@@ -138,8 +145,9 @@ static int begin_receive(struct motley__redistribution *r, int i, struct motley_
     if (flow->from == flow->to)
         return 0;
     int status = motley__staging_in(slot->buffer, bytes, &slot->staging, &host, error);
-    return status ? status : motley__message_receive(r->context, host, bytes, flow->from, r->options.tag,
-                                                     slot->request, &slot->requests, error);
+    const struct motley__message message = message_of(r, piece, flow->from);
+    return status ? status
+                  : motley__message_receive(r->context, &message, host, slot->request, &slot->requests, error);
 }
 
 /* Put a piece that has arrived into its matrix; what stays here comes from the other matrix. */

@@ -39,7 +39,7 @@ static int create_slots(struct motley__redistribution *r, struct motley__way *wa
     way->pieces = pieces;
     for (int i = 0; i < SLOTS && i < pieces && !status; i++) {
         status = motley__buffer_create(r->context->device, r->flows.largest, &way->slot[i].buffer, error);
-        way->slot[i].request = calloc(motley__message_parts(r->flows.largest), sizeof *way->slot[i].request);
+        way->slot[i].request = calloc(motley__message_parts((int)r->flows.largest, 1), sizeof *way->slot[i].request);
         if (!status && !way->slot[i].request)
             status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to move weights");
     }

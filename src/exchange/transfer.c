@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "exchange/exchange.h"
+#include "exchange/message.h"
 
 /* Copies to the host under way -> messages under way -> copies to the device under way -> idle. */
 enum { IDLE, STAGING_OUT, MOVING, STAGING_IN };
@@ -15,7 +16,6 @@ enum { IDLE, STAGING_OUT, MOVING, STAGING_IN };
 int motley__transfer_create(const struct motley_context *context, const char *name, int tag, int parts,
                             const size_t *row_bytes, struct motley__transfer **transfer, struct motley_error *error)
 {
-    const size_t limit = 2 * (size_t)parts * (size_t)context->size;
     struct motley__transfer *t = calloc(1, sizeof *t);
     int status = 0;
 
@@ -26,10 +26,6 @@ int motley__transfer_create(const struct motley_context *context, const char *na
     t->tag = tag;
     for (int i = 0; i < MOTLEY__PARTS; i++)
         t->row[i] = MPI_DATATYPE_NULL;
-    t->request = malloc(limit * sizeof *t->request);
-    t->peer = calloc(limit, sizeof *t->peer);
-    if (!t->request || !t->peer)
-        status = motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the %s exchange", name);
     for (int i = 0; !status && i < parts; i++) {
         t->row_bytes[i] = row_bytes[i];
         status = motley__fail_mpi(error, MPI_Type_contiguous((int)row_bytes[i], MPI_BYTE, &t->row[i]),
@@ -79,6 +75,29 @@ static size_t span_bytes(const struct motley__transfer *transfer, int part, cons
     return (size_t)spans->total * transfer->row_bytes[part];
 }
 
+/* Room for the requests of the step.  Grows only. */
+static int reserve_requests(struct motley__transfer *transfer, struct motley_error *error)
+{
+    size_t wanted = 0;
+
+    for (int i = 0; i < transfer->parts; i++)
+        for (int peer = 0; peer < transfer->context->size; peer++)
+            wanted += motley__message_parts(transfer->part[i].in->rows[peer], transfer->row_bytes[i]) +
+                      motley__message_parts(transfer->part[i].out->rows[peer], transfer->row_bytes[i]);
+    if (wanted <= transfer->room)
+        return 0;
+    MPI_Request *request = realloc(transfer->request, wanted * sizeof *request);
+    if (request)
+        transfer->request = request;
+    int *peer = realloc(transfer->peer, wanted * sizeof *peer);
+    if (peer)
+        transfer->peer = peer;
+    if (!request || !peer)
+        return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the %s exchange", transfer->name);
+    transfer->room = wanted;
+    return 0;
+}
+
 int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part,
                            struct motley_error *error)
 {
@@ -88,6 +107,7 @@ int motley__transfer_begin(struct motley__transfer *transfer, const struct motle
 
     transfer->receives = transfer->sends = 0;
     memcpy(transfer->part, part, (size_t)transfer->parts * sizeof *part);
+    status = reserve_requests(transfer, error);
     for (int i = 0; !status && i < transfer->parts; i++)
         status = motley__staging_in(part[i].received, span_bytes(transfer, i, part[i].in), &transfer->staging[i],
                                     &in[i], error);
