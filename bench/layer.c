@@ -29,22 +29,24 @@ void motley__bench_layer_destroy(struct motley__bench_layer *layer)
 }
 
 /* Each behind the one before it, as the queue is in order. */
-static void add(struct motley__bench_layer *l, struct motley__step *step, const char *name,
-                int (*begin)(void *, struct motley_error *))
+static void add(void *self, struct motley__step *step, const char *name, int (*begin)(void *, struct motley_error *))
 {
     motley__step_add(step, (struct motley__op){.name = name, .stream = MOTLEY__COMPUTATION,
-        .phase = MOTLEY__PHASE_EXPERTS, .begin = begin, .self = l->layer});
+        .phase = MOTLEY__PHASE_EXPERTS, .begin = begin, .self = self});
 }
 
 /* The layer's own lists on one rank (layer/layer.c), the gate left out. */
 static void make_lists(struct motley__bench_layer *l)
 {
-    add(l, &l->forward, "route", motley__forward_route);
-    add(l, &l->forward, "place", motley__forward_place);
-    add(l, &l->forward, "experts", motley__forward_experts);
-    add(l, &l->forward, "decode", motley__forward_decode);
-    add(l, &l->backward, "experts backward", motley__backward_experts);
-    add(l, &l->backward, "decode dx", motley__backward_decode);
+    struct motley__numbered *batch = &l->layer->number[0]; /* the only one */
+
+    add(l->layer, &l->forward, "route", motley__forward_route);
+    add(l->layer, &l->forward, "place", motley__forward_place);
+    add(batch, &l->forward, "experts", motley__forward_experts);
+    add(l->layer, &l->forward, "decode", motley__forward_decode);
+    add(batch, &l->backward, "experts backward", motley__backward_experts);
+    add(batch, &l->backward, "experts' gradients", motley__backward_gradients);
+    add(l->layer, &l->backward, "decode dx", motley__backward_decode);
 }
 
 static int set_weights(const struct motley__bench_layer *l, const struct motley__bench_weights *weights,

@@ -358,7 +358,7 @@ void motley__problem_destroy(struct motley__problem *problem)
 
 struct motley__ragged motley__problem_ragged(const struct motley__problem *problem)
 {
-    return (struct motley__ragged){problem->shape.E, problem->P, problem->list[MOTLEY__OFFSETS]};
+    return (struct motley__ragged){problem->shape.E, problem->P, problem->list[MOTLEY__OFFSETS], 0};
 }
 
 int motley__problem_expert(const struct motley__problem *problem, int p)

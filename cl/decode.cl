@@ -8,8 +8,8 @@
  * o [P,D], returned [rows,D], y [T,D] in the storage type, s = weight[p] or 1.  Sums are taken in f32 and rounded once.
  *
  * What came back: pair n of group g = server[indices[n]] was sent to the ranks of streams table[g] .. table[g+1]-1;
- * from stream s the row of a first pair came back at base_s + row[n] and the scalar of any pair at base'_s + pair[n],
- * base in table[groups + 1 ..], base' behind it.
+ * from stream s the row of a first pair came back at base_cs + row[n] and the scalar of any pair at base'_cs + pair[n],
+ * where c is the token's chunk; base [chunks, streams] in table[groups + 1 ..], base' behind it.
  *
  * Work-items as in cl/encode.cl.
  * Bytes in f32: combine 4 (P + rows) D; decode 4 (K+1) T D; flops 2 P D: the bound is the memory.
@@ -74,7 +74,7 @@ __kernel void combine(const struct motley__combine_args a, __global const STORED
                       __global const float *restrict weight, __global STORED *restrict returned)
 {
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.rows), vectors = a.D / V;
-    for (int j = first; j < last; j++) {
+    for (int j = a.row + first; j < a.row + last; j++) {
         const int n = a.first + begin[j], end = a.first + begin[j + 1];
         __global STORED *to = returned + (size_t)j * a.D;
         int c = get_global_id(0) * BLOCK;
@@ -100,7 +100,7 @@ static inline void add_returned(vec *sum, const struct motley__decode_args a, in
                                 __global const int *indices, __global const int *server, __global const int *row,
                                 __global const int *table, __global const STORED *returned)
 {
-    __global const int *base = table + a.groups + 1;
+    __global const int *base = table + a.groups + 1 + t / a.chunk_tokens * a.streams;
     for (int n = t * a.K, end = n + a.K; n < end; n++) {
         if (row[n] < 0)
             continue;
@@ -144,12 +144,12 @@ __kernel void decode(const struct motley__decode_args a, __global const int *res
     }
 }
 
-/* returned[q] = s[where[first + q]]; one item per received pair. */
-__kernel void combine_scalars(const int pairs, const int first, __global const float *restrict s,
+/* returned[q] = s[where[first + q]] of pairs q from `pair` on; one item per received pair. */
+__kernel void combine_scalars(const int pair, const int pairs, const int first, __global const float *restrict s,
                               __global const int *restrict where, __global float *restrict returned)
 {
-    const int q = get_global_id(0);
-    if (q < pairs)
+    const int q = pair + get_global_id(0);
+    if (q < pair + pairs)
         returned[q] = s[where[first + q]];
 }
 
@@ -167,8 +167,9 @@ __kernel void decode_scalars(const struct motley__decode_args a, __global const 
     float sum = where[n] >= 0 ? s[where[n]] : 0;
     if (a.streams && pair[n] >= 0) {
         const int2 streams = streams_of(table, server[indices[n]]);
+        __global const int *base = table + a.groups + 1 + (a.chunks + n / a.K / a.chunk_tokens) * a.streams;
         for (int i = streams.x; i < streams.y; i++)
-            sum += returned[table[a.groups + 1 + a.streams + i] + pair[n]];
+            sum += returned[base[i] + pair[n]];
     }
     out[n] = sum;
 }

@@ -1,27 +1,29 @@
 /* What arrived becomes pairs for the local experts: lists are taken apart, and sorted pairs find their rows.
  *
  *   arrive   pairs are numbered own ones first, n < N, then received ones in the order they came, N + q:
- *              expert[n] = indices[n]
- *              expert[N + q], received[q] = weight, row[q] = j of every pair q of received row j
+ *              expert[n] = b E + indices[n], or -1
+ *              expert[N + q] likewise, received[q] = weight, row[q] = j of every pair q of received row j
  *              begin[j] = first pair q of row j, begin[M] = all
+ *            where b is the batch in which the pair is computed (src/layer/chunks.h)
  *            one work-item per own pair, then one per received row, which has at most K pairs
  *   place    by sorted position p, pair q = order[p]:
  *              own       index[p] = q / K,                     weight[p] = weights[q]
  *              received  index[p] = own_rows + row[q - N],     weight[p] = received[q - N]
  *            one work-item per position
  *
- * Between the two the pairs are sorted by local expert (cl/route.cl): of one expert own pairs come first, then those of
- * each source in the order of ranks.  Sections of the list of all sources (cl/encode.cl) lie one after the other.
+ * Between the two the pairs are sorted by batch and local expert (cl/route.cl): of one expert own pairs come first,
+ * then those of each source in the order of ranks.  Sections of the list (cl/encode.cl) lie one after the other: of all
+ * sources for the first chunk, then for the next.
  * Bytes: arrive 8 N + 22 a received pair, place 20 P.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "pairs.h"
 #include "types.h"
 
-/* The last source whose rows begin at or before row j: one that has rows. */
-static int source_of(__global const int *row_offsets, int sources, int j)
+/* The last section whose rows begin at or before row j: one that has rows. */
+static int section_of(__global const int *row_offsets, int sections, int j)
 {
-    int low = 0, high = sources;
+    int low = 0, high = sections;
     while (high - low > 1) {
         const int middle = low + (high - low) / 2;
         if (row_offsets[middle] <= j)
@@ -32,7 +34,15 @@ static int source_of(__global const int *row_offsets, int sources, int j)
     return low;
 }
 
-/* source [2 (sources + 1)]: rows before each source's, then pairs before each source's. */
+/* The batch of own pair n: with chunks, the first or the last. */
+static int own_batch(const struct motley__arrive_args a, uint n)
+{
+    if (a.chunks == 1)
+        return 0;
+    return (int)(n / (uint)a.K / (uint)a.chunk_tokens) < a.chunks / 2 ? 0 : a.chunks + 1;
+}
+
+/* source [2 (sections + 1)]: rows before each section's, then pairs before each section's. */
 __kernel void arrive(const struct motley__arrive_args a, __global const int *restrict indices,
                      __global const int *restrict source, __global const ushort *restrict list,
                      __global int *restrict expert, __global int *restrict begin, __global int *restrict row,
@@ -40,11 +50,13 @@ __kernel void arrive(const struct motley__arrive_args a, __global const int *res
 {
     const int item = get_global_id(0), j = item - a.N;
     if (item < a.N)
-        expert[item] = indices[item];
+        expert[item] = indices[item] < 0 ? -1 : own_batch(a, item) * a.E + indices[item];
     if (j < 0 || j >= a.M)
         return;
-    __global const int *pair_offsets = source + a.sources + 1;
-    const struct section s = section_at(source, pair_offsets, source_of(source, a.sources, j));
+    const int sections = a.chunks * a.sources, section = section_of(source, sections, j);
+    const int batch = a.chunks == 1 ? 0 : 1 + section / a.sources;
+    __global const int *pair_offsets = source + sections + 1;
+    const struct section s = section_at(source, pair_offsets, section);
     const size_t words = s.begin + 2 * (size_t)(j - s.row), weights = s.begin + 2 * (size_t)s.rows;
     const size_t experts = weights + 2 * (size_t)s.pairs;
     const int first = get_word(list, words), last = j + 1 < s.row + s.rows ? (int)get_word(list, words + 2) : s.pairs;
@@ -52,7 +64,7 @@ __kernel void arrive(const struct motley__arrive_args a, __global const int *res
     if (j + 1 == a.M)
         begin[a.M] = s.pair + last;
     for (int i = first; i < last; i++) {
-        expert[a.N + s.pair + i] = list[experts + i];
+        expert[a.N + s.pair + i] = batch * a.E + list[experts + i];
         received[s.pair + i] = as_float(get_word(list, weights + 2 * (size_t)i));
         row[s.pair + i] = j;
     }

@@ -26,6 +26,7 @@ struct motley__product_args {
 };
 
 struct motley__activation_args {
+    int first;      /* pairs first .. first + P - 1 */
     int P, F;
     int activation; /* MOTLEY__ACT_* */
 };
@@ -61,12 +62,16 @@ struct motley__route_args {
 /* Row movers: encode, combine, decode.  A work-item (column) moves `per_item` neighbouring rows. */
 struct motley__encode_args {
     int D, K;
+    int first;      /* rows first .. first + rows - 1 */
     int rows, per_item;
 };
 
 struct motley__heads_args {
     int N, K;
+    int groups;
     int sent;       /* groups 0 .. sent-1 are sent to */
+    int chunks, chunk_tokens; /* the tokens' chunks (src/layer/chunks.h) */
+    int every;      /* 1: every pair goes by itself */
 };
 
 struct motley__encode_pairs_args {
@@ -74,9 +79,10 @@ struct motley__encode_pairs_args {
 };
 
 struct motley__arrive_args {
-    int N;          /* own pairs */
+    int N, K, E;    /* own pairs */
     int M;          /* received rows */
-    int sources;
+    int sources;    /* ranks; sections of chunk c are number c sources and on */
+    int chunks, chunk_tokens;
 };
 
 struct motley__place_args {
@@ -86,6 +92,7 @@ struct motley__place_args {
 
 struct motley__combine_args {
     int D;
+    int row;        /* rows row .. row + rows - 1 */
     int rows, per_item;
     int first;      /* received pairs follow so many own ones */
 };
@@ -94,6 +101,7 @@ struct motley__decode_args {
     int D, K;
     int T, per_item;
     int groups, streams; /* of the table of what came back; 0: nothing did */
+    int chunks, chunk_tokens;
     int accumulate; /* 1: add to y */
 };
 

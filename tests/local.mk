@@ -53,6 +53,7 @@ UNIT_TESTS = \
     %D%/test_allocate \
     %D%/test_divide \
     %D%/test_mode \
+    %D%/test_pipeline \
     %D%/test_placement \
     %D%/test_link \
     %D%/test_plan \

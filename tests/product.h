@@ -140,7 +140,8 @@ static inline struct ragged_problem make_ragged(struct motley__device *device, u
     for (int e = 0; e < E; e++)
         problem.offsets[e + 1] = problem.offsets[e] + counts[e];
     free(counts);
-    problem.ragged = (struct motley__ragged){E, P, to_device(device, problem.offsets, sizeof(int) * (size_t)(E + 1))};
+    problem.ragged = (struct motley__ragged){E, P, to_device(device, problem.offsets, sizeof(int) * (size_t)(E + 1)),
+                                             0};
     return problem;
 }
 

@@ -10,22 +10,23 @@
 
 enum { K = 3, E = 11, MOST = 5 };
 
-/* Lists of `sources` ranks with T[s] tokens each, sent to one group that serves some of the experts. */
+/* Lists of `sources` ranks with T[s] tokens in each chunk, sent to one group that serves some of the experts. */
 struct arrival {
-    int N, sources, M, M_pairs;
-    int *indices, source[2 * (MOST + 1)];
+    int N, sources, sections, M, M_pairs;
+    int *indices, source[2 * (MOST * MOTLEY__CHUNKS_MOST + 1)];
     uint16_t *list;
 };
 
-static struct arrival arrive_from(int N, int sources, const int *T, const int *server, uint64_t seed)
+static struct arrival arrive_from(int N, int chunks, int sources, const int *T, const int *server, uint64_t seed)
 {
-    struct arrival a = {.N = N, .sources = sources, .indices = ARRAY(int, N), .list = ARRAY(uint16_t, 1)};
-    int *pairs = a.source + sources + 1;
+    struct arrival a = {.N = N, .sources = sources, .sections = chunks * sources, .indices = ARRAY(int, N),
+                        .list = ARRAY(uint16_t, 1)};
+    int *pairs = a.source + a.sections + 1;
     size_t units = 0;
     for (int n = 0; n < N; n++)
         a.indices[n] = random_int(seed, 1, (size_t)n, E + 1) - 1;
-    for (int s = 0; s < sources; s++) {
-        struct routed r = routed_create(T[s], K, E, 2, 1, server, s % 2, seed + (uint64_t)s);
+    for (int s = 0; s < a.sections; s++) {
+        struct routed r = routed_create(T[s % sources], K, E, 2, 1, server, s % 2, seed + (uint64_t)s);
         const size_t more = (size_t)motley__list_units(r.S, r.S_pairs);
         a.list = realloc(a.list, (units + more + 1) * sizeof *a.list);
         assert_non_null(a.list);
@@ -38,24 +39,28 @@ static struct arrival arrive_from(int N, int sources, const int *T, const int *s
     return a;
 }
 
-static void check_arrive(struct motley__device *device, int N, int sources, const int *T, const int *server,
-                         uint64_t seed)
+static void check_arrive(struct motley__device *device, int N, int chunks, int sources, const int *T,
+                         const int *server, uint64_t seed)
 {
-    struct arrival a = arrive_from(N, sources, T, server, seed);
+    struct arrival a = arrive_from(N, chunks, sources, T, server, seed);
+    const struct motley__chunks own = motley__chunks_of(N / K, chunks);
+    const struct motley__arrive_args args = {.N = N, .K = K, .E = E, .M = a.M, .sources = sources, .chunks = chunks,
+                                             .chunk_tokens = own.tokens};
     const size_t pairs = (size_t)a.M_pairs * 4;
     int *expert = ARRAY(int, N + a.M_pairs), *begin = ARRAY(int, a.M + 1), *row = ARRAY(int, a.M_pairs);
     float *received = ARRAY(float, a.M_pairs);
     struct motley__buffer *there[] = {
-        ints_there(device, a.indices, N), ints_there(device, a.source, 2 * (sources + 1)),
+        ints_there(device, a.indices, N), ints_there(device, a.source, 2 * (a.sections + 1)),
         to_device(device, a.list, (size_t)motley__list_units(a.M, a.M_pairs) * MOTLEY__LIST_UNIT),
     };
     struct motley__arrive arrive = {
-        .N = N, .M = a.M, .sources = sources, .indices = there[0], .source = there[1], .list = there[2],
+        .N = N, .K = K, .E = E, .M = a.M, .sources = sources, .chunks = own, .indices = there[0],
+        .source = there[1], .list = there[2],
         .expert = unwritten(device, (size_t)N * 4 + pairs), .begin = unwritten(device, (size_t)(a.M + 1) * 4),
         .row = unwritten(device, pairs), .received = unwritten(device, pairs),
     };
     SUCCEED(motley__arrive(device, &arrive, &error));
-    motley__ref_arrive(N, sources, a.indices, a.source, a.list, expert, begin, row, received);
+    motley__ref_arrive(&args, a.indices, a.source, a.list, expert, begin, row, received);
     expect_bytes(arrive.expert, expert, (size_t)N * 4 + pairs);
     expect_bytes(arrive.row, row, pairs);
     expect_bytes(arrive.received, received, pairs);
@@ -77,10 +82,11 @@ static void arrive_equals_twin_on(struct motley__device *device)
     const int *const servers[] = {some, one, all, none}, *const tokens[] = {even, uneven, empty};
     const uint64_t seed = test_seed();
     for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 3; j++) {
-            check_arrive(device, 57, MOST, tokens[j], servers[i], seed);
-            check_arrive(device, 0, 2, tokens[j], servers[i], seed);
-        }
+        for (int j = 0; j < 3; j++)
+            for (int chunks = 1; chunks <= MOTLEY__CHUNKS_MOST; chunks *= 2) {
+                check_arrive(device, 57, chunks, MOST, tokens[j], servers[i], seed);
+                check_arrive(device, 0, chunks, 2, tokens[j], servers[i], seed);
+            }
 }
 
 static void arrive_equals_twin(void **state)

@@ -16,7 +16,7 @@ static void check_combine(struct motley__device *device, int rows, int first, in
     int *begin = ARRAY(int, rows + 1);
     for (int j = 0; j < rows; j++)
         begin[j + 1] = begin[j] + random_int(seed, 3, (size_t)j, 4);
-    const int pairs = begin[rows], P = first + pairs;
+    const int pairs = begin[rows], P = first + pairs, half = rows / 2;
     float *o = random_floats(seed, 1, (size_t)(P * D)), *weight = random_floats(seed, 2, (size_t)P);
     int *where = random_permutation(seed, 4, P);
     struct motley__buffer *there[] = {
@@ -24,12 +24,17 @@ static void check_combine(struct motley__device *device, int rows, int first, in
         ints_there(device, begin, rows + 1), ints_there(device, where, P),
     };
     struct motley__combine combine = {
-        .rows = rows, .D = D, .first = first, .o = there[0], .begin = there[2], .where = there[3],
+        .rows = half, .D = D, .first = first, .o = there[0], .begin = there[2], .where = there[3],
         .weight = weighted ? there[1] : NULL, .returned = unwritten(device, (size_t)(rows * D) * 4),
     };
     struct motley__buffer *scalars = unwritten(device, (size_t)pairs * 4);
+    SUCCEED(motley__combine(device, &combine, &error)); /* in two parts */
+    SUCCEED(motley__combine_scalars(device, 0, begin[half], first, there[1], there[3], scalars, &error));
+    combine.row = half;
+    combine.rows = rows - half;
     SUCCEED(motley__combine(device, &combine, &error));
-    SUCCEED(motley__combine_scalars(device, pairs, first, there[1], there[3], scalars, &error));
+    SUCCEED(motley__combine_scalars(device, begin[half], pairs - begin[half], first, there[1], there[3], scalars,
+                                    &error));
 
     float *expected = ARRAY(float, rows * D), *expected_scalars = ARRAY(float, pairs);
     motley__ref_combine(rows, D, first, o, begin, where, weighted ? weight : NULL, expected);
@@ -62,25 +67,28 @@ static void combine_equals_twin(void **state)
 /* The table of streams[g] streams for each group of a rank's tokens, back to back. */
 static int *make_table(const struct routed *r, const int *streams, int *count, int *rows, int *pairs)
 {
+    const int chunks = r->chunks.count;
     *count = *rows = *pairs = 0;
     for (int g = 0; g < r->G; g++)
         *count += streams[g];
-    int *table = ARRAY(int, r->G + 1 + 2 * *count), *base = table + r->G + 1, s = 0;
+    int *table = ARRAY(int, r->G + 1 + 2 * chunks * *count), *base = table + r->G + 1, s = 0;
     for (int g = 0; g < r->G; g++) {
         table[g] = s;
-        for (int i = 0; i < streams[g]; i++, s++) {
-            base[s] = *rows - r->row_offsets[g];
-            base[*count + s] = *pairs - r->pair_offsets[g];
-            *rows += r->row_offsets[g + 1] - r->row_offsets[g];
-            *pairs += r->pair_offsets[g + 1] - r->pair_offsets[g];
-        }
+        for (int i = 0; i < streams[g]; i++, s++)
+            for (int c = 0; c < chunks; c++) {
+                const int slot = motley__chunks_slot(chunks, r->G, r->sent, c, g);
+                base[c * *count + s] = *rows - r->row_offsets[slot];
+                base[(chunks + c) * *count + s] = *pairs - r->pair_offsets[slot];
+                *rows += r->row_offsets[slot + 1] - r->row_offsets[slot];
+                *pairs += r->pair_offsets[slot + 1] - r->pair_offsets[slot];
+            }
     }
     table[r->G] = s;
     return table;
 }
 
 struct decode_case {
-    int T, K, D, E, G, sent, streams[4], weighted, accumulate, dropped;
+    int T, K, D, E, G, sent, streams[4], weighted, accumulate, dropped, chunks;
 };
 
 /* Pairs of group G-1 are of own experts. */
@@ -89,7 +97,7 @@ static void check_decode(struct motley__device *device, struct decode_case c, ui
     int *server = ARRAY(int, c.E), count, rows, scalars, P = 0;
     for (int e = 0; e < c.E; e++)
         server[e] = random_int(seed, 20, (size_t)e, c.G);
-    struct routed r = routed_create(c.T, c.K, c.E, c.G, c.sent, server, c.dropped, seed);
+    struct routed r = routed_create_in(c.chunks, c.dropped, c.T, c.K, c.E, c.G, c.sent, server, c.dropped, seed);
     int *table = make_table(&r, c.streams, &count, &rows, &scalars), *where = ARRAY(int, r.N);
     for (int n = 0; n < r.N; n++)
         where[n] = r.indices[n] >= 0 && server[r.indices[n]] == c.G - 1 ? P++ : -1;
@@ -100,22 +108,23 @@ static void check_decode(struct motley__device *device, struct decode_case c, ui
         ints_there(device, where, r.N), to_device(device, o, (size_t)(P * c.D) * 4),
         to_device(device, weight, (size_t)P * 4), ints_there(device, r.indices, r.N),
         ints_there(device, server, c.E), ints_there(device, r.send_row, r.N), ints_there(device, r.pair_place, r.N),
-        ints_there(device, table, c.G + 1 + 2 * count), to_device(device, returned, (size_t)(rows * c.D) * 4),
+        ints_there(device, table, c.G + 1 + 2 * r.chunks.count * count),
+        to_device(device, returned, (size_t)(rows * c.D) * 4),
         to_device(device, s, (size_t)scalars * 4),
     };
     struct motley__decode decode = {
         .T = c.T, .K = c.K, .D = c.D, .where = there[0], .o = there[1], .weight = c.weighted ? there[2] : NULL,
-        .returned = {.groups = c.G, .streams = count, .indices = there[3], .server = there[4], .row = there[5],
-                     .pair = there[6], .table = there[7], .rows = there[8], .scalars = there[9]},
+        .returned = {.groups = c.G, .streams = count, .chunks = r.chunks, .indices = there[3], .server = there[4],
+                     .row = there[5], .pair = there[6], .table = there[7], .rows = there[8], .scalars = there[9]},
         .accumulate = c.accumulate, .y = to_device(device, y, (size_t)(c.T * c.D) * 4),
     };
-    const struct motley__ref_returned back = {c.G, count, r.indices, server, r.send_row, r.pair_place, table, returned,
-                                              s};
+    const struct motley__ref_returned back = {c.G, count, r.chunks.count, r.chunks.tokens, r.indices, server,
+                                              r.send_row, r.pair_place, table, returned, s};
     struct motley__buffer *out = unwritten(device, (size_t)r.N * 4);
     SUCCEED(motley__decode(device, &decode, &error));
     SUCCEED(motley__decode_scalars(device, &decode, there[2], out, &error));
     motley__ref_decode(c.T, c.K, c.D, where, o, c.weighted ? weight : NULL, &back, c.accumulate, y);
-    motley__ref_decode_scalars(r.N, where, weight, &back, expected);
+    motley__ref_decode_scalars(c.T, c.K, where, weight, &back, expected);
     expect_bytes(decode.y, y, (size_t)(c.T * c.D) * 4);
     expect_bytes(out, expected, (size_t)r.N * 4);
     destroy_all(there, sizeof there / sizeof *there);
@@ -131,14 +140,20 @@ static void decode_equals_twin_on(struct motley__device *device)
     for (int i = 0; i < WIDTHS; i++)
         for (int weighted = 0; weighted < 2; weighted++) {
             const int D = widths[i];
-            check_decode(device, (struct decode_case){35, 3, D, 7, 3, 2, {1, 1}, weighted, 0, 0}, seed);
-            check_decode(device, (struct decode_case){35, 3, D, 7, 3, 2, {1, 1}, weighted, 1, 1}, seed);
-            check_decode(device, (struct decode_case){35, 3, D, 8, 3, 3, {2, 3, 1}, weighted, 0, 0}, seed); /* slices */
-            check_decode(device, (struct decode_case){35, 3, D, 8, 1, 1, {3}, weighted, 0, 0}, seed);
-            check_decode(device, (struct decode_case){35, 3, D, 8, 1, 0, {0}, weighted, 0, 0}, seed); /* one rank */
-            check_decode(device, (struct decode_case){0, 3, D, 8, 2, 1, {1}, weighted, 0, 0}, seed);
+            check_decode(device, (struct decode_case){35, 3, D, 7, 3, 2, {1, 1}, weighted, 0, 0, 1}, seed);
+            check_decode(device, (struct decode_case){35, 3, D, 7, 3, 2, {1, 1}, weighted, 1, 1, 1}, seed);
+            check_decode(device, (struct decode_case){35, 3, D, 8, 3, 3, {2, 3, 1}, weighted, 0, 0, 1},
+                         seed); /* slices */
+            check_decode(device, (struct decode_case){35, 3, D, 8, 1, 1, {3}, weighted, 0, 0, 1}, seed);
+            check_decode(device, (struct decode_case){35, 3, D, 8, 1, 0, {0}, weighted, 0, 0, 1}, seed); /* one rank */
+            check_decode(device, (struct decode_case){0, 3, D, 8, 2, 1, {1}, weighted, 0, 0, 1}, seed);
         }
-    check_decode(device, (struct decode_case){9, 128, 48, 129, 4, 4, {1, 0, 2, 1}, 1, 0, 0}, seed);
+    for (int chunks = 2; chunks <= MOTLEY__CHUNKS_MOST; chunks *= 2) {
+        check_decode(device, (struct decode_case){35, 3, 33, 8, 3, 3, {2, 3, 1}, 1, 0, 1, chunks}, seed);
+        check_decode(device, (struct decode_case){35, 3, 64, 7, 3, 2, {1, 1}, 1, 1, 0, chunks}, seed);
+        check_decode(device, (struct decode_case){3, 3, 20, 7, 3, 2, {1, 1}, 0, 0, 0, chunks}, seed);
+    }
+    check_decode(device, (struct decode_case){9, 128, 48, 129, 4, 4, {1, 0, 2, 1}, 1, 0, 0, 1}, seed);
 }
 
 static void decode_equals_twin(void **state)

@@ -70,8 +70,8 @@ static struct motley__spans spans_in(struct trial trial)
     struct motley__spans in = spans_create();
     for (int r = 0; r < context->size; r++) {
         in.rows[r] = rows_of(trial, r, context->rank);
-        in.first[r] = ++in.total;
-        in.total += in.rows[r];
+        in.first[r] = ++in.end;
+        in.end += in.rows[r];
     }
     return in;
 }
@@ -81,8 +81,8 @@ static struct motley__spans spans_out(struct trial trial)
     struct motley__spans out = spans_create();
     for (int r = 0; r < context->size; r++) {
         out.rows[r] = rows_of(trial, context->rank, r);
-        out.first[r] = trial.same ? 0 : out.total;
-        out.total = out.first[r] + out.rows[r] > out.total ? out.first[r] + out.rows[r] : out.total;
+        out.first[r] = trial.same ? 0 : out.end;
+        out.end = out.first[r] + out.rows[r] > out.end ? out.first[r] + out.rows[r] : out.end;
     }
     return out;
 }
@@ -97,7 +97,7 @@ static int to_of(struct trial trial, int to)
 static void fill(struct motley__buffer **buffer, struct trial trial, const struct motley__spans *out, int width,
                  int first_column)
 {
-    size_t bytes = (size_t)out->total * (size_t)width * sizeof(float);
+    size_t bytes = (size_t)out->end * (size_t)width * sizeof(float);
     float *host = malloc(bytes + 1);
 
     for (int to = 0; to < context->size; to++)
@@ -114,7 +114,7 @@ static void fill(struct motley__buffer **buffer, struct trial trial, const struc
 static void check(const struct motley__buffer *buffer, struct trial trial, const struct motley__spans *in, int width,
                   int first_column)
 {
-    size_t bytes = (size_t)in->total * (size_t)width * sizeof(float);
+    size_t bytes = (size_t)in->end * (size_t)width * sizeof(float);
     float *host = malloc(bytes + 1);
 
     if (bytes)
@@ -163,7 +163,7 @@ static void one_trial(struct motley__transfer *transfer, struct trial trial, int
         in[i] = spans_in(own);
         fill(&send[i], own, &out[i], widths[i], i * 256);
         assert_int_equal(motley__buffer_reserve(context->device, &received[i],
-                                                (size_t)in[i].total * (size_t)widths[i] * sizeof(float), NULL), 0);
+                                                (size_t)in[i].end * (size_t)widths[i] * sizeof(float), NULL), 0);
         part[i] = (struct motley__part){send[i], &out[i], received[i], &in[i]};
         for (int r = 0; r < context->size; r++)
             expected += (int64_t)sizeof(float) * widths[i] * out[i].rows[r];
@@ -241,6 +241,7 @@ static void rows_between_nodes_go_in_parts(void **state)
 /* Every second rank takes none. */
 static void counts_arrive_by_source(void **state)
 {
+    enum { CHUNKS = 4 };
     const int R = context->size, me = context->rank;
     int *takes = calloc((size_t)R, sizeof *takes), sent = 0;
     struct motley__counts *counts;
@@ -251,20 +252,23 @@ static void counts_arrive_by_source(void **state)
         takes[r] = r % 2 == 0;
         sent += takes[r] && r != me;
     }
-    assert_int_equal(motley__counts_create(context, takes, 30, &counts, NULL), 0);
+    assert_int_equal(motley__counts_create(context, takes, CHUNKS, 30, &counts, NULL), 0);
     for (int trial = 0; trial < 10; trial++) {
         for (int r = 0; r < R; r++)
-            counts->mine[r] = (struct motley__count){me * 10000 + trial * 100 + r, trial - r};
+            for (int c = 0; c < CHUNKS; c++)
+                counts->mine[r * CHUNKS + c] = (struct motley__count){me * 10000 + trial * 100 + r + c, trial - r};
         assert_int_equal(motley__counts_begin(counts, NULL), 0);
         finish(counts, motley__counts_test);
         for (int r = 0; r < R; r++) {
             const int comes = takes[me] && r != me;
 
-            assert_int_equal(counts->theirs[r].rows, comes ? r * 10000 + trial * 100 + me : 0);
-            assert_int_equal(counts->theirs[r].pairs, comes ? trial - me : 0);
+            for (int c = 0; c < CHUNKS; c++) {
+                assert_int_equal(counts->theirs[r * CHUNKS + c].rows, comes ? r * 10000 + trial * 100 + me + c : 0);
+                assert_int_equal(counts->theirs[r * CHUNKS + c].pairs, comes ? trial - me : 0);
+            }
         }
     }
-    assert_int_equal(motley__counts_bytes(counts, &nodes), sent * (int)sizeof(struct motley__count));
+    assert_int_equal(motley__counts_bytes(counts, &nodes), sent * CHUNKS * (int)sizeof(struct motley__count));
     assert_int_equal(nodes, 0);
     motley__counts_destroy(counts);
     free(takes);
@@ -285,7 +289,7 @@ static void the_missing_peer_is_named(void **state)
         assert_int_equal(motley__buffer_create(context->device, 16, &received, NULL), 0);
         assert_int_equal(motley__transfer_create(context, "test", 40, 1, row_bytes(widths), &transfer, NULL), 0);
         in.rows[next] = 1;
-        in.total = 1;
+        in.end = 1;
         assert_int_equal(motley__transfer_begin(transfer, &(struct motley__part){NULL, &out, received, &in}, NULL), 0);
         assert_int_equal(motley__transfer_test(transfer, &done, NULL), 0);
         assert_int_equal(done, 0);

@@ -159,6 +159,66 @@ static void slices_of_the_hidden_dimension(void **state)
         }
 }
 
+/* One step under a plan took the memory that it promised. */
+static void check_memory(const motley_plan *plan, enum split split)
+{
+    struct problem p = problem_create(motley_plan_shape(plan), T, GATE_SPREAD, SEED);
+    struct held held = hold(&p, split); /* before the layer, which counts what it finds */
+    motley_layer *layer = make_layer(plan, &p);
+    step(layer, plan, &p, &held);
+    char text[128];
+    snprintf(text, sizeof text, "activation %d: %llu bytes planned, %llu used", (int)p.shape.activation,
+             (unsigned long long)motley_layer_planned_bytes(layer),
+             (unsigned long long)motley_layer_peak_bytes(layer));
+    require(motley_layer_planned_bytes(layer) == motley_layer_peak_bytes(layer), text);
+    motley_layer_destroy(layer);
+    let_go(&held);
+    problem_destroy(&p);
+}
+
+/* The same plan in chunks, and duplicates or none. */
+static motley_plan *in_chunks(const motley_plan *plan, int chunks, int duplicate)
+{
+    char *text = NULL;
+    motley_plan *cut = NULL;
+    SUCCEED(motley_plan_text(plan, &text, &error));
+    json_t *root = json_loads(text, 0, NULL);
+    require(root != NULL, "the plan's text is no JSON");
+    json_object_set_new(root, "pipeline", json_integer(chunks));
+    json_object_set_new(json_object_get(root, "options"), "duplicate", json_boolean(duplicate));
+    free(text);
+    text = json_dumps(root, 0);
+    SUCCEED(motley_plan_parse(text, &cut, &error));
+    free(text);
+    json_decref(root);
+    return cut;
+}
+
+/* Chunks of some tokens, of one, of none; duplicates and slices among them. */
+static void chunks_travel_under_experts(void **state)
+{
+    const int R = motley_context_size(context);
+    (void)state;
+    for (int variant = 0; variant < VARIANTS; variant++)
+        for (int chunks = 1; chunks <= 8; chunks *= 2) {
+            struct motley_layer_shape shape = shape_of(variant % 2 ? MOTLEY_SWIGLU : MOTLEY_GELU, variant + 1);
+            shape.bias = variant % 2 == 0;
+            motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN), *whole = in_chunks(plan, chunks, variant != 2);
+            motley_plan *sliced = with_parts(whole, SLICES[R - 1][variant].mode, SLICES[R - 1][variant].groups,
+                                             SLICES[R - 1][variant].part);
+            motley_plan *plans[] = {whole, sliced};
+            for (int i = 0; i < 2; i++) {
+                check_plan(plans[i], T, GATE_SPREAD, SPLIT_EVEN);
+                check_plan(plans[i], T, GATE_ONE_EXPERT, SPLIT_LAST_HAS_ALL);
+                check_plan(plans[i], 5, GATE_SPREAD, SPLIT_FIRST_HAS_NONE);
+                check_plan(plans[i], 0, GATE_SPREAD, SPLIT_EVEN);
+                check_memory(plans[i], (enum split)variant);
+                motley_plan_destroy(plans[i]);
+            }
+            motley_plan_destroy(plan);
+        }
+}
+
 /* Data mode: tokens stay, and what is stored may be divided in any of these ways. */
 static motley_plan *data_plan(const motley_plan *plan, int variant)
 {
@@ -280,23 +340,6 @@ static void tokens_come_and_go(void **state)
     motley_layer_destroy(layer);
     motley_plan_destroy(plan);
     problem_destroy(&weights);
-}
-
-/* One step under a plan took the memory that it promised. */
-static void check_memory(const motley_plan *plan, enum split split)
-{
-    struct problem p = problem_create(motley_plan_shape(plan), T, GATE_SPREAD, SEED);
-    struct held held = hold(&p, split); /* before the layer, which counts what it finds */
-    motley_layer *layer = make_layer(plan, &p);
-    step(layer, plan, &p, &held);
-    char text[128];
-    snprintf(text, sizeof text, "activation %d: %llu bytes planned, %llu used", (int)p.shape.activation,
-             (unsigned long long)motley_layer_planned_bytes(layer),
-             (unsigned long long)motley_layer_peak_bytes(layer));
-    require(motley_layer_planned_bytes(layer) == motley_layer_peak_bytes(layer), text);
-    motley_layer_destroy(layer);
-    let_go(&held);
-    problem_destroy(&p);
 }
 
 static void memory_is_what_was_planned(void **state)
@@ -445,7 +488,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(equal_gate_rows),        cmocka_unit_test(forced_experts),
         cmocka_unit_test(ranks_without_experts),  cmocka_unit_test(slices_of_the_hidden_dimension),
         cmocka_unit_test(weights_travel_in_data_mode), cmocka_unit_test(data_mode_moves_only_weights),
-        cmocka_unit_test(the_same_bits_again),
+        cmocka_unit_test(the_same_bits_again),    cmocka_unit_test(chunks_travel_under_experts),
         cmocka_unit_test(tokens_come_and_go),     cmocka_unit_test(memory_is_what_was_planned),
         cmocka_unit_test(traffic_is_counted),     cmocka_unit_test(mistakes_are_agreed),
     };

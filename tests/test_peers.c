@@ -43,9 +43,9 @@ static void expect(const int *found, size_t count, const int *wanted)
     expect((found), sizeof (const int[]){__VA_ARGS__} / sizeof(int), (const int[]){__VA_ARGS__})
 
 /* Rows and where they begin, of each rank. */
-static void expect_span(const struct motley__spans *span, int64_t total, const int *rows, const int *first)
+static void expect_span(const struct motley__spans *span, int64_t end, const int *rows, const int *first)
 {
-    assert_int_equal(span->total, total);
+    assert_int_equal(span->end, end);
     for (int r = 0; r < 4; r++) {
         assert_int_equal(span->rows[r], rows[r]);
         if (rows[r])
@@ -73,12 +73,12 @@ static void a_group_shares_its_rows(void **state)
     memcpy(p->pair_offsets, ((int[]){0, 6, 6, 10}), 4 * sizeof(int));
     assert_int_equal(motley__peers_sent(p, mine, NULL), 0);
     assert_memory_equal(mine, ((const struct motley__count[]){{0, 0}, {5, 6}, {3, 4}, {0, 0}}), sizeof mine);
-    expect_span(&p->span[MOTLEY__SENT_ROWS], 8, FOUR(0, 5, 3, 0), FOUR(0, 0, 5, 0));
-    expect_span(&p->span[MOTLEY__SENT_LIST], 46, FOUR(0, 28, 18, 0), FOUR(0, 0, 28, 0));
+    expect_span(p->span[MOTLEY__SENT_ROWS], 8, FOUR(0, 5, 3, 0), FOUR(0, 0, 5, 0));
+    expect_span(p->span[MOTLEY__SENT_LIST], 46, FOUR(0, 28, 18, 0), FOUR(0, 0, 28, 0));
     assert_int_equal(motley__peers_arrived(p, theirs, NULL), 0);
-    expect_span(&p->span[MOTLEY__ARRIVED_ROWS], 7, FOUR(0, 2, 4, 1), FOUR(0, 0, 2, 6));
-    expect_span(&p->span[MOTLEY__ARRIVED_PAIRS], 9, FOUR(0, 3, 4, 2), FOUR(0, 0, 3, 7));
-    expect_span(&p->span[MOTLEY__ARRIVED_LIST], 41, FOUR(0, 13, 20, 8), FOUR(0, 0, 13, 33));
+    expect_span(p->span[MOTLEY__ARRIVED_ROWS], 7, FOUR(0, 2, 4, 1), FOUR(0, 0, 2, 6));
+    expect_span(p->span[MOTLEY__ARRIVED_PAIRS], 9, FOUR(0, 3, 4, 2), FOUR(0, 0, 3, 7));
+    expect_span(p->span[MOTLEY__ARRIVED_LIST], 41, FOUR(0, 13, 20, 8), FOUR(0, 0, 13, 33));
     EXPECT(p->source, 0, 0, 2, 6, 7, 0, 0, 3, 7, 9);
     motley__peers_destroy(p);
     motley_plan_destroy(plan);
@@ -99,11 +99,11 @@ static void each_rank_of_a_group_gives_back(void **state)
     memcpy(p->row_offsets, ((int[]){0, 5, 5, 5}), 4 * sizeof(int));
     memcpy(p->pair_offsets, ((int[]){0, 7, 7, 9}), 4 * sizeof(int));
     assert_int_equal(motley__peers_sent(p, mine, NULL), 0);
-    expect_span(&p->span[MOTLEY__SENT_ROWS], 5, FOUR(5, 0, 5, 0), FOUR(0, 0, 0, 0));
-    expect_span(&p->span[MOTLEY__SENT_LIST], 31, FOUR(31, 0, 31, 0), FOUR(0, 0, 0, 0));
+    expect_span(p->span[MOTLEY__SENT_ROWS], 5, FOUR(5, 0, 5, 0), FOUR(0, 0, 0, 0));
+    expect_span(p->span[MOTLEY__SENT_LIST], 31, FOUR(31, 0, 31, 0), FOUR(0, 0, 0, 0));
     assert_int_equal(motley__peers_arrived(p, theirs, NULL), 0);
-    expect_span(&p->span[MOTLEY__BACK_ROWS], 10, FOUR(5, 0, 5, 0), FOUR(0, 0, 5, 0));
-    expect_span(&p->span[MOTLEY__BACK_PAIRS], 14, FOUR(7, 0, 7, 0), FOUR(0, 0, 7, 0));
+    expect_span(p->span[MOTLEY__BACK_ROWS], 10, FOUR(5, 0, 5, 0), FOUR(0, 0, 5, 0));
+    expect_span(p->span[MOTLEY__BACK_PAIRS], 14, FOUR(7, 0, 7, 0), FOUR(0, 0, 7, 0));
     EXPECT(p->table, 0, 2, 2, 2, 0, 5, 0, 7); /* streams of groups; bases of rows; of pairs */
     motley__peers_destroy(p);
     motley_plan_destroy(plan);

@@ -6,16 +6,20 @@
 
 #include "routing.h"
 
+#include "layer/chunks.h"
 #include "layer/ref.h"
 
-/* One rank's tokens, routed to groups 0 .. G-1, of which those below `sent` are sent to. */
+/* One rank's tokens, routed to groups 0 .. G-1, of which those below `sent` are sent to, in chunks; or every pair by
+ * itself. */
 struct routed {
-    int T, K, N, E, G, sent;
+    int T, K, N, E, G, sent, slots;
+    struct motley__chunks chunks;
+    struct motley__heads_args args;
     int *indices, *server;                       /* [N], [E] */
     float *weights;                              /* [N] */
-    int *heads;                                  /* [N] */
-    int *pair_order, *pair_place, *pair_offsets; /* pairs by group */
-    int *row_order, *send_row, *row_offsets;     /* heads by group */
+    int *slot, *heads;                           /* [N] */
+    int *pair_order, *pair_place, *pair_offsets; /* pairs by slot */
+    int *row_order, *send_row, *row_offsets;     /* heads by slot */
     int S, S_pairs;                              /* rows and pairs that are sent */
     uint16_t *list;
 };
@@ -35,34 +39,43 @@ static inline void choose(struct routed *r, uint64_t seed, int dropped)
 }
 
 /* server [E] copied.  K <= E; odd E take every second expert. */
-static inline struct routed routed_create(int T, int K, int E, int G, int sent, const int *server, int dropped,
-                                          uint64_t seed)
+static inline struct routed routed_create_in(int chunks, int every, int T, int K, int E, int G, int sent,
+                                             const int *server, int dropped, uint64_t seed)
 {
-    struct routed r = {.T = T, .K = K, .N = T * K, .E = E, .G = G, .sent = sent};
+    struct routed r = {.T = T, .K = K, .N = T * K, .E = E, .G = G, .sent = sent, .slots = chunks * G,
+                       .chunks = motley__chunks_of(T, chunks)};
+    r.args = (struct motley__heads_args){.N = r.N, .K = K, .groups = G, .sent = sent, .chunks = chunks,
+                                         .chunk_tokens = r.chunks.tokens, .every = every};
     r.indices = ARRAY(int, r.N);
     r.server = ARRAY(int, E);
     memcpy(r.server, server, (size_t)E * sizeof *server);
     r.weights = random_floats(seed, 13, (size_t)r.N);
     choose(&r, seed, dropped);
-    int **lists[] = {&r.heads, &r.pair_order, &r.pair_place, &r.row_order, &r.send_row};
+    int **lists[] = {&r.slot, &r.heads, &r.pair_order, &r.pair_place, &r.row_order, &r.send_row};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         *lists[i] = ARRAY(int, r.N);
-    r.pair_offsets = ARRAY(int, G + 1);
-    r.row_offsets = ARRAY(int, G + 1);
-    motley__ref_heads(r.N, K, sent, r.indices, r.server, r.heads);
-    motley__ref_route(r.N, E, G, r.indices, r.server, r.pair_order, r.pair_place, r.pair_offsets);
-    motley__ref_route(r.N, G, G, r.heads, NULL, r.row_order, r.send_row, r.row_offsets);
-    r.S = r.row_offsets[sent];
-    r.S_pairs = r.pair_offsets[sent];
+    r.pair_offsets = ARRAY(int, r.slots + 1);
+    r.row_offsets = ARRAY(int, r.slots + 1);
+    motley__ref_heads(&r.args, r.indices, r.server, r.slot, r.heads);
+    motley__ref_route(r.N, r.slots, r.slots, r.slot, NULL, r.pair_order, r.pair_place, r.pair_offsets);
+    motley__ref_route(r.N, r.slots, r.slots, r.heads, NULL, r.row_order, r.send_row, r.row_offsets);
+    r.S = r.row_offsets[chunks * sent];
+    r.S_pairs = r.pair_offsets[chunks * sent];
     r.list = ARRAY(uint16_t, 2 * r.S + 3 * r.S_pairs);
-    motley__ref_encode_pairs(sent, r.indices, r.weights, r.pair_order, r.pair_offsets, r.send_row, r.row_offsets,
-                             r.list);
+    motley__ref_encode_pairs(chunks * sent, r.indices, r.weights, r.pair_order, r.pair_offsets, r.send_row,
+                             r.row_offsets, r.list);
     return r;
+}
+
+static inline struct routed routed_create(int T, int K, int E, int G, int sent, const int *server, int dropped,
+                                          uint64_t seed)
+{
+    return routed_create_in(1, 0, T, K, E, G, sent, server, dropped, seed);
 }
 
 static inline void routed_destroy(struct routed *r)
 {
-    void *host[] = {r->indices, r->server, r->weights, r->heads, r->pair_order, r->pair_place, r->pair_offsets,
+    void *host[] = {r->indices, r->server, r->weights, r->slot, r->heads, r->pair_order, r->pair_place, r->pair_offsets,
                     r->row_order, r->send_row, r->row_offsets, r->list};
     for (size_t i = 0; i < sizeof host / sizeof *host; i++)
         free(host[i]);

@@ -47,7 +47,7 @@ activation_backward(struct motley__activation_args args, __global const float *w
                     __global uint4 *pre3, __global uint4 *u, __global uint4 *h, __global float *dw)
 {
     __local float part[ITEMS / 32];
-    const int p = get_group_id(0), chunks = args.F / 8, item = get_local_id(0);
+    const int p = args.first + get_group_id(0), chunks = args.F / 8, item = get_local_id(0);
     const size_t row = (size_t)p * chunks;
     const float w = weight[p];
     float dot = 0.0f;

@@ -33,6 +33,12 @@ enum motley_mode {
     MOTLEY_MODE_HYBRID   /* groups of ranks: experts are divided among groups, hidden dimensions inside a group */
 };
 
+/* How rows travel between ranks. */
+enum motley_exchange {
+    MOTLEY_EXCHANGE_AUTO,
+    MOTLEY_EXCHANGE_LINEAR   /* from every rank to every other one directly */
+};
+
 /* The shape of a layer.  D, F, E, K must be positive, K <= E. */
 struct motley_layer_shape {
     int D;                              /* model width */
@@ -62,6 +68,10 @@ struct motley_plan_options {
                                          * long as the plan lives.  NULL: not known.  In mode data it changes nothing */
     int coactivation_layer;             /* 1: look at its first layer alone, 2: at its second; 0: at all of them
                                          * together, and for each layer of a model that has as many at that layer */
+    enum motley_exchange exchange;
+    int duplicate;                      /* 1, for comparison: a token goes to a rank for each expert it has there */
+    int pipeline;                       /* chunks of a step that travel while others are computed: 1, 2, 4 or 8; 0: as
+                                         * seems fastest */
 };
 
 typedef struct motley_plan motley_plan;

@@ -18,14 +18,13 @@
 /* Options of which this version knows only one meaning.  The others are valid and refused by name. */
 struct later {
     const char *mode, *pipeline;
-    int gate, exchange, dedup, bpr;
+    int gate, exchange, bpr;
     double capacity;
     uint64_t expert_memory;
 };
 
 enum { GATE_SOFTMAX, GATE_SIGMOID, GATE_COSINE, GATE_FORCED };
 enum { EXCHANGE_AUTO, EXCHANGE_LINEAR };
-enum { DEDUP_ON };
 
 /* A value of the option other than those that mean what is done now. */
 static int refuse(const char *option, const char *found, const char *accepted, struct motley_error *error)
@@ -39,21 +38,12 @@ static int refuse_option(const char *option, struct motley_error *error)
     return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%s: this version has not that; leave it out", option);
 }
 
-static int is_one_of(const char *value, const char *first, const char *second)
-{
-    return strcmp(value, first) == 0 || strcmp(value, second) == 0;
-}
-
 static int refuse_later(const struct later *later, struct motley_error *error)
 {
     if (later->gate == GATE_SIGMOID || later->gate == GATE_COSINE)
         return refuse("--gate", later->gate == GATE_SIGMOID ? "sigmoid" : "cosine", "softmax or forced", error);
-    if (!is_one_of(later->pipeline, "auto", "1"))
-        return refuse("--pipeline", later->pipeline, "auto or 1", error);
     if (later->exchange > EXCHANGE_LINEAR)
         return refuse("--exchange", "hierarchical", "auto or linear", error);
-    if (later->dedup != DEDUP_ON)
-        return refuse("--dedup", "off", "on", error);
     if (later->capacity > 0)
         return refuse_option("--capacity", error);
     if (later->bpr)
@@ -61,6 +51,19 @@ static int refuse_later(const struct later *later, struct motley_error *error)
     if (later->expert_memory > 0)
         return refuse_option("--expert-memory", error);
     return 0;
+}
+
+/* "auto", or a number of chunks. */
+static int parse_pipeline(const char *text, int *chunks, struct motley_error *error)
+{
+    static const char *const WORDS[] = {"1", "2", "4", "8"};
+    *chunks = 0;
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(text, WORDS[i]))
+            *chunks = 1 << i;
+    if (*chunks || !strcmp(text, "auto"))
+        return 0;
+    return motley__fail(error, MOTLEY_E_INVALID, "--pipeline: expected auto, 1, 2, 4 or 8, found '%s'", text);
 }
 
 /* 0, or the outcome of motley__options_parse. */
@@ -88,8 +91,9 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--dtype", MOTLEY__CHOICE, &dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {"--mode", MOTLEY__TEXT, &later->mode, 0, 0, MOTLEY__MODES, "how the work is divided (auto: as is fastest)", 0},
         {"--exchange", MOTLEY__CHOICE, &later->exchange, 0, 0, "auto|linear|hierarchical", "how rows travel (auto)", 0},
-        {"--dedup", MOTLEY__CHOICE, &later->dedup, 0, 0, "on|off", "a token goes once to a rank (on)", 0},
-        {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, "auto|1", "chunks in flight (auto)", 0},
+        {"--dedup", MOTLEY__CHOICE, &request->duplicate, 0, 0, "on|off", "a token goes once to a rank (on)", 0},
+        {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, "auto|1|2|4|8",
+         "chunks of a step that travel while others are computed (auto)", 0},
         {"--capacity", MOTLEY__NUMBER, &later->capacity, 1e-9, 1e9, NULL, "not in this version", 0},
         {"--bpr", MOTLEY__FLAG, &later->bpr, 0, 0, NULL, "not in this version", 0},
         {"--coactivation", MOTLEY__TEXT, &job->coactivation_path, 0, 0, "FILE",
@@ -111,6 +115,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
     request->activation = activation;
     request->shares = (enum motley_shares)shares;
     request->dtype = (enum motley_dtype)dtype;
+    request->exchange = later->exchange == EXCHANGE_LINEAR ? MOTLEY_EXCHANGE_LINEAR : MOTLEY_EXCHANGE_AUTO;
     request->gate = later->gate == GATE_FORCED ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
     return outcome;
 }
@@ -144,7 +149,8 @@ static int compare_requests(const struct motley__layer_job *job, struct motley_e
                own->gate == first.gate && own->normalize == first.normalize && own->backward == first.backward &&
                own->shares == first.shares && own->dtype == first.dtype && own->mode == first.mode &&
                own->group == first.group && own->coactivation_layer == first.coactivation_layer &&
-               own->collaborators == first.collaborators;
+               own->collaborators == first.collaborators && own->exchange == first.exchange &&
+               own->duplicate == first.duplicate && own->pipeline == first.pipeline;
     int status = same ? 0
                       : motley__fail(error, MOTLEY_E_MISMATCH,
                                      "expected the options of rank 0, found others; give every rank the same");
@@ -200,7 +206,10 @@ static int make_plan(struct motley__layer_job *job, struct motley_error *error)
                                                 .backward = job->request.backward, .shares = job->request.shares,
                                                 .mode = job->request.mode, .group = job->request.group,
                                                 .coactivation = job->coactivation,
-                                                .coactivation_layer = (int)job->request.coactivation_layer + 1};
+                                                .coactivation_layer = (int)job->request.coactivation_layer + 1,
+                                                .exchange = job->request.exchange,
+                                                .duplicate = job->request.duplicate,
+                                                .pipeline = job->request.pipeline};
     if (!status)
         status = motley_plan_create(job->context, &job->shape, &options, &job->plan, error);
     free(tokens);
@@ -240,6 +249,8 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
     int status = refuse_later(later, error);
     if (!status)
         status = motley__mode_parse("--mode", later->mode, &job->request.mode, &job->request.group, error);
+    if (!status)
+        status = parse_pipeline(later->pipeline, &job->request.pipeline, error);
     if (!status)
         status = motley__mode_possible(job->request.mode, job->request.group, job->R, error);
     status = motley__agree(MPI_COMM_WORLD, status, error);

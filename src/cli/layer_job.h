@@ -37,6 +37,8 @@ struct motley__layer_request {
     enum motley_mode mode;
     int group;
     enum motley_dtype dtype;
+    enum motley_exchange exchange;
+    int duplicate, pipeline;
 };
 
 /* Seconds of one rank, medians over the repeats. */

@@ -82,7 +82,8 @@ static char *stats_text(const struct motley__layer_job *job, const struct facts 
     for (int r = 0; r < job->R; r++)
         failed |= json_array_append_new(ranks, rank_object(job, r, &facts[r], &failed));
     set(root, "plan",
-        json_pack("{s:s, s:s, s:b, s:i}", "mode", mode, "exchange", "linear", "dedup", 1, "pipeline", 1), &failed);
+        json_pack("{s:s, s:s, s:b, s:i}", "mode", mode, "exchange", "linear", "dedup",
+                  !job->plan->options.duplicate, "pipeline", job->plan->pipeline), &failed);
     set(root, "ranks", ranks, &failed);
     char *text = failed ? NULL : json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)), *line = NULL;
     json_decref(root);

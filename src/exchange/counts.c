@@ -8,7 +8,7 @@
 
 #include "exchange/exchange.h"
 
-int motley__counts_create(const struct motley_context *context, const int *takes, int tag,
+int motley__counts_create(const struct motley_context *context, const int *takes, int chunks, int tag,
                           struct motley__counts **counts, struct motley_error *error)
 {
     const size_t R = (size_t)context->size;
@@ -18,9 +18,10 @@ int motley__counts_create(const struct motley_context *context, const int *takes
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the exchange's counts");
     c->context = context;
     c->takes = takes;
+    c->chunks = chunks;
     c->tag = tag;
-    c->mine = calloc(R, sizeof *c->mine);
-    c->theirs = calloc(R, sizeof *c->theirs);
+    c->mine = calloc(R * (size_t)chunks, sizeof *c->mine);
+    c->theirs = calloc(R * (size_t)chunks, sizeof *c->theirs);
     c->request = malloc(2 * R * sizeof *c->request);
     c->peer = calloc(2 * R, sizeof *c->peer);
     if (!c->mine || !c->theirs || !c->request || !c->peer) {
@@ -47,7 +48,7 @@ void motley__counts_destroy(struct motley__counts *counts)
 
 int motley__counts_begin(struct motley__counts *counts, struct motley_error *error)
 {
-    const int R = counts->context->size, me = counts->context->rank;
+    const int R = counts->context->size, me = counts->context->rank, chunks = counts->chunks;
     int status = 0;
 
     counts->requests = 0;
@@ -56,16 +57,16 @@ int motley__counts_begin(struct motley__counts *counts, struct motley_error *err
 
         if (counts->takes[me]) {
             counts->peer[counts->requests] = from;
-            status = motley__fail_mpi(error, MPI_Irecv(&counts->theirs[from], 2, MPI_INT, from, counts->tag,
-                                                       counts->context->comm, &counts->request[counts->requests]),
-                                      "MPI_Irecv");
+            status = motley__fail_mpi(error, MPI_Irecv(&counts->theirs[from * chunks], 2 * chunks, MPI_INT, from,
+                                                       counts->tag, counts->context->comm,
+                                                       &counts->request[counts->requests]), "MPI_Irecv");
             counts->requests += !status;
         }
         if (!status && counts->takes[to]) {
             counts->peer[counts->requests] = to;
-            status = motley__fail_mpi(error, MPI_Isend(&counts->mine[to], 2, MPI_INT, to, counts->tag,
-                                                       counts->context->comm, &counts->request[counts->requests]),
-                                      "MPI_Isend");
+            status = motley__fail_mpi(error, MPI_Isend(&counts->mine[to * chunks], 2 * chunks, MPI_INT, to,
+                                                       counts->tag, counts->context->comm,
+                                                       &counts->request[counts->requests]), "MPI_Isend");
             counts->requests += !status;
         }
     }
@@ -95,7 +96,7 @@ int64_t motley__counts_bytes(const struct motley__counts *counts, int64_t *nodes
 
     *nodes = 0;
     for (int peer = 0; peer < context->size; peer++) {
-        int64_t sent = counts->takes[peer] ? (int64_t)sizeof(struct motley__count) : 0;
+        int64_t sent = counts->takes[peer] ? (int64_t)sizeof(struct motley__count) * counts->chunks : 0;
 
         if (peer == context->rank)
             continue;

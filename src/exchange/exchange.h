@@ -7,8 +7,8 @@
  *   received  | rows from rank 0 | rows from rank 1 | ...
  *
  * It has one or two parts, each with its own rows and spans: rows of tokens, and what goes along with them.  How many
- * there are travels first (motley__counts), then exactly the rows: no padding, no capacity.  Messages count rows with a
- * row datatype, so no count passes 2^31.
+ * there are travels first (motley__counts, of all chunks at once), then exactly the rows: no padding, no capacity.
+ * Messages count rows with a row datatype, so no count passes 2^31.
  *
  * begin starts it, test moves it on; between the two the caller computes.  On a device whose memory is not the
  * host's, rows are staged through pinned host memory (staging.c).
@@ -31,7 +31,7 @@ enum { MOTLEY__PARTS = 2 };
 struct motley__spans {
     int *rows;                               /* [R] how many; 0 for the own rank */
     int64_t *first;                          /* [R] where they begin */
-    int64_t total;                           /* rows of the buffer */
+    int64_t begin, end;                      /* all of them lie in rows begin .. end-1 */
 };
 
 struct motley__part {
@@ -41,7 +41,7 @@ struct motley__part {
     const struct motley__spans *in;
 };
 
-/* One direction of one exchange.  Reused from step to step; allocates only when it must grow. */
+/* One direction of one exchange, or of one chunk of it.  Reused from step to step; allocates only when it must grow. */
 struct motley__transfer {
     /* Set once by motley__transfer_create. */
     const struct motley_context *context;    /* borrowed */
@@ -80,20 +80,21 @@ void motley__transfer_missing(const void *transfer, char *text, int size);
 /* Bytes that the last transfer sent to other ranks, and of them to other nodes. */
 void motley__transfer_bytes(const struct motley__transfer *transfer, int64_t *ranks, int64_t *nodes);
 
-/* The counts: how many rows and pairs each rank has for this one.  They go to ranks that take any. */
+/* The counts: how many rows and pairs of each chunk each rank has for this one.  They go to ranks that take any. */
 struct motley__count {
     int rows, pairs;
 };
 struct motley__counts {
     const struct motley_context *context;    /* borrowed */
     const int *takes;                        /* [R] 1: the rank takes rows; borrowed */
-    struct motley__count *mine, *theirs;     /* [R] for each rank; from each rank, own one 0; owned */
+    int chunks;
+    struct motley__count *mine, *theirs;     /* [R,chunks] for each rank; from each rank, own one 0; owned */
     MPI_Request *request;                    /* [2R] owned */
     int *peer;                               /* [2R] owned */
     int requests;
     int tag;
 };
-int motley__counts_create(const struct motley_context *context, const int *takes, int tag,
+int motley__counts_create(const struct motley_context *context, const int *takes, int chunks, int tag,
                           struct motley__counts **counts, struct motley_error *error);
 void motley__counts_destroy(struct motley__counts *counts); /* accepts NULL */
 int motley__counts_begin(struct motley__counts *counts, struct motley_error *error); /* `mine` is filled */

@@ -20,6 +20,12 @@ static void name_peer(struct motley__transfer *transfer, int count, int peer)
         transfer->peer[transfer->receives + transfer->sends + i] = peer;
 }
 
+/* Bytes from the begin of what is on the host to a rank's rows. */
+static size_t place_of(const struct motley__transfer *transfer, int part, const struct motley__spans *spans, int peer)
+{
+    return (size_t)(spans->first[peer] - spans->begin) * transfer->row_bytes[part];
+}
+
 int motley__linear_receive(struct motley__transfer *transfer, void *const *host, struct motley_error *error)
 {
     const int R = transfer->context->size, me = transfer->context->rank;
@@ -34,7 +40,7 @@ int motley__linear_receive(struct motley__transfer *transfer, void *const *host,
             int count;
 
             status = motley__message_receive(transfer->context, &message,
-                                             (char *)host[i] + (size_t)in->first[peer] * transfer->row_bytes[i],
+                                             (char *)host[i] + place_of(transfer, i, in, peer),
                                              &transfer->request[transfer->receives], &count, error);
             name_peer(transfer, count, peer);
             transfer->receives += count;
@@ -57,7 +63,7 @@ int motley__linear_send(struct motley__transfer *transfer, const void *const *ho
             int count;
 
             status = motley__message_send(transfer->context, &message,
-                                          (const char *)host[i] + (size_t)out->first[peer] * transfer->row_bytes[i],
+                                          (const char *)host[i] + place_of(transfer, i, out, peer),
                                           &transfer->request[transfer->receives + transfer->sends], &count, error);
             name_peer(transfer, count, peer);
             transfer->sends += count;

@@ -96,7 +96,7 @@ static int begin_send(struct motley__redistribution *r, int i, struct motley_err
     int status = move(r, piece, slot, r->from[r->flows.flow[piece->flow].projection], NULL, error);
     slot->moved = 0;
     if (!status)
-        status = motley__staging_out(slot->buffer, motley__piece_bytes(r, piece), &slot->staging, &host, error);
+        status = motley__staging_out(slot->buffer, 0, motley__piece_bytes(r, piece), &slot->staging, &host, error);
     return status ? status : motley__transfer_marker(r->context->device, &slot->event, error);
 }
 
@@ -144,7 +144,7 @@ static int begin_receive(struct motley__redistribution *r, int i, struct motley_
     void *host;
     if (flow->from == flow->to)
         return 0;
-    int status = motley__staging_in(slot->buffer, bytes, &slot->staging, &host, error);
+    int status = motley__staging_in(slot->buffer, 0, bytes, &slot->staging, &host, error);
     const struct motley__message message = message_of(r, piece, flow->from);
     return status ? status
                   : motley__message_receive(r->context, &message, host, slot->request, &slot->requests, error);
@@ -158,7 +158,7 @@ static int put(struct motley__redistribution *r, int i, struct motley_error *err
     struct motley__slot *slot = slot_of(&r->in, i);
     int status = 0;
     if (flow->from != flow->to)
-        status = motley__staging_in_finish(slot->buffer, motley__piece_bytes(r, piece), &slot->staging, error);
+        status = motley__staging_in_finish(slot->buffer, 0, motley__piece_bytes(r, piece), &slot->staging, error);
     if (!status)
         status = move(r, piece, slot, flow->from == flow->to ? r->from[flow->projection] : NULL,
                       r->to[flow->projection], error);

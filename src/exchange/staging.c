@@ -62,8 +62,8 @@ void motley__staging_release(struct motley__device *device, struct motley__stagi
     pinned_release(device, &staging->in);
 }
 
-int motley__staging_out(const struct motley__buffer *buffer, size_t bytes, struct motley__staging *staging,
-                        const void **host, struct motley_error *error)
+int motley__staging_out(const struct motley__buffer *buffer, size_t offset, size_t bytes,
+                        struct motley__staging *staging, const void **host, struct motley_error *error)
 {
     int status;
     cl_int code;
@@ -72,23 +72,23 @@ int motley__staging_out(const struct motley__buffer *buffer, size_t bytes, struc
     if (!bytes)
         return 0;
     if (buffer->device->zero_copy) {
-        *host = buffer->host;
+        *host = (char *)buffer->host + offset;
         return 0;
     }
     status = pinned_reserve(buffer->device, &staging->out, bytes, error);
     if (status)
         return status;
     assert(!staging->event);
-    code = clEnqueueReadBuffer(buffer->device->transfer, buffer->mem, CL_FALSE, 0, bytes, staging->out.host, 0, NULL,
-                               &staging->event);
+    code = clEnqueueReadBuffer(buffer->device->transfer, buffer->mem, CL_FALSE, offset, bytes, staging->out.host, 0,
+                               NULL, &staging->event);
     if (code == CL_SUCCESS)
         code = clFlush(buffer->device->transfer);
     *host = staging->out.host;
     return motley__fail_cl(error, code, "clEnqueueReadBuffer (staging)");
 }
 
-int motley__staging_in(const struct motley__buffer *buffer, size_t bytes, struct motley__staging *staging, void **host,
-                       struct motley_error *error)
+int motley__staging_in(const struct motley__buffer *buffer, size_t offset, size_t bytes,
+                       struct motley__staging *staging, void **host, struct motley_error *error)
 {
     int status = 0;
 
@@ -96,7 +96,7 @@ int motley__staging_in(const struct motley__buffer *buffer, size_t bytes, struct
     if (!bytes)
         return 0;
     if (buffer->device->zero_copy) {
-        *host = buffer->host;
+        *host = (char *)buffer->host + offset;
         return 0;
     }
     status = pinned_reserve(buffer->device, &staging->in, bytes, error);
@@ -104,16 +104,16 @@ int motley__staging_in(const struct motley__buffer *buffer, size_t bytes, struct
     return status;
 }
 
-int motley__staging_in_finish(struct motley__buffer *buffer, size_t bytes, struct motley__staging *staging,
-                              struct motley_error *error)
+int motley__staging_in_finish(struct motley__buffer *buffer, size_t offset, size_t bytes,
+                              struct motley__staging *staging, struct motley_error *error)
 {
     cl_int code;
 
     if (!bytes || buffer->device->zero_copy)
         return 0;
     assert(!staging->event);
-    code = clEnqueueWriteBuffer(buffer->device->transfer, buffer->mem, CL_FALSE, 0, bytes, staging->in.host, 0, NULL,
-                                &staging->event);
+    code = clEnqueueWriteBuffer(buffer->device->transfer, buffer->mem, CL_FALSE, offset, bytes, staging->in.host, 0,
+                                NULL, &staging->event);
     if (code == CL_SUCCESS)
         code = clFlush(buffer->device->transfer);
     return motley__fail_cl(error, code, "clEnqueueWriteBuffer (staging)");

@@ -19,15 +19,16 @@ struct motley__staging {
 
 void motley__staging_release(struct motley__device *device, struct motley__staging *staging);
 
-/* The host address to send `bytes` of `buffer` from.  Zero copy: the buffer's own, *event NULL; else a copy is enqueued
- * on the transfer queue and staging->event tells its end. */
-int motley__staging_out(const struct motley__buffer *buffer, size_t bytes, struct motley__staging *staging,
-                        const void **host, struct motley_error *error);
-/* The host address to receive `bytes` for `buffer` at, and later their way to the device. */
-int motley__staging_in(const struct motley__buffer *buffer, size_t bytes, struct motley__staging *staging, void **host,
-                       struct motley_error *error);
-int motley__staging_in_finish(struct motley__buffer *buffer, size_t bytes, struct motley__staging *staging,
-                              struct motley_error *error);
+/* The host address to send `bytes` of `buffer` from `offset` on from.  Zero copy: the buffer's own; else a copy is
+ * enqueued on the transfer queue and staging->event tells its end. */
+int motley__staging_out(const struct motley__buffer *buffer, size_t offset, size_t bytes,
+                        struct motley__staging *staging, const void **host, struct motley_error *error);
+/* The host address to receive `bytes` at that belong into `buffer` from `offset` on, and later their way to the
+ * device. */
+int motley__staging_in(const struct motley__buffer *buffer, size_t offset, size_t bytes,
+                       struct motley__staging *staging, void **host, struct motley_error *error);
+int motley__staging_in_finish(struct motley__buffer *buffer, size_t offset, size_t bytes,
+                              struct motley__staging *staging, struct motley_error *error);
 /* *done = 1 when no copy is under way. */
 int motley__staging_test(struct motley__staging *staging, int *done, struct motley_error *error);
 

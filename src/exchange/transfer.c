@@ -72,7 +72,12 @@ void motley__transfer_destroy(struct motley__transfer *transfer)
 
 static size_t span_bytes(const struct motley__transfer *transfer, int part, const struct motley__spans *spans)
 {
-    return (size_t)spans->total * transfer->row_bytes[part];
+    return (size_t)(spans->end - spans->begin) * transfer->row_bytes[part];
+}
+
+static size_t span_offset(const struct motley__transfer *transfer, int part, const struct motley__spans *spans)
+{
+    return (size_t)spans->begin * transfer->row_bytes[part];
 }
 
 /* Room for the requests of the step.  Grows only. */
@@ -109,13 +114,13 @@ int motley__transfer_begin(struct motley__transfer *transfer, const struct motle
     memcpy(transfer->part, part, (size_t)transfer->parts * sizeof *part);
     status = reserve_requests(transfer, error);
     for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_in(part[i].received, span_bytes(transfer, i, part[i].in), &transfer->staging[i],
-                                    &in[i], error);
+        status = motley__staging_in(part[i].received, span_offset(transfer, i, part[i].in),
+                                    span_bytes(transfer, i, part[i].in), &transfer->staging[i], &in[i], error);
     if (!status)
         status = motley__linear_receive(transfer, in, error);
     for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_out(part[i].send, span_bytes(transfer, i, part[i].out), &transfer->staging[i],
-                                     &out, error);
+        status = motley__staging_out(part[i].send, span_offset(transfer, i, part[i].out),
+                                     span_bytes(transfer, i, part[i].out), &transfer->staging[i], &out, error);
     transfer->state = STAGING_OUT;
     return status;
 }
@@ -140,7 +145,9 @@ static int send_staged(struct motley__transfer *transfer, struct motley_error *e
     for (int i = 0; i < transfer->parts; i++) {
         const struct motley__buffer *send = transfer->part[i].send;
 
-        host[i] = !send || !send->device->zero_copy ? transfer->staging[i].out.host : send->host;
+        host[i] = transfer->staging[i].out.host;
+        if (send && send->device->zero_copy && send->host)
+            host[i] = (const char *)send->host + span_offset(transfer, i, transfer->part[i].out);
     }
     return motley__linear_send(transfer, host, error);
 }
@@ -151,6 +158,7 @@ static int receive_staged(struct motley__transfer *transfer, struct motley_error
 
     for (int i = 0; !status && i < transfer->parts; i++)
         status = motley__staging_in_finish(transfer->part[i].received,
+                                           span_offset(transfer, i, transfer->part[i].in),
                                            span_bytes(transfer, i, transfer->part[i].in), &transfer->staging[i], error);
     return status;
 }

@@ -7,7 +7,7 @@
  *   swiglu:            u[p,:] <- w u pre3 silu'(pre),    pre3[p,:] <- w u silu(pre)
  *   h[p,:] <- w h                                        so that dW2 = ESTMM(dy, h)
  *
- * All [P,F], in place; h is recomputed from pre (and pre3) and written to `h`.
+ * All [P,F] in place; h is recomputed from pre (and pre3) and written to `h`.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_ACTIVATION_H
@@ -18,6 +18,7 @@
 
 struct motley__activation_backward {
     int P, F, activation;                   /* MOTLEY__ACT_* */
+    int first;                              /* pairs first .. first + P - 1 of the arrays */
     enum motley_dtype dtype;                /* how pre, pre3, u and h are stored */
     const struct motley__buffer *weight;    /* [P] */
     const struct motley__buffer *pre;       /* [P,F] */

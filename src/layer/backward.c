@@ -9,12 +9,9 @@
 #define FLOATS(n) ((size_t)(n) * sizeof(float))
 #define STORED(n) motley__layer_stored(layer, (size_t)(n))
 
-int motley__backward_experts(void *self, struct motley_error *error)
+static int reserve_experts(motley_layer *layer, struct motley_error *error)
 {
-    motley_layer *layer = self;
-    const struct motley__row_numbers *rows = &layer->rows;
-    const size_t P = (size_t)rows->P, F = (size_t)layer->F_local, D = (size_t)layer->shape.D;
-    struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    const size_t P = (size_t)layer->rows.P, F = (size_t)layer->F_local, D = (size_t)layer->shape.D;
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_U, STORED(P * F), error);
 
     if (!status)
@@ -23,16 +20,44 @@ int motley__backward_experts(void *self, struct motley_error *error)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_O, STORED(P * D), error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DW, FLOATS(P), error);
-    if (!status)
-        status = motley__experts_backward(layer->experts, &(struct motley__expert_step){
-            .ragged = motley__layer_ragged(layer),
-            .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], rows->T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
-            .dy = {layer->dy, scratch[MOTLEY__SCRATCH_DY], rows->T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
-            .pre = saved[MOTLEY__SAVED_PRE], .pre3 = layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL,
-            .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O],
-            .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT], .u = scratch[MOTLEY__SCRATCH_U],
-            .dw = scratch[MOTLEY__SCRATCH_DW]}, error);
     return status;
+}
+
+/* The gradients are of all batches: the first overwrites, the others add. */
+static struct motley__expert_step step_of(const motley_layer *layer, int batch)
+{
+    struct motley__buffer *const *saved = layer->saved, *const *scratch = layer->scratch->buffer;
+    const struct motley__rows x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], layer->rows.T, saved[MOTLEY__SAVED_INDEX],
+                                   layer->shape.dtype};
+    const struct motley__rows dy = {layer->dy, scratch[MOTLEY__SCRATCH_DY], layer->rows.T, saved[MOTLEY__SAVED_INDEX],
+                                    layer->shape.dtype};
+
+    return (struct motley__expert_step){
+        .ragged = motley__layer_ragged(layer, batch), .x = x, .dy = dy, .pre = saved[MOTLEY__SAVED_PRE],
+        .pre3 = layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL, .h = scratch[MOTLEY__SCRATCH_H],
+        .o = scratch[MOTLEY__SCRATCH_O], .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT], .u = scratch[MOTLEY__SCRATCH_U],
+        .dw = scratch[MOTLEY__SCRATCH_DW], .accumulate = batch > 0};
+}
+
+int motley__backward_experts(void *self, struct motley_error *error)
+{
+    const struct motley__numbered *batch = self;
+    int status = reserve_experts(batch->layer, error);
+
+    if (!status) {
+        const struct motley__expert_step step = step_of(batch->layer, batch->number);
+
+        status = motley__experts_backward(batch->layer->experts, &step, error);
+    }
+    return status;
+}
+
+int motley__backward_gradients(void *self, struct motley_error *error)
+{
+    const struct motley__numbered *batch = self;
+    const struct motley__expert_step step = step_of(batch->layer, batch->number);
+
+    return motley__experts_gradients(batch->layer->experts, &step, error);
 }
 
 /* dx through the experts, and dweights [T,K]. */

@@ -11,7 +11,7 @@
 
 int motley__combine(struct motley__device *device, const struct motley__combine *combine, struct motley_error *error)
 {
-    assert(combine->rows >= 0 && combine->first >= 0);
+    assert(combine->row >= 0 && combine->rows >= 0 && combine->first >= 0);
     if (combine->rows == 0)
         return 0;
     struct motley__mover mover;
@@ -20,7 +20,8 @@ int motley__combine(struct motley__device *device, const struct motley__combine 
     if (status)
         return status;
     const struct motley__combine_args args = {
-        .D = combine->D, .rows = combine->rows, .per_item = mover.per_item, .first = combine->first,
+        .D = combine->D, .row = combine->row, .rows = combine->rows, .per_item = mover.per_item,
+        .first = combine->first,
     };
     return motley__launch(device, mover.kernel, mover.range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(combine->o),
                           MOTLEY__BUFFER(combine->begin), MOTLEY__BUFFER(combine->where),
@@ -29,10 +30,11 @@ int motley__combine(struct motley__device *device, const struct motley__combine 
 
 static struct motley__decode_args decode_args(const struct motley__decode *decode)
 {
-    assert(decode->T >= 0 && decode->K > 0 && decode->returned.streams >= 0);
+    const struct motley__returned *back = &decode->returned;
+    assert(decode->T >= 0 && decode->K > 0 && back->streams >= 0 && (!back->streams || back->chunks.tokens > 0));
     return (struct motley__decode_args){
-        .D = decode->D, .K = decode->K, .T = decode->T, .groups = decode->returned.groups,
-        .streams = decode->returned.streams, .accumulate = decode->accumulate,
+        .D = decode->D, .K = decode->K, .T = decode->T, .groups = back->groups, .streams = back->streams,
+        .chunks = back->chunks.count, .chunk_tokens = back->chunks.tokens, .accumulate = decode->accumulate,
     };
 }
 
@@ -53,19 +55,20 @@ int motley__decode(struct motley__device *device, const struct motley__decode *d
                           MOTLEY__BUFFER(back->rows), MOTLEY__BUFFER(decode->y));
 }
 
-int motley__combine_scalars(struct motley__device *device, int pairs, int first, const struct motley__buffer *s,
-                            const struct motley__buffer *where, struct motley__buffer *returned,
-                            struct motley_error *error)
+int motley__combine_scalars(struct motley__device *device, int pair, int pairs, int first,
+                            const struct motley__buffer *s, const struct motley__buffer *where,
+                            struct motley__buffer *returned, struct motley_error *error)
 {
-    assert(pairs >= 0 && first >= 0);
+    assert(pair >= 0 && pairs >= 0 && first >= 0);
     if (pairs == 0)
         return 0;
     cl_kernel kernel;
     int status = motley__kernel(device, "decode.cl", "-DV=1", "combine_scalars", &kernel, error);
     if (status)
         return status;
-    return motley__launch(device, kernel, motley__mover_items(device, pairs), error, MOTLEY__VALUE(pairs),
-                          MOTLEY__VALUE(first), MOTLEY__BUFFER(s), MOTLEY__BUFFER(where), MOTLEY__BUFFER(returned));
+    return motley__launch(device, kernel, motley__mover_items(device, pairs), error, MOTLEY__VALUE(pair),
+                          MOTLEY__VALUE(pairs), MOTLEY__VALUE(first), MOTLEY__BUFFER(s), MOTLEY__BUFFER(where),
+                          MOTLEY__BUFFER(returned));
 }
 
 int motley__decode_scalars(struct motley__device *device, const struct motley__decode *decode,

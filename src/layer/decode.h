@@ -13,28 +13,31 @@
 
 #include <motley/tensor.h>
 #include "device/buffer.h"
+#include "layer/chunks.h"
 
 struct motley__combine {
     enum motley_dtype dtype;                   /* of o and returned */
-    int rows, D, first;                        /* received rows; received pairs are numbered from `first` on */
+    int row, rows, D;                          /* received rows row .. row + rows - 1 */
+    int first;                                 /* received pairs are numbered from `first` on */
     const struct motley__buffer *o;            /* [P,D] */
-    const struct motley__buffer *begin;        /* [rows+1] int: the pairs of each row, less `first` (place.h) */
+    const struct motley__buffer *begin;        /* [row+rows+1] int: the pairs of each row, less `first` (place.h) */
     const struct motley__buffer *where;        /* int: sorted position of each pair */
     const struct motley__buffer *weight;       /* [P], or NULL: not weighted */
-    struct motley__buffer *returned;           /* [rows,D] written */
+    struct motley__buffer *returned;           /* [row+rows,D] written from `row` on */
 };
 int motley__combine(struct motley__device *device, const struct motley__combine *combine, struct motley_error *error);
 
 /* What came back.  A stream is what one rank gave back; those of group g are table[g] .. table[g+1]-1, in the order in
- * which they are summed.  Of stream s, send row j came back as row table[groups+1 + s] + j, and the scalar of the pair
- * at position i by group as number table[groups+1 + streams + s] + i. */
+ * which they are summed.  Of stream s, send row j of chunk c came back as row table[groups+1 + c streams + s] + j, and
+ * the scalar of the pair at position i by slot as number table[groups+1 + (chunks + c) streams + s] + i. */
 struct motley__returned {
     int groups, streams;
+    struct motley__chunks chunks;
     const struct motley__buffer *indices;      /* [N] int */
     const struct motley__buffer *server;       /* [E] int */
     const struct motley__buffer *row;          /* [N] int: send row of a head, -1 of others */
-    const struct motley__buffer *pair;         /* [N] int: position of each pair sorted by group; for scalars */
-    const struct motley__buffer *table;        /* [groups+1 + 2 streams] int */
+    const struct motley__buffer *pair;         /* [N] int: position of each pair sorted by slot; for scalars */
+    const struct motley__buffer *table;        /* [groups+1 + 2 chunks streams] int */
     const struct motley__buffer *rows;         /* [.,D] storage type */
     const struct motley__buffer *scalars;
 };
@@ -51,10 +54,11 @@ struct motley__decode {
 };
 int motley__decode(struct motley__device *device, const struct motley__decode *decode, struct motley_error *error);
 
-/* returned[q] = s[where[first + q]];   out[t,k] = s[p] of an own expert plus the scalars that came back. */
-int motley__combine_scalars(struct motley__device *device, int pairs, int first, const struct motley__buffer *s,
-                            const struct motley__buffer *where, struct motley__buffer *returned,
-                            struct motley_error *error);
+/* returned[q] = s[where[first + q]], pair <= q < pair + pairs;
+ * out[t,k] = s[p] of an own expert plus the scalars that came back. */
+int motley__combine_scalars(struct motley__device *device, int pair, int pairs, int first,
+                            const struct motley__buffer *s, const struct motley__buffer *where,
+                            struct motley__buffer *returned, struct motley_error *error);
 int motley__decode_scalars(struct motley__device *device, const struct motley__decode *decode,
                            const struct motley__buffer *s, struct motley__buffer *out, struct motley_error *error);
 

@@ -18,14 +18,18 @@ int motley__heads(struct motley__device *device, const struct motley__heads *hea
     int status = motley__kernel(device, "encode.cl", "-DV=1", "heads", &kernel, error);
     if (status)
         return status;
-    const struct motley__heads_args args = {.N = heads->N, .K = heads->K, .sent = heads->sent};
+    const struct motley__heads_args args = {
+        .N = heads->N, .K = heads->K, .groups = heads->groups, .sent = heads->sent, .chunks = heads->chunks.count,
+        .chunk_tokens = heads->chunks.tokens, .every = heads->every,
+    };
     return motley__launch(device, kernel, motley__mover_items(device, heads->N), error, MOTLEY__VALUE(args),
-                          MOTLEY__BUFFER(heads->indices), MOTLEY__BUFFER(heads->server), MOTLEY__BUFFER(heads->heads));
+                          MOTLEY__BUFFER(heads->indices), MOTLEY__BUFFER(heads->server), MOTLEY__BUFFER(heads->slots),
+                          MOTLEY__BUFFER(heads->heads));
 }
 
 int motley__encode(struct motley__device *device, const struct motley__encode *encode, struct motley_error *error)
 {
-    assert(encode->rows >= 0);
+    assert(encode->first >= 0 && encode->rows >= 0);
     if (encode->rows == 0)
         return 0;
     struct motley__mover mover;
@@ -33,7 +37,7 @@ int motley__encode(struct motley__device *device, const struct motley__encode *e
     if (status)
         return status;
     const struct motley__encode_args args = {
-        .D = encode->D, .K = encode->K, .rows = encode->rows, .per_item = mover.per_item,
+        .D = encode->D, .K = encode->K, .first = encode->first, .rows = encode->rows, .per_item = mover.per_item,
     };
     return motley__launch(device, mover.kernel, mover.range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(encode->x),
                           MOTLEY__BUFFER(encode->order), MOTLEY__BUFFER(encode->send));
@@ -52,7 +56,7 @@ int motley__encode_pairs(struct motley__device *device, const struct motley__enc
     const struct motley__encode_pairs_args args = {.pairs = encode->pairs};
     return motley__launch(device, kernel, motley__mover_items(device, encode->pairs), error, MOTLEY__VALUE(args),
                           MOTLEY__BUFFER(encode->indices), MOTLEY__BUFFER(encode->weights),
-                          MOTLEY__BUFFER(encode->server), MOTLEY__BUFFER(encode->order),
+                          MOTLEY__BUFFER(encode->slots), MOTLEY__BUFFER(encode->order),
                           MOTLEY__BUFFER(encode->pair_offsets), MOTLEY__BUFFER(encode->row),
                           MOTLEY__BUFFER(encode->row_offsets), MOTLEY__BUFFER(encode->list));
 }

@@ -4,12 +4,13 @@
  * group that serves one of its experts, with the list of its pairs (expert, weight) there.  A group's rows are the same
  * for all its ranks, so they lie in the send buffer once:
  *
- *   pairs  sorted by group         | group 0 | group 1 | ...    route of the indices by `server`
- *   heads  sorted by group         | group 0 | group 1 | ...    route of the heads; send row j is of token order[j] / K
- *   list   of 2-byte units         | group 0 | group 1 | ...    2 for each row, 3 for each pair: cl/encode.cl
+ *   pairs  sorted by slot          | slot 0 | slot 1 | ...    route of the slots
+ *   heads  sorted by slot          | slot 0 | slot 1 | ...    route of the heads; send row j is of token order[j] / K
+ *   list   of 2-byte units         | slot 0 | slot 1 | ...    2 for each row, 3 for each pair: cl/encode.cl
  *
- * A head is a token's first pair for a group.  Groups that are not sent to (the own one, unless other ranks are in it)
- * have the highest numbers and nothing in the send buffer.
+ * A slot is a group, or with chunks a chunk's part of it (chunks.h).  A head is a token's first pair for a group; in
+ * the plain form, for comparison, every pair is one.  Groups that are not sent to (the own one, unless other ranks are
+ * in it) have the highest numbers and nothing in the send buffer.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_ENCODE_H
@@ -17,23 +18,26 @@
 
 #include <motley/tensor.h>
 #include "device/buffer.h"
+#include "layer/chunks.h"
 
-/* heads[n] = group of pair n when it is its token's first for that group, and the group is below `sent`; else -1. */
+/* slots[n] = slot of pair n, -1 when it was dropped; heads[n] = slots[n] when the group is below `sent` and the pair is
+ * its token's first for it (or `every` is set); else -1. */
 struct motley__heads {
-    int N, K, sent;
+    int N, K, groups, sent, every;
+    struct motley__chunks chunks;
     const struct motley__buffer *indices;      /* [N] int; -1: a dropped choice */
     const struct motley__buffer *server;       /* [E] int: group that serves each expert */
-    struct motley__buffer *heads;              /* [N] int, written */
+    struct motley__buffer *slots, *heads;      /* [N] int, written */
 };
 int motley__heads(struct motley__device *device, const struct motley__heads *heads, struct motley_error *error);
 
-/* send[j,:] = x[order[j] / K, :] */
+/* send[j,:] = x[order[j] / K, :]   first <= j < first + rows */
 struct motley__encode {
     enum motley_dtype dtype;                   /* of x and send */
-    int D, K, rows;
+    int D, K, first, rows;
     const struct motley__buffer *x;            /* [T,D] */
-    const struct motley__buffer *order;        /* [rows] pairs */
-    struct motley__buffer *send;               /* [rows,D] written */
+    const struct motley__buffer *order;        /* [first + rows] pairs */
+    struct motley__buffer *send;               /* [first + rows,D] written from row `first` on */
 };
 int motley__encode(struct motley__device *device, const struct motley__encode *encode, struct motley_error *error);
 
@@ -48,8 +52,8 @@ static inline int64_t motley__list_units(int rows, int pairs)
 struct motley__encode_pairs {
     int pairs;
     const struct motley__buffer *indices, *weights;    /* [N] */
-    const struct motley__buffer *server;               /* [E] int */
-    const struct motley__buffer *order, *pair_offsets; /* route of all pairs by group */
+    const struct motley__buffer *slots;                /* [N] int */
+    const struct motley__buffer *order, *pair_offsets; /* route of the slots */
     const struct motley__buffer *row, *row_offsets;    /* `where` and `offsets` of the route of the heads */
     struct motley__buffer *list;                       /* written */
 };

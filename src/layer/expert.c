@@ -1,4 +1,4 @@
-/* The experts of one rank, forward and backward: five products and one element-wise pass.
+/* The experts of one rank, forward, backward and gradients: products and one element-wise pass.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -125,9 +125,9 @@ static int backward_hidden(const struct motley__experts *experts, const struct m
         .ragged = step->ragged, .x = step->dy, .activation = MOTLEY__ACT_NONE, .y = step->u}, error);
     if (!status)
         status = motley__activation_backward(device, &(struct motley__activation_backward){.P = P,
-            .F = experts->shape.F, .dtype = dtype, .activation = act_code(experts->shape.activation),
-            .weight = step->weight, .pre = step->pre, .pre3 = step->pre3, .u = step->u, .h = step->h, .dw = step->dw},
-            error);
+            .F = experts->shape.F, .activation = act_code(experts->shape.activation), .first = step->ragged.first,
+            .dtype = dtype, .weight = step->weight, .pre = step->pre, .pre3 = step->pre3, .u = step->u, .h = step->h,
+            .dw = step->dw}, error);
     if (!status && experts->b2)
         status = motley__dot_bias(device, &(struct motley__dot_bias){step->ragged, step->dy, experts->shape.D,
             bias_of(experts->b2), step->dw}, error);
@@ -135,8 +135,8 @@ static int backward_hidden(const struct motley__experts *experts, const struct m
 }
 
 /* Every expert's gradient is written, also of experts without rows. */
-static int backward_weights(const struct motley__experts *experts, const struct motley__expert_step *step,
-                            struct motley_error *error)
+int motley__experts_gradients(const struct motley__experts *experts, const struct motley__expert_step *step,
+                              struct motley_error *error)
 {
     struct motley__device *device = experts->device;
     const struct motley__ragged ragged = step->ragged;
@@ -145,6 +145,8 @@ static int backward_weights(const struct motley__experts *experts, const struct 
     const int accumulate = step->accumulate;
     int status;
 
+    if (!experts->E || (!ragged.P && accumulate))
+        return 0;
     status = motley__estmm(device, &(struct motley__estmm){ragged, step->dy, h, accumulate, experts->dw2}, error);
     if (!status)
         status = motley__estmm(device, &(struct motley__estmm){ragged, dh1, step->x, accumulate, experts->dw1}, error);
@@ -165,15 +167,12 @@ int motley__experts_backward(const struct motley__experts *experts, const struct
     struct motley__device *device = experts->device;
     const enum motley_dtype dtype = experts->shape.dtype;
     const int P = step->ragged.P;
-    int status = 0;
+    int status;
 
-    if (!experts->E)
+    if (!P)
         return 0;
-    if (P)
-        status = backward_hidden(experts, step, error);
+    status = backward_hidden(experts, step, error);
     if (!status)
-        status = backward_weights(experts, step, error);
-    if (!status && P)
         status = motley__esmm_transposed(device, &(struct motley__esmm){.w = experts->w1, .w3 = experts->w3,
             .dtype = dtype, .ragged = step->ragged, .x = by_pair(experts, step->u, P),
             .x3 = experts->w3 ? step->pre3 : NULL, .activation = MOTLEY__ACT_NONE, .y = step->o}, error);

@@ -1,8 +1,8 @@
 /* The experts of one rank: their weights, and their forward and backward over rows sorted by expert.
  *
  *   forward    h = act(x W1^T + b1)  [P,F];  o = h W2^T + b2  [P,D]
- *   backward   u = dy W2;  (dw, dh1, w h) = activation backward;  dW2 = ESTMM(dy, w h);  db2 = ESS(w dy);
- *              dW1 = ESTMM(dh1, x);  db1 = ESS(dh1);  dx = dh1 W1 (+ dh3 W3)  [P,D]
+ *   backward   u = dy W2;  (dw, dh1, w h) = activation backward;  dx = dh1 W1 (+ dh3 W3)  [P,D]
+ *   gradients  dW2 = ESTMM(dy, w h);  db2 = ESS(w dy);  dW1 = ESTMM(dh1, x);  db1 = ESS(dh1)
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_EXPERT_H
@@ -34,7 +34,7 @@ struct motley__expert_step {
     const struct motley__buffer *weight;           /* [P] */
     struct motley__buffer *u;                      /* [P,F] scratch */
     struct motley__buffer *dw;                     /* [P] written: gradient of the routing weight */
-    int accumulate;                                /* 1: weights' gradients += */
+    int accumulate;                                /* gradients: 1: += */
 };
 
 /* begin: where the slice of the hidden dimension begins that shape->F is the width of. */
@@ -42,11 +42,14 @@ int motley__experts_create(struct motley__device *device, const struct motley_la
                            int trained, struct motley__experts **experts, struct motley_error *error);
 void motley__experts_destroy(struct motley__experts *experts); /* accepts NULL */
 
-/* Enqueued.  P = 0 is fine; backward then still zeroes the gradients (unless accumulate). */
+/* Enqueued.  P = 0 is fine; gradients are then still zeroed (unless accumulate).  backward gives what other ranks wait
+ * for, gradients comes behind it and reads what it left in u, h and pre3. */
 int motley__experts_forward(const struct motley__experts *experts, const struct motley__expert_step *step,
                             struct motley_error *error);
 int motley__experts_backward(const struct motley__experts *experts, const struct motley__expert_step *step,
                              struct motley_error *error);
+int motley__experts_gradients(const struct motley__experts *experts, const struct motley__expert_step *step,
+                              struct motley_error *error);
 
 /* Device bytes of the weights, of so many copies of them in f32 (gradients, moments), and so many of the matrices alone
  * (masters: biases are f32 already). */

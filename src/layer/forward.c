@@ -80,10 +80,10 @@ int motley__forward_gate(void *self, struct motley_error *error)
     return status;
 }
 
-/* Own pairs, and received ones behind them, by local expert. */
+/* Own pairs, and received ones behind them, by batch and local expert. */
 static int sort_by_expert(motley_layer *layer, const struct motley__buffer *experts, struct motley_error *error)
 {
-    const int count = layer->rows.N + layer->rows.M_pairs, slots = motley__layer_slots(layer->E_local);
+    const int count = layer->rows.N + layer->rows.M_pairs, slots = layer->batches * layer->stride;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     const struct demand sorted[] = {{MOTLEY__SAVED_WHERE, INTS(count)}, {MOTLEY__SAVED_OFFSETS, INTS(slots + 1)}};
     const struct demand sorting[] = {{MOTLEY__SCRATCH_ORDER, INTS(count)},
@@ -94,7 +94,7 @@ static int sort_by_expert(motley_layer *layer, const struct motley__buffer *expe
         status = RESERVE(scratch, layer, sorting, error);
     if (!status)
         status = motley__route(layer->context->device, &(struct motley__route){
-            .N = count, .E = layer->shape.E, .slots = slots, .indices = experts, .slot = layer->local,
+            .N = count, .E = layer->batches * layer->shape.E, .slots = slots, .indices = experts, .slot = layer->local,
             .histogram = scratch[MOTLEY__SCRATCH_HISTOGRAM], .order = scratch[MOTLEY__SCRATCH_ORDER],
             .where = saved[MOTLEY__SAVED_WHERE], .offsets = saved[MOTLEY__SAVED_OFFSETS]}, error);
     return status;
@@ -102,45 +102,47 @@ static int sort_by_expert(motley_layer *layer, const struct motley__buffer *expe
 
 static int reserve_groups(motley_layer *layer, struct motley_error *error)
 {
-    const int N = layer->rows.N, G = layer->peers->G;
+    const int N = layer->rows.N, slots = layer->chunks * layer->peers->G;
     const struct demand saved[] = {{MOTLEY__SAVED_GROUP_PLACE, INTS(N)}, {MOTLEY__SAVED_ROW_ORDER, INTS(N)},
                                    {MOTLEY__SAVED_SEND_ROW, INTS(N)}};
     const struct demand scratch[] = {
-        {MOTLEY__SCRATCH_HEADS, INTS(N)}, {MOTLEY__SCRATCH_PAIR_ORDER, INTS(N)},
-        {MOTLEY__SCRATCH_PAIR_OFFSETS, INTS(G + 1)}, {MOTLEY__SCRATCH_ROW_OFFSETS, INTS(G + 1)},
-        {MOTLEY__SCRATCH_GROUP_HISTOGRAM, motley__route_scratch_bytes(N, G)},
+        {MOTLEY__SCRATCH_SLOTS, INTS(N)}, {MOTLEY__SCRATCH_HEADS, INTS(N)}, {MOTLEY__SCRATCH_PAIR_ORDER, INTS(N)},
+        {MOTLEY__SCRATCH_PAIR_OFFSETS, INTS(slots + 1)}, {MOTLEY__SCRATCH_ROW_OFFSETS, INTS(slots + 1)},
+        {MOTLEY__SCRATCH_GROUP_HISTOGRAM, motley__route_scratch_bytes(N, slots)},
     };
     int status = RESERVE(saved, layer, saved, error);
 
     return status ? status : RESERVE(scratch, layer, scratch, error);
 }
 
-/* Pairs, and the first of each token for a group, by the group that serves them; their numbers to the host, for the
- * exchange counts by them. */
+/* Pairs, and the first of each token for a group, by chunk and the group that serves them; their numbers to the host,
+ * for the exchange counts by them. */
 static int sort_by_group(motley_layer *layer, struct motley_error *error)
 {
     struct motley__device *device = layer->context->device;
     struct motley__peers *peers = layer->peers;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
-    const struct motley__heads heads = {.N = layer->rows.N, .K = layer->shape.K, .sent = peers->sent,
-        .indices = saved[MOTLEY__SAVED_INDICES], .server = layer->server, .heads = scratch[MOTLEY__SCRATCH_HEADS]};
-    const struct motley__route pairs = {.N = layer->rows.N, .E = layer->shape.E, .slots = peers->G,
-        .indices = heads.indices, .slot = layer->server, .histogram = scratch[MOTLEY__SCRATCH_GROUP_HISTOGRAM],
-        .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER], .where = saved[MOTLEY__SAVED_GROUP_PLACE],
-        .offsets = scratch[MOTLEY__SCRATCH_PAIR_OFFSETS]};
-    const struct motley__route rows = {.N = layer->rows.N, .E = peers->G, .slots = peers->G, .indices = heads.heads,
+    const int slots = layer->chunks * peers->G;
+    const struct motley__heads heads = {.N = layer->rows.N, .K = layer->shape.K, .groups = peers->G,
+        .sent = peers->sent, .every = layer->plan->options.duplicate,
+        .chunks = motley__chunks_of(layer->rows.T, layer->chunks), .indices = saved[MOTLEY__SAVED_INDICES],
+        .server = layer->server, .slots = scratch[MOTLEY__SCRATCH_SLOTS], .heads = scratch[MOTLEY__SCRATCH_HEADS]};
+    const struct motley__route pairs = {.N = layer->rows.N, .E = slots, .slots = slots, .indices = heads.slots,
+        .histogram = scratch[MOTLEY__SCRATCH_GROUP_HISTOGRAM], .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER],
+        .where = saved[MOTLEY__SAVED_GROUP_PLACE], .offsets = scratch[MOTLEY__SCRATCH_PAIR_OFFSETS]};
+    const struct motley__route rows = {.N = layer->rows.N, .E = slots, .slots = slots, .indices = heads.heads,
         .histogram = pairs.histogram, .order = saved[MOTLEY__SAVED_ROW_ORDER], .where = saved[MOTLEY__SAVED_SEND_ROW],
         .offsets = scratch[MOTLEY__SCRATCH_ROW_OFFSETS]};
-    int status = motley__route(device, &pairs, error);
+    int status = motley__heads(device, &heads, error);
 
     if (!status)
-        status = motley__heads(device, &heads, error);
+        status = motley__route(device, &pairs, error);
     if (!status)
         status = motley__route(device, &rows, error);
     if (!status)
-        status = motley__buffer_read_later(pairs.offsets, 0, peers->pair_offsets, INTS(peers->G + 1), error);
+        status = motley__buffer_read_later(pairs.offsets, 0, peers->pair_offsets, INTS(slots + 1), error);
     if (!status)
-        status = motley__buffer_read_later(rows.offsets, 0, peers->row_offsets, INTS(peers->G + 1), error);
+        status = motley__buffer_read_later(rows.offsets, 0, peers->row_offsets, INTS(slots + 1), error);
     return status;
 }
 
@@ -213,10 +215,11 @@ static int reserve_arrivals(motley_layer *layer, struct motley_error *error)
 {
     const struct motley__peers *peers = layer->peers;
     const struct motley__row_numbers *rows = &layer->rows;
-    const struct demand saved[] = {{MOTLEY__SAVED_TABLE, INTS(motley__peers_table(peers->G, peers->streams))},
+    const size_t table = motley__peers_table(peers->G, peers->streams, peers->chunks);
+    const struct demand saved[] = {{MOTLEY__SAVED_TABLE, INTS(table)},
                                    {MOTLEY__SAVED_BEGIN, INTS(rows->M + 1)}};
     const struct demand scratch[] = {
-        {MOTLEY__SCRATCH_SOURCE, INTS(motley__peers_source(peers->R))},
+        {MOTLEY__SCRATCH_SOURCE, INTS(motley__peers_source(peers->R, peers->chunks))},
         {MOTLEY__SCRATCH_EXPERT, INTS(rows->N + rows->M_pairs)}, {MOTLEY__SCRATCH_RECEIVED_ROW, INTS(rows->M_pairs)},
         {MOTLEY__SCRATCH_RECEIVED_WEIGHT, FLOATS(rows->M_pairs)},
     };
@@ -234,13 +237,14 @@ static int sort_arrivals(motley_layer *layer, struct motley_error *error)
 
     if (!status)
         status = motley__buffer_write_later(saved[MOTLEY__SAVED_TABLE], 0, peers->table,
-                                            INTS(motley__peers_table(peers->G, peers->streams)), error);
+                                            INTS(motley__peers_table(peers->G, peers->streams, peers->chunks)), error);
     if (!status)
         status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_SOURCE], 0, peers->source,
-                                            INTS(motley__peers_source(peers->R)), error);
+                                            INTS(motley__peers_source(peers->R, peers->chunks)), error);
     if (!status)
         status = motley__arrive(layer->context->device, &(struct motley__arrive){
-            .N = layer->rows.N, .M = layer->rows.M, .sources = peers->R, .indices = saved[MOTLEY__SAVED_INDICES],
+            .N = layer->rows.N, .K = layer->shape.K, .E = layer->shape.E, .M = layer->rows.M, .sources = peers->R,
+            .chunks = motley__chunks_of(layer->rows.T, layer->chunks), .indices = saved[MOTLEY__SAVED_INDICES],
             .source = scratch[MOTLEY__SCRATCH_SOURCE], .list = scratch[MOTLEY__SCRATCH_RECEIVED_LIST],
             .expert = scratch[MOTLEY__SCRATCH_EXPERT], .begin = saved[MOTLEY__SAVED_BEGIN],
             .row = scratch[MOTLEY__SCRATCH_RECEIVED_ROW], .received = scratch[MOTLEY__SCRATCH_RECEIVED_WEIGHT]},
@@ -248,16 +252,27 @@ static int sort_arrivals(motley_layer *layer, struct motley_error *error)
     return status ? status : sort_by_expert(layer, scratch[MOTLEY__SCRATCH_EXPERT], error);
 }
 
-/* How many pairs the local experts have.  Where nothing travels it is all of them, and the host need not know how many
- * each expert has. */
-static int local_pairs(const motley_layer *layer)
+/* How many pairs the local experts have in each batch.  Where nothing travels it is all of them, and the host need not
+ * know how many each expert has. */
+static void count_batches(motley_layer *layer)
 {
     const struct motley__peers *peers = layer->peers;
+    const int chunks = layer->chunks, half = chunks / 2, last = layer->batches - 1;
+    int *first = layer->batch_first;
 
-    if (!peers)
-        return layer->rows.N;
-    return (layer->E_local ? peers->pair_offsets[peers->G] - peers->pair_offsets[peers->G - 1] : 0) +
-           layer->rows.M_pairs;
+    first[0] = 0;
+    if (!peers) {
+        first[1] = layer->rows.N;
+        return;
+    }
+    first[1] = layer->E_local ? motley__peers_staying(peers, 0, chunks > 1 ? half : chunks) : 0;
+    if (chunks == 1) {
+        first[1] += layer->rows.M_pairs;
+        return;
+    }
+    for (int c = 0; c < chunks; c++)
+        first[c + 2] = first[1] + (int)peers->span[MOTLEY__ARRIVED_PAIRS][c].end;
+    first[last + 1] = first[last] + (layer->E_local ? motley__peers_staying(peers, half, chunks - half) : 0);
 }
 
 /* Sort what came and what stayed by local expert, without moving a row. */
@@ -268,7 +283,8 @@ int motley__forward_place(void *self, struct motley_error *error)
     struct motley__row_numbers *rows = &layer->rows;
     int status;
 
-    rows->P = local_pairs(layer);
+    count_batches(layer);
+    rows->P = layer->batch_first[layer->batches];
     status = reserve_pairs(layer, error);
     if (!status && layer->peers)
         status = sort_arrivals(layer, error);
@@ -284,11 +300,12 @@ int motley__forward_place(void *self, struct motley_error *error)
 
 int motley__forward_experts(void *self, struct motley_error *error)
 {
-    motley_layer *layer = self;
+    const struct motley__numbered *batch = self;
+    motley_layer *layer = batch->layer;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
 
     return motley__experts_forward(layer->experts, &(struct motley__expert_step){
-        .ragged = motley__layer_ragged(layer),
+        .ragged = motley__layer_ragged(layer, batch->number),
         .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], layer->rows.T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
         .pre = layer->trained ? saved[MOTLEY__SAVED_PRE] : NULL,
         .pre3 = layer->trained && layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL,

@@ -7,21 +7,22 @@
 #include "device/tensor.h"
 #include "layer/state.h"
 
-/* A computation; returns its bit. */
-static uint64_t compute(motley_layer *layer, struct motley__step *step, const char *name, enum motley__phase phase,
+/* A computation; returns its bit.  self: the layer, or one of its numbers. */
+static uint64_t compute(void *self, struct motley__step *step, const char *name, enum motley__phase phase,
                         uint64_t after, int (*begin)(void *, struct motley_error *))
 {
     return motley__step_add(step, (struct motley__op){.name = name, .stream = MOTLEY__COMPUTATION, .phase = phase,
-        .after = after, .begin = begin, .self = layer});
+        .after = after, .begin = begin, .self = self});
 }
 
-/* An exchange of rows; returns its bit. */
-static uint64_t transfer(motley_layer *layer, struct motley__step *step, enum motley__phase phase, uint64_t after,
-                         int (*begin)(void *, struct motley_error *), struct motley__transfer *rows)
+/* An exchange of a chunk's rows; returns its bit. */
+static uint64_t transfer(motley_layer *layer, int chunk, struct motley__step *step, enum motley__phase phase,
+                         uint64_t after, int (*begin)(void *, struct motley_error *),
+                         struct motley__transfer *const *rows)
 {
-    return motley__step_add(step, (struct motley__op){.name = rows->name, .stream = MOTLEY__COMMUNICATION,
-        .phase = phase, .after = after, .begin = begin, .self = layer, .test = motley__transfer_test,
-        .missing = motley__transfer_missing, .request = rows});
+    return motley__step_add(step, (struct motley__op){.name = rows[chunk]->name, .stream = MOTLEY__COMMUNICATION,
+        .phase = phase, .after = after, .begin = begin, .self = &layer->number[chunk], .test = motley__transfer_test,
+        .missing = motley__transfer_missing, .request = rows[chunk]});
 }
 
 static void list_losses(motley_layer *layer, struct motley__step *step)
@@ -75,64 +76,127 @@ static uint64_t settle(motley_layer *layer, struct motley__step *step, uint64_t 
         .missing = motley__weight_cache_settle_missing, .request = layer->cache});
 }
 
+/* The rows of all chunks to other ranks, each as soon as it is laid out and the one before has arrived; where rows are
+ * staged, the one before that, so that copies and messages go at the same time.  arrived [chunks] written. */
+static void dispatch(motley_layer *layer, struct motley__step *step, uint64_t after, const uint64_t *encoded,
+                     int (*begin)(void *, struct motley_error *), struct motley__transfer *const *rows,
+                     uint64_t *arrived)
+{
+    const int ahead = layer->context->device->zero_copy ? 1 : 2;
+
+    for (int c = 0; c < layer->chunks; c++)
+        arrived[c] = transfer(layer, c, step, MOTLEY__PHASE_DISPATCH,
+                              after | encoded[c] | (c >= ahead ? arrived[c - ahead] : 0), begin, rows);
+}
+
+/* Rows and pairs out; returns the bit of the pairs, which come first. */
+static uint64_t list_dispatch(motley_layer *layer, struct motley__step *step, uint64_t routed, uint64_t *arrived)
+{
+    uint64_t encoded[MOTLEY__CHUNKS_MOST], listed;
+    uint64_t counted = motley__step_add(step, (struct motley__op){.name = "counts", .stream = MOTLEY__COMMUNICATION,
+        .phase = MOTLEY__PHASE_DISPATCH, .after = routed, .begin = motley__forward_count, .self = layer,
+        .test = motley__counts_test, .missing = motley__counts_missing, .request = layer->counts});
+
+    for (int c = 0; c < layer->chunks; c++)
+        encoded[c] = compute(&layer->number[c], step, "encode", MOTLEY__PHASE_DISPATCH, routed, motley__forward_encode);
+    listed = motley__step_add(step, (struct motley__op){.name = "pairs", .stream = MOTLEY__COMMUNICATION,
+        .phase = MOTLEY__PHASE_DISPATCH, .after = counted | encoded[0], .begin = motley__forward_lists, .self = layer,
+        .test = motley__forward_lists_test, .missing = motley__forward_lists_missing, .request = layer});
+    dispatch(layer, step, counted, encoded, motley__forward_dispatch, layer->dispatch, arrived);
+    return listed;
+}
+
+/* The chunk that a batch computes, -1: one of own pairs.  With one chunk they are one. */
+static int chunk_of(const motley_layer *layer, int batch)
+{
+    if (!layer->peers || (layer->chunks > 1 && (batch == 0 || batch > layer->chunks)))
+        return -1;
+    return layer->chunks > 1 ? batch - 1 : 0;
+}
+
+/* Experts batch after batch; what is due to other ranks goes back at once.  Returns what came back, *multiplied the
+ * last batch. */
+static uint64_t list_experts(motley_layer *layer, struct motley__step *step, uint64_t fetched, const uint64_t *arrived,
+                             uint64_t *multiplied)
+{
+    uint64_t returned = 0;
+
+    for (int b = 0; b < layer->batches; b++) {
+        const int c = chunk_of(layer, b);
+
+        *multiplied = compute(&layer->number[b], step, "experts", MOTLEY__PHASE_EXPERTS,
+                              fetched | (c >= 0 ? arrived[c] : 0), motley__forward_experts);
+        if (c >= 0) {
+            uint64_t weighed = compute(&layer->number[c], step, "weigh", MOTLEY__PHASE_COMBINE, 0,
+                                       motley__forward_weigh);
+
+            returned |= transfer(layer, c, step, MOTLEY__PHASE_COMBINE, weighed, motley__forward_combine,
+                                 layer->combine);
+        }
+    }
+    return returned;
+}
+
 static void list_forward(motley_layer *layer, struct motley__step *step)
 {
-    const int travels = layer->peers != NULL;
-    uint64_t routed, arrived = 0, returned = 0, multiplied;
+    uint64_t arrived[MOTLEY__CHUNKS_MOST], routed, listed = 0, fetched = 0, returned, multiplied = 0;
 
     if (layer->cache)
-        arrived = fetch(layer, step);
+        fetched = fetch(layer, step);
     compute(layer, step, "gate", MOTLEY__PHASE_GATE, 0, motley__forward_gate);
     routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, 0, motley__forward_route);
-    if (travels) {
-        uint64_t counted = motley__step_add(step, (struct motley__op){.name = "counts", .stream = MOTLEY__COMMUNICATION,
-            .phase = MOTLEY__PHASE_DISPATCH, .after = routed, .begin = motley__forward_count, .self = layer,
-            .test = motley__counts_test, .missing = motley__counts_missing, .request = layer->counts});
-        uint64_t encoded = compute(layer, step, "encode", MOTLEY__PHASE_DISPATCH, routed, motley__forward_encode);
-
-        arrived = transfer(layer, step, MOTLEY__PHASE_DISPATCH, counted | encoded, motley__forward_dispatch,
-                           layer->dispatch);
-    }
+    if (layer->peers)
+        listed = list_dispatch(layer, step, routed, arrived);
     if (motley__layer_has_losses(layer))
         list_losses(layer, step);
-    compute(layer, step, "place", MOTLEY__PHASE_EXPERTS, travels ? arrived : 0, motley__forward_place);
-    multiplied = compute(layer, step, "experts", MOTLEY__PHASE_EXPERTS, arrived, motley__forward_experts);
+    compute(layer, step, "place", MOTLEY__PHASE_EXPERTS, listed, motley__forward_place);
+    returned = list_experts(layer, step, fetched, arrived, &multiplied);
     if (layer->cache && layer->next)
         prefetch(layer, step, multiplied, motley__forward_prefetch);
-    if (travels) {
-        uint64_t weighed = compute(layer, step, "weigh", MOTLEY__PHASE_COMBINE, 0, motley__forward_weigh);
-
-        returned = transfer(layer, step, MOTLEY__PHASE_COMBINE, weighed, motley__forward_combine, layer->combine);
-    }
     compute(layer, step, "decode", MOTLEY__PHASE_COMBINE, returned, motley__forward_decode);
+}
+
+/* The same for backward: gradients of weights, for which nobody waits, hide what goes back. */
+static uint64_t list_experts_backward(motley_layer *layer, struct motley__step *step, uint64_t fetched,
+                                      const uint64_t *arrived, uint64_t *multiplied)
+{
+    uint64_t returned = 0;
+
+    for (int b = 0; b < layer->batches; b++) {
+        const int c = chunk_of(layer, b);
+
+        compute(&layer->number[b], step, "experts backward", MOTLEY__PHASE_EXPERTS,
+                fetched | (c >= 0 ? arrived[c] : 0), motley__backward_experts);
+        if (c >= 0) {
+            uint64_t gathered = compute(&layer->number[c], step, "gather dx", MOTLEY__PHASE_COMBINE, 0,
+                                        motley__backward_gather);
+
+            returned |= transfer(layer, c, step, MOTLEY__PHASE_COMBINE, gathered, motley__backward_combine,
+                                 layer->combine_back);
+        }
+        *multiplied = compute(&layer->number[b], step, "experts' gradients", MOTLEY__PHASE_EXPERTS, 0,
+                              motley__backward_gradients);
+    }
+    return returned;
 }
 
 static void list_backward(motley_layer *layer, struct motley__step *step)
 {
-    const int travels = layer->peers != NULL;
-    uint64_t arrived = 0, returned = 0, multiplied;
+    uint64_t arrived[MOTLEY__CHUNKS_MOST], encoded[MOTLEY__CHUNKS_MOST], fetched = 0, returned, multiplied = 0;
 
     if (layer->cache && layer->cache->holds != layer->stored)
-        arrived = fetch(layer, step);
+        fetched = fetch(layer, step);
     if (layer->cache && layer->cache->settle.owner)
-        arrived |= settle(layer, step, 0, 0, go_on);
-    if (travels) {
-        uint64_t encoded = compute(layer, step, "encode dy", MOTLEY__PHASE_DISPATCH, 0, motley__backward_encode);
-
-        arrived = transfer(layer, step, MOTLEY__PHASE_DISPATCH, encoded, motley__backward_dispatch,
-                           layer->dispatch_back);
-    }
-    multiplied = compute(layer, step, "experts backward", MOTLEY__PHASE_EXPERTS, arrived, motley__backward_experts);
+        fetched |= settle(layer, step, 0, 0, go_on);
+    for (int c = 0; layer->peers && c < layer->chunks; c++)
+        encoded[c] = compute(&layer->number[c], step, "encode dy", MOTLEY__PHASE_DISPATCH, 0, motley__backward_encode);
+    if (layer->peers)
+        dispatch(layer, step, 0, encoded, motley__backward_dispatch, layer->dispatch_back, arrived);
+    returned = list_experts_backward(layer, step, fetched, arrived, &multiplied);
     if (layer->cache)
         settle(layer, step, multiplied, layer->previous != NULL, motley__backward_settle);
     if (layer->cache && layer->previous)
         prefetch(layer, step, multiplied, motley__backward_prefetch);
-    if (travels) {
-        uint64_t gathered = compute(layer, step, "gather dx", MOTLEY__PHASE_COMBINE, 0, motley__backward_gather);
-
-        returned = transfer(layer, step, MOTLEY__PHASE_COMBINE, gathered, motley__backward_combine,
-                            layer->combine_back);
-    }
     compute(layer, step, "decode dx", MOTLEY__PHASE_COMBINE, returned, motley__backward_decode);
     compute(layer, step, "gate backward", MOTLEY__PHASE_GATE, 0, motley__backward_gate);
 }

@@ -7,6 +7,7 @@ libmotley_all_la_SOURCES += \
     %D%/admit.c \
     %D%/admit.h \
     %D%/backward.c \
+    %D%/chunks.h \
     %D%/collaborate.c \
     %D%/cpu.c \
     %D%/data.c \

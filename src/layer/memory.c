@@ -39,8 +39,25 @@ int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer w
 
 /* Numbers of the rows of a step as they are multiplied with. */
 struct sizes {
-    uint64_t T, N, S, S_pairs, M, M_pairs, B, B_pairs, P, D, F, E, G;
+    uint64_t T, N, S, S_pairs, M, M_pairs, B, B_pairs, P, D, F, E, slots; /* slots: that pairs leave in */
 };
+
+/* A memory that says nothing of chunks has one. */
+static int chunks_of(const struct motley__layer_memory *m)
+{
+    return m->chunks > 1 ? m->chunks : 1;
+}
+
+static int batches_of(const struct motley__layer_memory *m)
+{
+    return motley__chunks_batches(chunks_of(m));
+}
+
+/* Slots of the sort by local expert. */
+static int local_slots(const struct motley__layer_memory *m)
+{
+    return chunks_of(m) > 1 ? batches_of(m) * m->stride : m->E_local ? m->E_local : 1;
+}
 
 static struct sizes sizes_of(const struct motley__layer_memory *m)
 {
@@ -49,7 +66,8 @@ static struct sizes sizes_of(const struct motley__layer_memory *m)
     return (struct sizes){.T = (uint64_t)r->T, .N = (uint64_t)r->N, .S = (uint64_t)r->S,
         .S_pairs = (uint64_t)r->S_pairs, .M = (uint64_t)r->M, .M_pairs = (uint64_t)r->M_pairs, .B = (uint64_t)r->B,
         .B_pairs = (uint64_t)r->B_pairs, .P = (uint64_t)r->P, .D = (uint64_t)m->shape.D,
-        .F = (uint64_t)(m->hidden_end - m->hidden_begin), .E = (uint64_t)m->shape.E, .G = (uint64_t)m->groups};
+        .F = (uint64_t)(m->hidden_end - m->hidden_begin), .E = (uint64_t)m->shape.E,
+        .slots = (uint64_t)m->groups * (uint64_t)chunks_of(m)};
 }
 
 /* Kept from forward to backward: numbers in the storage type, and words of 4 bytes. */
@@ -61,11 +79,11 @@ static uint64_t saved_bytes(const struct motley__layer_memory *m)
     uint64_t words = 0;
 
     words += 2 * n.N + n.T * n.E + n.T;                     /* indices, weights, p, lse */
-    words += n.N + n.M_pairs + (uint64_t)motley__layer_slots(m->E_local) + 1; /* where, offsets */
+    words += n.N + n.M_pairs + (uint64_t)local_slots(m) + 1; /* where, offsets */
     words += 2 * n.P;                                       /* index, pair weight */
     if (m->ranks > 1) {
         words += 3 * n.N;                                   /* group place, row order, send row */
-        words += motley__peers_table(m->groups, m->streams) + n.M + 1; /* table, begin */
+        words += motley__peers_table(m->groups, m->streams, chunks_of(m)) + n.M + 1; /* table, begin */
     }
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4;
 }
@@ -82,8 +100,8 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
     words += m->losses ? 2 * n.E + 2 : 0;
     if (m->ranks > 1) {
         stored += n.S * n.D + n.M * n.D + n.B * n.D;        /* send, back, returned */
-        words += 2 * n.N + 2 * (n.G + 1);                   /* heads, pair order; both offsets */
-        words += motley__peers_source(m->ranks);
+        words += 3 * n.N + 2 * (n.slots + 1);               /* slots, heads, pair order; both offsets */
+        words += motley__peers_source(m->ranks, chunks_of(m));
         words += n.N + 3 * n.M_pairs;                       /* expert, received row and weight */
         units += (uint64_t)motley__list_units(m->rows.S, m->rows.S_pairs) +
                  (uint64_t)motley__list_units(m->rows.M, m->rows.M_pairs);
@@ -99,8 +117,8 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
 /* Histograms: of pairs and heads by group, and of all pairs by local expert. */
 static size_t route_scratch_bytes(const struct motley__layer_memory *m)
 {
-    const int N = m->rows.N, slots = motley__layer_slots(m->E_local);
-    const size_t by_group = m->ranks > 1 ? motley__route_scratch_bytes(N, m->groups) : 0;
+    const int N = m->rows.N, slots = local_slots(m);
+    const size_t by_group = m->ranks > 1 ? motley__route_scratch_bytes(N, m->groups * chunks_of(m)) : 0;
     const int64_t all = (int64_t)N + m->rows.M_pairs; /* plans ask for more than int counts, which fits nowhere */
 
     return by_group + motley__route_scratch_bytes(all < INT_MAX ? (int)all : INT_MAX, slots);
@@ -118,7 +136,7 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     const int masters = m->moments > 0 && m->shape.dtype != MOTLEY_F32;
     const uint64_t layers = m->layers > 1 ? (uint64_t)m->layers : 1;
     struct motley_layer_shape slice = m->shape;
-    const uint64_t tables = (uint64_t)m->shape.E * 4 * (m->ranks > 1 ? 2 : 1); /* local; server */
+    const uint64_t tables = (uint64_t)m->shape.E * 4 * ((uint64_t)batches_of(m) + (m->ranks > 1)); /* local; server */
     const int stored = m->caches ? m->stored : m->E_local;
     const int begin = m->caches ? m->stored_begin : m->hidden_begin, end = m->caches ? m->stored_end : m->hidden_end;
 
@@ -141,7 +159,8 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
         .caches = layer->cache != NULL, .stored = layer->stores->experts, .stored_begin = layer->stores->begin,
         .stored_end = layer->stores->end,
         .cache_scratch = layer->cache ? motley__weight_cache_scratch(layer->cache) : 0, .ranks = peers ? peers->R : 1,
-        .groups = peers ? peers->G : 1, .streams = peers ? peers->streams : 0,
+        .groups = peers ? peers->G : 1, .streams = peers ? peers->streams : 0, .chunks = layer->chunks,
+        .stride = layer->stride,
         .panel = layer->E_local ? layer->experts->w1->panel : 1, .trained = layer->trained,
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),
         .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, shape->E),

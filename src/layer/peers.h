@@ -3,16 +3,18 @@
  * Groups of ranks are numbered so that the own one is the last: others are always sent to, it only when other ranks
  * that take rows are in it.  Rows of the groups that are sent to lie in the send buffer by group; each rank of a group
  * gets the same ones.  What a rank gives back is a stream: streams are numbered by group, and in a group by the ranks'
- * slices; they lie in the buffer of returned rows by rank.
+ * slices; they lie in the buffer of returned rows by rank.  With chunks (chunks.h) all this comes once for each chunk,
+ * one behind the other.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_PEERS_H
 #define MOTLEY_LAYER_PEERS_H
 
 #include "exchange/exchange.h"
+#include "layer/chunks.h"
 #include "plan/plan.h"
 
-/* What lies by rank in a buffer of the exchange. */
+/* What lies by rank in a chunk's part of a buffer of the exchange. */
 enum motley__span_of {
     MOTLEY__SENT_ROWS, MOTLEY__SENT_LIST,                         /* by group; list in units (encode.h) */
     MOTLEY__ARRIVED_ROWS, MOTLEY__ARRIVED_LIST, MOTLEY__ARRIVED_PAIRS,
@@ -27,34 +29,44 @@ struct motley__peers {
     int *takes;                 /* [R] 1: the rank has experts */
     int *server;                /* [E] group of each expert */
     int streams, *stream;       /* [streams] rank of each */
+    int chunks;
 
     /* Of the step under way. */
-    int *row_offsets, *pair_offsets;        /* [G+1] rows and pairs of groups before each, as routed */
-    struct motley__spans span[MOTLEY__SPANS];
-    int *table;                 /* [G+1 + 2 streams] of struct motley__returned */
-    int *source;                /* [2 (R+1)] of struct motley__arrive */
+    int *row_offsets, *pair_offsets;        /* [chunks G + 1] rows and pairs of slots before each, as routed */
+    struct motley__spans *span[MOTLEY__SPANS];  /* [chunks] each */
+    int *table;                 /* [G+1 + 2 chunks streams] of struct motley__returned */
+    int *source;                /* [2 (chunks R + 1)] of struct motley__arrive */
 };
 
 /* Numbers in a table of G groups and so many streams, and in `source` of R ranks. */
-static inline size_t motley__peers_table(int G, int streams)
+static inline size_t motley__peers_table(int G, int streams, int chunks)
 {
-    return (size_t)G + 1 + 2 * (size_t)streams;
+    return (size_t)G + 1 + 2 * (size_t)streams * (size_t)chunks;
 }
 
-static inline size_t motley__peers_source(int R)
+static inline size_t motley__peers_source(int R, int chunks)
 {
-    return 2 * ((size_t)R + 1);
+    return 2 * ((size_t)R * (size_t)chunks + 1);
+}
+
+/* Own pairs that stay on the rank, if it has experts, of so many chunks from the first on. */
+int motley__peers_staying(const struct motley__peers *peers, int first, int chunks);
+
+/* Rows that are sent, or their pairs, of the chunks before this one; those of all when it is `chunks`. */
+static inline int motley__peers_before(const struct motley__peers *peers, const int *offsets, int chunk)
+{
+    return offsets[chunk * peers->sent];
 }
 
 /* Errors: MOTLEY_E_MEMORY, MOTLEY_E_UNSUPPORTED (more experts than their numbers on the wire can tell apart). */
 int motley__peers_create(const motley_plan *plan, int rank, struct motley__peers **peers, struct motley_error *error);
 void motley__peers_destroy(struct motley__peers *peers); /* accepts NULL */
 
-/* row_offsets and pair_offsets are known: what is sent, and mine [R], the counts for each rank.
+/* row_offsets and pair_offsets are known: what is sent, and mine [R,chunks], the counts for each rank.
  * Errors: MOTLEY_E_UNSUPPORTED (a message would pass 2^31 units). */
 int motley__peers_sent(struct motley__peers *peers, struct motley__count *mine, struct motley_error *error);
 
-/* theirs [R] is known: what arrives and comes back, and the two tables.  Errors: as above. */
+/* theirs [R,chunks] is known: what arrives and comes back, and the two tables.  Errors: as above. */
 int motley__peers_arrived(struct motley__peers *peers, const struct motley__count *theirs, struct motley_error *error);
 
 #endif

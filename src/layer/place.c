@@ -11,14 +11,17 @@
 
 int motley__arrive(struct motley__device *device, const struct motley__arrive *arrive, struct motley_error *error)
 {
-    assert(arrive->N >= 0 && arrive->M >= 0 && arrive->sources > 0);
+    assert(arrive->N >= 0 && arrive->M >= 0 && arrive->sources > 0 && arrive->chunks.tokens > 0);
     if (arrive->N + arrive->M == 0)
         return 0;
     cl_kernel kernel;
     int status = motley__kernel(device, "place.cl", "", "arrive", &kernel, error);
     if (status)
         return status;
-    const struct motley__arrive_args args = {.N = arrive->N, .M = arrive->M, .sources = arrive->sources};
+    const struct motley__arrive_args args = {
+        .N = arrive->N, .K = arrive->K, .E = arrive->E, .M = arrive->M, .sources = arrive->sources,
+        .chunks = arrive->chunks.count, .chunk_tokens = arrive->chunks.tokens,
+    };
     return motley__launch(device, kernel, motley__mover_items(device, arrive->N + arrive->M), error,
                           MOTLEY__VALUE(args), MOTLEY__BUFFER(arrive->indices), MOTLEY__BUFFER(arrive->source),
                           MOTLEY__BUFFER(arrive->list), MOTLEY__BUFFER(arrive->expert), MOTLEY__BUFFER(arrive->begin),

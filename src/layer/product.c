@@ -121,7 +121,7 @@ int motley__activation_launch(struct motley__device *device, cl_kernel kernel, s
                               size_t local_bytes, const struct motley__activation_backward *a,
                               struct motley_error *error)
 {
-    const struct motley__activation_args args = {.P = a->P, .F = a->F, .activation = a->activation};
+    const struct motley__activation_args args = {.first = a->first, .P = a->P, .F = a->F, .activation = a->activation};
     const struct motley__arg list[] = {
         MOTLEY__VALUE(args),     MOTLEY__BUFFER(a->weight), MOTLEY__BUFFER(a->pre), MOTLEY__BUFFER(a->pre3),
         MOTLEY__BUFFER(a->u),    MOTLEY__BUFFER(a->h),      MOTLEY__BUFFER(a->dw),  MOTLEY__LOCAL(local_bytes),

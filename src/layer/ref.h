@@ -63,14 +63,15 @@ void motley__ref_route(int N, int E, int slots, const int *indices, const int *s
                        int *offsets);
 
 /* encode.h; list in 2-byte units. */
-void motley__ref_heads(int N, int K, int sent, const int *indices, const int *server, int *heads);
+void motley__ref_heads(const struct motley__heads_args *a, const int *indices, const int *server, int *slots,
+                       int *heads);
 void motley__ref_encode(int D, int K, int rows, const float *x, const int *order, float *send);
-void motley__ref_encode_pairs(int groups, const int *indices, const float *weights, const int *order,
+void motley__ref_encode_pairs(int slots, const int *indices, const float *weights, const int *order,
                               const int *pair_offsets, const int *row, const int *row_offsets, uint16_t *list);
 
 /* place.h */
-void motley__ref_arrive(int N, int sources, const int *indices, const int *source, const uint16_t *list, int *expert,
-                        int *begin, int *row, float *received);
+void motley__ref_arrive(const struct motley__arrive_args *a, const int *indices, const int *source,
+                        const uint16_t *list, int *expert, int *begin, int *row, float *received);
 void motley__ref_place(int P, int N, int K, int own_rows, const int *order, const float *weights, const int *row,
                        const float *received, int *index, float *weight);
 
@@ -78,13 +79,13 @@ void motley__ref_place(int P, int N, int K, int own_rows, const int *order, cons
 void motley__ref_combine(int rows, int D, int first, const float *o, const int *begin, const int *where,
                          const float *weight, float *returned);
 struct motley__ref_returned {
-    int groups, streams;
+    int groups, streams, chunks, chunk_tokens;
     const int *indices, *server, *row, *pair, *table;
     const float *rows, *scalars;
 };
 void motley__ref_decode(int T, int K, int D, const int *where, const float *o, const float *weight,
                         const struct motley__ref_returned *returned, int accumulate, float *y);
-void motley__ref_decode_scalars(int N, const int *where, const float *s, const struct motley__ref_returned *returned,
-                                float *out);
+void motley__ref_decode_scalars(int T, int K, const int *where, const float *s,
+                                const struct motley__ref_returned *returned, float *out);
 
 #endif

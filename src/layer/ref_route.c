@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "layer/chunks.h"
 #include "layer/ref.h"
 
 static int slot_of(int index, int E, const int *slot)
@@ -32,11 +33,15 @@ void motley__ref_route(int N, int E, int slots, const int *indices, const int *s
     offsets[slots] = position;
 }
 
-void motley__ref_heads(int N, int K, int sent, const int *indices, const int *server, int *heads)
+void motley__ref_heads(const struct motley__heads_args *a, const int *indices, const int *server, int *slots,
+                       int *heads)
 {
-    for (int n = 0; n < N; n++) {
-        heads[n] = indices[n] < 0 || server[indices[n]] >= sent ? -1 : server[indices[n]];
-        for (int j = n / K * K; j < n; j++)
+    for (int n = 0; n < a->N; n++) {
+        const int t = n / a->K, group = indices[n] < 0 ? -1 : server[indices[n]];
+        slots[n] = group < 0 ? -1
+                             : motley__chunks_slot(a->chunks, a->groups, a->sent, t / a->chunk_tokens, group);
+        heads[n] = group < a->sent ? slots[n] : -1;
+        for (int j = t * a->K; j < n && !a->every; j++)
             if (heads[j] >= 0 && heads[j] == heads[n])
                 heads[n] = -1;
     }
@@ -61,10 +66,10 @@ static uint32_t get_word(const uint16_t *list)
     return list[0] | (uint32_t)list[1] << 16;
 }
 
-void motley__ref_encode_pairs(int groups, const int *indices, const float *weights, const int *order,
+void motley__ref_encode_pairs(int slots, const int *indices, const float *weights, const int *order,
                               const int *pair_offsets, const int *row, const int *row_offsets, uint16_t *list)
 {
-    for (int g = 0; g < groups; g++) {
+    for (int g = 0; g < slots; g++) {
         if (row_offsets[g] == row_offsets[g + 1])
             continue;
         for (int i = pair_offsets[g]; i < pair_offsets[g + 1]; i++)
@@ -80,14 +85,17 @@ void motley__ref_encode_pairs(int groups, const int *indices, const float *weigh
     }
 }
 
-void motley__ref_arrive(int N, int sources, const int *indices, const int *source, const uint16_t *list, int *expert,
-                        int *begin, int *row, float *received)
+void motley__ref_arrive(const struct motley__arrive_args *a, const int *indices, const int *source,
+                        const uint16_t *list, int *expert, int *begin, int *row, float *received)
 {
-    const int *pair_offsets = source + sources + 1;
-    if (N)
-        memcpy(expert, indices, (size_t)N * sizeof *expert);
-    for (int s = 0; s < sources; s++) {
+    const int sections = a->chunks * a->sources, *pair_offsets = source + sections + 1;
+    for (int n = 0; n < a->N; n++) {
+        const int late = a->chunks > 1 && n / a->K / a->chunk_tokens >= a->chunks / 2;
+        expert[n] = indices[n] < 0 ? -1 : indices[n] + (late ? a->chunks + 1 : 0) * a->E;
+    }
+    for (int s = 0; s < sections; s++) {
         const int rows = source[s + 1] - source[s], first = pair_offsets[s], pairs = pair_offsets[s + 1] - first;
+        const int batch = a->chunks > 1 ? 1 + s / a->sources : 0;
         const uint16_t *weights = list + 2 * (size_t)rows, *experts = weights + 2 * (size_t)pairs;
         for (int j = 0; j < rows; j++) {
             const int from = (int)get_word(list + 2 * (size_t)j);
@@ -99,12 +107,12 @@ void motley__ref_arrive(int N, int sources, const int *indices, const int *sourc
         for (int i = 0; i < pairs; i++) {
             const uint32_t bits = get_word(weights + 2 * (size_t)i);
             memcpy(received + first + i, &bits, sizeof bits);
-            expert[N + first + i] = experts[i];
+            expert[a->N + first + i] = batch * a->E + experts[i];
         }
         list = experts + pairs;
     }
     if (begin)
-        begin[source[sources]] = pair_offsets[sources];
+        begin[source[sections]] = pair_offsets[sections];
 }
 
 void motley__ref_place(int P, int N, int K, int own_rows, const int *order, const float *weights, const int *row,
@@ -142,15 +150,22 @@ void motley__ref_combine(int rows, int D, int first, const float *o, const int *
             returned[(size_t)j * D + d] = sum_pairs(D, d, first + begin[j], first + begin[j + 1], where, o, weight);
 }
 
+/* Where the streams of token t's chunk begin: rows, or scalars. */
+static const int *bases(const struct motley__ref_returned *returned, int scalars, int t)
+{
+    const int chunk = (scalars ? returned->chunks : 0) + t / returned->chunk_tokens;
+    return returned->table + returned->groups + 1 + chunk * returned->streams;
+}
+
 void motley__ref_decode(int T, int K, int D, const int *where, const float *o, const float *weight,
                         const struct motley__ref_returned *returned, int accumulate, float *y)
 {
-    const int *base = returned->streams ? returned->table + returned->groups + 1 : NULL;
     for (int t = 0; t < T; t++)
         for (int d = 0; d < D; d++) {
             float sum = sum_pairs(D, d, t * K, (t + 1) * K, where, o, weight);
             for (int n = t * K; returned->streams && n < (t + 1) * K; n++) {
                 const int j = returned->row[n], g = j < 0 ? 0 : returned->server[returned->indices[n]];
+                const int *base = bases(returned, 0, t);
                 for (int s = returned->table[g]; j >= 0 && s < returned->table[g + 1]; s++)
                     sum += returned->rows[(size_t)(base[s] + j) * D + d];
             }
@@ -158,15 +173,14 @@ void motley__ref_decode(int T, int K, int D, const int *where, const float *o, c
         }
 }
 
-void motley__ref_decode_scalars(int N, const int *where, const float *s, const struct motley__ref_returned *returned,
-                                float *out)
+void motley__ref_decode_scalars(int T, int K, const int *where, const float *s,
+                                const struct motley__ref_returned *returned, float *out)
 {
-    const int *base = returned->streams ? returned->table + returned->groups + 1 + returned->streams : NULL;
-    for (int n = 0; n < N; n++) {
+    for (int n = 0; n < T * K; n++) {
         out[n] = where[n] >= 0 ? s[where[n]] : 0;
         if (!returned->streams || returned->pair[n] < 0)
             continue;
-        const int g = returned->server[returned->indices[n]];
+        const int g = returned->server[returned->indices[n]], *base = bases(returned, 1, n / K);
         for (int i = returned->table[g]; i < returned->table[g + 1]; i++)
             out[n] += returned->scalars[base[i] + returned->pair[n]];
     }

@@ -46,6 +46,12 @@ struct motley_layer_times motley_layer_backward_times(const motley_layer *layer)
     return times_of(&layer->backward_times);
 }
 
+/* The group that serves an expert; -1 of a dropped choice. */
+static int group_of(const struct motley__peers *peers, int expert)
+{
+    return expert < 0 ? -1 : peers->server[expert];
+}
+
 /* Distinct ranks that hold each token's experts, own one included, over all tokens. */
 static double copies_per_token(const motley_layer *layer, const int32_t *indices)
 {
@@ -55,10 +61,11 @@ static double copies_per_token(const motley_layer *layer, const int32_t *indices
 
     for (int t = 0; t < T; t++)
         for (int k = 0; k < K; k++) {
-            int group = peers->server[indices[t * K + k]], seen = 0;
+            const int group = group_of(peers, indices[t * K + k]);
+            int seen = group < 0;
 
             for (int j = 0; j < k && !seen; j++)
-                seen = peers->server[indices[t * K + j]] == group;
+                seen = group_of(peers, indices[t * K + j]) == group;
             copies += seen ? 0 : peers->table[group + 1] - peers->table[group] +
                                  (group == peers->G - 1 && layer->E_local > 0);
         }
@@ -82,9 +89,21 @@ static int count_copies(const motley_layer *layer, double *copies, struct motley
     return status;
 }
 
+/* What all chunks sent. */
+static void add_bytes(const motley_layer *layer, struct motley__transfer *const *transfer,
+                      struct motley_layer_traffic *traffic)
+{
+    for (int c = 0; c < layer->chunks; c++) {
+        int64_t ranks, nodes;
+
+        motley__transfer_bytes(transfer[c], &ranks, &nodes);
+        traffic->bytes_sent += ranks;
+        traffic->bytes_sent_nodes += nodes;
+    }
+}
+
 int motley_layer_traffic(const motley_layer *layer, struct motley_layer_traffic *traffic, struct motley_error *error)
 {
-    int64_t ranks, nodes, back, back_nodes, count_nodes;
     double copies = layer->rows.T ? 1 : 0; /* where nothing travels */
     int status = layer->peers ? count_copies(layer, &copies, error) : 0;
 
@@ -93,10 +112,10 @@ int motley_layer_traffic(const motley_layer *layer, struct motley_layer_traffic 
     *traffic = (struct motley_layer_traffic){.rows_sent = layer->rows.B, .rows_returned = layer->rows.M,
                                              .copies_per_token = copies};
     if (layer->peers) {
-        motley__transfer_bytes(layer->dispatch, &ranks, &nodes);
-        motley__transfer_bytes(layer->combine, &back, &back_nodes);
-        traffic->bytes_sent = ranks + back + motley__counts_bytes(layer->counts, &count_nodes);
-        traffic->bytes_sent_nodes = nodes + back_nodes + count_nodes;
+        traffic->bytes_sent = motley__counts_bytes(layer->counts, &traffic->bytes_sent_nodes);
+        add_bytes(layer, layer->lists, traffic);
+        add_bytes(layer, layer->dispatch, traffic);
+        add_bytes(layer, layer->combine, traffic);
     }
     if (layer->cache)
         traffic->bytes_sent = motley__redistribution_bytes(layer->cache->fetch.redistribution,

@@ -4,6 +4,8 @@
  * offsets[e+1]-1 are the pairs of expert e.  A pair's row is either one of this rank's own tokens or one
  * that was received; neither is copied:
  *
+ * They may also work on a part of such a list, pairs first .. first+P-1: offsets then begin with `first`.
+ *
  *   i = index ? index[p] : p;    row = i < own_rows ? own + i*width : received + (i - own_rows)*width
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -17,6 +19,7 @@ struct motley__ragged {
     int E;                                  /* local experts */
     int P;                                  /* pairs */
     const struct motley__buffer *offsets;   /* [E+1] int, device; NULL: E is 1 and the expert has all P */
+    int first;                              /* the first of the pairs, as offsets begin; 0 without offsets */
 };
 
 struct motley__rows {

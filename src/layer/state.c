@@ -8,38 +8,48 @@
 #include "layer/encode.h"
 #include "layer/state.h"
 
-/* Tags of the exchange's messages; a transfer uses two. */
-enum { TAG_COUNTS = 1, TAG_DISPATCH = 2, TAG_COMBINE = 4, TAG_DISPATCH_BACK = 6, TAG_COMBINE_BACK = 8 };
+/* Tags of the exchange's messages; a transfer uses two for each chunk. */
+enum { TAG_COUNTS = 1, TAG_LISTS = 32, TAG_DISPATCH = 64, TAG_COMBINE = 96, TAG_DISPATCH_BACK = 128,
+       TAG_COMBINE_BACK = 160 };
 
 int motley__layer_has_losses(const motley_layer *layer)
 {
     return layer->losses.balance_coefficient != 0 || layer->losses.z_coefficient != 0;
 }
 
+/* One transfer for each chunk. */
+static int create_transfer(motley_layer *layer, const char *name, int tag, int parts, const size_t *row_bytes,
+                           struct motley__transfer **transfer, struct motley_error *error)
+{
+    int status = 0;
+
+    for (int c = 0; c < layer->chunks && !status; c++)
+        status = motley__transfer_create(layer->context, name, tag + 2 * c, parts, row_bytes, &transfer[c], error);
+    return status;
+}
+
 static int create_transfers(motley_layer *layer, struct motley_error *error)
 {
-    const struct motley_context *context = layer->context;
-    const size_t row = motley__layer_stored(layer, (size_t)layer->shape.D);
-    const size_t with_list[MOTLEY__PARTS] = {row, MOTLEY__LIST_UNIT};
-    const size_t with_scalars[MOTLEY__PARTS] = {row, sizeof(float)};
-    int status = motley__transfer_create(context, "dispatch", TAG_DISPATCH, 2, with_list, &layer->dispatch, error);
+    const size_t list = MOTLEY__LIST_UNIT;
+    const size_t row[MOTLEY__PARTS] = {motley__layer_stored(layer, (size_t)layer->shape.D), sizeof(float)};
+    int status = create_transfer(layer, "pairs", TAG_LISTS, 1, &list, layer->lists, error);
 
     if (!status)
-        status = motley__transfer_create(context, "combine", TAG_COMBINE, 1, with_list, &layer->combine, error);
+        status = create_transfer(layer, "dispatch", TAG_DISPATCH, 1, row, layer->dispatch, error);
+    if (!status)
+        status = create_transfer(layer, "combine", TAG_COMBINE, 1, row, layer->combine, error);
     if (!status && layer->trained)
-        status = motley__transfer_create(context, "dispatch dy", TAG_DISPATCH_BACK, 1, with_list,
-                                         &layer->dispatch_back, error);
+        status = create_transfer(layer, "dispatch dy", TAG_DISPATCH_BACK, 1, row, layer->dispatch_back, error);
     if (!status && layer->trained)
-        status = motley__transfer_create(context, "combine dx", TAG_COMBINE_BACK, 2, with_scalars,
-                                         &layer->combine_back, error);
+        status = create_transfer(layer, "combine dx", TAG_COMBINE_BACK, 2, row, layer->combine_back, error);
     return status;
 }
 
 /* A constant table of the device. */
-static int create_table(motley_layer *layer, const int *host, struct motley__buffer **table,
+static int create_table(motley_layer *layer, const int *host, int numbers, struct motley__buffer **table,
                         struct motley_error *error)
 {
-    const size_t bytes = (size_t)layer->shape.E * sizeof(int);
+    const size_t bytes = (size_t)numbers * sizeof(int);
     int status = motley__buffer_create(layer->context->device, bytes, table, error);
 
     return status ? status : motley__buffer_write(*table, 0, host, bytes, error);
@@ -50,25 +60,64 @@ static int create_exchange(motley_layer *layer, struct motley_error *error)
     int status = motley__peers_create(layer->plan, layer->context->rank, &layer->peers, error);
 
     if (!status)
-        status = create_table(layer, layer->peers->server, &layer->server, error);
+        status = create_table(layer, layer->peers->server, layer->shape.E, &layer->server, error);
     if (!status)
-        status = motley__counts_create(layer->context, layer->peers->takes, TAG_COUNTS, &layer->counts, error);
+        status = motley__counts_create(layer->context, layer->peers->takes, layer->chunks, TAG_COUNTS, &layer->counts,
+                                       error);
     return status ? status : create_transfers(layer, error);
 }
 
-/* The local number of each expert. */
+int motley__layer_stride(const struct motley__device *device, int E_local, int batches)
+{
+    const int slots = E_local ? E_local : 1;
+
+    return batches == 1 ? slots : (int)(motley__align(device, (size_t)slots * sizeof(int)) / sizeof(int));
+}
+
+/* Where the pairs of each expert are sorted to in each batch. */
 static int create_local(motley_layer *layer, struct motley_error *error)
 {
-    const int E = layer->shape.E;
-    int *local = malloc((size_t)E * sizeof *local), status;
+    const int E = layer->shape.E, batches = layer->batches;
+    int *local = malloc((size_t)batches * (size_t)E * sizeof *local), status;
 
     if (!local)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a layer of %d experts", E);
-    for (int e = 0; e < E; e++)
-        local[e] = motley__holding_find(layer->holding, e);
-    status = create_table(layer, local, &layer->local, error);
+    for (int b = 0; b < batches; b++)
+        for (int e = 0; e < E; e++) {
+            const int number = motley__holding_find(layer->holding, e);
+
+            local[b * E + e] = number < 0 ? -1 : b * layer->stride + number;
+        }
+    status = create_table(layer, local, batches * E, &layer->local, error);
     free(local);
     return status;
+}
+
+/* The offsets have their size for good, and each batch a view of its own. */
+static int create_batches(motley_layer *layer, struct motley_error *error)
+{
+    const size_t slots = (size_t)layer->batches * (size_t)layer->stride, own = (size_t)layer->E_local + 1;
+    struct motley__buffer **offsets = &layer->saved[MOTLEY__SAVED_OFFSETS];
+    int status;
+
+    if (layer->batches == 1)
+        return 0;
+    if (slots * sizeof(int) > layer->context->device->local_bytes / 2) /* the sort counts there */
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%d experts on one rank in %d chunks are too many for its "
+                            "device's local memory; use fewer chunks", layer->E_local, layer->chunks);
+    status = motley__buffer_reserve(layer->context->device, offsets, (slots + 1) * sizeof(int), error);
+    for (int b = 0; b < layer->batches && !status; b++)
+        status = motley__buffer_view(*offsets, (size_t)b * (size_t)layer->stride * sizeof(int), own * sizeof(int),
+                                     &layer->offsets[b], error);
+    return status;
+}
+
+struct motley__ragged motley__layer_ragged(const motley_layer *layer, int batch)
+{
+    const int first = layer->batch_first[batch], pairs = layer->batch_first[batch + 1] - first;
+    const struct motley__buffer *view = layer->offsets[batch];
+
+    return (struct motley__ragged){layer->E_local, pairs, view ? view : layer->saved[MOTLEY__SAVED_OFFSETS], first};
 }
 
 static int create_host_side(motley_layer *layer, struct motley_error *error)
@@ -81,6 +130,11 @@ static int create_host_side(motley_layer *layer, struct motley_error *error)
     if (!layer->loss_sums || !layer->loss_host || !layer->balance_host)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a layer of %d experts", layer->shape.E);
     return 0;
+}
+
+static int travels(const motley_layer *layer)
+{
+    return layer->context->size > 1 && layer->plan->mode != MOTLEY_MODE_DATA;
 }
 
 static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage, struct motley__buffer *gate_gradient,
@@ -104,9 +158,21 @@ static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage
                                        gate_storage, gate_gradient, &layer->gate, error);
     if (!status)
         status = create_local(layer, error);
-    if (!status && layer->context->size > 1 && plan->mode != MOTLEY_MODE_DATA)
+    if (!status)
+        status = create_batches(layer, error);
+    if (!status && travels(layer))
         status = create_exchange(layer, error);
     return status;
+}
+
+/* Chunks are for what travels. */
+static void divide_step(motley_layer *layer)
+{
+    layer->chunks = travels(layer) ? layer->plan->pipeline : 1;
+    layer->batches = motley__chunks_batches(layer->chunks);
+    layer->stride = motley__layer_stride(layer->context->device, layer->E_local, layer->batches);
+    for (int i = 0; i < layer->batches; i++)
+        layer->number[i] = (struct motley__numbered){layer, i};
 }
 
 int motley__layer_create(motley_context *context, const motley_plan *plan, int trained, struct motley__scratch *scratch,
@@ -139,6 +205,7 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
         l->E_local = l->holding->experts;
         l->F_local = l->E_local ? l->holding->end - l->holding->begin : l->shape.F; /* matrices have a width */
         l->loss_request = MPI_REQUEST_NULL;
+        divide_step(l);
         l->scratch = scratch ? scratch : motley__scratch_create();
         l->own_scratch = !scratch;
         if (!l->scratch)
@@ -168,10 +235,15 @@ void motley_layer_destroy(motley_layer *layer)
     if (!layer)
         return;
     motley__counts_destroy(layer->counts);
-    motley__transfer_destroy(layer->dispatch);
-    motley__transfer_destroy(layer->combine);
-    motley__transfer_destroy(layer->dispatch_back);
-    motley__transfer_destroy(layer->combine_back);
+    for (int c = 0; c < layer->chunks; c++) {
+        motley__transfer_destroy(layer->lists[c]);
+        motley__transfer_destroy(layer->dispatch[c]);
+        motley__transfer_destroy(layer->combine[c]);
+        motley__transfer_destroy(layer->dispatch_back[c]);
+        motley__transfer_destroy(layer->combine_back[c]);
+    }
+    for (int b = 0; b < layer->batches; b++)
+        motley__buffer_destroy(layer->offsets[b]);
     for (int i = 0; i < MOTLEY__SAVED_COUNT; i++)
         motley__buffer_destroy(layer->saved[i]);
     motley__buffer_destroy(layer->local);

@@ -18,11 +18,14 @@
  *   B rows and B_pairs scalars come back: S counted for every rank that they went to
  *   P pairs for the local experts: those of N that are, and M_pairs
  *
+ * With chunks (chunks.h) all rows and pairs lie chunk by chunk, the pairs of the local experts batch by batch.
+ *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_STATE_H
 #define MOTLEY_LAYER_STATE_H
 
 #include "exchange/exchange.h"
+#include "layer/chunks.h"
 #include "layer/decode.h"
 #include "layer/layer.h"
 #include "layer/peers.h"
@@ -34,21 +37,22 @@
 enum motley__scratch_buffer {
     MOTLEY__SCRATCH_LOGITS,          /* gate's own [T,E] */
     MOTLEY__SCRATCH_HISTOGRAM,       /* route's own */
-    MOTLEY__SCRATCH_ORDER,           /* [N+M_pairs] int: pairs by local expert */
+    MOTLEY__SCRATCH_ORDER,           /* [N+M_pairs] int: pairs by batch and local expert */
     MOTLEY__SCRATCH_H,               /* [P,F] */
     MOTLEY__SCRATCH_O,               /* [P,D] */
     MOTLEY__SCRATCH_SUMS,            /* [2E+2] */
     MOTLEY__SCRATCH_FORCED,          /* [T,K] int, forced gate */
     /* with other ranks */
     MOTLEY__SCRATCH_GROUP_HISTOGRAM, /* route's own */
+    MOTLEY__SCRATCH_SLOTS,           /* [N] int: chunk and group of each pair */
     MOTLEY__SCRATCH_HEADS,           /* [N] int */
-    MOTLEY__SCRATCH_PAIR_ORDER,      /* [N] int: pairs by group */
-    MOTLEY__SCRATCH_PAIR_OFFSETS,    /* [G+1] int */
-    MOTLEY__SCRATCH_ROW_OFFSETS,     /* [G+1] int */
+    MOTLEY__SCRATCH_PAIR_ORDER,      /* [N] int: pairs by slot */
+    MOTLEY__SCRATCH_PAIR_OFFSETS,    /* [chunks G + 1] int */
+    MOTLEY__SCRATCH_ROW_OFFSETS,     /* [chunks G + 1] int */
     MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks */
     MOTLEY__SCRATCH_SEND_LIST,       /* units: their pairs */
     MOTLEY__SCRATCH_RECEIVED_LIST,   /* units */
-    MOTLEY__SCRATCH_SOURCE,          /* [2(R+1)] int */
+    MOTLEY__SCRATCH_SOURCE,          /* [2 (chunks R + 1)] int */
     MOTLEY__SCRATCH_EXPERT,          /* [N+M_pairs] int */
     MOTLEY__SCRATCH_RECEIVED_ROW,    /* [M_pairs] int */
     MOTLEY__SCRATCH_RECEIVED_WEIGHT, /* [M_pairs] */
@@ -77,15 +81,15 @@ enum motley__saved_buffer {
     MOTLEY__SAVED_WEIGHTS,           /* [T,K] */
     MOTLEY__SAVED_P,                 /* [T,E] softmax */
     MOTLEY__SAVED_LSE,               /* [T] */
-    MOTLEY__SAVED_WHERE,             /* [N+M_pairs] int: position of each pair by local expert */
-    MOTLEY__SAVED_OFFSETS,           /* [slots+1] int: by local expert, pairs */
+    MOTLEY__SAVED_WHERE,             /* [N+M_pairs] int: position of each pair by batch and local expert */
+    MOTLEY__SAVED_OFFSETS,           /* [batches stride + 1] int: by batch and local expert, pairs */
     MOTLEY__SAVED_INDEX,             /* [P] int */
     MOTLEY__SAVED_PAIR_WEIGHT,       /* [P] */
     MOTLEY__SAVED_PRE,               /* [P,F] when trained */
     MOTLEY__SAVED_PRE3,              /* [P,F] when trained, swiglu */
     /* with other ranks */
-    MOTLEY__SAVED_GROUP_PLACE,       /* [N] int: position of each pair by group */
-    MOTLEY__SAVED_ROW_ORDER,         /* [N] int: heads by group, one for each row sent */
+    MOTLEY__SAVED_GROUP_PLACE,       /* [N] int: position of each pair by slot */
+    MOTLEY__SAVED_ROW_ORDER,         /* [N] int: heads by slot, one for each row sent */
     MOTLEY__SAVED_SEND_ROW,          /* [N] int: row of each head */
     MOTLEY__SAVED_TABLE,             /* of struct motley__returned, int */
     MOTLEY__SAVED_RECEIVED,          /* [M,D] */
@@ -96,6 +100,12 @@ enum motley__saved_buffer {
 /* The row numbers of the last forward; they size every buffer. */
 struct motley__row_numbers {
     int T, N, S, S_pairs, M, M_pairs, B, B_pairs, P;
+};
+
+/* What an operator gets that there is one of for each chunk or batch. */
+struct motley__numbered {
+    motley_layer *layer;
+    int number;
 };
 
 struct motley_layer {
@@ -113,7 +123,11 @@ struct motley_layer {
     motley_layer *previous, *next;   /* in data mode, of a model: whose weights to fetch ahead; NULL: none */
     struct motley__scratch *scratch; /* borrowed, unless own_scratch */
     int own_scratch;
-    struct motley__buffer *local;    /* [E] int: local number of each expert, -1 of others; owned */
+    int chunks, batches, stride;     /* batches of a step; a batch's pairs are sorted into so many slots */
+    struct motley__numbered number[MOTLEY__BATCHES_MOST];
+    struct motley__buffer *local;    /* [batches E] int: slot of an expert's pairs in a batch, -1 of others; owned */
+    struct motley__buffer *offsets[MOTLEY__BATCHES_MOST]; /* [batches] views of saved offsets; with one batch NULL */
+    int batch_first[MOTLEY__BATCHES_MOST + 1]; /* [batches+1] of the last forward: pairs of the batches before each */
     struct motley__buffer *collaborators; /* bits of the gate's choice (gate.h); NULL: it is free; owned */
     struct motley__buffer *saved[MOTLEY__SAVED_COUNT]; /* owned */
 
@@ -121,7 +135,9 @@ struct motley_layer {
     struct motley__peers *peers;
     struct motley__buffer *server;   /* [E] int: group of each expert */
     struct motley__counts *counts;
-    struct motley__transfer *dispatch, *combine, *dispatch_back, *combine_back;
+    struct motley__transfer *lists[MOTLEY__CHUNKS_MOST], *dispatch[MOTLEY__CHUNKS_MOST], /* [chunks] each */
+                            *combine[MOTLEY__CHUNKS_MOST], *dispatch_back[MOTLEY__CHUNKS_MOST],
+                            *combine_back[MOTLEY__CHUNKS_MOST];
 
     /* Host side of one step; owned. */
     double *loss_sums;               /* [2E+2], summed over ranks */
@@ -150,17 +166,12 @@ static inline size_t motley__layer_stored(const motley_layer *layer, size_t coun
     return count * motley__storage_bytes(layer->shape.dtype);
 }
 
-/* Slots that pairs are sorted into: local experts, or one that stays empty. */
-static inline int motley__layer_slots(int E_local)
-{
-    return E_local ? E_local : 1;
-}
+/* Slots that the pairs of a batch are sorted into: local experts, or one that stays empty; where there are several
+ * batches, so many that the offsets of each can be a buffer's view. */
+int motley__layer_stride(const struct motley__device *device, int E_local, int batches);
 
-/* The pairs of this rank's experts. */
-static inline struct motley__ragged motley__layer_ragged(const motley_layer *layer)
-{
-    return (struct motley__ragged){layer->E_local, layer->rows.P, layer->saved[MOTLEY__SAVED_OFFSETS]};
-}
+/* The pairs of this rank's experts in a batch. */
+struct motley__ragged motley__layer_ragged(const motley_layer *layer, int batch);
 
 /* What decode needs to know of rows that came back; zero when none did. */
 struct motley__returned motley__layer_returned(const motley_layer *layer);
@@ -174,30 +185,34 @@ int motley__layer_scratch_reserve(motley_layer *layer, enum motley__scratch_buff
 int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer which, size_t bytes,
                                 struct motley_error *error);
 
-/* The operators' bodies; self is the layer. */
+/* The operators' bodies; self is the layer, or its struct motley__numbered where a chunk or batch is named. */
 int motley__forward_gate(void *self, struct motley_error *error);           /* choose K experts for each token */
 int motley__forward_route(void *self, struct motley_error *error);          /* sort the pairs by expert */
 int motley__forward_losses(void *self, struct motley_error *error);         /* this rank's sums of auxiliary losses */
 int motley__forward_share_losses(void *self, struct motley_error *error);   /* ... added over ranks */
 int motley__forward_share_losses_test(void *self, int *done, struct motley_error *error);
 int motley__forward_count(void *self, struct motley_error *error);          /* exchange the counts */
-int motley__forward_encode(void *self, struct motley_error *error);         /* rows for other ranks, and their pairs */
-int motley__forward_dispatch(void *self, struct motley_error *error);       /* exchange rows */
+int motley__forward_encode(void *self, struct motley_error *error);         /* chunk: rows for other ranks; all pairs */
+int motley__forward_lists(void *self, struct motley_error *error);          /* exchange the pairs' lists */
+int motley__forward_lists_test(void *self, int *done, struct motley_error *error);
+void motley__forward_lists_missing(const void *self, char *text, int size);
+int motley__forward_dispatch(void *self, struct motley_error *error);       /* chunk: exchange rows */
 int motley__forward_place(void *self, struct motley_error *error);          /* sort what came by local expert */
-int motley__forward_experts(void *self, struct motley_error *error);
+int motley__forward_experts(void *self, struct motley_error *error);        /* batch */
 int motley__forward_fetch(void *self, struct motley_error *error);          /* data mode: gather the weights */
 int motley__forward_prefetch(void *self, struct motley_error *error);       /* ... of the next layer */
-int motley__forward_weigh(void *self, struct motley_error *error);          /* sum each row's pairs, weighted */
-int motley__forward_combine(void *self, struct motley_error *error);        /* exchange them back */
+int motley__forward_weigh(void *self, struct motley_error *error);          /* chunk: sum each row's pairs, weighted */
+int motley__forward_combine(void *self, struct motley_error *error);        /* chunk: exchange them back */
 int motley__forward_decode(void *self, struct motley_error *error);         /* sum over each token's experts */
 
-int motley__backward_encode(void *self, struct motley_error *error);        /* dy rows go where x rows went */
-int motley__backward_dispatch(void *self, struct motley_error *error);
-int motley__backward_experts(void *self, struct motley_error *error);
+int motley__backward_encode(void *self, struct motley_error *error);        /* chunk: dy rows go where x rows went */
+int motley__backward_dispatch(void *self, struct motley_error *error);      /* chunk */
+int motley__backward_experts(void *self, struct motley_error *error);       /* batch: what other ranks wait for */
+int motley__backward_gradients(void *self, struct motley_error *error);     /* batch: the experts' gradients */
 int motley__backward_settle(void *self, struct motley_error *error);        /* data mode: sum the gradients */
 int motley__backward_prefetch(void *self, struct motley_error *error);      /* ... the weights of the layer before */
-int motley__backward_gather(void *self, struct motley_error *error);        /* dx and dw to give back */
-int motley__backward_combine(void *self, struct motley_error *error);
+int motley__backward_gather(void *self, struct motley_error *error);        /* chunk: dx and dw to give back */
+int motley__backward_combine(void *self, struct motley_error *error);       /* chunk */
 int motley__backward_decode(void *self, struct motley_error *error);
 int motley__backward_gate(void *self, struct motley_error *error);          /* through the softmax */
 
@@ -213,6 +228,7 @@ struct motley__layer_memory {
     int stored, stored_begin, stored_end;  /* so many experts and hidden rows of each */
     uint64_t cache_scratch;          /* what the cache says it needs besides */
     int ranks, groups, streams;      /* ranks 1: nothing travels */
+    int chunks, stride;              /* as in the layer */
     int panel, trained, backward, losses;
     int layers, moments;             /* layers 0: one; moments: numbers an optimizer keeps beside each weight */
     size_t gate_scratch, gate_bytes; /* what the gate says it needs */

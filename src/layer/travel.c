@@ -10,7 +10,8 @@
 #define FLOATS(n) ((size_t)(n) * sizeof(float))
 #define ROWS(n) motley__layer_stored(layer, (size_t)(n) * (size_t)layer->shape.D)
 #define UNITS(rows, pairs) ((size_t)motley__list_units(rows, pairs) * MOTLEY__LIST_UNIT)
-#define SPAN(which) (&layer->peers->span[MOTLEY__##which])
+/* Of a chunk. */
+#define SPAN(which, chunk) (&layer->peers->span[MOTLEY__##which][chunk])
 
 int motley__forward_count(void *self, struct motley_error *error)
 {
@@ -20,72 +21,124 @@ int motley__forward_count(void *self, struct motley_error *error)
     return status ? status : motley__counts_begin(layer->counts, error);
 }
 
-/* Rows of the heads of x or dy. */
-static int encode_rows(motley_layer *layer, const struct motley__buffer *x, struct motley_error *error)
+/* Rows of the heads of x or dy, of a chunk. */
+static int encode_rows(motley_layer *layer, int chunk, const struct motley__buffer *x, struct motley_error *error)
 {
-    const int S = layer->rows.S;
+    const struct motley__peers *peers = layer->peers;
+    const int first = motley__peers_before(peers, peers->row_offsets, chunk);
+    const int rows = motley__peers_before(peers, peers->row_offsets, chunk + 1) - first;
     struct motley__buffer **send = &layer->scratch->buffer[MOTLEY__SCRATCH_SEND];
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, ROWS(S), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, ROWS(layer->rows.S), error);
 
     if (!status)
         status = motley__encode(layer->context->device, &(struct motley__encode){
-            .dtype = layer->shape.dtype, .D = layer->shape.D, .K = layer->shape.K, .rows = S, .x = x,
-            .order = layer->saved[MOTLEY__SAVED_ROW_ORDER], .send = *send}, error);
+            .dtype = layer->shape.dtype, .D = layer->shape.D, .K = layer->shape.K, .first = first,
+            .rows = rows, .x = x, .order = layer->saved[MOTLEY__SAVED_ROW_ORDER], .send = *send}, error);
     return status;
 }
 
-int motley__forward_encode(void *self, struct motley_error *error)
+/* The pairs of all chunks: small, and the first thing that other ranks need. */
+static int encode_lists(motley_layer *layer, struct motley_error *error)
 {
-    motley_layer *layer = self;
-    const struct motley__peers *peers = layer->peers;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
-    int status;
-
-    layer->rows.S = peers->row_offsets[peers->sent];
-    layer->rows.S_pairs = peers->pair_offsets[peers->sent];
-    status = encode_rows(layer, layer->x, error);
-    if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND_LIST,
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND_LIST,
                                                UNITS(layer->rows.S, layer->rows.S_pairs), error);
+
     if (!status)
         status = motley__encode_pairs(layer->context->device, &(struct motley__encode_pairs){
             .pairs = layer->rows.S_pairs, .indices = saved[MOTLEY__SAVED_INDICES],
-            .weights = saved[MOTLEY__SAVED_WEIGHTS], .server = layer->server,
+            .weights = saved[MOTLEY__SAVED_WEIGHTS], .slots = scratch[MOTLEY__SCRATCH_SLOTS],
             .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER], .pair_offsets = scratch[MOTLEY__SCRATCH_PAIR_OFFSETS],
             .row = saved[MOTLEY__SAVED_SEND_ROW], .row_offsets = scratch[MOTLEY__SCRATCH_ROW_OFFSETS],
             .list = scratch[MOTLEY__SCRATCH_SEND_LIST]}, error);
     return status;
 }
 
-/* Counts are known at both ends: from here on every buffer has its size. */
-int motley__forward_dispatch(void *self, struct motley_error *error)
+int motley__forward_encode(void *self, struct motley_error *error)
 {
-    motley_layer *layer = self;
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
+    const struct motley__peers *peers = layer->peers;
+    int status = 0;
+
+    if (chunk->number == 0) {
+        layer->rows.S = motley__peers_before(peers, peers->row_offsets, peers->chunks);
+        layer->rows.S_pairs = motley__peers_before(peers, peers->pair_offsets, peers->chunks);
+        status = encode_lists(layer, error);
+    }
+    return status ? status : encode_rows(layer, chunk->number, layer->x, error);
+}
+
+/* Counts are known at both ends: from here on every buffer has its size. */
+static int count_arrivals(motley_layer *layer, struct motley_error *error)
+{
     struct motley__row_numbers *rows = &layer->rows;
-    struct motley__buffer **scratch = layer->scratch->buffer;
+    const int last = layer->chunks - 1;
     int status = motley__peers_arrived(layer->peers, layer->counts->theirs, error);
 
     if (status)
         return status;
-    rows->M = (int)SPAN(ARRIVED_ROWS)->total;
-    rows->M_pairs = (int)SPAN(ARRIVED_PAIRS)->total;
-    rows->B = (int)SPAN(BACK_ROWS)->total;
-    rows->B_pairs = (int)SPAN(BACK_PAIRS)->total;
+    rows->M = (int)SPAN(ARRIVED_ROWS, last)->end;
+    rows->M_pairs = (int)SPAN(ARRIVED_PAIRS, last)->end;
+    rows->B = (int)SPAN(BACK_ROWS, last)->end;
+    rows->B_pairs = (int)SPAN(BACK_PAIRS, last)->end;
     status = motley__layer_saved_reserve(layer, MOTLEY__SAVED_RECEIVED, ROWS(rows->M), error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RECEIVED_LIST, UNITS(rows->M, rows->M_pairs),
                                                error);
-    if (!status)
-        status = motley__transfer_begin(layer->dispatch, (struct motley__part[]){
-            {scratch[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS), layer->saved[MOTLEY__SAVED_RECEIVED], SPAN(ARRIVED_ROWS)},
-            {scratch[MOTLEY__SCRATCH_SEND_LIST], SPAN(SENT_LIST), scratch[MOTLEY__SCRATCH_RECEIVED_LIST],
-             SPAN(ARRIVED_LIST)}}, error);
     return status;
 }
 
-/* Rows to give back: of each received row the sum over its pairs. */
-static int combine_rows(motley_layer *layer, const struct motley__buffer *weight, struct motley_error *error)
+int motley__forward_lists(void *self, struct motley_error *error)
 {
+    motley_layer *layer = self;
+    struct motley__buffer **scratch = layer->scratch->buffer;
+    int status = count_arrivals(layer, error);
+
+    for (int c = 0; c < layer->chunks && !status; c++)
+        status = motley__transfer_begin(layer->lists[c], (struct motley__part[]){
+            {scratch[MOTLEY__SCRATCH_SEND_LIST], SPAN(SENT_LIST, c), scratch[MOTLEY__SCRATCH_RECEIVED_LIST],
+             SPAN(ARRIVED_LIST, c)}}, error);
+    return status;
+}
+
+int motley__forward_lists_test(void *self, int *done, struct motley_error *error)
+{
+    motley_layer *layer = self;
+    int one, status = 0;
+
+    *done = 1;
+    for (int c = 0; c < layer->chunks && !status; c++) {
+        status = motley__transfer_test(layer->lists[c], &one, error);
+        *done &= one;
+    }
+    return status;
+}
+
+void motley__forward_lists_missing(const void *self, char *text, int size)
+{
+    const motley_layer *layer = self;
+
+    text[0] = 0;
+    for (int c = 0; c < layer->chunks && !text[0]; c++)
+        motley__transfer_missing(layer->lists[c], text, size);
+}
+
+int motley__forward_dispatch(void *self, struct motley_error *error)
+{
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
+    const int c = chunk->number;
+
+    return motley__transfer_begin(layer->dispatch[c], (struct motley__part[]){
+        {layer->scratch->buffer[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS, c), layer->saved[MOTLEY__SAVED_RECEIVED],
+         SPAN(ARRIVED_ROWS, c)}}, error);
+}
+
+/* Rows of a chunk to give back: of each received row the sum over its pairs. */
+static int combine_rows(motley_layer *layer, int chunk, const struct motley__buffer *weight, struct motley_error *error)
+{
+    const int64_t first = SPAN(ARRIVED_ROWS, chunk)->begin, end = SPAN(ARRIVED_ROWS, chunk)->end;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, ROWS(layer->rows.M), error);
 
@@ -93,26 +146,28 @@ static int combine_rows(motley_layer *layer, const struct motley__buffer *weight
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, ROWS(layer->rows.B), error);
     if (!status)
         status = motley__combine(layer->context->device, &(struct motley__combine){
-            .dtype = layer->shape.dtype, .rows = layer->rows.M, .D = layer->shape.D, .first = layer->rows.N,
-            .o = scratch[MOTLEY__SCRATCH_O], .begin = saved[MOTLEY__SAVED_BEGIN], .where = saved[MOTLEY__SAVED_WHERE],
-            .weight = weight, .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
+            .dtype = layer->shape.dtype, .row = (int)first, .rows = (int)(end - first), .D = layer->shape.D,
+            .first = layer->rows.N, .o = scratch[MOTLEY__SCRATCH_O], .begin = saved[MOTLEY__SAVED_BEGIN],
+            .where = saved[MOTLEY__SAVED_WHERE], .weight = weight, .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
     return status;
 }
 
 int motley__forward_weigh(void *self, struct motley_error *error)
 {
-    motley_layer *layer = self;
+    const struct motley__numbered *chunk = self;
 
-    return combine_rows(layer, layer->saved[MOTLEY__SAVED_PAIR_WEIGHT], error);
+    return combine_rows(chunk->layer, chunk->number, chunk->layer->saved[MOTLEY__SAVED_PAIR_WEIGHT], error);
 }
 
 int motley__forward_combine(void *self, struct motley_error *error)
 {
-    motley_layer *layer = self;
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
     struct motley__buffer **scratch = layer->scratch->buffer;
+    const int c = chunk->number;
 
-    return motley__transfer_begin(layer->combine, (struct motley__part[]){
-        {scratch[MOTLEY__SCRATCH_BACK], SPAN(ARRIVED_ROWS), scratch[MOTLEY__SCRATCH_RETURNED], SPAN(BACK_ROWS)}},
+    return motley__transfer_begin(layer->combine[c], (struct motley__part[]){
+        {scratch[MOTLEY__SCRATCH_BACK], SPAN(ARRIVED_ROWS, c), scratch[MOTLEY__SCRATCH_RETURNED], SPAN(BACK_ROWS, c)}},
         error);
 }
 
@@ -123,6 +178,7 @@ struct motley__returned motley__layer_returned(const motley_layer *layer)
     if (!layer->rows.B)
         return (struct motley__returned){0};
     return (struct motley__returned){.groups = layer->peers->G, .streams = layer->peers->streams,
+        .chunks = motley__chunks_of(layer->rows.T, layer->chunks),
         .indices = saved[MOTLEY__SAVED_INDICES], .server = layer->server, .row = saved[MOTLEY__SAVED_SEND_ROW],
         .pair = saved[MOTLEY__SAVED_GROUP_PLACE], .table = saved[MOTLEY__SAVED_TABLE],
         .rows = scratch[MOTLEY__SCRATCH_RETURNED], .scalars = scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]};
@@ -131,47 +187,55 @@ struct motley__returned motley__layer_returned(const motley_layer *layer)
 /* dy rows go where x rows went. */
 int motley__backward_encode(void *self, struct motley_error *error)
 {
-    motley_layer *layer = self;
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DY, ROWS(layer->rows.M), error);
 
-    return status ? status : encode_rows(layer, layer->dy, error);
+    return status ? status : encode_rows(layer, chunk->number, layer->dy, error);
 }
 
 int motley__backward_dispatch(void *self, struct motley_error *error)
 {
-    motley_layer *layer = self;
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
     struct motley__buffer **scratch = layer->scratch->buffer;
+    const int c = chunk->number;
 
-    return motley__transfer_begin(layer->dispatch_back, (struct motley__part[]){
-        {scratch[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS), scratch[MOTLEY__SCRATCH_DY], SPAN(ARRIVED_ROWS)}}, error);
+    return motley__transfer_begin(layer->dispatch_back[c], (struct motley__part[]){
+        {scratch[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS, c), scratch[MOTLEY__SCRATCH_DY], SPAN(ARRIVED_ROWS, c)}},
+        error);
 }
 
-/* dx of each received row, and the gradient of the routing weight of each received pair. */
+/* dx of each received row of a chunk, and the gradient of the routing weight of each received pair. */
 int motley__backward_gather(void *self, struct motley_error *error)
 {
-    motley_layer *layer = self;
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
     const struct motley__row_numbers *rows = &layer->rows;
+    const struct motley__spans *pairs = SPAN(ARRIVED_PAIRS, chunk->number);
     struct motley__buffer **scratch = layer->scratch->buffer;
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK_SCALARS, FLOATS(rows->M_pairs), error);
 
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED_SCALARS, FLOATS(rows->B_pairs), error);
     if (!status)
-        status = combine_rows(layer, NULL, error);
+        status = combine_rows(layer, chunk->number, NULL, error);
     if (!status)
-        status = motley__combine_scalars(layer->context->device, rows->M_pairs, rows->N, scratch[MOTLEY__SCRATCH_DW],
-                                         layer->saved[MOTLEY__SAVED_WHERE], scratch[MOTLEY__SCRATCH_BACK_SCALARS],
-                                         error);
+        status = motley__combine_scalars(layer->context->device, (int)pairs->begin, (int)(pairs->end - pairs->begin),
+                                         rows->N, scratch[MOTLEY__SCRATCH_DW], layer->saved[MOTLEY__SAVED_WHERE],
+                                         scratch[MOTLEY__SCRATCH_BACK_SCALARS], error);
     return status;
 }
 
 int motley__backward_combine(void *self, struct motley_error *error)
 {
-    motley_layer *layer = self;
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
     struct motley__buffer **scratch = layer->scratch->buffer;
+    const int c = chunk->number;
 
-    return motley__transfer_begin(layer->combine_back, (struct motley__part[]){
-        {scratch[MOTLEY__SCRATCH_BACK], SPAN(ARRIVED_ROWS), scratch[MOTLEY__SCRATCH_RETURNED], SPAN(BACK_ROWS)},
-        {scratch[MOTLEY__SCRATCH_BACK_SCALARS], SPAN(ARRIVED_PAIRS), scratch[MOTLEY__SCRATCH_RETURNED_SCALARS],
-         SPAN(BACK_PAIRS)}}, error);
+    return motley__transfer_begin(layer->combine_back[c], (struct motley__part[]){
+        {scratch[MOTLEY__SCRATCH_BACK], SPAN(ARRIVED_ROWS, c), scratch[MOTLEY__SCRATCH_RETURNED], SPAN(BACK_ROWS, c)},
+        {scratch[MOTLEY__SCRATCH_BACK_SCALARS], SPAN(ARRIVED_PAIRS, c), scratch[MOTLEY__SCRATCH_RETURNED_SCALARS],
+         SPAN(BACK_PAIRS, c)}}, error);
 }

@@ -28,16 +28,16 @@ static int sample(struct motley__buffer *buffer, struct motley__staging *staging
     const double begin = motley__seconds();
     const void *from;
     void *to;
-    int status = motley__staging_out(buffer, BYTES, staging, &from, error);
+    int status = motley__staging_out(buffer, 0, BYTES, staging, &from, error);
 
     if (!status)
         status = wait_copied(staging, error);
     *out = motley__seconds() - begin;
     if (!status)
-        status = motley__staging_in(buffer, BYTES, staging, &to, error);
+        status = motley__staging_in(buffer, 0, BYTES, staging, &to, error);
     const double middle = motley__seconds();
     if (!status)
-        status = motley__staging_in_finish(buffer, BYTES, staging, error);
+        status = motley__staging_in_finish(buffer, 0, BYTES, staging, error);
     if (!status)
         status = wait_copied(staging, error);
     *in = motley__seconds() - middle;

@@ -47,6 +47,8 @@ libmotley_all_la_SOURCES += \
     %D%/outcome.h \
     %D%/pairs.c \
     %D%/pairs.h \
+    %D%/pipeline.c \
+    %D%/pipeline.h \
     %D%/place.c \
     %D%/place.h \
     %D%/placement.c \

@@ -19,7 +19,7 @@
 #include "plan/plan.h"
 #include "plan/record.h"
 
-enum { NUMBERS = 19 };
+enum { NUMBERS = 22 };
 
 /* *unlike: the first of `count` numbers that is not the same on all ranks, -1: none; between[2] its lowest and highest
  * value.  Agreed. */
@@ -60,15 +60,16 @@ static int check_alike(motley_context *context, const struct motley_layer_shape 
 {
     static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize",
                                                "tokens per step", "backward", "shares", "layers", "moments", "dtype",
-                                               "mode", "group", "whether each rank's tokens are given",
+                                               "mode", "group", "exchange", "duplicate", "pipeline",
+                                               "whether each rank's tokens are given",
                                                "the co-activation's hash", "coactivation_layer"};
     const int64_t recorded =
         options->coactivation ? (int64_t)(motley__coactivation_hash(options->coactivation) >> 1) : 0;
     const int64_t own[NUMBERS] = {shape->D, shape->F, shape->E, shape->K, shape->activation, shape->bias != 0,
                                   shape->gate, shape->normalize != 0, options->tokens, options->backward != 0,
                                   options->shares, options->layers, options->moments, shape->dtype, options->mode,
-                                  options->group, options->tokens_of != NULL,
-                                  recorded, options->coactivation_layer};
+                                  options->group, options->exchange, options->duplicate != 0, options->pipeline,
+                                  options->tokens_of != NULL, recorded, options->coactivation_layer};
     int64_t between[2];
     char name[48];
     int unlike, status = compare(context, own, NUMBERS, &unlike, between, error);

@@ -11,6 +11,7 @@
  *   predict.c           seconds of a step by phase                  pure
  *   allocate.c          the integer optimum                         pure
  *   divide.c            experts, slices, tokens in a given mode     pure   (group.c which ranks form a group)
+ *   pipeline.c          chunks that rows travel in                  pure
  *   mode.c              every mode, and the fastest of them         pure
  *   audition.c          modes predicted nearly alike are tried      (outcome.c what they took, room.c memory for it)
  *   placement.c         which rank holds which part of the experts  pure
@@ -46,6 +47,8 @@ struct motley_plan {
     struct motley_plan_options options;      /* what was asked for; tokens_of is the plan's own */
     int R;
     enum motley_mode mode;                   /* never MOTLEY_MODE_AUTO */
+    enum motley_exchange exchange;           /* never MOTLEY_EXCHANGE_AUTO */
+    int pipeline;                            /* chunks of a step; 1 where no rows travel */
     int alternatives, chosen;                /* what was considered, and which of it the plan is */
     struct motley__alternative *alternative; /* [alternatives] owned */
     struct motley__plan_entry *rank;         /* [R] owned */

@@ -30,7 +30,8 @@ int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motl
     motley_plan *made = calloc(1, sizeof *made);
     if (!made)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", R);
-    *made = (motley_plan){.shape = *shape, .options = *options, .R = R, .mode = MOTLEY_MODE_EXPERT};
+    *made = (motley_plan){.shape = *shape, .options = *options, .R = R, .mode = MOTLEY_MODE_EXPERT,
+                            .exchange = MOTLEY_EXCHANGE_LINEAR, .pipeline = 1};
     made->rank = calloc(ranks, sizeof *made->rank);
     made->group_of = calloc(ranks, sizeof(int));
     made->first_member = calloc(ranks + 1, sizeof(int));

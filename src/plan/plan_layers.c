@@ -49,6 +49,8 @@ static int add_layer(motley_plan *plan, motley_plan **layer, struct motley_error
         return status;
     plan->layer[plan->layers++] = made;
     made->mode = plan->mode;
+    made->exchange = plan->exchange;
+    made->pipeline = plan->pipeline;
     made->coactivation = plan->coactivation;
     memcpy(made->rank, plan->rank, (size_t)plan->R * sizeof *plan->rank);
     motley__placement_clear(&made->stored);

@@ -11,6 +11,7 @@
 #include "plan/allocate.h"
 #include "plan/coactivation.h"
 #include "plan/cost.h"
+#include "plan/pipeline.h"
 #include "plan/plan.h"
 
 enum { LARGEST_WIDTH = 1 << 20, LARGEST_EXPERTS = 1 << 20 };
@@ -34,6 +35,17 @@ static int check_coactivation(const struct motley_layer_shape *shape, const stru
     if (options->coactivation_layer < 0 || options->coactivation_layer > coactivation->layers)
         return motley__fail(error, MOTLEY_E_INVALID, "coactivation_layer is %d, expected 0 to %d",
                             options->coactivation_layer, coactivation->layers);
+    return 0;
+}
+
+static int check_exchange(const struct motley_plan_options *options, struct motley_error *error)
+{
+    const int d = options->pipeline;
+    if ((int)options->exchange < MOTLEY_EXCHANGE_AUTO || options->exchange > MOTLEY_EXCHANGE_LINEAR)
+        return motley__fail(error, MOTLEY_E_INVALID, "exchange is %d, expected auto (0) or linear (1)",
+                            (int)options->exchange);
+    if (d != 0 && d != 1 && d != 2 && d != 4 && d != 8)
+        return motley__fail(error, MOTLEY_E_INVALID, "pipeline is %d, expected 1, 2, 4 or 8 chunks, or 0 for auto", d);
     return 0;
 }
 
@@ -75,6 +87,8 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
         status = motley__fail(error, MOTLEY_E_INVALID,
                               "group is %d, expected the ranks of a group in mode hybrid and 0 in others",
                               options->group);
+    if (!status)
+        status = check_exchange(options, error);
     if (!status && (options->layers < 0 || options->moments < 0))
         status = motley__fail(error, MOTLEY_E_INVALID, "layers is %d and moments is %d, expected 0 or more",
                               options->layers, options->moments);
@@ -147,6 +161,9 @@ static int hand_over(motley_plan *plan, const struct motley__task *task, const s
     const double rows = fmax(1, motley__cost_rows(&task->shape, task->options.tokens));
     int status = motley__division_placement(division, &plan->stored, error);
     plan->mode = division->mode;
+    if (plan->R > 1 && plan->mode != MOTLEY_MODE_DATA)
+        plan->pipeline = plan->options.pipeline ? plan->options.pipeline
+                                                : motley__pipeline_choose(task, division, cost);
     for (int r = 0; r < plan->R && !status; r++) {
         struct motley__plan_entry *rank = &plan->rank[r];
         describe(plan, task->entry[r], rows,

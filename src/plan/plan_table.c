@@ -132,6 +132,15 @@ static void print_copies(const motley_plan *plan, FILE *stream)
     motley__table_destroy(table);
 }
 
+/* How rows travel; nothing where none do. */
+static void name_exchange(const motley_plan *plan, char *text, size_t size)
+{
+    text[0] = 0;
+    if (plan->R > 1 && plan->mode != MOTLEY_MODE_DATA)
+        snprintf(text, size, ", linear exchange%s in %d chunk%s", plan->options.duplicate ? " of duplicates" : "",
+                 plan->pipeline, plan->pipeline > 1 ? "s" : "");
+}
+
 void motley_plan_print(const motley_plan *plan, FILE *stream)
 {
     const struct motley_layer_shape *shape = &plan->shape;
@@ -139,17 +148,18 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
         motley__table_create("rank|host|device|family|>GFLOP/s|>dense GFLOP/s|dense path|experts|hidden|>tokens|"
                              ">predicted ms|>MiB");
     double slowest = 0;
-    char mode[32];
+    char mode[32], exchange[80];
     motley__mode_text(plan->mode, motley__plan_group(plan), mode, sizeof mode);
+    name_exchange(plan, exchange, sizeof exchange);
     fprintf(stream,
             "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares, "
-            "mode %s\n",
+            "mode %s%s\n",
             shape->E, shape->D, shape->F, activation_name(shape->activation), shape->bias ? " with biases" : "",
             shape->dtype == MOTLEY_F32 ? "" : " in ",
             shape->dtype == MOTLEY_F32 ? "" : motley__storage_name(shape->dtype), shape->K,
             plan->options.tokens, motley__cost_rows(shape, plan->options.tokens),
             plan->options.backward ? "forward and backward" : "forward",
-            plan->options.shares == MOTLEY_SHARES_EVEN ? "even" : "measured", mode);
+            plan->options.shares == MOTLEY_SHARES_EVEN ? "even" : "measured", mode, exchange);
     if (plan->alternatives > 1)
         print_alternatives(plan, stream);
     for (int r = 0; table && r < plan->R; r++) {

@@ -15,6 +15,7 @@ static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu", NULL
 static const char *const GATES[] = {"softmax", "forced", NULL};
 static const char *const SHARES[] = {"measured", "even", NULL};
 static const char *const DTYPES[] = {"f32", "bf16", "f16", NULL};
+static const char *const EXCHANGES[] = {"auto", "linear", NULL};
 static const char *const *const MODES = motley__mode_names;
 static const char *const PATHS[] = {"esmm", "clblast", NULL};
 
@@ -79,15 +80,17 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
             return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
         }
     json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:s, s:i, s:i,"
-                             " s:i}, s:s, s:i, s:o, s:o}",
+                             " s:i, s:s, s:b, s:i}, s:s, s:s, s:i, s:i, s:o, s:o}",
         "motley_plan", TEXT_VERSION,
         "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation",
         ACTIVATIONS[shape->activation], "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
         "dtype", DTYPES[shape->dtype],
         "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares",
         SHARES[options->shares], "mode", MODES[options->mode], "group", options->group, "layers", options->layers,
-        "moments", options->moments,
-        "mode", MODES[plan->mode], "chosen", plan->chosen, "alternatives", alternatives_json(plan), "ranks", ranks);
+        "moments", options->moments, "exchange", EXCHANGES[options->exchange], "duplicate", options->duplicate,
+        "pipeline", options->pipeline,
+        "mode", MODES[plan->mode], "exchange", EXCHANGES[plan->exchange], "pipeline", plan->pipeline, "chosen",
+        plan->chosen, "alternatives", alternatives_json(plan), "ranks", ranks);
     if (root && plan->coactivation)
         json_object_set_new(root, "coactivation", motley__plan_layers_json(plan));
     char *written = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
@@ -139,8 +142,9 @@ static int get_word(const json_t *object, const char *name, const char *const *w
             *value = i;
             return 0;
         }
-    return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is %s%.40s%s, expected %s, %s%s", name, found ? "\"" : "",
-                        found ? found : "missing", found ? "\"" : "", words[0], words[1], words[2] ? ", ..." : "");
+    return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is %s%.40s%s, expected %s%s%s%s", name, found ? "\"" : "",
+                        found ? found : "missing", found ? "\"" : "", words[0], words[1] ? ", " : "",
+                        words[1] ? words[1] : "", words[1] && words[2] ? ", ..." : "");
 }
 
 static int get_name(const json_t *object, const char *name, char *value, size_t size, struct motley_error *error)
@@ -222,7 +226,7 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
                       struct motley_error *error)
 {
     const json_t *object = json_object_get(root, "shape"), *chosen = json_object_get(root, "options");
-    int activation = 0, gate = 0, shares = 0, dtype = 0, mode = MOTLEY_MODE_EXPERT;
+    int activation = 0, gate = 0, shares = 0, dtype = 0, mode = MOTLEY_MODE_EXPERT, exchange = 0;
     int status = get_int(object, "D", &shape->D, error);
     status = status ? status : get_int(object, "F", &shape->F, error);
     status = status ? status : get_int(object, "E", &shape->E, error);
@@ -240,6 +244,11 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
         status = status ? status : get_word(chosen, "mode", MODES, &mode, error);
         status = status ? status : get_int(chosen, "group", &options->group, error);
     }
+    if (json_object_get(chosen, "pipeline")) { /* likewise */
+        status = status ? status : get_word(chosen, "exchange", EXCHANGES, &exchange, error);
+        status = status ? status : get_flag(chosen, "duplicate", &options->duplicate, error);
+        status = status ? status : get_int(chosen, "pipeline", &options->pipeline, error);
+    }
     status = status ? status : get_int(chosen, "layers", &options->layers, error);
     status = status ? status : get_int(chosen, "moments", &options->moments, error);
     shape->activation = (enum motley_activation)activation;
@@ -247,6 +256,7 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     shape->dtype = (enum motley_dtype)dtype;
     options->shares = (enum motley_shares)shares;
     options->mode = (enum motley_mode)mode;
+    options->exchange = (enum motley_exchange)exchange;
     if (!status && motley__plan_check(shape, options, error))
         status = error ? (error->code = MOTLEY_E_FORMAT) : MOTLEY_E_FORMAT;
     return status;
@@ -314,6 +324,22 @@ static int read_rank(const json_t *object, int r, motley_plan *plan, struct motl
     return status;
 }
 
+/* How rows travel; a plan from before there was a choice says nothing. */
+static int read_exchange(const json_t *root, motley_plan *plan, struct motley_error *error)
+{
+    int exchange = 0, status;
+    if (!json_object_get(root, "pipeline"))
+        return 0;
+    status = get_word(root, "exchange", EXCHANGES + MOTLEY_EXCHANGE_LINEAR, &exchange, error);
+    plan->exchange = (enum motley_exchange)(exchange + MOTLEY_EXCHANGE_LINEAR);
+    if (!status)
+        status = get_int(root, "pipeline", &plan->pipeline, error);
+    if (!status && plan->pipeline != 1 && plan->pipeline != 2 && plan->pipeline != 4 && plan->pipeline != 8)
+        status = motley__fail(error, MOTLEY_E_FORMAT, "plan: \"pipeline\" is %d, expected 1, 2, 4 or 8",
+                              plan->pipeline);
+    return status;
+}
+
 static int read_ranks(const json_t *root, motley_plan *plan, struct motley_error *error)
 {
     const json_t *ranks = json_object_get(root, "ranks");
@@ -323,6 +349,8 @@ static int read_ranks(const json_t *root, motley_plan *plan, struct motley_error
     if (!status && json_object_get(root, "mode"))
         mode += MOTLEY_MODE_EXPERT;
     plan->mode = (enum motley_mode)mode;
+    if (!status)
+        status = read_exchange(root, plan, error);
     for (int r = 0; !status && r < plan->R; r++)
         status = read_rank(json_array_get(ranks, (size_t)r), r, plan, error);
     if (status)

@@ -258,6 +258,12 @@ static int enqueue_dense(struct motley__trial *trial, struct motley_error *error
     return status;
 }
 
+static int enqueue_backward(struct motley__trial *trial, struct motley_error *error)
+{
+    int status = motley__experts_backward(trial->experts, &trial->step, error);
+    return status ? status : motley__experts_gradients(trial->experts, &trial->step, error);
+}
+
 int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, double *seconds,
                        struct motley_error *error)
 {
@@ -269,7 +275,7 @@ int motley__trial_pass(struct motley__trial *trial, int backward, int repeats, d
         else if (trial->linear)
             status = enqueue_dense(trial, error);
         else if (backward)
-            status = motley__experts_backward(trial->experts, &trial->step, error);
+            status = enqueue_backward(trial, error);
         else
             status = motley__experts_forward(trial->experts, &trial->step, error);
     }

@@ -1,0 +1,38 @@
+/* How many chunks a step's rows travel in: pure.
+ *
+ * The rows of chunk c are there when the link has carried c + 1 chunks out.  Experts compute one half of the rank's own
+ * pairs, then chunk after chunk, then the other half (layer/chunks.h); what a chunk gives goes back when the link is
+ * free, which it is when all chunks are out:
+ *
+ *   link      | out 0 | out 1 | ... | back 0 | back 1 | ...
+ *   experts   | own | chunk 0 | chunk 1 | ...         | own |
+ *
+ * In backward gradients of weights follow each chunk, for which no rank waits.  Batches of fewer rows cost more for
+ * each row, as the measured curves say, and every chunk costs launches and messages: with little to hide one chunk is
+ * best.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_PLAN_PIPELINE_H
+#define MOTLEY_PLAN_PIPELINE_H
+
+#include "plan/divide.h"
+#include "plan/predict.h"
+
+/* Seconds of one direction of a step on one rank. */
+struct motley__pipeline {
+    double out, back;               /* of all rows on their way */
+    double own, chunk;              /* of the experts: for half of the own pairs, for one chunk's */
+    double own_after, chunk_after;  /* of the gradients that follow them */
+    double each;                    /* what each chunk costs besides */
+};
+
+/* From the first row's departure to the last one's return and the end of the experts.  With one chunk own is 0 and
+ * chunk is everything. */
+double motley__pipeline_seconds(const struct motley__pipeline *pipeline, int chunks);
+
+/* The fastest of 1, 2, 4 and 8 chunks for a division with these costs [R], by its slowest rank; more than one only
+ * where that saves something worth having. */
+int motley__pipeline_choose(const struct motley__task *task, const struct motley__division *division,
+                            const struct motley__rank_cost *cost);
+
+#endif
