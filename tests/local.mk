@@ -51,6 +51,7 @@ UNIT_TESTS = \
     %D%/test_contest \
     %D%/test_cost \
     %D%/test_allocate \
+    %D%/test_tokens \
     %D%/test_divide \
     %D%/test_mode \
     %D%/test_pipeline \

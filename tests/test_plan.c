@@ -284,24 +284,6 @@ static void dense_path_is_of_f32(void **state)
     }
 }
 
-static void sequences_follow_dense_speed(void **state)
-{
-    (void)state;
-    motley_plan *plan = some_plan(); /* dense speeds 1 : 1/2.718 : 1/1.1 */
-    int share[3];
-    assert_int_equal(motley__plan_dense_shares(plan, 23, share, NULL), 0);
-    assert_int_equal(share[0] + share[1] + share[2], 23);
-    assert_true(share[0] >= share[2] && share[2] > share[1] && share[1] >= 3);
-    plan->options.shares = MOTLEY_SHARES_EVEN;
-    assert_int_equal(motley__plan_dense_shares(plan, 23, share, NULL), 0);
-    assert_true(share[0] == 8 && share[1] == 8 && share[2] == 7);
-    plan->options.shares = MOTLEY_SHARES_MEASURED;
-    plan->rank[1].dense_gflops = 0;
-    assert_int_equal(motley__plan_dense_shares(plan, 23, share, NULL), 0);
-    assert_true(share[0] == 8 && share[1] == 8 && share[2] == 7);
-    motley_plan_destroy(plan);
-}
-
 static void the_table_names_every_rank(void **state)
 {
     (void)state;
@@ -338,7 +320,6 @@ int main(void)
         cmocka_unit_test(more_ranks_than_experts),
         cmocka_unit_test(the_same_measurements_give_the_same_plan),
         cmocka_unit_test(dense_path_is_of_f32),
-        cmocka_unit_test(sequences_follow_dense_speed),
         cmocka_unit_test(the_table_names_every_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

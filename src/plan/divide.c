@@ -10,13 +10,9 @@
 #include "plan/allocate.h"
 #include "plan/divide.h"
 
-enum { TOKEN_UNITS = 512 }; /* tokens are dealt in so many parts for each rank, or singly */
-
-int motley__division_alloc(int R, const struct motley_plan_options *options, struct motley__division *division,
-                           struct motley_error *error)
+int motley__division_alloc(int R, struct motley__division *division, struct motley_error *error)
 {
     const size_t ranks = (size_t)R;
-    const int64_t all = options->tokens;
     *division = (struct motley__division){.R = R, .G = 1, .mode = MOTLEY_MODE_MODEL};
     division->group_of = calloc(ranks, sizeof(int));
     division->experts = calloc(ranks, sizeof(int));
@@ -26,8 +22,6 @@ int motley__division_alloc(int R, const struct motley_plan_options *options, str
         motley__division_clear(division);
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", R);
     }
-    for (int r = 0; r < R; r++)
-        division->tokens[r] = options->tokens_of ? options->tokens_of[r] : all / R + (r < all % R);
     return 0;
 }
 
@@ -49,7 +43,6 @@ struct work {
     int *most, *share;               /* [R], [R]: bounds and outcome of one allocation */
     double *seconds;                 /* [G] of one expert; owned */
     const int *group;                /* the members that slices are allocated to, for slice_seconds */
-    int64_t unit;                    /* tokens are allocated by so many */
 };
 
 static int close_work(struct work *w, int status)
@@ -112,13 +105,6 @@ static double equal_seconds(const void *data, int rank, int items)
     (void)data;
     (void)rank;
     return items;
-}
-
-static double token_seconds(const void *data, int r, int items)
-{
-    const struct work *w = data;
-    return motley__cost_all(&w->task->whole[r], &w->task->shape, (double)items * (double)w->unit,
-                            w->task->options.backward);
 }
 
 /* Device bytes of a rank with so many experts of such a width, at most: however the others divide the rest. */
@@ -258,40 +244,10 @@ static int share_out(struct work *w, int bounded, struct motley_error *error)
     return status ? status : share_experts(w, bounded, error);
 }
 
-/* Tokens by speed; a rank that is not known brings none. */
-static int share_tokens(struct work *w, struct motley_error *error)
-{
-    struct motley__division *division = w->division;
-    const int64_t T = w->task->options.tokens, parts = (int64_t)TOKEN_UNITS * division->R;
-    int64_t left = T;
-    int fastest = 0, measured = 0, status = 0;
-    w->unit = T > parts ? T / parts : 1;
-    for (int r = 0; r < division->R; r++) {
-        const int takes = motley__cost_all(&w->task->whole[r], &w->task->shape, 1, w->task->options.backward) > 0;
-        w->most[r] = takes ? (int)(T / w->unit) : 0;
-        measured += takes;
-    }
-    if (!measured)
-        return 0;
-    status = motley__allocate((int)(T / w->unit), division->R, token_seconds, w, w->most, "parts of the tokens",
-                              w->share, error);
-    for (int r = 0; r < division->R && !status; r++) {
-        division->tokens[r] = w->share[r] * w->unit;
-        left -= division->tokens[r];
-        if (w->share[r] > w->share[fastest])
-            fastest = r;
-    }
-    if (!status)
-        division->tokens[fastest] += left; /* less than a unit */
-    return status;
-}
-
 int motley__divide(const struct motley__task *task, struct motley__division *division, struct motley_error *error)
 {
     struct work w = {.task = task, .division = division};
     int status = open_work(&w, error);
-    if (!status && division->mode == MOTLEY_MODE_DATA && !task->options.tokens_of && !even(&w))
-        status = share_tokens(&w, error);
     if (!status)
         status = share_out(&w, 0, error);
     if (!status && !fits_memory(&w))

@@ -1,12 +1,11 @@
-/* Dividing a layer's work among groups of ranks: how many experts a group has, how wide a slice each rank of it, how
- * many tokens a rank brings.  Integers, chosen so that the slowest rank is as fast as the measured curves allow.
+/* Dividing a layer's work among groups of ranks: how many experts a group has, how wide a slice each rank of it.
+ * Integers, chosen so that the slowest rank is as fast as the measured curves allow.
  *
  *   slices    inside each group, cut at multiples of a grain: they give the group's seconds for one expert
  *   experts   among groups, by these seconds
- *   tokens    in data mode, among ranks, unless it is given what each brings
  *
- * Each of the three is an exact integer optimum (allocate.h), and so are slices and experts together: a group with n
- * experts needs n times what it needs for one, whatever n is.  Which ranks form a group is group.h's, and which mode
+ * Both are exact integer optima (allocate.h), and so are they together: a group with n experts needs n times what it
+ * needs for one, whatever n is.  What ranks bring is tokens.h's, which of them form a group group.h's, and which mode
  * is best mode.h's.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -28,13 +27,12 @@ struct motley__division {
     int64_t *tokens;                 /* [R] that it brings to a step */
 };
 
-/* One group; tokens as given, else even.  Errors: MOTLEY_E_MEMORY. */
-int motley__division_alloc(int R, const struct motley_plan_options *options, struct motley__division *division,
-                           struct motley_error *error);
+/* One group.  Errors: MOTLEY_E_MEMORY. */
+int motley__division_alloc(int R, struct motley__division *division, struct motley_error *error);
 void motley__division_clear(struct motley__division *division); /* back to empty */
 
-/* Fill experts and width of a division whose mode, G and group_of (every group has a rank) are set, and in data mode
- * tokens that were not given.  A rank whose profile says nothing gets nothing, unless shares are even.
+/* Fill experts and width of a division whose mode, G, group_of (every group has a rank) and tokens are set.  A rank
+ * whose profile says nothing gets nothing, unless shares are even.
  * Errors: MOTLEY_E_DEVICE_MEMORY (the devices cannot hold it in this way), MOTLEY_E_MEMORY. */
 int motley__divide(const struct motley__task *task, struct motley__division *division, struct motley_error *error);
 

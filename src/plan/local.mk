@@ -78,6 +78,8 @@ libmotley_all_la_SOURCES += \
     %D%/task.h \
     %D%/timing.c \
     %D%/timing.h \
+    %D%/tokens.c \
+    %D%/tokens.h \
     %D%/trial.c \
     %D%/trial.h \
     %D%/tune.c \

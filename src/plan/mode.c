@@ -10,6 +10,7 @@
 
 #include "plan/group.h"
 #include "plan/mode.h"
+#include "plan/tokens.h"
 
 enum { FEW_RANKS = 16, SOME_RANKS = 256 }; /* up to which every number of groups, and every power of two, is tried */
 
@@ -84,14 +85,15 @@ int motley__mode_divide(const struct motley__task *task, enum motley_mode mode, 
 {
     const int R = task->R;
     struct motley__division made;
-    int status = motley__division_alloc(R, &task->options, &made, error);
+    int status = motley__division_alloc(R, &made, error);
     if (status)
         return status;
+    status = motley__tokens(task, mode, made.tokens, error);
     made.mode = mode;
     made.group = mode == MOTLEY_MODE_HYBRID ? group : 0;
-    if (mode == MOTLEY_MODE_HYBRID) {
+    if (!status && mode == MOTLEY_MODE_HYBRID) {
         status = motley__group(task, (R + group - 1) / group, &made, error);
-    } else {
+    } else if (!status) {
         made.G = mode == MOTLEY_MODE_EXPERT ? R : 1;
         for (int r = 0; r < R; r++)
             made.group_of[r] = mode == MOTLEY_MODE_EXPERT ? r : 0;

@@ -19,7 +19,7 @@
 #include "plan/plan.h"
 #include "plan/record.h"
 
-enum { NUMBERS = 22 };
+enum { NUMBERS = 23 };
 
 /* *unlike: the first of `count` numbers that is not the same on all ranks, -1: none; between[2] its lowest and highest
  * value.  Agreed. */
@@ -60,7 +60,7 @@ static int check_alike(motley_context *context, const struct motley_layer_shape 
 {
     static const char *const names[NUMBERS] = {"D", "F", "E", "K", "activation", "bias", "gate", "normalize",
                                                "tokens per step", "backward", "shares", "layers", "moments", "dtype",
-                                               "mode", "group", "exchange", "duplicate", "pipeline",
+                                               "mode", "group", "exchange", "duplicate", "pipeline", "sequence",
                                                "whether each rank's tokens are given",
                                                "the co-activation's hash", "coactivation_layer"};
     const int64_t recorded =
@@ -69,7 +69,8 @@ static int check_alike(motley_context *context, const struct motley_layer_shape 
                                   shape->gate, shape->normalize != 0, options->tokens, options->backward != 0,
                                   options->shares, options->layers, options->moments, shape->dtype, options->mode,
                                   options->group, options->exchange, options->duplicate != 0, options->pipeline,
-                                  options->tokens_of != NULL, recorded, options->coactivation_layer};
+                                  options->sequence, options->tokens_of != NULL, recorded,
+                                  options->coactivation_layer};
     int64_t between[2];
     char name[48];
     int unlike, status = compare(context, own, NUMBERS, &unlike, between, error);

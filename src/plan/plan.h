@@ -11,6 +11,7 @@
  *   predict.c           seconds of a step by phase                  pure
  *   allocate.c          the integer optimum                         pure
  *   divide.c            experts, slices, tokens in a given mode     pure   (group.c which ranks form a group)
+ *   tokens.c            who brings how many of the tokens           pure
  *   pipeline.c          chunks that rows travel in                  pure
  *   mode.c              every mode, and the fastest of them         pure
  *   audition.c          modes predicted nearly alike are tried      (outcome.c what they took, room.c memory for it)
@@ -115,9 +116,5 @@ int motley__plan_layers_read(const json_t *object, motley_plan *plan, struct mot
 
 /* In hybrid the ranks of a group: the most that any has; else 0. */
 int motley__plan_group(const motley_plan *plan);
-
-/* B whole sequences over the ranks by the speed of their dense matrices, in data mode of their experts too: share [R]
- * written, the sum is B.  Even shares when the plan has even shares, or does not know every rank's speed. */
-int motley__plan_dense_shares(const motley_plan *plan, int B, int *share, struct motley_error *error);
 
 #endif

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "layer/expert.h"
-#include "plan/allocate.h"
 #include "plan/coactivation.h"
 #include "plan/cost.h"
 #include "plan/pipeline.h"
@@ -76,6 +75,9 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
     if (!status && options->tokens < 0)
         status = motley__fail(error, MOTLEY_E_INVALID, "tokens per step is %lld, expected 0 or more",
                               (long long)options->tokens);
+    if (!status && (options->sequence < 0 || (options->sequence > 0 && options->tokens % options->sequence)))
+        status = motley__fail(error, MOTLEY_E_INVALID, "tokens per step is %lld, expected whole sequences of %d",
+                              (long long)options->tokens, options->sequence);
     if (!status && ((int)options->shares < MOTLEY_SHARES_MEASURED || options->shares > MOTLEY_SHARES_EVEN))
         status = motley__fail(error, MOTLEY_E_INVALID, "shares is %d, expected measured (0) or even (1)",
                               (int)options->shares);
@@ -217,28 +219,5 @@ int motley__plan_make(const struct motley_layer_shape *shape, const struct motle
         return status;
     }
     *plan = made;
-    return 0;
-}
-
-/* In some unit: of a token's attention and, where tokens stay with their experts (data mode), of its experts too. */
-static double sequence_seconds(const void *data, int rank, int items)
-{
-    const motley_plan *plan = data;
-    const struct motley__plan_entry *entry = &plan->rank[rank];
-    const double D = plan->shape.D, projections = plan->options.backward ? 24 : 8; /* 4 of 2 D D, and twice backward */
-    const double dense = 1e-9 * projections * D * D / entry->dense_gflops;
-    if (plan->mode != MOTLEY_MODE_DATA || !(entry->seconds > 0))
-        return items * dense;
-    return items * (dense + entry->seconds / (double)entry->tokens);
-}
-
-int motley__plan_dense_shares(const motley_plan *plan, int B, int *share, struct motley_error *error)
-{
-    int known = plan->options.shares == MOTLEY_SHARES_MEASURED;
-    for (int r = 0; r < plan->R; r++)
-        known = known && plan->rank[r].dense_gflops > 0;
-    if (known)
-        return motley__allocate(B, plan->R, sequence_seconds, plan, NULL, "sequences", share, error);
-    motley__allocate_even(B, plan->R, share);
     return 0;
 }

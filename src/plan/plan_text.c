@@ -79,16 +79,16 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
             json_decref(ranks);
             return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the plan's text");
         }
-    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:b, s:s, s:s, s:i, s:i,"
-                             " s:i, s:s, s:b, s:i}, s:s, s:s, s:i, s:i, s:o, s:o}",
+    json_t *root = json_pack("{s:i, s:{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}, s:{s:I, s:i, s:b, s:s, s:s, s:i,"
+                             " s:i, s:i, s:s, s:b, s:i}, s:s, s:s, s:i, s:i, s:o, s:o}",
         "motley_plan", TEXT_VERSION,
         "shape", "D", shape->D, "F", shape->F, "E", shape->E, "K", shape->K, "activation",
         ACTIVATIONS[shape->activation], "bias", shape->bias, "gate", GATES[shape->gate], "normalize", shape->normalize,
         "dtype", DTYPES[shape->dtype],
-        "options", "tokens", (json_int_t)options->tokens, "backward", options->backward, "shares",
-        SHARES[options->shares], "mode", MODES[options->mode], "group", options->group, "layers", options->layers,
-        "moments", options->moments, "exchange", EXCHANGES[options->exchange], "duplicate", options->duplicate,
-        "pipeline", options->pipeline,
+        "options", "tokens", (json_int_t)options->tokens, "sequence", options->sequence, "backward", options->backward,
+        "shares", SHARES[options->shares], "mode", MODES[options->mode], "group", options->group, "layers",
+        options->layers, "moments", options->moments, "exchange", EXCHANGES[options->exchange], "duplicate",
+        options->duplicate, "pipeline", options->pipeline,
         "mode", MODES[plan->mode], "exchange", EXCHANGES[plan->exchange], "pipeline", plan->pipeline, "chosen",
         plan->chosen, "alternatives", alternatives_json(plan), "ranks", ranks);
     if (root && plan->coactivation)
@@ -238,6 +238,8 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     if (json_object_get(object, "dtype")) /* without one: a plan from before there was more than f32 */
         status = status ? status : get_word(object, "dtype", DTYPES, &dtype, error);
     status = status ? status : get_integer(chosen, "tokens", 0, INT64_MAX, &options->tokens, error);
+    if (json_object_get(chosen, "sequence")) /* likewise: before plans knew of sequences */
+        status = status ? status : get_int(chosen, "sequence", &options->sequence, error);
     status = status ? status : get_flag(chosen, "backward", &options->backward, error);
     status = status ? status : get_word(chosen, "shares", SHARES, &shares, error);
     if (json_object_get(chosen, "mode")) { /* likewise: before there was more than one */

@@ -112,24 +112,35 @@ static int read_data(struct motley_trainer *trainer, struct motley_error *error)
 
 int motley__trainer_share(struct motley_trainer *trainer, struct motley_error *error)
 {
-    const int R = trainer->context->size, B = trainer->settings.o.batch;
-    int *share = calloc((size_t)R, sizeof *share);
+    const int R = trainer->context->size, S = trainer->settings.o.sequence;
+    int status = 0;
     free(trainer->first);
     free(trainer->tokens);
     trainer->tokens = NULL;
     trainer->first = calloc((size_t)R + 1, sizeof *trainer->first);
-    int status = share && trainer->first ? motley__plan_dense_shares(trainer->plan, B, share, error)
-                                         : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", R);
+    if (!trainer->first)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", R);
     for (int r = 0; r < R && !status; r++)
-        trainer->first[r + 1] = trainer->first[r] + share[r];
-    free(share);
+        trainer->first[r + 1] = trainer->first[r] + (int)(motley_plan_rank(trainer->plan, r).tokens / S);
     if (!status) {
         int mine = motley_trainer_sequences(trainer, trainer->context->rank);
-        trainer->tokens = malloc((size_t)(mine + 1) * ((size_t)trainer->settings.o.sequence + 1));
+        trainer->tokens = malloc((size_t)(mine + 1) * ((size_t)S + 1));
         if (!trainer->tokens)
             status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d sequences", mine);
     }
     return motley__agree(trainer->context->comm, status, error);
+}
+
+/* The plan is one of such sequences, and every rank brings whole ones: its text may be of another version. */
+static int same_sequences(const motley_plan *plan, const struct motley_plan_options *options)
+{
+    int64_t tokens = 0;
+    int whole = plan->options.tokens == options->tokens && plan->options.sequence == options->sequence;
+    for (int r = 0; r < plan->R && whole; r++) {
+        tokens += plan->rank[r].tokens;
+        whole = plan->rank[r].tokens % options->sequence == 0;
+    }
+    return whole && tokens == options->tokens;
 }
 
 static int same_coactivation(const struct motley_trainer *trainer)
@@ -145,7 +156,8 @@ static int make_plan(struct motley_trainer *trainer, const char *text, struct mo
     const struct motley_layer_shape shape = {.D = o->width, .F = o->hidden, .E = o->experts, .K = o->top_k,
                                              .activation = MOTLEY_SWIGLU, .gate = MOTLEY_GATE_SOFTMAX, .normalize = 1,
                                              .dtype = (enum motley_dtype)o->dtype};
-    const struct motley_plan_options options = {.tokens = (int64_t)o->batch * o->sequence, .backward = 1,
+    const struct motley_plan_options options = {.tokens = (int64_t)o->batch * o->sequence,
+                                                .sequence = o->sequence, .backward = 1,
                                                 .shares = o->shares, .mode = o->mode, .group = o->group,
                                                 .layers = o->layers, .moments = 2,
                                                 .coactivation = trainer->coactivation};
@@ -154,6 +166,7 @@ static int make_plan(struct motley_trainer *trainer, const char *text, struct mo
         if (status)
             return motley__agree(trainer->context->comm, status, error);
         if (motley__plan_fits(trainer->plan, trainer->context) && trainer->plan->shape.dtype == shape.dtype &&
+            same_sequences(trainer->plan, &options) &&
             (o->mode == MOTLEY_MODE_AUTO ||
              (o->mode == trainer->plan->mode && o->group == trainer->plan->options.group)) &&
             same_coactivation(trainer)) {

@@ -51,7 +51,7 @@ struct motley_trainer {
 /* Seconds of the run so far. */
 double motley__trainer_seconds(const struct motley_trainer *trainer);
 
-/* Whole sequences for each rank, as its dense speed in the plan earns.  Collective. */
+/* The sequences of each rank, as the plan says.  Collective. */
 int motley__trainer_share(struct motley_trainer *trainer, struct motley_error *error);
 
 /* Go on by another plan of the same shape, between two steps: experts' weights, moments and masters move to the ranks
