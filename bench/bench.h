@@ -7,6 +7,7 @@
  *   peak.c        what the device does at most         alternate.c    the clock
  *   compare.c     the results agree                    report.c       rows and summary
  *   select.c      which cells were asked for           run.c          the loop
+ *   exchange.c    rows between ranks, which is no cell of these
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_BENCH_H

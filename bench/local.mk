@@ -12,6 +12,8 @@ motley_SOURCES += \
     %D%/clblast_methods.c \
     %D%/compare.c \
     %D%/compare.h \
+    %D%/exchange.c \
+    %D%/exchange.h \
     %D%/gate.c \
     %D%/gate.h \
     %D%/host.c \

@@ -54,6 +54,20 @@ bench clblast 1 operators --shape 4x2x32x48 --tokens 3 --operator estmm --routin
 grep -q '^estmm,.*,clblast,[0-9]' "$work/clblast.csv" || grep -q '^clblast: not in this build' "$work/clblast.log" ||
     fail "no row against clblast"
 grep -q '^esmm,.*,none,,$' "$work/alone.csv" || fail "--peer none has a peer"
+sh "$here/run-mpi" 2 "$motley" bench exchange --shape 5x3x33x1 --tokens 1,40 --dtype f32,bf16 --rounds 3 --csv \
+    >"$work/exchange.csv" 2>"$work/log" || { cat "$work/log"; fail "rows between two ranks"; }
+awk -F, '
+    function near(a, b) { return a - b <= 0.02 * b + 1e-4 && b - a <= 0.02 * b + 1e-4 }
+    NR == 1 { if ($1 != "ranks" || NF != 17) { print "the header is " $0; bad++ }; next }
+    NF != 17 { print "not 17 columns: " $0; bad++ }
+    $1 != 2 || $2 != 1 { print "not two ranks on a node: " $0; bad++ }
+    $9 != $8 * 33 * ($7 == "f32" ? 4 : 2) { print "bytes are not those of the rows: " $0; bad++ }
+    $8 > $5 || $15 < $9 { print "more rows than tokens, or padding is for nothing: " $0; bad++ }
+    !near($11, 1e-9 * $9 / $10) || !near($14, $12 / $10) || !near($17, $16 / $10) { print "quotients: " $0; bad++ }
+    END { if (NR != 5) { print NR - 1 " rows, not 4"; bad++ }; exit bad != 0 }' "$work/exchange.csv" ||
+    { cat "$work/exchange.csv"; fail "bench exchange"; }
+"$motley" bench exchange >"$work/out" 2>&1 && fail "an exchange of one rank"
+grep -q 'under mpirun' "$work/out" || fail "an exchange of one rank has no word"
 sh "$here/run-mpi" 2 "$motley" bench operators --shape 4x2x32x48 --tokens 3 --operator ess --routing zipf --rounds 2 \
     --json >"$work/json" 2>"$work/log" || { cat "$work/log"; fail "two ranks"; }
 [ "$(grep -c '"operator": "ess"' "$work/json")" = 1 ] || fail "two ranks say more or less than one row"

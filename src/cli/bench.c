@@ -1,4 +1,5 @@
-/* `motley bench`: the operators, or whole layers, against what the device can do at most and against others.
+/* `motley bench`: the operators, or whole layers, against what the device can do at most and against others; or what
+ * goes between ranks.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -10,13 +11,14 @@
 #include "base/error.h"
 #include "bench/alternate.h"
 #include "bench/bench.h"
+#include "bench/exchange.h"
 #include "cli/cli.h"
 
-static const char SYNOPSIS[] = "operators|layer [--csv] [--full] [OPTIONS]";
+static const char SYNOPSIS[] = "operators|layer|exchange [--csv] [--full] [OPTIONS]";
 
 struct request {
     struct motley__bench_request bench;
-    int csv;
+    int csv, exchange;
 };
 
 /* 0, or the outcome of motley__options_parse. */
@@ -50,8 +52,10 @@ static int read_what(int argc, char **argv, struct request *request, int *words,
     *words = argc > 0 && strncmp(argv[0], "--", 2) != 0;
     if (*words && !strcmp(argv[0], "layer"))
         request->bench.layer = 1;
+    else if (*words && !strcmp(argv[0], "exchange"))
+        request->exchange = 1;
     else if (!*words || strcmp(argv[0], "operators") != 0)
-        return motley__fail(error, MOTLEY_E_INVALID, "expected one of operators, layer behind it, found '%s'",
+        return motley__fail(error, MOTLEY_E_INVALID, "expected one of operators, layer, exchange behind it, found '%s'",
                             argc > 0 ? argv[0] : "nothing");
     return 0;
 }
@@ -98,7 +102,8 @@ int motley__command_bench(int argc, char **argv, struct motley__globals *globals
     request.bench.quiet = globals->quiet;
     status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
     if (!status)
-        status = measure(context, &request.bench, &error);
+        status = request.exchange ? motley__bench_exchange(context, &request.bench, &error)
+                                  : measure(context, &request.bench, &error);
     motley_context_destroy(context);
     return status ? motley__command_failed("bench", &error) : 0;
 }
