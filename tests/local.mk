@@ -108,6 +108,7 @@ SCRIPT_TESTS = \
     %D%/check-measure.sh \
     %D%/check-simulate.sh \
     %D%/check-layer.sh \
+    %D%/check-coactivation.sh \
     %D%/check-bench.sh \
     %D%/check-vendors.sh \
     %D%/check-oclgrind.sh \

@@ -95,12 +95,34 @@ def gate_logits(x, gate):
     return (x @ distinct.T)[:, place.ravel()]
 
 
-def route(x, gate, K, normalize, forced):
+def read_counts(path):
+    """Of a co-activation file: [layers,E,E]."""
+    rows = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, dtype=np.int64)
+    E = rows.shape[1] - 2
+    return rows[:, 2:].reshape(-1, E, E)
+
+
+def choose_among(logits, K, counts, most):
+    """The best expert, and beside it the best of the `most` that were chosen most often with it (C2R)."""
+    E = logits.shape[1]
+    closest = np.zeros((E, E), bool)
+    for e in range(E):
+        others = [f for f in np.argsort(-counts[e], kind="stable") if f != e]
+        closest[e, others[:most]] = True
+    first = logits.argmax(axis=1) if len(logits) else np.zeros(0, int)
+    may = closest[first]
+    may[np.arange(len(first)), first] = True
+    return np.argsort(-np.where(may, logits, -np.inf), axis=1, kind="stable")[:, :K]
+
+
+def route(x, gate, K, normalize, forced, among=None):
     logits = gate_logits(x, gate)
     p = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(x) else logits
     p /= p.sum(axis=1, keepdims=True)
     if forced is not None:
         indices = forced
+    elif among:
+        indices = choose_among(logits, K, *among)
     else:
         indices = np.argsort(-logits, axis=1, kind="stable")[:, :K]  # stable: ties to the lower expert
     chosen = np.take_along_axis(p, indices, axis=1)
@@ -120,11 +142,11 @@ def gate_gradient(x, gate, p, indices, weights, total, dweights, normalize):
 
 # The layer
 
-def layer(t, K, act, normalize=False, forced=False, backward=False):
+def layer(t, K, act, normalize=False, forced=False, backward=False, among=None):
     """The outputs by name, and how near to 0 a routed pre-activation of relu comes (it has no derivative there)."""
     x, gate = t["x"].astype(float), t["gate"].astype(float)
     swiglu = act == "swiglu"
-    p, indices, weights, total = route(x, gate, K, normalize, t["forced"].astype(int) if forced else None)
+    p, indices, weights, total = route(x, gate, K, normalize, t["forced"].astype(int) if forced else None, among)
     out = {"y": np.zeros_like(x), "indices": indices, "weights": weights}
     closest = math.inf
     if backward:
@@ -196,6 +218,10 @@ def make(args):
             t["gate"][E - 1, 0] = 50
         if args.forced:
             t["forced"] = random.integers(0, E, (T, args.top_k)).astype("<i4")
+        if args.pairs:
+            counts = np.triu(read_counts(args.pairs)[args.layer])
+            drawn = random.choice(E * E, T, p=counts.ravel() / counts.sum())
+            t["forced"] = np.stack([drawn // E, drawn % E], axis=1).astype("<i4")
         if args.tokens_per_rank:
             t["tokens_per_rank"] = np.array(args.tokens_per_rank, "<i8")
         if args.activation != "relu" or layer(t, args.top_k, "relu", forced=args.forced)[1] > 1e-5:
@@ -268,10 +294,25 @@ def check_stats(path, t, indices, backward, dtype):
 LIMITS = {"f32": (5e-6, 3e-5), "bf16": (5e-3, 1e-2), "f16": (7e-4, 1.5e-3)}
 
 
+def check_recorded(path, indices, E):
+    """Pairs of the tokens' experts, and as many sets of theirs as there are tokens."""
+    wanted = np.zeros((1, E, E), np.int64)
+    for a in range(indices.shape[1]):
+        for b in range(indices.shape[1]):
+            apart = indices[:, a] != indices[:, b]
+            np.add.at(wanted[0], (indices[apart, a], indices[apart, b]), 1)
+    sets = np.loadtxt(path + ".sets", delimiter=",", skiprows=1, ndmin=2, dtype=np.int64)[:, 1:]
+    wrong = [] if np.array_equal(read_counts(path), wanted) else [f"{path}: other pairs than the tokens chose"]
+    if sorted(map(sorted, sets.tolist())) != sorted(map(sorted, indices.tolist())):
+        wrong.append(f"{path}.sets: other sets than the tokens chose")
+    return wrong
+
+
 def check(args):
     t, found = stored(read_safetensors(args.input), args.dtype), read_safetensors(args.output)
     forced = args.gate == "forced"
-    wanted, closest = layer(t, args.top_k, args.activation, args.normalize, forced, args.backward)
+    among = (read_counts(args.coactivation).sum(axis=0), args.collaborators) if args.collaborators else None
+    wanted, closest = layer(t, args.top_k, args.activation, args.normalize, forced, args.backward, among)
     wrong = []
     if args.activation == "relu" and args.backward and closest < 5e-6:
         wrong.append(f"a routed pre-activation is {closest:.1g} from 0, where relu has no derivative: change the input")
@@ -292,6 +333,8 @@ def check(args):
                 wrong.append(f"{name}: relative error {gap:.3g}, limit {limit:g}")
     if args.stats:
         wrong += check_stats(args.stats, t, wanted["indices"], args.backward, args.dtype)
+    if args.recorded:
+        wrong += check_recorded(args.recorded, wanted["indices"], len(t["gate"]))
     for line in wrong:
         print("WRONG", line)
     return 1 if wrong else 0
@@ -309,6 +352,8 @@ def main():
     maker.add_argument("--equal-gate", action="store_true")
     maker.add_argument("--one-expert", action="store_true")
     maker.add_argument("--forced", action="store_true")
+    maker.add_argument("--pairs", help="a co-activation file: forced pairs drawn as often as it counts them")
+    maker.add_argument("--layer", type=int, default=0, help="of that file")
     maker.add_argument("--tokens-per-rank", type=int, nargs="+")
     maker.add_argument("--offset", type=int, default=0)
     maker.add_argument("--dtype", default="F32", choices=["F32", "BF16", "F16"])
@@ -321,6 +366,9 @@ def main():
     checker.add_argument("--gate", default="softmax")
     checker.add_argument("--normalize", action="store_true")
     checker.add_argument("--backward", action="store_true")
+    checker.add_argument("--collaborators", type=int)
+    checker.add_argument("--coactivation")
+    checker.add_argument("--recorded", help="the file of --record-coactivation")
     checker.add_argument("--stats")
     checker.add_argument("--dtype", default="f32", choices=sorted(LIMITS))
     args = parser.parse_args()

@@ -73,6 +73,11 @@ int motley__options_parse(int argc, char **argv, const char *command, const char
  * prints and MPI_Abort()s, so that no rank is left waiting. */
 int motley__command_failed(const char *command, const struct motley_error *error);
 
+/* What --coactivation and --coactivation-layer (-1: not given) ask for, NULL where nothing; owned by the caller, also
+ * after a failure.  Collective, agreed. */
+int motley__coactivation_given(const char *path, int64_t layer, double time_limit, motley_coactivation **coactivation,
+                               struct motley_error *error);
+
 int motley__command_bench(int argc, char **argv, struct motley__globals *globals);
 int motley__command_devices(int argc, char **argv, struct motley__globals *globals);
 int motley__command_doctor(int argc, char **argv, struct motley__globals *globals);

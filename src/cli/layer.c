@@ -12,7 +12,6 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/layer_job.h"
-#include "plan/coactivation.h"
 #include "plan/mode.h"
 
 /* Options of which this version knows only one meaning.  The others are valid and refused by name. */
@@ -113,30 +112,12 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
     int outcome = motley__options_parse(argc, argv, "layer",
                                         "--input IN.safetensors --output OUT.safetensors [OPTIONS]", options, globals);
     request->activation = activation;
+    request->records = job->record_path != NULL;
     request->shares = (enum motley_shares)shares;
     request->dtype = (enum motley_dtype)dtype;
     request->exchange = later->exchange == EXCHANGE_LINEAR ? MOTLEY_EXCHANGE_LINEAR : MOTLEY_EXCHANGE_AUTO;
     request->gate = later->gate == GATE_FORCED ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
     return outcome;
-}
-
-/* What was recorded, and what is to be: both or neither of the paths on every rank. */
-static int open_coactivation(struct motley__layer_job *job, struct motley_error *error)
-{
-    const struct motley__layer_request *request = &job->request;
-    int given[4] = {job->coactivation_path != NULL, !job->coactivation_path, job->record_path != NULL,
-                    !job->record_path}, status = 0;
-    MPI_Allreduce(MPI_IN_PLACE, given, 4, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
-    if ((given[0] && given[1]) || (given[2] && given[3]))
-        status = motley__fail(error, MOTLEY_E_MISMATCH, "%s: expected on every rank or on none; give all the same",
-                              given[0] && given[1] ? "--coactivation" : "--record-coactivation");
-    else if (!given[0] && (request->collaborators || request->coactivation_layer >= 0))
-        status = motley__fail(error, MOTLEY_E_INVALID, "%s: expected --coactivation FILE beside it",
-                              request->collaborators ? "--collaborators" : "--coactivation-layer");
-    if (status || !given[0])
-        return status;
-    return motley__coactivation_read(MPI_COMM_WORLD, job->time_limit, job->coactivation_path, &job->coactivation,
-                                     error);
 }
 
 /* Several command lines under one mpirun must ask for the same. */
@@ -150,7 +131,8 @@ static int compare_requests(const struct motley__layer_job *job, struct motley_e
                own->shares == first.shares && own->dtype == first.dtype && own->mode == first.mode &&
                own->group == first.group && own->coactivation_layer == first.coactivation_layer &&
                own->collaborators == first.collaborators && own->exchange == first.exchange &&
-               own->duplicate == first.duplicate && own->pipeline == first.pipeline;
+               own->duplicate == first.duplicate && own->pipeline == first.pipeline &&
+               own->records == first.records;
     int status = same ? 0
                       : motley__fail(error, MOTLEY_E_MISMATCH,
                                      "expected the options of rank 0, found others; give every rank the same");
@@ -247,6 +229,8 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
                struct motley_error *error)
 {
     int status = refuse_later(later, error);
+    if (!status && job->request.collaborators && !job->coactivation_path)
+        status = motley__fail(error, MOTLEY_E_INVALID, "--collaborators: expected --coactivation FILE beside it");
     if (!status)
         status = motley__mode_parse("--mode", later->mode, &job->request.mode, &job->request.group, error);
     if (!status)
@@ -257,7 +241,8 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
     if (!status)
         status = compare_requests(job, error);
     if (!status)
-        status = open_coactivation(job, error);
+        status = motley__coactivation_given(job->coactivation_path, job->request.coactivation_layer, job->time_limit,
+                                            &job->coactivation, error);
     if (!status)
         status = open_input(job, error);
     if (!status)

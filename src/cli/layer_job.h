@@ -32,7 +32,7 @@ struct motley__layer_request {
     int64_t coactivation_layer, collaborators; /* -1: all layers; 0: not given */
     int activation; /* enum motley_activation, or -1: by the input */
     enum motley_gate gate;
-    int normalize, backward;
+    int normalize, backward, records;
     enum motley_shares shares;
     enum motley_mode mode;
     int group;

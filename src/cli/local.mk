@@ -5,6 +5,7 @@ bin_PROGRAMS += motley
 motley_SOURCES = \
     %D%/bench.c \
     %D%/cli.h \
+    %D%/coactivation.c \
     %D%/devices.c \
     %D%/doctor.c \
     %D%/doctor.h \

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
-#include "plan/coactivation.h"
 #include "plan/mode.h"
 
 struct request {
@@ -51,8 +50,6 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
 
 static int check(struct request *request, struct motley_error *error)
 {
-    if (request->coactivation_layer >= 0 && !request->coactivation)
-        return motley__fail(error, MOTLEY_E_INVALID, "--coactivation-layer: expected --coactivation FILE beside it");
     return motley__mode_parse("--mode", request->mode, &request->how, &request->group, error);
 }
 
@@ -87,9 +84,9 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
         .dtype = (enum motley_dtype)request.dtype,
     };
     int status = motley__agree(MPI_COMM_WORLD, check(&request, &error), &error);
-    if (!status && request.coactivation)
-        status = motley__coactivation_read(MPI_COMM_WORLD, globals->context.time_limit_seconds, request.coactivation,
-                                           &coactivation, &error);
+    if (!status)
+        status = motley__coactivation_given(request.coactivation, request.coactivation_layer,
+                                            globals->context.time_limit_seconds, &coactivation, &error);
     const struct motley_plan_options options = {
         .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,
         .mode = request.how, .group = request.group, .coactivation = coactivation,
