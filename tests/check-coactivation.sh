@@ -88,7 +88,8 @@ agrees $choice
 # Routing held to collaborators; three experts for a token, so the sets matter for where experts go.
 "$python" "$here/reference.py" make "$work/in" --tokens 301 --width 16 --hidden 16 --experts 6 --top-k 3 \
     --activation swiglu
-layer 2 --activation swiglu --top-k 3 --shares even --record-coactivation "$work/recorded" || fail "recording sets of three"
+layer 2 --activation swiglu --top-k 3 --shares even --record-coactivation "$work/recorded" ||
+    fail "recording sets of three"
 agrees --activation swiglu --top-k 3 --recorded "$work/recorded"
 bound="--activation swiglu --top-k 3 --normalize --collaborators 2 --coactivation $work/recorded"
 layer 3 $bound --shares even || fail "held to collaborators on three ranks"
