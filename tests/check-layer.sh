@@ -77,6 +77,12 @@ compare 3 "$small 37 --top-k 2 --bias b1 b2 --tokens-per-rank 0 36 1" \
     "--top-k 2 --activation gelu --backward" --mode data
 compare 2 "$small 41 --top-k 2 --activation swiglu" \
     "--top-k 2 --activation swiglu --backward --dtype bf16" --mode data
+# In chunks, and in the plain form, a row for each pair.
+compare 4 "$small 41 --top-k 3 --bias b1 b2 --activation gelu" \
+    "--top-k 3 --activation gelu --backward" --shares even --mode expert --pipeline 4
+compare 3 "$small 37 --top-k 3 --activation swiglu --tokens-per-rank 0 36 1" \
+    "--top-k 3 --activation swiglu --backward --dtype bf16" --shares even --mode expert --exchange linear --dedup off \
+    --pipeline 2
 # Stored in two bytes on the devices and on the wire.
 compare 1 "$small 37 --top-k 2 --bias b1 b2 --activation gelu" \
     "--top-k 2 --activation gelu --backward --dtype bf16"

@@ -56,9 +56,9 @@ static int make_plan(struct generation *g, const char *text, struct motley_error
     const struct motley__config *c = &g->config;
     const struct motley_layer_shape shape = {.D = c->D, .F = c->F, .E = c->E, .K = c->K, .activation = MOTLEY_SWIGLU,
                                              .gate = MOTLEY_GATE_SOFTMAX, .normalize = 1, .dtype = g->o.dtype};
-    /* A mode that is given, not the fastest as of now: the same seed shall write the same text. */
+    /* Given, not the fastest as of now: the same seed shall write the same text. */
     const struct motley_plan_options options = {.tokens = c->positions, .mode = MOTLEY_MODE_EXPERT,
-                                                .layers = c->layers};
+                                                .layers = c->layers, .pipeline = 1};
     if (text && !motley_plan_parse(text, &g->plan, NULL)) {
         if (motley__plan_fits(g->plan, g->context) && !memcmp(&g->plan->shape, &shape, sizeof shape))
             return 0;
