@@ -14,7 +14,8 @@
 #include "plan/record.h"
 
 static const struct motley_layer_shape SHAPE = {.D = 48, .F = 80, .E = 7, .K = 2, .activation = MOTLEY_GELU, .bias = 1};
-static const struct motley_plan_options OPTIONS = {.tokens = 35, .backward = 1}; /* 10 rows: points 1, 4 and 16 */
+static const struct motley_plan_options OPTIONS = {
+    .tokens = 35, .backward = 1, .mode = MOTLEY_MODE_EXPERT}; /* 10 rows: points 1, 4 and 16 */
 
 /* Every rank has the same text. */
 static void assert_same_everywhere(const motley_plan *plan)
