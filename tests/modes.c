@@ -1,6 +1,8 @@
 /* Steps of a layer in every mode, timed in turns: what each takes, what it was predicted to take, what `auto` chose.
  *
- *   mpirun ... modes [--rounds n] [--label TEXT] [--phases] CELL...      CELL: T,K,E,D,F,forward|backward
+ *   mpirun ... modes [--rounds n] [--label TEXT] [--pipeline d] [--phases] CELL...
+ *
+ *   CELL: T,K,E,D,F,forward|backward
  *
  * One CSV line for each cell, mode and kind of shares.  A step begins on all ranks together and ends with the slowest.
  * efficiency: of the expert phase, as a part of what the ranks could do together: work shared so that all end at
@@ -22,7 +24,7 @@ enum { MOST_ROUNDS = 101, CANDIDATES = 8, DEFAULT_ROUNDS = 9 };
 
 struct cell {
     long tokens;
-    int K, E, D, F, backward;
+    int K, E, D, F, backward, pipeline;
 };
 
 /* One way to run a cell, and what was seen of it. */
@@ -58,7 +60,7 @@ static void open_candidate(motley_context *context, const struct cell *cell, str
     const struct motley_layer_shape shape = {.D = cell->D, .F = cell->F, .E = cell->E, .K = cell->K,
                                              .activation = MOTLEY_SWIGLU, .normalize = 1};
     const struct motley_plan_options options = {.tokens = cell->tokens, .backward = cell->backward, .shares = c->shares,
-                                                .mode = c->mode, .group = c->group};
+                                                .mode = c->mode, .group = c->group, .pipeline = cell->pipeline};
     const int rank = motley_context_rank(context);
     struct motley_error error = {0};
     check(motley_plan_create(context, &shape, &options, &c->plan, &error), &error);
@@ -183,7 +185,7 @@ int main(int argc, char **argv)
 {
     struct motley_error error = {0};
     const char *label = "";
-    int rounds = DEFAULT_ROUNDS, phases = 0, failed = 0;
+    int rounds = DEFAULT_ROUNDS, pipeline = 0, phases = 0, failed = 0;
     motley_context *context;
 
     MPI_Init(&argc, &argv);
@@ -191,12 +193,14 @@ int main(int argc, char **argv)
     if (motley_context_rank(context) == 0)
         printf("label,T,K,E,D,F,direction,mode,ran,shares,step_ms,predicted_ms,experts_ms,efficiency\n");
     for (int i = 1; i < argc && !failed; i++) {
-        struct cell cell;
+        struct cell cell = {.pipeline = pipeline};
         if (!strcmp(argv[i], "--rounds") && i + 1 < argc) {
             rounds = atoi(argv[++i]);
             failed = rounds < 1 || rounds > MOST_ROUNDS;
         } else if (!strcmp(argv[i], "--label") && i + 1 < argc) {
             label = argv[++i];
+        } else if (!strcmp(argv[i], "--pipeline") && i + 1 < argc) {
+            pipeline = atoi(argv[++i]);
         } else if (!strcmp(argv[i], "--phases")) {
             phases = 1;
         } else if (read_cell(argv[i], &cell)) {
@@ -206,8 +210,8 @@ int main(int argc, char **argv)
         }
     }
     if (failed)
-        fprintf(stderr, "usage: modes [--rounds 1..%d] [--label TEXT] [--phases] T,K,E,D,F,forward|backward ...\n",
-                MOST_ROUNDS);
+        fprintf(stderr, "usage: modes [--rounds 1..%d] [--label TEXT] [--pipeline d] [--phases] "
+                        "T,K,E,D,F,forward|backward ...\n", MOST_ROUNDS);
     motley_context_destroy(context);
     MPI_Finalize();
     return failed;

@@ -56,11 +56,12 @@ static int choose(double way, double experts, int backward)
                                       .options = {.tokens = 64, .backward = backward}};
     int64_t tokens[2] = {32, 32};
     const struct motley__division division = {.R = 2, .tokens = tokens};
-    const struct motley__phases phases = {.dispatch = way, .experts = experts, .combine = way};
+    const struct motley__phases phases = {.dispatch = way, .experts = experts, .combine = way, .out = way,
+                                          .back = way};
     const struct motley__rank_cost cost[2] = {{.forward = phases, .backward = phases},
                                               {.forward = phases, .backward = phases}};
 
-    return motley__pipeline_choose(&task, &division, cost);
+    return motley__pipeline_choose(&task, &division, cost).chunks;
 }
 
 static void chunks_are_for_what_can_be_hidden(void **state)

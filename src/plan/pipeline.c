@@ -51,44 +51,59 @@ static double direction_seconds(const struct rank *rank, const struct motley__ph
     const double chunk = chunks > 1 ? part_of(rank, (1 - rank->own) / chunks, backward) : 1;
     const double after = backward ? AFTER * phases->experts : 0, before = phases->experts - after;
     const struct motley__pipeline pipeline = {
-        .out = phases->dispatch, .back = phases->combine, .own = own * before, .chunk = chunk * before,
+        .out = phases->out, .back = phases->back, .own = own * before, .chunk = chunk * before,
         .own_after = own * after, .chunk_after = chunk * after,
         .each = chunks > 1 ? LAUNCHES * rank->entry->move.launch + TURN_SECONDS : 0};
 
-    return motley__pipeline_seconds(&pipeline, chunks);
+    return phases->dispatch - phases->out + phases->combine - phases->back +
+           motley__pipeline_seconds(&pipeline, chunks);
 }
 
-static double step_seconds(const struct motley__task *task, const struct motley__division *division,
-                           const struct motley__rank_cost *cost, int chunks)
+/* Seconds of the slowest rank; chunks 0: nothing hidden. */
+static double slowest(const struct motley__task *task, const struct motley__division *division,
+                      const struct motley__rank_cost *cost, int backward, int chunks)
 {
     const double all = (double)task->options.tokens;
-    double slowest = 0;
+    double seconds = 0;
 
     for (int r = 0; r < task->R; r++) {
         const struct rank rank = {task, task->entry[r], motley__cost_rows(&task->shape, task->options.tokens),
                                   all > 0 ? (double)division->tokens[r] / all : 0};
-        double seconds = direction_seconds(&rank, &cost[r].forward, 0, chunks);
+        const struct motley__phases *phases = backward ? &cost[r].backward : &cost[r].forward;
 
-        if (task->options.backward)
-            seconds += direction_seconds(&rank, &cost[r].backward, 1, chunks);
-        slowest = fmax(slowest, seconds);
+        seconds = fmax(seconds, chunks ? direction_seconds(&rank, phases, backward, chunks)
+                                       : phases->dispatch + phases->experts + phases->combine);
     }
-    return slowest;
+    return seconds;
 }
 
-int motley__pipeline_choose(const struct motley__task *task, const struct motley__division *division,
-                            const struct motley__rank_cost *cost)
+static struct motley__chunked hide(const struct motley__task *task, const struct motley__division *division,
+                                   const struct motley__rank_cost *cost, int chunks)
 {
-    const double whole = step_seconds(task, division, cost, 1);
-    double least = whole * (1 - LEAST_GAIN);
-    int best = 1;
+    struct motley__chunked chunked = {.chunks = chunks};
 
+    chunked.forward = slowest(task, division, cost, 0, 0) - slowest(task, division, cost, 0, chunks);
+    if (task->options.backward)
+        chunked.backward = slowest(task, division, cost, 1, 0) - slowest(task, division, cost, 1, chunks);
+    return chunked;
+}
+
+struct motley__chunked motley__pipeline_choose(const struct motley__task *task, const struct motley__division *division,
+                                               const struct motley__rank_cost *cost)
+{
+    struct motley__chunked best = hide(task, division, cost, task->options.pipeline ? task->options.pipeline : 1);
+    double whole = slowest(task, division, cost, 0, 1), least = 0;
+
+    if (task->options.pipeline)
+        return best;
+    whole += task->options.backward ? slowest(task, division, cost, 1, 1) : 0;
+    least = best.forward + best.backward + LEAST_GAIN * whole;
     for (int chunks = 2; chunks <= MOTLEY__CHUNKS_MOST; chunks *= 2) {
-        const double seconds = step_seconds(task, division, cost, chunks);
+        const struct motley__chunked chunked = hide(task, division, cost, chunks);
 
-        if (seconds < least) {
-            least = seconds;
-            best = chunks;
+        if (chunked.forward + chunked.backward > least) {
+            least = chunked.forward + chunked.backward;
+            best = chunked;
         }
     }
     return best;

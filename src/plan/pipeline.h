@@ -30,9 +30,16 @@ struct motley__pipeline {
  * chunk is everything. */
 double motley__pipeline_seconds(const struct motley__pipeline *pipeline, int chunks);
 
-/* The fastest of 1, 2, 4 and 8 chunks for a division with these costs [R], by its slowest rank; more than one only
- * where that saves something worth having. */
-int motley__pipeline_choose(const struct motley__task *task, const struct motley__division *division,
-                            const struct motley__rank_cost *cost);
+/* A number of chunks, and what it hides: seconds by which a direction is shorter than its dispatch, experts and combine
+ * after one another.  The gradients of weights hide part of backward's way back with one chunk, too. */
+struct motley__chunked {
+    int chunks;
+    double forward, backward;
+};
+
+/* The fastest of 1, 2, 4 and 8 chunks (of as many as the options ask for) for a division with these costs [R], by its
+ * slowest rank; more than one only where that saves something worth having. */
+struct motley__chunked motley__pipeline_choose(const struct motley__task *task, const struct motley__division *division,
+                                               const struct motley__rank_cost *cost);
 
 #endif

@@ -10,7 +10,6 @@
 #include "layer/expert.h"
 #include "plan/coactivation.h"
 #include "plan/cost.h"
-#include "plan/pipeline.h"
 #include "plan/plan.h"
 
 enum { LARGEST_WIDTH = 1 << 20, LARGEST_EXPERTS = 1 << 20 };
@@ -163,9 +162,7 @@ static int hand_over(motley_plan *plan, const struct motley__task *task, const s
     const double rows = fmax(1, motley__cost_rows(&task->shape, task->options.tokens));
     int status = motley__division_placement(division, &plan->stored, error);
     plan->mode = division->mode;
-    if (plan->R > 1 && plan->mode != MOTLEY_MODE_DATA)
-        plan->pipeline = plan->options.pipeline ? plan->options.pipeline
-                                                : motley__pipeline_choose(task, division, cost);
+    plan->pipeline = plan->alternative[plan->chosen].predicted.chunks;
     for (int r = 0; r < plan->R && !status; r++) {
         struct motley__plan_entry *rank = &plan->rank[r];
         describe(plan, task->entry[r], rows,

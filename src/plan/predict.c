@@ -8,12 +8,15 @@
 
 #include "device/storage.h"
 #include "layer/expert.h"
+#include "plan/pipeline.h"
 #include "plan/predict.h"
 
 enum {
     GATE_KERNELS = 6,                /* logits, softmax and choice, and four of the route */
     MESSAGES = 3,                    /* of rows from rank to rank: counts, rows, their pairs */
-    ROW_BYTES = 8, PAIR_BYTES = 6    /* that go with a row, and with each of its pairs */
+    ROW_BYTES = 8, PAIR_BYTES = 6,   /* that go with a row, and with each of its pairs */
+    WIRE_MOVES = 5                   /* bytes that a CPU moves in memory for each that it sends or receives over TCP
+                                      * (doc/performance.md, Links) */
 };
 
 /* One call of motley__predict. */
@@ -22,7 +25,8 @@ struct work {
     const struct motley__division *division;
     struct motley__rank_cost *cost;
     struct motley__duty *duty;       /* [R] owned, and so are the next three */
-    double *give, *take, *seconds;   /* [R] of an exchange */
+    double *give, *take;             /* [R] of an exchange */
+    double *seconds, *wire;          /* [R] what it takes, and the part in which the rank can compute */
     struct motley__prediction total;
     struct motley_error *error;
 };
@@ -70,19 +74,36 @@ static double gate_seconds(const struct work *w, int r, int count)
     return flops / speed + move_bytes(w, r, 4.0 * 4 * tokens * shape->E) + GATE_KERNELS * move_of(w, r)->launch;
 }
 
+/* What of an exchange's seconds leaves the rank free to compute: on a GPU all, on a CPU what its cores do not spend on
+ * the messages. */
+static void split_seconds(struct work *w)
+{
+    double give = 0, take = 0;
+    for (int r = 0; r < w->task->R; r++) {
+        give += w->give[r];
+        take += w->take[r];
+    }
+    for (int r = 0; r < w->task->R; r++) {
+        const int cpu = w->task->entry[r]->copy.out <= 0;
+        const double bytes = w->give[r] * (take - w->take[r]) + w->take[r] * (give - w->give[r]);
+        w->wire[r] = fmax(0, w->seconds[r] - (cpu ? move_bytes(w, r, WIRE_MOVES * bytes) : 0));
+    }
+}
+
 /* An exchange by give and take, its seconds in w->seconds.  back: the way back. */
 static int exchange(struct work *w, int back, int messages)
 {
     struct motley__traffic traffic = {0};
     int status = 0;
     for (int r = 0; r < w->task->R; r++)
-        w->seconds[r] = 0;
+        w->seconds[r] = w->wire[r] = 0;
     if (!w->task->links)
         return 0;
     status = motley__link_exchange(w->task->links, back ? w->take : w->give, back ? w->give : w->take, messages,
                                    w->seconds, &traffic, w->error);
     w->total.moved += traffic.bytes;
     w->total.node_moved += traffic.node_bytes;
+    split_seconds(w);
     return status;
 }
 
@@ -107,8 +128,9 @@ static int rows_direction(struct work *w, int backward)
     status = exchange(w, 0, backward ? 1 : MESSAGES);
     for (int r = 0; r < w->task->R && !status; r++) {
         struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
-        phases->dispatch = move_rows(w, r, 2 * w->duty[r].gathered) + w->seconds[r] +
-                           stage_rows(w, r, w->duty[r].gathered, w->duty[r].received);
+        const double staged = stage_rows(w, r, w->duty[r].gathered, w->duty[r].received);
+        phases->dispatch = move_rows(w, r, 2 * w->duty[r].gathered) + w->seconds[r] + staged;
+        phases->out = w->wire[r] + staged;
     }
     fill_rows(w, 0, backward ? (int)sizeof(float) : 0);
     if (!status)
@@ -118,8 +140,9 @@ static int rows_direction(struct work *w, int backward)
         const struct motley__duty *duty = &w->duty[r];
         const double all = (double)w->task->options.tokens;
         const double apart = all > 0 ? duty->pairs * (1 - duty->tokens / all) : 0; /* pairs of received rows */
-        phases->combine = w->seconds[r] + stage_rows(w, r, duty->received, duty->sent) +
-                          move_rows(w, r, apart + duty->received) +
+        const double staged = stage_rows(w, r, duty->received, duty->sent);
+        phases->back = w->wire[r] + staged;
+        phases->combine = w->seconds[r] + staged + move_rows(w, r, apart + duty->received) +
                           move_rows(w, r, duty->pairs - apart + duty->sent + duty->tokens);
     }
     return status;
@@ -170,10 +193,20 @@ static void experts_and_gate(struct work *w, int r)
 static struct motley__phases slowest(const struct motley__phases *a, const struct motley__phases *b)
 {
     return (struct motley__phases){fmax(a->gate, b->gate), fmax(a->dispatch, b->dispatch), fmax(a->experts, b->experts),
-                                   fmax(a->combine, b->combine), fmax(a->weights, b->weights)};
+                                   fmax(a->combine, b->combine), fmax(a->weights, b->weights),
+                                   fmax(a->out, b->out), fmax(a->back, b->back)};
 }
 
-/* The step: phases after one another; weights arrive under the gate, so what is left of them counts. */
+static void hide(struct work *w)
+{
+    const struct motley__chunked chunked = motley__pipeline_choose(w->task, w->division, w->cost);
+    w->total.chunks = chunked.chunks;
+    w->total.forward_seconds -= chunked.forward;
+    w->total.backward_seconds -= chunked.backward;
+}
+
+/* The step: phases after one another, less what chunks hide; weights arrive under the gate, so what is left of them
+ * counts. */
 static void add_up(struct work *w)
 {
     struct motley__prediction *total = &w->total;
@@ -192,6 +225,8 @@ static void add_up(struct work *w)
     } else {
         total->forward_seconds = f->gate + f->dispatch + f->experts + f->combine;
         total->backward_seconds = b->gate + b->dispatch + b->experts + b->combine;
+        if (w->task->R > 1)
+            hide(w);
     }
 }
 
@@ -199,18 +234,19 @@ static int open_work(struct work *w)
 {
     const size_t R = (size_t)w->task->R;
     w->duty = calloc(R, sizeof *w->duty);
-    w->give = calloc(3 * R, sizeof *w->give);
+    w->give = calloc(4 * R, sizeof *w->give);
     if (!w->duty || !w->give)
         return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to predict %d ranks", w->task->R);
     w->take = w->give + R;
     w->seconds = w->take + R;
+    w->wire = w->seconds + R;
     return motley__division_duties(w->task, w->division, w->duty, w->error);
 }
 
 int motley__predict(const struct motley__task *task, const struct motley__division *division,
                     struct motley__rank_cost *cost, struct motley__prediction *prediction, struct motley_error *error)
 {
-    struct work w = {.task = task, .division = division, .cost = cost, .total = {.known = 1}, .error = error};
+    struct work w = {.task = task, .division = division, .cost = cost, .total = {.chunks = 1, .known = 1}, .error = error};
     const int data = division->mode == MOTLEY_MODE_DATA;
     int status = open_work(&w);
     for (int r = 0; r < task->R && !status; r++) {

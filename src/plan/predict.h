@@ -6,6 +6,8 @@
  *   forward    gate | dispatch | experts | combine             backward    dispatch | experts | combine | gate
  *   data       weights arrive under the gate; no rows move     gradients of weights leave after the experts
  *
+ * less what chunks hide of them (pipeline.h).
+ *
  * Kernels that move rows cost bytes at the device's measured bandwidth, and a launch; what
  * crosses to host memory its copies; the gate its products at the speed
  * of dense matrices; experts their measured curves; messages what link.h says.  What was never measured costs nothing.
@@ -18,6 +20,7 @@
 
 struct motley__phases {
     double gate, dispatch, experts, combine, weights; /* seconds; weights: data mode, what is not hidden included */
+    double out, back;                /* of dispatch and combine: while the device could compute */
 };
 
 struct motley__rank_cost {
@@ -28,6 +31,7 @@ struct motley__rank_cost {
 struct motley__prediction {
     struct motley__phases forward, backward; /* each of the rank that is slowest in it */
     double forward_seconds, backward_seconds;
+    int chunks;                      /* that rows travel in; 1 where none do */
     double moved, node_moved;        /* bytes that leave ranks in a step, and of them those that leave nodes */
     uint64_t bytes;                  /* device memory of the fullest rank */
     int known;                       /* 0: of a rank with experts the profile says nothing; seconds are too few */
