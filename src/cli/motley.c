@@ -64,7 +64,6 @@ static int run_with_mpi(const struct motley__command *command, int argc, char **
     int provided;
     /* hwloc within MPI would make the process's first OpenCL call, before a CPU rank's threads are decided. */
     setenv("HWLOC_COMPONENTS", "-opencl", 0);
-    setenv("OMPI_MCA_btl_tcp_links", "2", 0); /* else Open MPI moves large messages one way after the other */
     if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         fprintf(stderr, "motley %s: MPI cannot start; 'motley doctor' may say why\n", command->name);
         return 1;
