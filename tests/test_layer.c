@@ -377,8 +377,18 @@ static uint64_t ranks_of(const motley_plan *plan, int expert)
     return ranks;
 }
 
+/* Rows of token t that are due to a rank: one, or in the plain form one for each of its experts there. */
+static int rows_to(const motley_plan *plan, const struct answer *a, int t, int rank, int duplicate)
+{
+    int pairs = 0;
+    for (int k = 0; k < 3; k++)
+        pairs += (int)(ranks_of(plan, a->indices[t * 3 + k]) >> rank & 1);
+    return duplicate ? pairs : pairs > 0;
+}
+
 /* What a step says that it moved, counted again from the routing: a token goes once to each rank that needs it. */
-static void check_traffic(const motley_plan *plan, const struct problem *p, const struct answer *a)
+static void check_traffic(const motley_plan *plan, const struct problem *p, const struct answer *a, int chunks,
+                          int duplicate)
 {
     const int me = motley_context_rank(context), R = motley_context_size(context);
     struct held held = hold(p, SPLIT_EVEN);
@@ -386,27 +396,24 @@ static void check_traffic(const motley_plan *plan, const struct problem *p, cons
     step(layer, plan, p, &held);
     struct motley_layer_traffic traffic = {0};
     SUCCEED(motley_layer_traffic(layer, &traffic, &error));
-    int64_t sent = 0, returned = 0, pairs = 0;
+    int64_t sent = 0, returned = 0, pairs = 0, takers = 0;
     double copies = 0;
+    for (int r = 0; r < R; r++)
+        takers += r != me && motley_plan_rank(plan, r).experts > 0;
     for (int t = 0; t < T; t++) {
         const int own = t >= held.first && t < held.first + held.T;
-        uint64_t ranks = 0;
-        for (int k = 0; k < 3; k++) {
-            ranks |= ranks_of(plan, a->indices[t * 3 + k]);
-            for (int r = 0; r < R; r++)
-                pairs += own && r != me && (ranks_of(plan, a->indices[t * 3 + k]) >> r & 1);
-        }
-        returned += !own && (ranks >> me & 1);
-        for (int r = 0; r < R; r++) {
-            sent += own && r != me && (ranks >> r & 1);
-            copies += own && (ranks >> r & 1);
+        returned += own ? 0 : rows_to(plan, a, t, me, duplicate);
+        for (int r = 0; r < R && own; r++) {
+            sent += r == me ? 0 : rows_to(plan, a, t, r, duplicate);
+            pairs += r == me ? 0 : rows_to(plan, a, t, r, 1);
+            copies += rows_to(plan, a, t, r, 0);
         }
     }
     const int64_t row = D * (int64_t)sizeof(float);
     require(traffic.rows_sent == sent && traffic.rows_returned == returned, "rows were miscounted");
     require(fabs(traffic.copies_per_token - (held.T ? copies / held.T : 0)) < 1e-12, "copies were miscounted");
-    require(traffic.bytes_sent >= (sent + returned) * row, "fewer bytes than the rows have");
-    require(traffic.bytes_sent <= (sent + returned) * row + 8 * sent + 6 * pairs + 8 * (R - 1), "too many bytes");
+    require(traffic.bytes_sent == (sent + returned) * row + 4 * sent + 6 * pairs + 8 * chunks * takers,
+            "bytes are not those of the rows, where they begin, their pairs and the counts");
     require(R > 1 || (sent == 0 && traffic.bytes_sent == 0), "one rank sends to nobody");
     require(traffic.bytes_sent_nodes == 0, "all ranks are on one node");
     motley_layer_destroy(layer);
@@ -421,12 +428,16 @@ static void traffic_is_counted(void **state)
     struct problem p = problem_create(&shape, T, GATE_SPREAD, SEED);
     struct answer a = answer_create(&p);
     motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN);
-    check_traffic(plan, &p, &a);
+    check_traffic(plan, &p, &a, 1, 0);
     for (int variant = 0; variant < VARIANTS; variant++) {
-        motley_plan *sliced = with_parts(plan, SLICES[R - 1][variant].mode, SLICES[R - 1][variant].groups,
+        const int chunks = 1 << variant, duplicate = variant != 1;
+        motley_plan *cut = in_chunks(plan, chunks, duplicate);
+        motley_plan *sliced = with_parts(cut, SLICES[R - 1][variant].mode, SLICES[R - 1][variant].groups,
                                          SLICES[R - 1][variant].part);
-        check_traffic(sliced, &p, &a);
+        check_traffic(cut, &p, &a, chunks, duplicate);
+        check_traffic(sliced, &p, &a, chunks, duplicate);
         motley_plan_destroy(sliced);
+        motley_plan_destroy(cut);
     }
     motley_plan_destroy(plan);
     answer_destroy(&a);
