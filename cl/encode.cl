@@ -3,6 +3,7 @@
  *   heads         slots[n] = the slot of group g = server[indices[n]] and the chunk of token n / K; -1: left out
  *                 heads[n] = slots[n] when g is sent to and pair n is its token's first for it; else -1
  *                                                                                    one work-item per pair, K loads
+ *   choices       choices[n] = E (1 + t % lots) + indices[n], t = n / K; -1 stays     one work-item per pair
  *   encode        send[j,:] = x[order[j] / K, :]
  *   encode_pairs  the list of the pairs that go along, one section for each slot       one work-item per pair
  *
@@ -45,6 +46,16 @@ __kernel void heads(const struct motley__heads_args a, __global const int *restr
             head = -1;
     slots[n] = slot;
     heads[n] = head;
+}
+
+__kernel void choices(const struct motley__choices_args a, __global const int *restrict indices,
+                      __global int *restrict choices)
+{
+    const int n = get_global_id(0);
+    if (n >= a.N)
+        return;
+    const int e = indices[n], lot = (int)((uint)n / (uint)a.K % (uint)a.lots);
+    choices[n] = e < 0 ? -1 : a.E * (1 + lot) + e;
 }
 
 __kernel void encode(const struct motley__encode_args a, __global const STORED *restrict x,

@@ -74,6 +74,11 @@ struct motley__heads_args {
     int every;      /* 1: every pair goes by itself */
 };
 
+struct motley__choices_args {
+    int N, K, E;
+    int lots;       /* of tokens */
+};
+
 struct motley__encode_pairs_args {
     int pairs;
 };

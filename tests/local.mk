@@ -64,6 +64,8 @@ UNIT_TESTS = \
     %D%/test_drift \
     %D%/test_coactivation \
     %D%/test_place \
+    %D%/test_spread \
+    %D%/test_replicate \
     %D%/test_watch \
     %D%/test_config \
     %D%/test_norm \
@@ -90,6 +92,7 @@ MPI_TESTS = \
     %D%/test_layer \
     %D%/test_collaborate \
     %D%/test_layer_stored \
+    %D%/test_replicas \
     %D%/test_exchange \
     %D%/test_redistribution \
     %D%/test_decoder \

@@ -219,7 +219,8 @@ static void check(const struct trial *t, int sum, int accumulate, struct motley_
 /* Twice through one redistribution, as layers do. */
 static void run(const struct trial *t, int sum, size_t piece_bytes)
 {
-    const struct motley__redistribution_options options = {"test weights", 77, sum, piece_bytes};
+    const struct motley__redistribution_options options = {.name = "test weights", .tag = 77, .sum = sum,
+                                                           .piece_bytes = piece_bytes};
     const struct motley__holding *mine = &t->from.rank[context->rank], *wanted = &t->to.rank[context->rank];
     struct motley__matrix *from[PROJECTIONS], *to[PROJECTIONS];
     struct motley__redistribution *r;
@@ -318,7 +319,7 @@ static void bytes_are_counted(void **state)
         t.from.rank[i].end = i == R - 1 ? t.F : t.F / R * (i + 1);
     }
     SUCCEED(motley__placement_everything(R, t.E, t.F, &t.to, &error));
-    const struct motley__redistribution_options options = {"test weights", 77, 0, 0};
+    const struct motley__redistribution_options options = {.name = "test weights", .tag = 77};
     SUCCEED(motley__redistribution_create(context, &t.from, &t.to, t.projection, panel, PROJECTIONS, &options, &r,
                                           &error));
     const struct motley__holding *mine = &t.from.rank[context->rank];

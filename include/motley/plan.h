@@ -74,6 +74,8 @@ struct motley_plan_options {
     int duplicate;                      /* 1, for comparison: a token goes to a rank for each expert it has there */
     int pipeline;                       /* chunks of a step that travel while others are computed: 1, 2, 4 or 8; 0: as
                                          * seems fastest */
+    const double *load;                 /* [E] how routed pairs are expected to spread over the experts, in any scale;
+                                         * borrowed until the plan is made.  NULL: evenly */
 };
 
 typedef struct motley_plan motley_plan;

@@ -89,6 +89,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--stats", MOTLEY__TEXT, &job->stats_path, 0, 0, "FILE.json", "write what every rank did, as JSON", 0},
         {"--dtype", MOTLEY__CHOICE, &dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
         {"--mode", MOTLEY__TEXT, &later->mode, 0, 0, MOTLEY__MODES, "how the work is divided (auto: as is fastest)", 0},
+        {"--loads", MOTLEY__TEXT, &job->loads_path, 0, 0, "FILE",
+         "routed pairs each expert will get, in any scale: one number a line (all alike)", 0},
         {"--exchange", MOTLEY__CHOICE, &later->exchange, 0, 0, "auto|linear|hierarchical", "how rows travel (auto)", 0},
         {"--dedup", MOTLEY__CHOICE, &request->duplicate, 0, 0, "on|off", "a token goes once to a rank (on)", 0},
         {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, "auto|1|2|4|8",
@@ -180,10 +182,13 @@ static int open_input(struct motley__layer_job *job, struct motley_error *error)
 static int make_plan(struct motley__layer_job *job, struct motley_error *error)
 {
     int64_t *tokens = malloc((size_t)job->R * sizeof *tokens);
+    double *load = NULL;
     int status = tokens ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", job->R);
     status = motley__agree(MPI_COMM_WORLD, status, error);
     for (int r = 0; r < job->R && !status; r++)
         tokens[r] = job->first[r + 1] - job->first[r];
+    if (!status)
+        status = motley__loads_read(job->loads_path, job->shape.E, &load, error);
     const struct motley_plan_options options = {.tokens = job->T, .tokens_of = job->tokens_given ? tokens : NULL,
                                                 .backward = job->request.backward, .shares = job->request.shares,
                                                 .mode = job->request.mode, .group = job->request.group,
@@ -191,10 +196,11 @@ static int make_plan(struct motley__layer_job *job, struct motley_error *error)
                                                 .coactivation_layer = (int)job->request.coactivation_layer + 1,
                                                 .exchange = job->request.exchange,
                                                 .duplicate = job->request.duplicate,
-                                                .pipeline = job->request.pipeline};
+                                                .pipeline = job->request.pipeline, .load = load};
     if (!status)
         status = motley_plan_create(job->context, &job->shape, &options, &job->plan, error);
     free(tokens);
+    free(load);
     if (status)
         return status;
     if (job->progress)

@@ -47,8 +47,8 @@ struct motley__layer_seconds {
 };
 
 struct motley__layer_job {
-    const char *input_path, *output_path, *stats_path; /* borrowed; stats_path may be NULL, and so may the next two */
-    const char *coactivation_path, *record_path;
+    const char *input_path, *output_path, *stats_path; /* borrowed; stats_path may be NULL, and so may the next three */
+    const char *coactivation_path, *record_path, *loads_path;
     double time_limit; /* seconds a peer may stay silent; 0: ten minutes */
     struct motley__layer_request request;
     int rank, R;

@@ -20,6 +20,7 @@ motley_SOURCES = \
     %D%/layer_record.c \
     %D%/layer_stats.c \
     %D%/layer_steps.c \
+    %D%/loads.c \
     %D%/measure.c \
     %D%/motley.c \
     %D%/options.c \

@@ -14,7 +14,7 @@
 struct request {
     int64_t tokens, width, hidden, experts, top_k;
     int activation, bias, backward, dtype, shares;
-    const char *mode, *coactivation;
+    const char *mode, *coactivation, *loads;
     int64_t coactivation_layer;         /* -1: all */
     enum motley_mode how;               /* what mode says */
     int group;
@@ -42,6 +42,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
          "put experts that tokens chose together on one rank", 0},
         {"--coactivation-layer", MOTLEY__INTEGER, &request->coactivation_layer, 0, INT_MAX - 1, NULL,
          "look at one layer of it, from 0 (each, and all together)", 0},
+        {"--loads", MOTLEY__TEXT, &request->loads, 0, 0, "FILE",
+         "routed pairs of each expert, in any scale: one number a line (all alike)", 0},
         {0},
     };
     return motley__options_parse(argc, argv, "plan", "--tokens T --width D --hidden F --experts E --top-k K [OPTIONS]",
@@ -75,6 +77,7 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
     motley_context *context = NULL;
     motley_plan *plan = NULL;
     motley_coactivation *coactivation = NULL;
+    double *load = NULL;
     int outcome = parse(argc, argv, globals, &request);
     if (outcome)
         return outcome == 1 ? 0 : 2;
@@ -87,10 +90,12 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
     if (!status)
         status = motley__coactivation_given(request.coactivation, request.coactivation_layer,
                                             globals->context.time_limit_seconds, &coactivation, &error);
+    if (!status)
+        status = motley__loads_read(request.loads, shape.E, &load, &error);
     const struct motley_plan_options options = {
         .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,
         .mode = request.how, .group = request.group, .coactivation = coactivation,
-        .coactivation_layer = (int)request.coactivation_layer + 1,
+        .coactivation_layer = (int)request.coactivation_layer + 1, .load = load,
     };
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
@@ -103,5 +108,6 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
     motley_plan_destroy(plan);
     motley_coactivation_destroy(coactivation);
     motley_context_destroy(context);
+    free(load);
     return status ? motley__command_failed("plan", &error) : 0;
 }

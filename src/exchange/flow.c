@@ -53,16 +53,13 @@ static void take_panels(struct motley__slice_args *args)
 static int common_experts(const struct motley__holding *a, const struct motley__holding *b, int *in_a, int *in_b)
 {
     int count = 0;
-    for (int i = 0, j = 0; i < a->experts && j < b->experts;) {
-        if (a->expert[i] == b->expert[j]) {
-            if (in_a)
-                in_a[count] = i, in_b[count] = j;
-            count++, i++, j++;
-        } else if (a->expert[i] < b->expert[j]) {
-            i++;
-        } else {
-            j++;
-        }
+    for (int i = 0; i < a->experts; i++) {
+        const int j = motley__holding_find(b, a->expert[i]);
+        if (j < 0)
+            continue;
+        if (in_a)
+            in_a[count] = i, in_b[count] = j;
+        count++;
     }
     return count;
 }
@@ -210,7 +207,7 @@ static int cut_both(const struct plan *plan, int received, size_t piece_bytes, s
 
 int motley__flows_make(const struct motley__placement *from, const struct motley__placement *to,
                        const struct motley__projection *projection, int projections, const int *panel, int me, int sum,
-                       size_t piece_bytes, struct motley__flows *flows, struct motley_error *error)
+                       int apart, size_t piece_bytes, struct motley__flows *flows, struct motley_error *error)
 {
     const struct plan plan = {from, to, projection, panel, projections, me, sum};
     assert(from->R == to->R && from->E == to->E && from->F == to->F);
@@ -218,7 +215,8 @@ int motley__flows_make(const struct motley__placement *from, const struct motley
     int status = allocate(&plan, flows, error);
     if (!status) {
         for (int q = 0; q < from->R; q++)
-            add_flows(&plan, q, me, flows);
+            if (q != me || !apart)
+                add_flows(&plan, q, me, flows);
         const int received = flows->flows;
         for (int r = 0; r < from->R; r++)
             if (r != me)

@@ -44,13 +44,14 @@ struct motley__flows {
     size_t largest;                     /* bytes of the largest piece */
 };
 
-/* projection [projections]; panel [R][projections]: of each rank's matrices; me: the rank.  sum 0: pieces from a rank
+/* projection [projections]; panel [R][projections]: of each rank's matrices; me: the rank.  apart 1: what stays on the
+ * rank is no flow.  sum 0: pieces from a rank
  * that follows closely come first; all pieces of a round go before the next round.  sum 1: what an element is given
  * comes in the order of ranks.  Either order is one that cannot stall while ranks have room for one piece each way.
  * Errors: MOTLEY_E_MEMORY. */
 int motley__flows_make(const struct motley__placement *from, const struct motley__placement *to,
                        const struct motley__projection *projection, int projections, const int *panel, int me, int sum,
-                       size_t piece_bytes, struct motley__flows *flows, struct motley_error *error);
+                       int apart, size_t piece_bytes, struct motley__flows *flows, struct motley_error *error);
 void motley__flows_clear(struct motley__flows *flows); /* back to zero */
 
 #endif

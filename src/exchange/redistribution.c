@@ -52,7 +52,7 @@ static int create_local(struct motley__redistribution *r, const struct motley__p
     const motley_context *context = r->context;
     const size_t bytes = r->options.piece_bytes ? r->options.piece_bytes : MOTLEY__PIECE_BYTES;
     int status = motley__flows_make(from, to, r->projection, r->projections, panels, context->rank, r->options.sum,
-                                    bytes, &r->flows, error);
+                                    r->options.apart, bytes, &r->flows, error);
     if (!status && r->flows.experts) {
         const size_t list = (size_t)r->flows.experts * sizeof *r->flows.expert;
         status = motley__buffer_create(context->device, list, &r->expert, error);

@@ -27,6 +27,7 @@ struct motley__redistribution_options {
     const char *name;                   /* constant, for messages: "gather weights" */
     int tag;                            /* of its messages */
     int sum;
+    int apart;                          /* 1: between ranks only; what stays on a rank is in place already */
     size_t piece_bytes;                 /* 0: MOTLEY__PIECE_BYTES; the same on all ranks */
 };
 

@@ -27,6 +27,22 @@ int motley__heads(struct motley__device *device, const struct motley__heads *hea
                           MOTLEY__BUFFER(heads->heads));
 }
 
+int motley__choices(struct motley__device *device, const struct motley__choices *choices, struct motley_error *error)
+{
+    assert(choices->N >= 0 && choices->K > 0 && choices->lots > 1);
+    if (choices->N == 0)
+        return 0;
+    cl_kernel kernel;
+    int status = motley__kernel(device, "encode.cl", "-DV=1", "choices", &kernel, error);
+    if (status)
+        return status;
+    const struct motley__choices_args args = {
+        .N = choices->N, .K = choices->K, .E = choices->E, .lots = choices->lots,
+    };
+    return motley__launch(device, kernel, motley__mover_items(device, choices->N), error, MOTLEY__VALUE(args),
+                          MOTLEY__BUFFER(choices->indices), MOTLEY__BUFFER(choices->choices));
+}
+
 int motley__encode(struct motley__device *device, const struct motley__encode *encode, struct motley_error *error)
 {
     assert(encode->first >= 0 && encode->rows >= 0);

@@ -31,6 +31,14 @@ struct motley__heads {
 };
 int motley__heads(struct motley__device *device, const struct motley__heads *heads, struct motley_error *error);
 
+/* choices[n] = E (1 + t % lots) + indices[n], t = n / K: pairs by the lot of their token; -1 stays. */
+struct motley__choices {
+    int N, K, E, lots;
+    const struct motley__buffer *indices;      /* [N] int */
+    struct motley__buffer *choices;            /* [N] int, written */
+};
+int motley__choices(struct motley__device *device, const struct motley__choices *choices, struct motley_error *error);
+
 /* send[j,:] = x[order[j] / K, :]   first <= j < first + rows */
 struct motley__encode {
     enum motley_dtype dtype;                   /* of x and send */

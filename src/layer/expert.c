@@ -63,6 +63,33 @@ int motley__experts_create(struct motley__device *device, const struct motley_la
     return 0;
 }
 
+int motley__experts_view(const struct motley__experts *experts, int E, struct motley__experts **view,
+                         struct motley_error *error)
+{
+    struct motley__experts *v = calloc(1, sizeof *v);
+    const struct motley__experts *x = experts;
+    int status = v ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the experts");
+
+    if (status)
+        return status;
+    v->device = x->device;
+    v->shape = x->shape;
+    v->E = E;
+    const struct motley__matrix *const whole[] = {x->w1, x->w2, x->w3, x->b1, x->b2,
+                                                  x->dw1, x->dw2, x->dw3, x->db1, x->db2};
+    struct motley__matrix **const part[] = {&v->w1, &v->w2, &v->w3, &v->b1, &v->b2,
+                                            &v->dw1, &v->dw2, &v->dw3, &v->db1, &v->db2};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole && !status; i++)
+        if (whole[i])
+            status = motley__matrix_view(whole[i], E, part[i], error);
+    if (status) {
+        motley__experts_destroy(v);
+        return status;
+    }
+    *view = v;
+    return 0;
+}
+
 void motley__experts_destroy(struct motley__experts *experts)
 {
     if (!experts)

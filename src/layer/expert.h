@@ -40,6 +40,11 @@ struct motley__expert_step {
 /* begin: where the slice of the hidden dimension begins that shape->F is the width of. */
 int motley__experts_create(struct motley__device *device, const struct motley_layer_shape *shape, int E, int begin,
                            int trained, struct motley__experts **experts, struct motley_error *error);
+
+/* The first E of them as experts of their own, weights and gradients in the same buffers; destroy them before the
+ * others.  Errors: MOTLEY_E_MEMORY. */
+int motley__experts_view(const struct motley__experts *experts, int E, struct motley__experts **view,
+                         struct motley_error *error);
 void motley__experts_destroy(struct motley__experts *experts); /* accepts NULL */
 
 /* Enqueued.  P = 0 is fine; gradients are then still zeroed (unless accumulate).  backward gives what other ranks wait

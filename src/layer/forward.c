@@ -94,7 +94,8 @@ static int sort_by_expert(motley_layer *layer, const struct motley__buffer *expe
         status = RESERVE(scratch, layer, sorting, error);
     if (!status)
         status = motley__route(layer->context->device, &(struct motley__route){
-            .N = count, .E = layer->batches * layer->shape.E, .slots = slots, .indices = experts, .slot = layer->local,
+            .N = count, .E = layer->batches * motley__layer_lookup_count(layer), .slots = slots, .indices = experts,
+            .slot = layer->local,
             .histogram = scratch[MOTLEY__SCRATCH_HISTOGRAM], .order = scratch[MOTLEY__SCRATCH_ORDER],
             .where = saved[MOTLEY__SAVED_WHERE], .offsets = saved[MOTLEY__SAVED_OFFSETS]}, error);
     return status;
@@ -104,7 +105,8 @@ static int reserve_groups(motley_layer *layer, struct motley_error *error)
 {
     const int N = layer->rows.N, slots = layer->chunks * layer->peers->G;
     const struct demand saved[] = {{MOTLEY__SAVED_GROUP_PLACE, INTS(N)}, {MOTLEY__SAVED_ROW_ORDER, INTS(N)},
-                                   {MOTLEY__SAVED_SEND_ROW, INTS(N)}};
+                                   {MOTLEY__SAVED_SEND_ROW, INTS(N)},
+                                   {MOTLEY__SAVED_CHOICES, layer->peers->lots > 1 ? INTS(N) : 0}};
     const struct demand scratch[] = {
         {MOTLEY__SCRATCH_SLOTS, INTS(N)}, {MOTLEY__SCRATCH_HEADS, INTS(N)}, {MOTLEY__SCRATCH_PAIR_ORDER, INTS(N)},
         {MOTLEY__SCRATCH_PAIR_OFFSETS, INTS(slots + 1)}, {MOTLEY__SCRATCH_ROW_OFFSETS, INTS(slots + 1)},
@@ -125,7 +127,7 @@ static int sort_by_group(motley_layer *layer, struct motley_error *error)
     const int slots = layer->chunks * peers->G;
     const struct motley__heads heads = {.N = layer->rows.N, .K = layer->shape.K, .groups = peers->G,
         .sent = peers->sent, .every = layer->plan->options.duplicate,
-        .chunks = motley__chunks_of(layer->rows.T, layer->chunks), .indices = saved[MOTLEY__SAVED_INDICES],
+        .chunks = motley__chunks_of(layer->rows.T, layer->chunks), .indices = motley__layer_lookup(layer),
         .server = layer->server, .slots = scratch[MOTLEY__SCRATCH_SLOTS], .heads = scratch[MOTLEY__SCRATCH_HEADS]};
     const struct motley__route pairs = {.N = layer->rows.N, .E = slots, .slots = slots, .indices = heads.slots,
         .histogram = scratch[MOTLEY__SCRATCH_GROUP_HISTOGRAM], .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER],
@@ -133,8 +135,14 @@ static int sort_by_group(motley_layer *layer, struct motley_error *error)
     const struct motley__route rows = {.N = layer->rows.N, .E = slots, .slots = slots, .indices = heads.heads,
         .histogram = pairs.histogram, .order = saved[MOTLEY__SAVED_ROW_ORDER], .where = saved[MOTLEY__SAVED_SEND_ROW],
         .offsets = scratch[MOTLEY__SCRATCH_ROW_OFFSETS]};
-    int status = motley__heads(device, &heads, error);
+    int status = 0;
 
+    if (peers->lots > 1)
+        status = motley__choices(device, &(struct motley__choices){.N = layer->rows.N, .K = layer->shape.K,
+            .E = layer->shape.E, .lots = peers->lots, .indices = saved[MOTLEY__SAVED_INDICES],
+            .choices = saved[MOTLEY__SAVED_CHOICES]}, error);
+    if (!status)
+        status = motley__heads(device, &heads, error);
     if (!status)
         status = motley__route(device, &pairs, error);
     if (!status)
@@ -243,8 +251,9 @@ static int sort_arrivals(motley_layer *layer, struct motley_error *error)
                                             INTS(motley__peers_source(peers->R, peers->chunks)), error);
     if (!status)
         status = motley__arrive(layer->context->device, &(struct motley__arrive){
-            .N = layer->rows.N, .K = layer->shape.K, .E = layer->shape.E, .M = layer->rows.M, .sources = peers->R,
-            .chunks = motley__chunks_of(layer->rows.T, layer->chunks), .indices = saved[MOTLEY__SAVED_INDICES],
+            .N = layer->rows.N, .K = layer->shape.K, .E = motley__layer_lookup_count(layer), .M = layer->rows.M,
+            .sources = peers->R, .chunks = motley__chunks_of(layer->rows.T, layer->chunks),
+            .indices = motley__layer_lookup(layer),
             .source = scratch[MOTLEY__SCRATCH_SOURCE], .list = scratch[MOTLEY__SCRATCH_RECEIVED_LIST],
             .expert = scratch[MOTLEY__SCRATCH_EXPERT], .begin = saved[MOTLEY__SAVED_BEGIN],
             .row = scratch[MOTLEY__SCRATCH_RECEIVED_ROW], .received = scratch[MOTLEY__SCRATCH_RECEIVED_WEIGHT]},

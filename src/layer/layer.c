@@ -34,7 +34,7 @@ static void list_losses(motley_layer *layer, struct motley__step *step)
         .test = motley__forward_share_losses_test, .request = layer});
 }
 
-/* Data mode: the layer's weights into the cache.  Nothing but the experts waits for them. */
+/* The layer's weights that others store.  Nothing but the experts waits for them. */
 static uint64_t fetch(motley_layer *layer, struct motley__step *step)
 {
     return motley__step_add(step, (struct motley__op){.name = "fetch weights", .stream = MOTLEY__COMMUNICATION,
@@ -66,7 +66,7 @@ static int go_on(void *self, struct motley_error *error)
     return 0;
 }
 
-/* The gradients in the cache to those who store them; with begin go_on those of the layer before. */
+/* The gradients of what others store to them; with begin go_on those of the layer before. */
 static uint64_t settle(motley_layer *layer, struct motley__step *step, uint64_t after, int under_way,
                        int (*begin)(void *, struct motley_error *))
 {
@@ -141,7 +141,7 @@ static void list_forward(motley_layer *layer, struct motley__step *step)
 {
     uint64_t arrived[MOTLEY__CHUNKS_MOST], routed, listed = 0, fetched = 0, returned, multiplied = 0;
 
-    if (layer->cache)
+    if (motley__layer_fetches(layer))
         fetched = fetch(layer, step);
     compute(layer, step, "gate", MOTLEY__PHASE_GATE, 0, motley__forward_gate);
     routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, 0, motley__forward_route);
@@ -151,7 +151,7 @@ static void list_forward(motley_layer *layer, struct motley__step *step)
         list_losses(layer, step);
     compute(layer, step, "place", MOTLEY__PHASE_EXPERTS, listed, motley__forward_place);
     returned = list_experts(layer, step, fetched, arrived, &multiplied);
-    if (layer->cache && layer->next)
+    if (layer->next && motley__layer_fetches(layer->next))
         prefetch(layer, step, multiplied, motley__forward_prefetch);
     compute(layer, step, "decode", MOTLEY__PHASE_COMBINE, returned, motley__forward_decode);
 }
@@ -184,7 +184,7 @@ static void list_backward(motley_layer *layer, struct motley__step *step)
 {
     uint64_t arrived[MOTLEY__CHUNKS_MOST], encoded[MOTLEY__CHUNKS_MOST], fetched = 0, returned, multiplied = 0;
 
-    if (layer->cache && layer->cache->holds != layer->stored)
+    if (layer->cache && layer->cache->experts && layer->cache->holds != layer->stored)
         fetched = fetch(layer, step);
     if (layer->cache && layer->cache->settle.owner)
         fetched |= settle(layer, step, 0, 0, go_on);
@@ -195,7 +195,7 @@ static void list_backward(motley_layer *layer, struct motley__step *step)
     returned = list_experts_backward(layer, step, fetched, arrived, &multiplied);
     if (layer->cache)
         settle(layer, step, multiplied, layer->previous != NULL, motley__backward_settle);
-    if (layer->cache && layer->previous)
+    if (layer->cache && layer->cache->experts && layer->previous)
         prefetch(layer, step, multiplied, motley__backward_prefetch);
     compute(layer, step, "decode dx", MOTLEY__PHASE_COMBINE, returned, motley__backward_decode);
     compute(layer, step, "gate backward", MOTLEY__PHASE_GATE, 0, motley__backward_gate);
@@ -275,6 +275,8 @@ int motley_layer_forward(motley_layer *layer, const motley_tensor *x, const int3
         status = motley__fail(error, MOTLEY_E_INVALID, "the gate is %s, but forced experts are %s",
                               forced ? "softmax" : "forced", forced ? "given" : "missing");
     status = motley__agree_within(layer->context->comm, layer->context->time_limit, status, error);
+    if (!status)
+        status = motley__layer_share_news(layer, error);
     if (!status)
         status = motley__layer_forward(layer, (int)x->rows, x->buffer, forced, 0, y->buffer, error);
     return status;

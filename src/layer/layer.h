@@ -32,6 +32,10 @@ int motley__layer_choices(const motley_layer *layer, int32_t *indices, struct mo
 /* Pairs that this rank's experts had in the last forward. */
 int motley__layer_pairs(const motley_layer *layer);
 
+/* To rows [E], of every expert: the same pairs, if this rank has the first slice of it, so that over all ranks every
+ * pair counts once.  Waits for the device. */
+int motley__layer_add_rows(const motley_layer *layer, double *rows, struct motley_error *error);
+
 struct motley__linear *motley__layer_gate(motley_layer *layer);
 struct motley__experts *motley__layer_experts(motley_layer *layer); /* what this rank stores of them */
 struct motley__layer_losses *motley__layer_losses(motley_layer *layer);

@@ -86,6 +86,29 @@ int motley__matrix_create(struct motley__device *device, enum motley_dtype dtype
     return 0;
 }
 
+int motley__matrix_view(const struct motley__matrix *matrix, int E, struct motley__matrix **view,
+                        struct motley_error *error)
+{
+    assert(E >= 0 && E <= matrix->E);
+    struct motley__matrix *v = malloc(sizeof *v);
+    const int segments = E ? (E + matrix->per_segment - 1) / matrix->per_segment : 0;
+    if (v) {
+        *v = *matrix;
+        v->E = E;
+        v->segments = segments;
+        v->borrowed = 1;
+        v->segment = malloc(((size_t)segments + 1) * sizeof *v->segment);
+    }
+    if (!v || !v->segment) {
+        free(v);
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a matrix");
+    }
+    for (int s = 0; s < segments; s++)
+        v->segment[s] = matrix->segment[s];
+    *view = v;
+    return 0;
+}
+
 void motley__matrix_destroy(struct motley__matrix *matrix)
 {
     if (!matrix)

@@ -24,7 +24,7 @@ struct motley__matrix {
     int E, O, I, panel;
     int per_segment, segments;         /* experts in a segment (the last may hold fewer); number of segments */
     struct motley__buffer **segment;   /* owned array; the buffers too unless storage was given */
-    int borrowed;                      /* 1: one segment, storage of the caller */
+    int borrowed;                      /* 1: the buffers are the caller's, or another matrix's */
 };
 
 /* Numbers of one expert, padding included. */
@@ -37,6 +37,9 @@ int motley__matrix_experts(const struct motley__matrix *matrix, int segment);
  * Errors: MOTLEY_E_DEVICE_MEMORY, MOTLEY_E_UNSUPPORTED (one expert exceeds the largest buffer). */
 int motley__matrix_create(struct motley__device *device, enum motley_dtype dtype, int E, int O, int I, int panel,
                           struct motley__buffer *storage, struct motley__matrix **matrix, struct motley_error *error);
+/* The first E experts of a matrix as one of their own, in the same buffers; destroy it before the other. */
+int motley__matrix_view(const struct motley__matrix *matrix, int E, struct motley__matrix **view,
+                        struct motley_error *error);
 void motley__matrix_destroy(struct motley__matrix *matrix); /* accepts NULL */
 
 /* One expert from or to canonical host memory [O,I], rounded to the storage type; blocking. */

@@ -82,7 +82,7 @@ static uint64_t saved_bytes(const struct motley__layer_memory *m)
     words += n.N + n.M_pairs + (uint64_t)local_slots(m) + 1; /* where, offsets */
     words += 2 * n.P;                                       /* index, pair weight */
     if (m->ranks > 1) {
-        words += 3 * n.N;                                   /* group place, row order, send row */
+        words += (m->lots > 1 ? 4 : 3) * n.N;               /* group place, row order, send row; choices */
         words += motley__peers_table(m->groups, m->streams, chunks_of(m)) + n.M + 1; /* table, begin */
     }
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4;
@@ -127,7 +127,7 @@ static size_t route_scratch_bytes(const struct motley__layer_memory *m)
 /* All experts of a layer once, for all layers. */
 static uint64_t cache_bytes(const struct motley__layer_memory *m)
 {
-    return motley__experts_bytes(&m->shape, m->shape.E, 0, m->panel, m->trained ? 1 : 0, 0) + m->cache_scratch;
+    return motley__experts_bytes(&m->shape, m->shape.E, 0, m->panel, m->trained ? 1 : 0, 0);
 }
 
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
@@ -136,16 +136,18 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     const int masters = m->moments > 0 && m->shape.dtype != MOTLEY_F32;
     const uint64_t layers = m->layers > 1 ? (uint64_t)m->layers : 1;
     struct motley_layer_shape slice = m->shape;
-    const uint64_t tables = (uint64_t)m->shape.E * 4 * ((uint64_t)batches_of(m) + (m->ranks > 1)); /* local; server */
-    const int stored = m->caches ? m->stored : m->E_local;
+    const uint64_t choices = (uint64_t)m->shape.E * (m->lots > 1 ? 1 + (uint64_t)m->lots : 1);
+    const uint64_t tables = choices * 4 * ((uint64_t)batches_of(m) + (m->ranks > 1)); /* local; server */
+    const int stored = m->caches ? m->stored : m->E_local - m->replicas;
     const int begin = m->caches ? m->stored_begin : m->hidden_begin, end = m->caches ? m->stored_end : m->hidden_end;
 
     slice.F = end - begin;
-    const uint64_t experts = motley__experts_bytes(&slice, stored, begin, m->panel, copies, masters);
+    const uint64_t experts = motley__experts_bytes(&slice, stored, begin, m->panel, copies, masters) +
+                             motley__experts_bytes(&slice, m->replicas, begin, m->panel, m->trained ? 1 : 0, 0);
 
     return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + tables + m->mask_bytes +
                      saved_bytes(m)) + scratch_bytes(m) +
-           (m->caches ? cache_bytes(m) : 0) + m->gate_scratch + route_scratch_bytes(m);
+           (m->caches ? cache_bytes(m) : 0) + m->cache_scratch + m->gate_scratch + route_scratch_bytes(m);
 }
 
 static struct motley__layer_memory memory_of(const motley_layer *layer)
@@ -156,8 +158,9 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
 
     return (struct motley__layer_memory){.shape = *shape, .E_local = layer->E_local,
         .hidden_begin = layer->holding->begin, .hidden_end = layer->holding->end,
-        .caches = layer->cache != NULL, .stored = layer->stores->experts, .stored_begin = layer->stores->begin,
-        .stored_end = layer->stores->end,
+        .replicas = layer->holding->experts - layer->holding->stored, .lots = peers ? peers->lots : 1,
+        .caches = layer->cache && layer->cache->experts, .stored = layer->stores->experts,
+        .stored_begin = layer->stores->begin, .stored_end = layer->stores->end,
         .cache_scratch = layer->cache ? motley__weight_cache_scratch(layer->cache) : 0, .ranks = peers ? peers->R : 1,
         .groups = peers ? peers->G : 1, .streams = peers ? peers->streams : 0, .chunks = layer->chunks,
         .stride = layer->stride,

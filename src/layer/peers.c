@@ -32,14 +32,14 @@ static void free_spans(int chunks, struct motley__spans *span)
     free(span);
 }
 
-static int alloc_peers(struct motley__peers *peers, int E, struct motley_error *error)
+static int alloc_peers(struct motley__peers *peers, struct motley_error *error)
 {
     const size_t R = (size_t)peers->R, C = (size_t)peers->chunks, slots = C * (size_t)peers->G;
     int status = 0;
 
     peers->group = calloc(R, sizeof(int));
     peers->takes = calloc(R, sizeof(int));
-    peers->server = calloc((size_t)E, sizeof(int));
+    peers->server = calloc((size_t)motley__peers_choices(peers), sizeof(int));
     peers->stream = calloc(R, sizeof(int));
     peers->row_offsets = calloc(slots + 1, sizeof(int));
     peers->pair_offsets = calloc(slots + 1, sizeof(int));
@@ -59,6 +59,20 @@ static int alloc_peers(struct motley__peers *peers, int E, struct motley_error *
 static int number_of(const motley_plan *plan, int own, int group)
 {
     return group == own ? plan->G - 1 : group - (group > own);
+}
+
+static int find_servers(const motley_plan *plan, struct motley__peers *peers, struct motley_error *error)
+{
+    const int own = plan->group_of[peers->me], E = peers->E, choices = motley__peers_choices(peers);
+    int status = motley__plan_serve(plan, peers->me, peers->server + choices - peers->lots * E, error);
+
+    if (status)
+        return status;
+    for (int e = 0; e < E; e++)
+        peers->server[e] = peers->lots > 1 ? plan->server[e] : peers->server[e];
+    for (int i = 0; i < choices; i++)
+        peers->server[i] = number_of(plan, own, peers->server[i]);
+    return 0;
 }
 
 static void find_streams(const motley_plan *plan, struct motley__peers *peers)
@@ -94,7 +108,11 @@ int motley__peers_create(const motley_plan *plan, int rank, struct motley__peers
     p->me = rank;
     p->G = plan->G;
     p->chunks = plan->pipeline;
-    status = alloc_peers(p, plan->shape.E, error);
+    p->E = plan->shape.E;
+    p->lots = motley__plan_lots(plan);
+    status = alloc_peers(p, error);
+    if (!status)
+        status = find_servers(plan, p, error);
     if (status) {
         motley__peers_destroy(p);
         return status;
@@ -103,8 +121,6 @@ int motley__peers_create(const motley_plan *plan, int rank, struct motley__peers
         p->group[r] = number_of(plan, own, plan->group_of[r]);
         p->takes[r] = plan->computed.rank[r].experts > 0;
     }
-    for (int e = 0; e < plan->shape.E; e++)
-        p->server[e] = number_of(plan, own, plan->server[e]);
     find_streams(plan, p);
     *peers = p;
     return 0;

@@ -6,6 +6,10 @@
  * slices; they lie in the buffer of returned rows by rank.  With chunks (chunks.h) all this comes once for each chunk,
  * one behind the other.
  *
+ * Where experts have replicas, which group serves a pair depends on the lot of its token (plan.h), too.  A pair of
+ * expert e in lot s is then choice (1 + s) E + e; what other ranks send is for this one whatever its lot, and stays
+ * choice e.  Without replicas experts are the choices.
+ *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_PEERS_H
 #define MOTLEY_LAYER_PEERS_H
@@ -27,7 +31,8 @@ struct motley__peers {
     int G, sent;                /* groups; of them sent to: numbers 0 .. sent-1 */
     int *group;                 /* [R] of each rank; owned, as all arrays */
     int *takes;                 /* [R] 1: the rank has experts */
-    int *server;                /* [E] group of each expert */
+    int E, lots;                /* lots 1: no replicas */
+    int *server;                /* [choices] group that serves each */
     int streams, *stream;       /* [streams] rank of each */
     int chunks;
 
@@ -56,6 +61,11 @@ int motley__peers_staying(const struct motley__peers *peers, int first, int chun
 static inline int motley__peers_before(const struct motley__peers *peers, const int *offsets, int chunk)
 {
     return offsets[chunk * peers->sent];
+}
+
+static inline int motley__peers_choices(const struct motley__peers *peers)
+{
+    return peers->lots > 1 ? (1 + peers->lots) * peers->E : peers->E;
 }
 
 /* Errors: MOTLEY_E_MEMORY, MOTLEY_E_UNSUPPORTED (more experts than their numbers on the wire can tell apart). */

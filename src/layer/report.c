@@ -36,6 +36,25 @@ int motley__layer_pairs(const motley_layer *layer)
     return layer->rows.P;
 }
 
+int motley__layer_add_rows(const motley_layer *layer, double *rows, struct motley_error *error)
+{
+    const struct motley__holding *holding = layer->holding;
+    const size_t bytes = ((size_t)layer->batches * (size_t)layer->stride + 1) * sizeof(int);
+    int *offsets, status;
+
+    if (!layer->E_local || holding->begin)
+        return 0;
+    offsets = malloc(bytes);
+    if (!offsets)
+        return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the rows of %d experts", layer->E_local);
+    status = motley__buffer_read(layer->saved[MOTLEY__SAVED_OFFSETS], 0, offsets, bytes, error);
+    for (int b = 0; b < layer->batches && !status; b++)
+        for (int i = 0; i < layer->E_local; i++)
+            rows[holding->expert[i]] += offsets[b * layer->stride + i + 1] - offsets[b * layer->stride + i];
+    free(offsets);
+    return status;
+}
+
 struct motley_layer_times motley_layer_forward_times(const motley_layer *layer)
 {
     return times_of(&layer->forward_times);
@@ -46,13 +65,16 @@ struct motley_layer_times motley_layer_backward_times(const motley_layer *layer)
     return times_of(&layer->backward_times);
 }
 
-/* The group that serves an expert; -1 of a dropped choice. */
-static int group_of(const struct motley__peers *peers, int expert)
+/* The group that serves pair n; -1 of a dropped choice. */
+static int group_of(const motley_layer *layer, const int32_t *indices, int n)
 {
-    return expert < 0 ? -1 : peers->server[expert];
+    const struct motley__peers *peers = layer->peers;
+    const int lot = n / layer->shape.K % peers->lots;
+
+    return indices[n] < 0 ? -1 : peers->server[(peers->lots > 1 ? (1 + lot) * peers->E : 0) + indices[n]];
 }
 
-/* Distinct ranks that hold each token's experts, own one included, over all tokens. */
+/* Distinct ranks that serve each token's experts, own one included, over all tokens. */
 static double copies_per_token(const motley_layer *layer, const int32_t *indices)
 {
     const struct motley__peers *peers = layer->peers;
@@ -61,11 +83,11 @@ static double copies_per_token(const motley_layer *layer, const int32_t *indices
 
     for (int t = 0; t < T; t++)
         for (int k = 0; k < K; k++) {
-            const int group = group_of(peers, indices[t * K + k]);
+            const int group = group_of(layer, indices, t * K + k);
             int seen = group < 0;
 
             for (int j = 0; j < k && !seen; j++)
-                seen = group_of(peers, indices[t * K + j]) == group;
+                seen = group_of(layer, indices, t * K + j) == group;
             copies += seen ? 0 : peers->table[group + 1] - peers->table[group] +
                                  (group == peers->G - 1 && layer->E_local > 0);
         }
@@ -117,8 +139,10 @@ int motley_layer_traffic(const motley_layer *layer, struct motley_layer_traffic 
         add_bytes(layer, layer->dispatch, traffic);
         add_bytes(layer, layer->combine, traffic);
     }
-    if (layer->cache)
-        traffic->bytes_sent = motley__redistribution_bytes(layer->cache->fetch.redistribution,
-                                                           &traffic->bytes_sent_nodes);
+    if (layer->cache && (layer->cache->experts || layer->trained)) { /* replicas else travel once */
+        int64_t nodes;
+        traffic->bytes_sent += motley__redistribution_bytes(layer->cache->fetch.redistribution, &nodes);
+        traffic->bytes_sent_nodes += nodes;
+    }
     return 0;
 }

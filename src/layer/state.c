@@ -60,7 +60,8 @@ static int create_exchange(motley_layer *layer, struct motley_error *error)
     int status = motley__peers_create(layer->plan, layer->context->rank, &layer->peers, error);
 
     if (!status)
-        status = create_table(layer, layer->peers->server, layer->shape.E, &layer->server, error);
+        status = create_table(layer, layer->peers->server, motley__layer_lookup_count(layer),
+                              &layer->server, error);
     if (!status)
         status = motley__counts_create(layer->context, layer->peers->takes, layer->chunks, TAG_COUNTS, &layer->counts,
                                        error);
@@ -74,21 +75,24 @@ int motley__layer_stride(const struct motley__device *device, int E_local, int b
     return batches == 1 ? slots : (int)(motley__align(device, (size_t)slots * sizeof(int)) / sizeof(int));
 }
 
-/* Where the pairs of each expert are sorted to in each batch. */
+/* Where the pairs of each choice are sorted to in each batch; those of own tokens only where the own group serves
+ * them. */
 static int create_local(motley_layer *layer, struct motley_error *error)
 {
-    const int E = layer->shape.E, batches = layer->batches;
-    int *local = malloc((size_t)batches * (size_t)E * sizeof *local), status;
+    const struct motley__peers *peers = layer->peers;
+    const int E = layer->shape.E, choices = motley__layer_lookup_count(layer), batches = layer->batches;
+    int *local = malloc((size_t)batches * (size_t)choices * sizeof *local), status;
 
     if (!local)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a layer of %d experts", E);
     for (int b = 0; b < batches; b++)
-        for (int e = 0; e < E; e++) {
-            const int number = motley__holding_find(layer->holding, e);
+        for (int i = 0; i < choices; i++) {
+            const int elsewhere = i >= E && peers->server[i] != peers->G - 1;
+            const int number = elsewhere ? -1 : motley__holding_find(layer->holding, i % E);
 
-            local[b * E + e] = number < 0 ? -1 : b * layer->stride + number;
+            local[b * choices + i] = number < 0 ? -1 : b * layer->stride + number;
         }
-    status = create_table(layer, local, batches * E, &layer->local, error);
+    status = create_table(layer, local, batches * choices, &layer->local, error);
     free(local);
     return status;
 }
@@ -143,26 +147,27 @@ static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage
     struct motley__device *device = layer->context->device;
     const motley_plan *plan = layer->plan;
     struct motley_layer_shape slice = layer->shape;
+    const int replicas = layer->holding->experts - layer->holding->stored;
     int status;
 
-    if (layer->stores->experts)
+    if (replicas || layer->stores->experts)
         slice.F = layer->stores->end - layer->stores->begin;
     status = create_host_side(layer, error);
     if (!status)
-        status = motley__experts_create(device, &slice, layer->stores->experts, layer->stores->begin, layer->trained,
-                                        &layer->stored, error);
-    layer->experts = layer->stored;
+        status = motley__experts_create(device, &slice, layer->stores->experts + replicas, layer->stores->begin,
+                                        layer->trained, replicas ? &layer->held : &layer->stored, error);
+    if (!status && replicas)
+        status = motley__experts_view(layer->held, layer->stores->experts, &layer->stored, error);
+    layer->experts = replicas ? layer->held : layer->stored;
     if (!status)
         status = motley__linear_create(device, (enum motley__dense)plan->rank[layer->context->rank].dense,
                                        layer->shape.dtype, MOTLEY_F32, layer->shape.E, layer->shape.D, layer->trained,
                                        gate_storage, gate_gradient, &layer->gate, error);
     if (!status)
-        status = create_local(layer, error);
-    if (!status)
         status = create_batches(layer, error);
     if (!status && travels(layer))
         status = create_exchange(layer, error);
-    return status;
+    return status ? status : create_local(layer, error);
 }
 
 /* Chunks are for what travels. */
@@ -214,7 +219,7 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
             status = create_parts(l, gate_storage, gate_gradient, error);
     }
     status = motley__agree(context->comm, status, error);
-    if (!status && plan->mode == MOTLEY_MODE_DATA && !motley__placement_equal(&plan->stored, &plan->computed))
+    if (!status && !motley__placement_equal(&plan->stored, &plan->computed))
         status = motley__layer_open_cache(l, error);
     if (status) {
         motley_layer_destroy(l);
@@ -252,6 +257,7 @@ void motley_layer_destroy(motley_layer *layer)
     motley__peers_destroy(layer->peers);
     motley__linear_destroy(layer->gate);
     motley__experts_destroy(layer->stored);
+    motley__experts_destroy(layer->held);
     if (layer->own_scratch)
         motley__scratch_destroy(layer->scratch);
     free(layer->loss_sums);

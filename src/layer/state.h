@@ -72,7 +72,7 @@ enum motley__scratch_buffer {
 };
 struct motley__scratch {
     struct motley__buffer *buffer[MOTLEY__SCRATCH_COUNT];
-    struct motley__weight_cache *cache; /* data mode; NULL else */
+    struct motley__weight_cache *cache; /* where weights travel; NULL else */
 };
 
 /* Buffers kept from forward to backward, one set a layer; rows as above. */
@@ -91,6 +91,7 @@ enum motley__saved_buffer {
     MOTLEY__SAVED_GROUP_PLACE,       /* [N] int: position of each pair by slot */
     MOTLEY__SAVED_ROW_ORDER,         /* [N] int: heads by slot, one for each row sent */
     MOTLEY__SAVED_SEND_ROW,          /* [N] int: row of each head */
+    MOTLEY__SAVED_CHOICES,           /* [N] int: with replicas, indices by lot (peers.h) */
     MOTLEY__SAVED_TABLE,             /* of struct motley__returned, int */
     MOTLEY__SAVED_RECEIVED,          /* [M,D] */
     MOTLEY__SAVED_BEGIN,             /* [M+1] int: pairs of each received row */
@@ -118,14 +119,16 @@ struct motley_layer {
     const struct motley__holding *stores;  /* what it stores of the weights; borrowed from the plan */
     struct motley__linear *gate;     /* owned */
     struct motley__experts *stored;  /* owned */
-    struct motley__experts *experts; /* what it computes with: those, or in data mode the cache's; borrowed */
-    struct motley__weight_cache *cache;    /* data mode: the scratch's, borrowed; NULL else */
-    motley_layer *previous, *next;   /* in data mode, of a model: whose weights to fetch ahead; NULL: none */
+    struct motley__experts *held;    /* where there are replicas: those, and behind them the replicas; owned or NULL */
+    struct motley__experts *experts; /* what it computes with: one of these, or in data mode the cache's; borrowed */
+    struct motley__weight_cache *cache;    /* where weights travel: the scratch's, borrowed; NULL else */
+    int stale;                       /* 1: replicas are not what their owners have */
+    motley_layer *previous, *next;   /* where weights travel, of a model: whose to fetch ahead; NULL: none */
     struct motley__scratch *scratch; /* borrowed, unless own_scratch */
     int own_scratch;
     int chunks, batches, stride;     /* batches of a step; a batch's pairs are sorted into so many slots */
     struct motley__numbered number[MOTLEY__BATCHES_MOST];
-    struct motley__buffer *local;    /* [batches E] int: slot of an expert's pairs in a batch, -1 of others; owned */
+    struct motley__buffer *local;    /* [batches choices] int: slot of a choice's pairs in a batch, -1 of others; owned */
     struct motley__buffer *offsets[MOTLEY__BATCHES_MOST]; /* [batches] views of saved offsets; with one batch NULL */
     int batch_first[MOTLEY__BATCHES_MOST + 1]; /* [batches+1] of the last forward: pairs of the batches before each */
     struct motley__buffer *collaborators; /* bits of the gate's choice (gate.h); NULL: it is free; owned */
@@ -133,7 +136,7 @@ struct motley_layer {
 
     /* Exchange; NULL where every rank computes with everything, as on one rank.  Owned. */
     struct motley__peers *peers;
-    struct motley__buffer *server;   /* [E] int: group of each expert */
+    struct motley__buffer *server;   /* [choices] int: group of each expert (peers.h) */
     struct motley__counts *counts;
     struct motley__transfer *lists[MOTLEY__CHUNKS_MOST], *dispatch[MOTLEY__CHUNKS_MOST], /* [chunks] each */
                             *combine[MOTLEY__CHUNKS_MOST], *dispatch_back[MOTLEY__CHUNKS_MOST],
@@ -176,8 +179,24 @@ struct motley__ragged motley__layer_ragged(const motley_layer *layer, int batch)
 /* What decode needs to know of rows that came back; zero when none did. */
 struct motley__returned motley__layer_returned(const motley_layer *layer);
 
-/* data.c.  Data mode's cache is the scratch's: of this plan, made when there is none.  Collective, agreed. */
+/* data.c.  The cache is the scratch's: of this plan, made when there is none.  Collective, agreed. */
 int motley__layer_open_cache(motley_layer *layer, struct motley_error *error);
+/* 1 when a forward has weights to fetch, or to wait for. */
+int motley__layer_fetches(const motley_layer *layer);
+/* Replicas of a layer that is not trained are stale on all ranks when weights were set on any.  Collective. */
+int motley__layer_share_news(motley_layer *layer, struct motley_error *error);
+
+/* What pairs chose, as the tables `local` and `server` are indexed. */
+static inline struct motley__buffer *motley__layer_lookup(const motley_layer *layer)
+{
+    return layer->saved[layer->peers && layer->peers->lots > 1 ? MOTLEY__SAVED_CHOICES : MOTLEY__SAVED_INDICES];
+}
+
+/* How many choices there are. */
+static inline int motley__layer_lookup_count(const motley_layer *layer)
+{
+    return layer->peers ? motley__peers_choices(layer->peers) : layer->shape.E;
+}
 
 /* At least `bytes` in a scratch or saved buffer. */
 int motley__layer_scratch_reserve(motley_layer *layer, enum motley__scratch_buffer which, size_t bytes,
@@ -224,6 +243,8 @@ int motley__layer_has_losses(const motley_layer *layer);
 struct motley__layer_memory {
     struct motley_layer_shape shape;
     int E_local, hidden_begin, hidden_end; /* the part of the experts that the rank computes with */
+    int replicas;                    /* of them so many that others store */
+    int lots;                        /* of tokens (plan.h); 0 is 1 */
     int caches;                      /* 1: they are the cache's; what the rank stores is another part: */
     int stored, stored_begin, stored_end;  /* so many experts and hidden rows of each */
     uint64_t cache_scratch;          /* what the cache says it needs besides */

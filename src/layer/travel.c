@@ -179,7 +179,7 @@ struct motley__returned motley__layer_returned(const motley_layer *layer)
         return (struct motley__returned){0};
     return (struct motley__returned){.groups = layer->peers->G, .streams = layer->peers->streams,
         .chunks = motley__chunks_of(layer->rows.T, layer->chunks),
-        .indices = saved[MOTLEY__SAVED_INDICES], .server = layer->server, .row = saved[MOTLEY__SAVED_SEND_ROW],
+        .indices = motley__layer_lookup(layer), .server = layer->server, .row = saved[MOTLEY__SAVED_SEND_ROW],
         .pair = saved[MOTLEY__SAVED_GROUP_PLACE], .table = saved[MOTLEY__SAVED_TABLE],
         .rows = scratch[MOTLEY__SCRATCH_RETURNED], .scalars = scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]};
 }

@@ -1,4 +1,4 @@
-/* Data mode's cache of weights and gradients.
+/* Weights that others store, and their gradients.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -51,7 +51,8 @@ static int create_errand(const motley_context *context, const motley_plan *plan,
                          struct motley_error *error)
 {
     const struct motley__redistribution_options options = {.name = sum ? "sum gradients" : "fetch weights",
-                                                           .tag = sum ? TAG_SETTLE : TAG_FETCH, .sum = sum};
+                                                           .tag = sum ? TAG_SETTLE : TAG_FETCH, .sum = sum,
+                                                           .apart = plan->mode != MOTLEY_MODE_DATA};
     const int panel = motley__esmm_panel(context->device, plan->shape.dtype);
     struct motley__projection projection[MOTLEY__EXPERT_MATRICES];
     int panels[MOTLEY__EXPERT_MATRICES];
@@ -66,12 +67,15 @@ int motley__weight_cache_create(const motley_context *context, const motley_plan
                                 struct motley__weight_cache **cache, struct motley_error *error)
 {
     const struct motley__holding *all = &plan->computed.rank[context->rank];
+    const int data = plan->mode == MOTLEY_MODE_DATA;
     struct motley__weight_cache *c = calloc(1, sizeof *c);
     int status = c ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a cache of weights");
     if (!status) {
-        assert(all->begin == 0 && all->end == plan->shape.F);
         c->plan = plan;
         c->trained = trained;
+    }
+    if (!status && data) {
+        assert(all->begin == 0 && all->end == plan->shape.F);
         status = motley__experts_create(context->device, &plan->shape, all->experts, 0, trained, &c->experts, error);
     }
     status = motley__agree_within(context->comm, context->time_limit, status, error);
@@ -83,9 +87,6 @@ int motley__weight_cache_create(const motley_context *context, const motley_plan
         motley__weight_cache_destroy(c);
         return status;
     }
-    motley__expert_matrices(c->experts, 0, c->fetch.to);
-    if (trained)
-        motley__expert_matrices(c->experts, 1, c->settle.from);
     *cache = c;
     return 0;
 }
@@ -101,7 +102,7 @@ void motley__weight_cache_destroy(struct motley__weight_cache *cache)
 }
 
 int motley__weight_cache_fetch(struct motley__weight_cache *cache, const struct motley__experts *stored,
-                               struct motley_error *error)
+                               const struct motley__experts *computed, struct motley_error *error)
 {
     struct motley__errand *fetch = &cache->fetch;
     if (fetch->owner == stored)
@@ -110,17 +111,20 @@ int motley__weight_cache_fetch(struct motley__weight_cache *cache, const struct 
     fetch->owner = stored;
     cache->holds = NULL;
     motley__expert_matrices(stored, 0, fetch->from);
+    motley__expert_matrices(computed, 0, fetch->to);
     return motley__redistribution_begin(fetch->redistribution, fetch->from, fetch->to, 0, error);
 }
 
+/* Replicas' gradients are added to what the owner has of its own rows. */
 int motley__weight_cache_settle(struct motley__weight_cache *cache, const struct motley__experts *stored,
-                                struct motley_error *error)
+                                const struct motley__experts *computed, struct motley_error *error)
 {
     struct motley__errand *settle = &cache->settle;
     assert(!settle->owner);
     settle->owner = stored;
+    motley__expert_matrices(computed, 1, settle->from);
     motley__expert_matrices(stored, 1, settle->to);
-    return motley__redistribution_begin(settle->redistribution, settle->from, settle->to, 0, error);
+    return motley__redistribution_begin(settle->redistribution, settle->from, settle->to, !cache->experts, error);
 }
 
 /* *done = 1 when the errand is over, or none is under way; *was: whose it was when it ended just now, else NULL. */

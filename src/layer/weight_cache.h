@@ -1,11 +1,14 @@
-/* Data mode: all experts in one place on every rank, used by the layers of a model in turn.
+/* Weights that a rank computes with and others store, and the gradients it has of them; one for all layers of a model.
  *
- *   fetch    a layer's weights are gathered into the cache from the ranks that store them
- *   settle   the gradients that its backward left in the cache are summed to the ranks that store them
+ *   fetch    a layer's weights are gathered from the ranks that store them
+ *   settle   the gradients that its backward left here are summed to the ranks that store them
+ *
+ * In data mode they are all experts, in one place that the layers use in turn: memory for the experts of one layer,
+ * with gradients when trained, however many layers there are.  Else they are replicas of hot experts, which lie in each
+ * layer behind what its rank stores.
  *
  * Both begin and are tested, so that they run under computation, also beyond the list of operators that began them.
- * At most one fetch and one settling are under way.  Memory: all experts of one layer, with gradients when
- * trained, however many layers there are.
+ * At most one fetch and one settling are under way.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_WEIGHT_CACHE_H
@@ -27,7 +30,7 @@ struct motley__errand {
 struct motley__weight_cache {
     const motley_plan *plan;                /* borrowed */
     int trained;
-    struct motley__experts *experts;        /* all of them; owned */
+    struct motley__experts *experts;        /* all of them; owned.  NULL: replicas, in the layers */
     struct motley__errand fetch, settle;    /* settle: when trained */
     const struct motley__experts *holds;    /* the stored experts whose weights are in it, as of the last fetch */
 };
@@ -37,13 +40,13 @@ int motley__weight_cache_create(const motley_context *context, const motley_plan
                                 struct motley__weight_cache **cache, struct motley_error *error);
 void motley__weight_cache_destroy(struct motley__weight_cache *cache); /* accepts NULL */
 
-/* Begin, unless it is under way for these already; nobody may use the cache's weights until it is done.  stored: the
- * experts of a layer that this rank stores, borrowed until done. */
+/* Begin, unless it is under way for these already; nobody may use the weights that come until it is done.  stored: the
+ * experts of a layer that this rank stores, computed: those it computes with; borrowed until done. */
 int motley__weight_cache_fetch(struct motley__weight_cache *cache, const struct motley__experts *stored,
-                               struct motley_error *error);
-/* Begin: all gradients in the cache are complete, or will be by what is on the compute queue. */
+                               const struct motley__experts *computed, struct motley_error *error);
+/* Begin: all gradients are complete, or will be by what is on the compute queue. */
 int motley__weight_cache_settle(struct motley__weight_cache *cache, const struct motley__experts *stored,
-                                struct motley_error *error);
+                                const struct motley__experts *computed, struct motley_error *error);
 /* *done = 1 when none is under way.  cache: a struct motley__weight_cache *. */
 int motley__weight_cache_fetched(void *cache, int *done, struct motley_error *error);
 int motley__weight_cache_settled(void *cache, int *done, struct motley_error *error);

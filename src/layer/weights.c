@@ -89,6 +89,7 @@ int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, 
         memcpy(part + d * width, host + first_column(layer, d), width * sizeof *part);
     if (!status)
         status = motley__matrix_set(matrix, local, part ? part : host + first_number(layer, which), error);
+    layer->stale = 1;
     free(part);
     return status;
 }

@@ -281,6 +281,14 @@ void motley__decoder_expert_phase(const struct motley__decoder *d, double *secon
     }
 }
 
+int motley__decoder_add_rows(const struct motley__decoder *d, double *rows, struct motley_error *error)
+{
+    int status = 0;
+    for (int i = 0; i < d->config.layers && !status; i++)
+        status = motley__layer_add_rows(d->block[i].moe, rows, error);
+    return status;
+}
+
 const struct motley__config *motley__decoder_config(const struct motley__decoder *decoder)
 {
     return &decoder->config;

@@ -132,6 +132,16 @@ double motley__cost_reach(const struct motley_layer_shape *shape, double experts
     return 1 - missed;
 }
 
+double motley__cost_reach_of(const struct motley_layer_shape *shape, const double *share, int count)
+{
+    double missed = 1, left = 1;
+    for (int i = 0; i < count && missed > 0; i++) {
+        missed *= left > 0 ? fmax(0, 1 - shape->K * share[i] / left) : 0;
+        left -= share[i];
+    }
+    return 1 - missed;
+}
+
 struct motley__whole motley__cost_whole(const struct motley__profile_entry *entry,
                                         const struct motley_layer_shape *shape)
 {
@@ -154,12 +164,25 @@ static int whole(double rows)
     return (int)fmin(ceil(rows), INT_MAX);
 }
 
+/* Of pieces of weights on their way (exchange/redistribution.h): both ways, gradients too when trained. */
+static uint64_t pieces_bytes(const struct motley_layer_shape *shape, const struct motley__duty *duty, int R, int trained)
+{
+    const int even = (shape->F + R - 1) / R, width = duty->width > even ? duty->width : even;
+    const uint64_t experts = (uint64_t)(duty->caches ? shape->E : 1);
+    const uint64_t flow = experts * (uint64_t)width * (uint64_t)shape->D * sizeof(float); /* of one projection */
+    const uint64_t piece = flow < MOTLEY__PIECE_BYTES ? flow : MOTLEY__PIECE_BYTES;
+    return R > 1 && (duty->caches || duty->lots > 1)
+               ? (trained ? 2 : 1) * 2 * MOTLEY__REDISTRIBUTION_SLOTS * piece : 0;
+}
+
 uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                             const struct motley__duty *duty, int panel)
 {
     const double stay = duty->tokens * shape->K; /* at most: those of its own experts */
     struct motley__layer_memory memory = {
-        .shape = *shape, .E_local = duty->experts, .hidden_end = shape->F, .ranks = duty->caches ? 1 : R, .groups = R,
+        .shape = *shape, .E_local = duty->experts + duty->replicas, .replicas = duty->replicas, .lots = duty->lots,
+        .cache_scratch = pieces_bytes(shape, duty, R, options->backward), .hidden_end = shape->F,
+        .ranks = duty->caches ? 1 : R, .groups = R,
         .streams = R - 1, .panel = panel,
         .trained = options->backward, .backward = options->backward, .losses = options->backward,
         .layers = options->layers, .moments = options->moments,

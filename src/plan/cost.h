@@ -45,6 +45,10 @@ double motley__cost_busy(const struct motley_layer_shape *shape, double tokens);
  * So many rows go to a rank that serves these experts.  Concave in the experts, which may be an average. */
 double motley__cost_reach(const struct motley_layer_shape *shape, double experts);
 
+/* The same of `count` experts that get such shares of all pairs: each is chosen, when those before it were not, with
+ * the chance that its share of what is left gives it.  For equal shares the function above. */
+double motley__cost_reach_of(const struct motley_layer_shape *shape, const double *share, int count);
+
 /* The curves of whole experts of a shape, found once.  Borrowed from the profile; NULL: none. */
 struct motley__whole {
     const struct motley__curve *forward, *backward;
@@ -59,10 +63,13 @@ double motley__cost_all(const struct motley__whole *whole, const struct motley_l
 /* What a rank has to do in a step: expected numbers, for tokens that choose at random. */
 struct motley__duty {
     int experts, width;              /* stored: so wide a slice of so many experts */
+    int replicas, lots;             /* and of so many that others store; lots of tokens (plan.h), 0 is 1 */
     int caches;                      /* 1: it computes with all experts in full, gathered into a cache (data mode) */
     double tokens;                   /* of its own */
     double pairs;                    /* rows of its experts, counted once for each expert */
     double gathered, sent, received; /* rows in its send buffer; to other ranks; from them */
+    double reach, part;              /* of the tokens of other groups those that come here; of all pairs those of its
+                                      * experts here */
 };
 
 /* Device bytes of a rank of R: motley__layer_memory_bytes (the layer's closed formula) of these rows, and the caches.

@@ -9,30 +9,8 @@
 
 #include "plan/allocate.h"
 #include "plan/divide.h"
-
-int motley__division_alloc(int R, struct motley__division *division, struct motley_error *error)
-{
-    const size_t ranks = (size_t)R;
-    *division = (struct motley__division){.R = R, .G = 1, .mode = MOTLEY_MODE_MODEL};
-    division->group_of = calloc(ranks, sizeof(int));
-    division->experts = calloc(ranks, sizeof(int));
-    division->width = calloc(ranks, sizeof(int));
-    division->tokens = calloc(ranks, sizeof *division->tokens);
-    if (!division->group_of || !division->experts || !division->width || !division->tokens) {
-        motley__division_clear(division);
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", R);
-    }
-    return 0;
-}
-
-void motley__division_clear(struct motley__division *division)
-{
-    free(division->group_of);
-    free(division->experts);
-    free(division->width);
-    free(division->tokens);
-    memset(division, 0, sizeof *division);
-}
+#include "plan/replicate.h"
+#include "plan/spread.h"
 
 /* One call of motley__divide. */
 struct work {
@@ -201,6 +179,62 @@ static int fail_even(const struct work *w, int g, struct motley_error *error)
                         w->division->width[r] < w->task->shape.F ? ", in slices," : "", w->most[g]);
 }
 
+/* Seconds of a group for an expert with so much of the pairs: its slowest rank's.  Infinite: one is not known. */
+static double loaded_seconds(const struct work *w, int g, double share)
+{
+    const struct motley__task *task = w->task;
+    double seconds = 0;
+    for (int i = w->first[g]; i < w->first[g + 1]; i++) {
+        const int r = w->member[i], width = w->division->width[r];
+        seconds = fmax(seconds, motley__task_expert(task, r, share, width, task->options.backward));
+    }
+    return seconds;
+}
+
+/* Which experts a group has: blocks of as many as w->share says, or by their loads. */
+static int assign_experts(struct work *w, struct motley_error *error)
+{
+    const struct motley__task *task = w->task;
+    struct motley__division *division = w->division;
+    const int E = task->shape.E, G = division->G;
+    double *seconds;
+    int status = 0;
+    for (int e = 0, g = 0, left = w->share[0]; e < E; e++, left--) {
+        while (!left)
+            left = w->share[++g];
+        division->owner[e] = g;
+        division->rest[e] = 1;
+    }
+    if (even(w) || G == 1)
+        return 0;
+    seconds = malloc((size_t)G * (size_t)E * sizeof *seconds);
+    if (!seconds)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the loads of %d experts", E);
+    for (int g = 0; g < G; g++)
+        for (int e = 0; e < E; e++)
+            seconds[(size_t)g * (size_t)E + (size_t)e] = loaded_seconds(w, g, task->share[e]);
+    status = motley__spread(E, G, seconds, w->most, division->owner, error);
+    memset(w->share, 0, (size_t)G * sizeof *w->share);
+    for (int e = 0; e < E && !status; e++)
+        w->share[division->owner[e]]++;
+    free(seconds);
+    return status;
+}
+
+static double replica_seconds(const void *data, int g, double share)
+{
+    return loaded_seconds(data, g, share);
+}
+
+/* Replicas of what is then the slowest group's, where ranks have memory for them. */
+static int replicate(struct work *w, struct motley_error *error)
+{
+    const int E = w->task->shape.E, G = w->division->G;
+    for (int g = 0; g < G; g++)
+        w->most[g] = w->seconds[g] > 0 ? most_that_fit(w, E, experts_fit, g) : 0;
+    return motley__replicate(w->task, w->division, replica_seconds, w, w->most, error);
+}
+
 /* The experts of each group. */
 static int share_experts(struct work *w, int bounded, struct motley_error *error)
 {
@@ -218,27 +252,67 @@ static int share_experts(struct work *w, int bounded, struct motley_error *error
     for (int g = 0; g < G && !status; g++)
         if (w->share[g] > w->most[g])
             status = fail_even(w, g, error);
+    if (!status && w->task->share)
+        status = assign_experts(w, error);
     if (!status)
         memcpy(division->experts, w->share, (size_t)G * sizeof *w->share);
+    if (!status && w->task->share && !even(w) && G > 1)
+        status = replicate(w, error);
+    for (int i = 0; i < division->replicas; i++) /* what serves replicas alone keeps its slices */
+        w->share[division->group_of[division->replica[i].rank]] = 1;
     for (int r = 0; r < division->R && !status; r++)
-        if (!division->experts[division->group_of[r]])
+        if (!w->share[division->group_of[r]])
             division->width[r] = 0;
     return status;
 }
 
-static int fits_memory(const struct work *w)
+/* With loads as each rank's duty says. */
+static int loaded_fits(const struct work *w, int *fits, struct motley_error *error)
+{
+    const struct motley__task *task = w->task;
+    struct motley__duty *duty = calloc((size_t)task->R, sizeof *duty);
+    int status = duty ? motley__division_duties(task, w->division, duty, error)
+                      : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", task->R);
+    *fits = 1;
+    for (int r = 0; r < task->R && *fits && !status; r++)
+        *fits = motley__cost_bytes(&task->shape, &task->options, task->R, &duty[r], task->entry[r]->panel) <=
+                task->entry[r]->key.memory_bytes;
+    free(duty);
+    return status;
+}
+
+static int fits_memory(const struct work *w, int *fits, struct motley_error *error)
 {
     const struct motley__division *division = w->division;
-    int fits = 1;
-    for (int r = 0; r < division->R && fits; r++)
-        fits = most_bytes(w, r, division->experts[division->group_of[r]], division->width[r]) <=
-               w->task->entry[r]->key.memory_bytes;
-    return fits;
+    if (w->task->share)
+        return loaded_fits(w, fits, error);
+    *fits = 1;
+    for (int r = 0; r < division->R && *fits; r++)
+        *fits = most_bytes(w, r, division->experts[division->group_of[r]], division->width[r]) <=
+                w->task->entry[r]->key.memory_bytes;
+    return 0;
+}
+
+/* Room for what is known of every expert; what an earlier division left goes. */
+static int open_experts(struct work *w, struct motley_error *error)
+{
+    struct motley__division *division = w->division;
+    const size_t E = (size_t)w->task->shape.E;
+    free(division->replica);
+    division->replica = NULL;
+    division->replicas = 0;
+    if (!w->task->share || division->owner)
+        return 0;
+    division->owner = calloc(E, sizeof *division->owner);
+    division->rest = calloc(E, sizeof *division->rest);
+    if (!division->owner || !division->rest)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %zu experts", E);
+    return 0;
 }
 
 static int share_out(struct work *w, int bounded, struct motley_error *error)
 {
-    int status = 0;
+    int status = open_experts(w, error);
     for (int g = 0; g < w->division->G && !status; g++)
         status = cut_slices(w, g, bounded && w->division->G < w->division->R, error);
     return status ? status : share_experts(w, bounded, error);
@@ -247,103 +321,17 @@ static int share_out(struct work *w, int bounded, struct motley_error *error)
 int motley__divide(const struct motley__task *task, struct motley__division *division, struct motley_error *error)
 {
     struct work w = {.task = task, .division = division};
-    int status = open_work(&w, error);
+    int fits = 0, status = open_work(&w, error);
     if (!status)
         status = share_out(&w, 0, error);
-    if (!status && !fits_memory(&w))
+    if (!status)
+        status = fits_memory(&w, &fits, error);
+    if (!status && !fits)
         status = share_out(&w, 1, error);
-    if (!status && !fits_memory(&w))
+    if (!status && !fits)
+        status = fits_memory(&w, &fits, error);
+    if (!status && !fits)
         status = motley__fail(error, MOTLEY_E_DEVICE_MEMORY, "the devices have no memory for %d experts: use more "
                               "ranks, fewer tokens per step, or a higher --memory-limit", task->shape.E);
     return close_work(&w, status);
-}
-
-/* What the groups' tokens come to: how many groups and ranks a token goes to, were it nobody's own. */
-struct reach {
-    double groups, ranks;
-    int *members;                    /* [G] with a slice */
-};
-
-static void add_reach(const struct motley__task *task, const struct motley__division *division, struct reach *reach)
-{
-    for (int r = 0; r < division->R; r++)
-        reach->members[division->group_of[r]] += division->width[r] > 0;
-    for (int g = 0; g < division->G; g++) {
-        const double part = motley__cost_reach(&task->shape, division->experts[g]);
-        reach->groups += part;
-        reach->ranks += part * reach->members[g];
-    }
-}
-
-static struct motley__duty duty_of(const struct motley__task *task, const struct motley__division *division,
-                                   const struct reach *reach, int r)
-{
-    const double tokens = (double)division->tokens[r], all = (double)task->options.tokens, K = task->shape.K;
-    const int g = division->group_of[r], holds = division->width[r] > 0, data = division->mode == MOTLEY_MODE_DATA;
-    const double own = motley__cost_reach(&task->shape, division->experts[g]);
-    const int alone = holds && reach->members[g] == 1; /* its group's tokens stay */
-    struct motley__duty duty = {.experts = holds ? division->experts[g] : 0, .width = division->width[r],
-                                .caches = data, .tokens = tokens};
-    duty.pairs = data ? tokens * K : all * K * duty.experts / task->shape.E;
-    if (data)
-        return duty;
-    duty.gathered = tokens * fmax(0, reach->groups - (alone ? own : 0));
-    duty.sent = tokens * fmax(0, reach->ranks - (holds ? own : 0));
-    duty.received = holds ? (all - tokens) * own : 0;
-    return duty;
-}
-
-int motley__division_duties(const struct motley__task *task, const struct motley__division *division,
-                            struct motley__duty *duty, struct motley_error *error)
-{
-    struct reach reach = {.members = calloc((size_t)division->G, sizeof *reach.members)};
-    if (!reach.members)
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", division->R);
-    add_reach(task, division, &reach);
-    for (int r = 0; r < division->R; r++)
-        duty[r] = duty_of(task, division, &reach, r);
-    free(reach.members);
-    return 0;
-}
-
-double motley__division_seconds(const struct motley__task *task, const struct motley__division *division, int rank,
-                                int forward)
-{
-    const struct motley__widths *widths = forward ? &task->forward[rank] : &task->widths[rank];
-    if (division->mode == MOTLEY_MODE_DATA)
-        return motley__cost_all(&task->whole[rank], &task->shape, (double)division->tokens[rank],
-                                task->options.backward && !forward);
-    if (!widths->points)
-        return 0;
-    return division->experts[division->group_of[rank]] * motley__cost_width(widths, division->width[rank]);
-}
-
-/* A rank's slice of the experts before..before+count-1. */
-static int hold(struct motley__holding *holding, int before, int count, int begin, int end, struct motley_error *error)
-{
-    int status = motley__holding_alloc(holding, count, error);
-    for (int i = 0; i < count && !status; i++)
-        holding->expert[i] = before + i;
-    holding->begin = begin;
-    holding->end = end;
-    return status;
-}
-
-int motley__division_placement(const struct motley__division *division, struct motley__placement *stored,
-                               struct motley_error *error)
-{
-    int *before = calloc((size_t)division->G, sizeof *before), *begin = calloc((size_t)division->G, sizeof *begin);
-    int status = 0;
-    if (!before || !begin)
-        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", division->R);
-    for (int g = 1; g < division->G && !status; g++)
-        before[g] = before[g - 1] + division->experts[g - 1];
-    for (int r = 0; r < division->R && !status; r++) {
-        const int g = division->group_of[r], width = division->width[r];
-        status = hold(&stored->rank[r], before[g], width ? division->experts[g] : 0, begin[g], begin[g] + width, error);
-        begin[g] += width;
-    }
-    free(begin);
-    free(before);
-    return status;
 }

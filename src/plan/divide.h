@@ -5,8 +5,9 @@
  *   experts   among groups, by these seconds
  *
  * Both are exact integer optima (allocate.h), and so are they together: a group with n experts needs n times what it
- * needs for one, whatever n is.  What ranks bring is tokens.h's, which of them form a group group.h's, and which mode
- * is best mode.h's.
+ * needs for one, whatever n is.  Where experts are known to get unequal numbers of rows, it matters which ones a group
+ * has (spread.h), and hot ones may be served by several groups (replicate.h).  What ranks bring is tokens.h's, which of
+ * them form a group group.h's, and which mode is best mode.h's.  divide.c divides; division.c says what follows.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_DIVIDE_H
@@ -21,7 +22,11 @@ struct motley__division {
     int group;                       /* in hybrid: the ranks of a group that were asked for */
     int R, G;
     int *group_of;                   /* [R] owned, and so are the next three */
-    int *experts;                    /* [G]: groups have them in ascending blocks */
+    int *experts;                    /* [G]: groups have them in ascending blocks, unless loads are known: */
+    int *owner;                      /* [E] the group that has each expert; owned, NULL where all get as many rows */
+    double *rest;                    /* [E] of its rows what the owner serves, 1 without replicas; likewise */
+    int replicas;                    /* by other groups; owned */
+    struct motley__replica *replica;
     int *width;                      /* [R] of the rank's slice, 0: it holds nothing; slices ascend with the rank's
                                       * number.  data: of what it stores */
     int64_t *tokens;                 /* [R] that it brings to a step */

@@ -34,8 +34,11 @@ libmotley_all_la_SOURCES += \
     %D%/link_rounds.h \
     %D%/divide.c \
     %D%/divide.h \
+    %D%/division.c \
     %D%/group.c \
     %D%/group.h \
+    %D%/load_text.c \
+    %D%/load_text.h \
     %D%/measure.c \
     %D%/measure.h \
     %D%/measure_device.c \
@@ -67,11 +70,16 @@ libmotley_all_la_SOURCES += \
     %D%/profile_text.c \
     %D%/record.c \
     %D%/record.h \
+    %D%/replicate.c \
+    %D%/replicate.h \
     %D%/room.c \
     %D%/room.h \
+    %D%/serve.c \
     %D%/simulate.c \
     %D%/simulate.h \
     %D%/simulate_plot.c \
+    %D%/spread.c \
+    %D%/spread.h \
     %D%/tally.c \
     %D%/tally.h \
     %D%/task.c \

@@ -29,7 +29,7 @@ int motley__holding_alloc(struct motley__holding *holding, int experts, struct m
 {
     free(holding->expert);
     holding->expert = malloc((size_t)(experts > 0 ? experts : 1) * sizeof *holding->expert);
-    holding->experts = holding->expert ? experts : 0;
+    holding->experts = holding->stored = holding->expert ? experts : 0;
     if (!holding->expert)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to place %d experts on a rank", experts);
     return 0;
@@ -58,6 +58,7 @@ int motley__placement_copy(const struct motley__placement *from, struct motley__
         status = motley__holding_alloc(holding, source->experts, error);
         if (!status && source->experts)
             memcpy(holding->expert, source->expert, (size_t)source->experts * sizeof *holding->expert);
+        holding->stored = source->stored;
         holding->begin = source->begin;
         holding->end = source->end;
     }
@@ -80,9 +81,10 @@ int motley__placement_equal(const struct motley__placement *a, const struct motl
     return same;
 }
 
-int motley__holding_find(const struct motley__holding *holding, int expert)
+/* Among the ascending experts low .. end-1. */
+static int find_between(const struct motley__holding *holding, int low, int end, int expert)
 {
-    int low = 0, high = holding->experts;
+    int high = end;
     while (low < high) {
         int middle = low + (high - low) / 2;
         if (holding->expert[middle] < expert)
@@ -90,7 +92,13 @@ int motley__holding_find(const struct motley__holding *holding, int expert)
         else
             high = middle;
     }
-    return low < holding->experts && holding->expert[low] == expert ? low : -1;
+    return low < end && holding->expert[low] == expert ? low : -1;
+}
+
+int motley__holding_find(const struct motley__holding *holding, int expert)
+{
+    const int found = find_between(holding, 0, holding->stored, expert);
+    return found < 0 ? find_between(holding, holding->stored, holding->experts, expert) : found;
 }
 
 void motley__holding_overlap(const struct motley__holding *a, const struct motley__holding *b, int *begin, int *end)

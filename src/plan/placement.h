@@ -19,9 +19,19 @@
 
 struct motley__holding {
     int experts;                     /* 0: the rank holds nothing */
-    int *expert;                     /* [experts] ascending; owned by the placement */
+    int *expert;                     /* [experts] ascending, but for replicas; owned by the placement */
+    int stored;                      /* so many of them; behind them replicas of others' experts, again ascending */
     int begin, end;                  /* hidden rows of each of them */
 };
+
+/* Another group of ranks that serves an expert beside the one that stores it. */
+struct motley__replica {
+    int expert, rank;                /* rank: the lowest of the group's */
+    double part;                     /* of the expert's rows what goes there, above 0; the rest stays with its owner */
+};
+
+/* The tokens of a rank are dealt into lots, token t into lot t % S, where experts have replicas; else all are one. */
+enum { MOTLEY__LOTS = 16 };
 
 /* Zero is empty. */
 struct motley__placement {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/random.h"
 #include "context.h"
 #include "plan/audition.h"
 #include "plan/coactivation.h"
@@ -20,6 +21,7 @@
 #include "plan/record.h"
 
 enum { NUMBERS = 23 };
+
 
 /* *unlike: the first of `count` numbers that is not the same on all ranks, -1: none; between[2] its lowest and highest
  * value.  Agreed. */
@@ -54,6 +56,22 @@ static int fail_unlike(const char *name, const int64_t *between, struct motley_e
                         "same", name, (long long)between[0], (long long)between[1]);
 }
 
+/* Both halves of a hash of the experts' loads, 0 where none are given. */
+static int compare_loads(motley_context *context, const struct motley_layer_shape *shape,
+                         const struct motley_plan_options *options, struct motley_error *error)
+{
+    const uint64_t hash = options->load && shape->E > 0
+                              ? motley__hash_bytes(MOTLEY__HASH_START, options->load,
+                                                   (size_t)shape->E * sizeof *options->load) : 0;
+    const int64_t half[2] = {(int64_t)(hash >> 32), (int64_t)(hash & 0xffffffff)};
+    int64_t between[2];
+    int unlike, status = compare(context, half, 2, &unlike, between, error);
+    if (!status && unlike >= 0)
+        status = motley__fail(error, MOTLEY_E_MISMATCH, "ranks plan for different loads of the experts; give all ranks "
+                              "the same");
+    return status;
+}
+
 /* Shape and options must be the same everywhere. */
 static int check_alike(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, struct motley_error *error)
@@ -76,6 +94,8 @@ static int check_alike(motley_context *context, const struct motley_layer_shape 
     int unlike, status = compare(context, own, NUMBERS, &unlike, between, error);
     if (!status && unlike >= 0)
         status = fail_unlike(names[unlike], between, error);
+    if (!status)
+        status = compare_loads(context, shape, options, error);
     if (status || !options->tokens_of)
         return motley__agree(context->comm, status, error);
     status = compare(context, options->tokens_of, context->size, &unlike, between, error);
@@ -223,7 +243,8 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
     }
     if (!status)
         status = motley__agree(context->comm, make_together(context, shape, options, own,
-                                                              seconds == 0 ? &audition : NULL, profiles, &made,
+                                                              seconds == 0 && !options->load ? &audition : NULL,
+                                                              profiles, &made,
                                                               error), error);
     for (int r = 0; profiles && r < context->size; r++)
         motley__profile_clear(&profiles[r]);
@@ -265,6 +286,8 @@ struct motley_plan_rank motley_plan_rank(const motley_plan *plan, int rank)
     const struct motley__holding *stored = &plan->stored.rank[rank];
     const double E = plan->shape.E, F = plan->shape.F, T = (double)plan->options.tokens;
     double share = (double)stored->experts * (stored->end - stored->begin) / (E * F);
+    if (plan->load && plan->mode != MOTLEY_MODE_DATA)
+        share = motley__plan_part(plan, plan->group_of[rank]) * (stored->end - stored->begin) / F;
     if (plan->mode == MOTLEY_MODE_DATA)
         share = T > 0 ? (double)entry->tokens / T : 0;
     return (struct motley_plan_rank){

@@ -15,9 +15,11 @@
  *   pipeline.c          chunks that rows travel in                  pure
  *   mode.c              every mode, and the fastest of them         pure
  *   audition.c          modes predicted nearly alike are tried      (outcome.c what they took, room.c memory for it)
+ *   spread.c            experts with unequal numbers of rows        pure   (replicate.c hot ones on several groups)
  *   placement.c         which rank holds which part of the experts  pure
  *   collocate.c         experts chosen together on one group        pure   (coactivation.c what is chosen, place.c the
  *                                                                    search)
+ *   serve.c             which group serves a pair                   pure
  *   plan.c              the value that comes of it                  (plan_make.c pure, plan_layers.c each layer's,
  *                                                                    plan_text.c JSON, plan_table.c)
  *
@@ -54,7 +56,11 @@ struct motley_plan {
     struct motley__alternative *alternative; /* [alternatives] owned */
     struct motley__plan_entry *rank;         /* [R] owned */
     struct motley__placement stored;         /* where weights, gradients and moments live: a partition */
-    struct motley__placement computed;       /* what each rank multiplies with: the same, but everything in data mode */
+    struct motley__placement computed;       /* what each rank multiplies with: the same and behind it its replicas, but
+                                              * everything in data mode */
+    double *load;                            /* [E] what options.load is; owned, NULL: even */
+    int replicas;
+    struct motley__replica *replica;         /* [replicas] by expert, then by rank; owned */
 
     uint64_t coactivation;                   /* hash of the record by which experts lie together; 0: there was none */
     double copies, copies_before;            /* ranks that a token's experts are on, mean, by that record: so, and with
@@ -67,8 +73,18 @@ struct motley_plan {
     int *group_of;                           /* [R] */
     int *first_member, *member;              /* [G+1], [R]: ranks of group g are member[first_member[g]] ..
                                               * member[first_member[g+1]-1], by the place of their slices */
-    int *server;                             /* [E] group of each expert; -1 in data mode */
+    int *server;                             /* [E] group that stores each expert; -1 in data mode */
 };
+
+/* Lots into which the tokens of a rank are dealt: 1 without replicas. */
+int motley__plan_lots(const motley_plan *plan);
+
+/* The group that serves each expert to the tokens of each lot of a rank: server [S,E] written.
+ * Errors: MOTLEY_E_MEMORY. */
+int motley__plan_serve(const motley_plan *plan, int rank, int *server, struct motley_error *error);
+
+/* The part of all pairs that a group is expected to serve; not in data mode.  O(E). */
+double motley__plan_part(const motley_plan *plan, int group);
 
 /* Is this a layer?  Local.  Errors: MOTLEY_E_INVALID. */
 int motley__plan_check(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
@@ -94,9 +110,10 @@ int motley__plan_make(const struct motley_layer_shape *shape, const struct motle
                       const struct motley__profile_entry *const *entry, const struct motley__links *links,
                       motley_plan **plan, struct motley_error *error);
 
-/* A plan in mode expert whose entries and holdings (plan->stored) are still to be filled; then motley__plan_index makes
- * the rest from mode and stored.  index errors: MOTLEY_E_INVALID (stored is no partition; ranks share one expert but
- * not another), MOTLEY_E_MEMORY. */
+/* A plan in mode expert whose entries, holdings (plan->stored) and replicas are still to be filled; then
+ * motley__plan_index makes the rest from them and the mode.  index errors: MOTLEY_E_INVALID (stored is no partition;
+ * ranks share one expert but not another; a replica is of no expert, on no group, beside itself or too much),
+ * MOTLEY_E_MEMORY. */
 int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                        motley_plan **plan, struct motley_error *error);
 int motley__plan_index(motley_plan *plan, struct motley_error *error);

@@ -38,7 +38,11 @@ int motley__plan_alloc(const struct motley_layer_shape *shape, const struct motl
     made->member = calloc(ranks, sizeof(int));
     made->server = calloc(experts, sizeof(int));
     int status = copy_tokens(made, error);
-    if (!status && (!made->rank || !made->group_of || !made->first_member || !made->member || !made->server))
+    if (options->load && (made->load = malloc(experts * sizeof *made->load)))
+        memcpy(made->load, options->load, experts * sizeof *made->load);
+    made->options.load = made->load;
+    if (!status && (!made->rank || !made->group_of || !made->first_member || !made->member || !made->server ||
+                    (options->load && !made->load)))
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks and %d experts", R,
                               shape->E);
     if (!status)
@@ -60,6 +64,8 @@ void motley_plan_destroy(motley_plan *plan)
     free((int64_t *)plan->options.tokens_of);
     motley__plan_layers_clear(plan);
     free(plan->alternative);
+    free(plan->load);
+    free(plan->replica);
     free(plan->rank);
     free(plan->group_of);
     free(plan->first_member);
@@ -131,6 +137,55 @@ static int list_members(motley_plan *plan, struct motley_error *error)
     return 0;
 }
 
+/* Replicas are in order, of known experts, on the lowest ranks of groups that can have them. */
+static int check_replicas(const motley_plan *plan, struct motley_error *error)
+{
+    double part = 0;
+    for (int i = 0; i < plan->replicas; i++) {
+        const struct motley__replica *replica = &plan->replica[i], *before = i ? replica - 1 : NULL;
+        const int e = replica->expert, r = replica->rank;
+        if (e < 0 || e >= plan->shape.E || r < 0 || r >= plan->R || !(replica->part > 0))
+            return motley__fail(error, MOTLEY_E_INVALID, "replica %d is of expert %d of %d on rank %d of %d with the "
+                                "part %g", i, e, plan->shape.E, r, plan->R, replica->part);
+        if (before && (before->expert > e || (before->expert == e && before->rank >= r)))
+            return motley__fail(error, MOTLEY_E_INVALID, "replica %d comes before replica %d", i, i - 1);
+        part = before && before->expert == e ? part + replica->part : replica->part;
+        const struct motley__holding *stored = &plan->stored.rank[r];
+        if (plan->mode == MOTLEY_MODE_DATA || plan->group_of[r] == plan->server[e] || part > 1 + 1e-9)
+            return motley__fail(error, MOTLEY_E_INVALID, "rank %d cannot serve a part %g of expert %d", r,
+                                replica->part, e);
+        if (!stored->experts && (stored->begin != 0 || stored->end != plan->shape.F))
+            return motley__fail(error, MOTLEY_E_INVALID, "rank %d serves part of expert %d alone, but not the whole "
+                                "hidden dimension", r, e);
+        for (int q = 0; q < r; q++)
+            if (plan->group_of[q] == plan->group_of[r])
+                return motley__fail(error, MOTLEY_E_INVALID, "a replica of expert %d is on rank %d, but the lowest of "
+                                    "its group is %d", e, r, q);
+    }
+    return 0;
+}
+
+/* What is stored, and behind it the replicas of the rank's group. */
+static int add_replicas(motley_plan *plan, int r, struct motley_error *error)
+{
+    const struct motley__holding *stored = &plan->stored.rank[r];
+    struct motley__holding *holding = &plan->computed.rank[r];
+    int count = 0;
+    for (int i = 0; i < plan->replicas; i++)
+        count += plan->group_of[plan->replica[i].rank] == plan->group_of[r];
+    if (!count)
+        return 0;
+    int status = motley__holding_alloc(holding, stored->experts + count, error);
+    if (status)
+        return status;
+    memcpy(holding->expert, stored->expert, (size_t)stored->experts * sizeof *stored->expert);
+    holding->stored = stored->experts;
+    for (int i = 0, at = stored->experts; i < plan->replicas; i++)
+        if (plan->group_of[plan->replica[i].rank] == plan->group_of[r])
+            holding->expert[at++] = plan->replica[i].expert;
+    return 0;
+}
+
 int motley__plan_index(motley_plan *plan, struct motley_error *error)
 {
     int status = motley__placement_partition(&plan->stored, error);
@@ -138,12 +193,17 @@ int motley__plan_index(motley_plan *plan, struct motley_error *error)
         status = find_groups(plan, error);
     if (!status)
         status = list_members(plan, error);
+    if (!status)
+        status = check_replicas(plan, error);
     if (status)
         return status;
     motley__placement_clear(&plan->computed);
     if (plan->mode == MOTLEY_MODE_DATA)
         return motley__placement_everything(plan->R, plan->shape.E, plan->shape.F, &plan->computed, error);
-    return motley__placement_copy(&plan->stored, &plan->computed, error);
+    status = motley__placement_copy(&plan->stored, &plan->computed, error);
+    for (int r = 0; r < plan->R && plan->replicas && !status; r++)
+        status = add_replicas(plan, r, error);
+    return status;
 }
 
 int motley__plan_group(const motley_plan *plan)

@@ -47,6 +47,26 @@ static int check_exchange(const struct motley_plan_options *options, struct motl
     return 0;
 }
 
+static int check_loads(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
+                       struct motley_error *error)
+{
+    double sum = 0;
+    if (!options->load)
+        return 0;
+    if (options->coactivation)
+        return motley__fail(error, MOTLEY_E_INVALID, "experts' loads are given, and a record of co-activation, which "
+                            "says them too: leave one out");
+    for (int e = 0; e < shape->E; e++) {
+        if (!isfinite(options->load[e]) || options->load[e] < 0)
+            return motley__fail(error, MOTLEY_E_INVALID, "the load of expert %d is %g, expected a number from 0 on", e,
+                                options->load[e]);
+        sum += options->load[e];
+    }
+    if (sum > 0 && isfinite(sum))
+        return 0;
+    return motley__fail(error, MOTLEY_E_INVALID, "the loads of all experts together are %g, expected more than 0", sum);
+}
+
 int motley__plan_check(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
                        struct motley_error *error)
 {
@@ -93,7 +113,9 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
     if (!status && (options->layers < 0 || options->moments < 0))
         status = motley__fail(error, MOTLEY_E_INVALID, "layers is %d and moments is %d, expected 0 or more",
                               options->layers, options->moments);
-    return status ? status : check_coactivation(shape, options, error);
+    if (!status)
+        status = check_coactivation(shape, options, error);
+    return status ? status : check_loads(shape, options, error);
 }
 
 /* What each rank brings, where that is said. */
@@ -155,12 +177,27 @@ static void describe(const motley_plan *plan, const struct motley__profile_entry
     rank->gflops = seconds > 0 ? 1e-9 * flops / seconds : 0;
 }
 
+static int take_replicas(motley_plan *plan, const struct motley__division *division, struct motley_error *error)
+{
+    const size_t count = (size_t)division->replicas;
+    if (!count)
+        return 0;
+    plan->replica = malloc(count * sizeof *plan->replica);
+    if (!plan->replica)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu replicas of experts", count);
+    memcpy(plan->replica, division->replica, count * sizeof *plan->replica);
+    plan->replicas = division->replicas;
+    return 0;
+}
+
 /* The chosen division becomes the plan's: what ranks store and bring, and what that costs them. */
 static int hand_over(motley_plan *plan, const struct motley__task *task, const struct motley__division *division,
                      const struct motley__rank_cost *cost, struct motley_error *error)
 {
     const double rows = fmax(1, motley__cost_rows(&task->shape, task->options.tokens));
     int status = motley__division_placement(division, &plan->stored, error);
+    if (!status)
+        status = take_replicas(plan, division, error);
     plan->mode = division->mode;
     plan->pipeline = plan->alternative[plan->chosen].predicted.chunks;
     for (int r = 0; r < plan->R && !status; r++) {

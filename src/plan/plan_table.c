@@ -22,19 +22,32 @@ static const char *activation_name(enum motley_activation activation)
 }
 
 /* "0-3" for a run of experts, "0,2,5" otherwise, cut short where it grows long; "none". */
-static void name_experts(const struct motley__holding *rank, char *text, size_t size)
+static void name_experts(const int *expert, int n, char *text, size_t size)
 {
-    const int n = rank->experts;
     size_t used = 0;
     if (n == 0)
         snprintf(text, size, "none");
-    else if (n > 2 && rank->expert[n - 1] - rank->expert[0] == n - 1)
-        snprintf(text, size, "%d (%d-%d)", n, rank->expert[0], rank->expert[n - 1]);
+    else if (n > 2 && expert[n - 1] - expert[0] == n - 1)
+        snprintf(text, size, "%d (%d-%d)", n, expert[0], expert[n - 1]);
     else {
         used = (size_t)snprintf(text, size, "%d (", n);
         for (int i = 0; i < n && used + 24 < size; i++)
-            used += (size_t)snprintf(text + used, size - used, "%s%d", i ? "," : "", rank->expert[i]);
+            used += (size_t)snprintf(text + used, size - used, "%s%d", i ? "," : "", expert[i]);
         snprintf(text + used, size - used, used + 24 < size ? ")" : ",...)");
+    }
+}
+
+/* What is stored, and in brackets replicas: "3 (0-2) [2 (5,7)]". */
+static void name_holding(const struct motley__holding *computed, int stored, char *text, size_t size)
+{
+    const int replicas = computed->experts - computed->stored;
+    size_t used;
+    name_experts(computed->expert, stored, text, size);
+    used = strlen(text);
+    if (replicas && used + 8 < size) {
+        char more[48];
+        name_experts(computed->expert + stored, replicas, more, sizeof more);
+        snprintf(text + used, size - used, " [%s]", more);
     }
 }
 
@@ -152,12 +165,12 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
     motley__mode_text(plan->mode, motley__plan_group(plan), mode, sizeof mode);
     name_exchange(plan, exchange, sizeof exchange);
     fprintf(stream,
-            "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert), %s, %s shares, "
+            "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert%s), %s, %s shares, "
             "mode %s%s\n",
             shape->E, shape->D, shape->F, activation_name(shape->activation), shape->bias ? " with biases" : "",
             shape->dtype == MOTLEY_F32 ? "" : " in ",
             shape->dtype == MOTLEY_F32 ? "" : motley__storage_name(shape->dtype), shape->K,
-            plan->options.tokens, motley__cost_rows(shape, plan->options.tokens),
+            plan->options.tokens, motley__cost_rows(shape, plan->options.tokens), plan->load ? " on average" : "",
             plan->options.backward ? "forward and backward" : "forward",
             plan->options.shares == MOTLEY_SHARES_EVEN ? "even" : "measured", mode, exchange);
     if (plan->alternatives > 1)
@@ -165,7 +178,7 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
     for (int r = 0; table && r < plan->R; r++) {
         const struct motley__plan_entry *rank = &plan->rank[r];
         char experts[96], hidden[32], gflops[32], dense[32], milliseconds[32];
-        name_experts(&plan->stored.rank[r], experts, sizeof experts);
+        name_holding(&plan->computed.rank[r], plan->stored.rank[r].experts, experts, sizeof experts);
         name_slice(&plan->stored.rank[r], hidden, sizeof hidden);
         name_number(rank->gflops, 1, gflops, sizeof gflops);
         name_number(rank->dense_gflops, 1, dense, sizeof dense);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/load_text.h"
 #include "plan/plan.h"
 
 static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu", NULL};
@@ -91,8 +92,12 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
         options->duplicate, "pipeline", options->pipeline,
         "mode", MODES[plan->mode], "exchange", EXCHANGES[plan->exchange], "pipeline", plan->pipeline, "chosen",
         plan->chosen, "alternatives", alternatives_json(plan), "ranks", ranks);
-    if (root && plan->coactivation)
-        json_object_set_new(root, "coactivation", motley__plan_layers_json(plan));
+    if (root) {
+        motley__load_to_json(plan, json_object_get(root, "options"));
+        motley__replicas_to_json(plan, root);
+        if (plan->coactivation)
+            json_object_set_new(root, "coactivation", motley__plan_layers_json(plan));
+    }
     char *written = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
     if (!written)
@@ -222,8 +227,9 @@ static int read_alternatives(const json_t *root, motley_plan *plan, struct motle
     return status;
 }
 
+/* *load is what options->load is; owned by the caller. */
 static int read_shape(const json_t *root, struct motley_layer_shape *shape, struct motley_plan_options *options,
-                      struct motley_error *error)
+                      double **load, struct motley_error *error)
 {
     const json_t *object = json_object_get(root, "shape"), *chosen = json_object_get(root, "options");
     int activation = 0, gate = 0, shares = 0, dtype = 0, mode = MOTLEY_MODE_EXPERT, exchange = 0;
@@ -259,6 +265,9 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     options->shares = (enum motley_shares)shares;
     options->mode = (enum motley_mode)mode;
     options->exchange = (enum motley_exchange)exchange;
+    if (!status)
+        status = motley__load_from_json(chosen, shape->E, load, error);
+    options->load = *load;
     if (!status && motley__plan_check(shape, options, error))
         status = error ? (error->code = MOTLEY_E_FORMAT) : MOTLEY_E_FORMAT;
     return status;
@@ -355,6 +364,8 @@ static int read_ranks(const json_t *root, motley_plan *plan, struct motley_error
         status = read_exchange(root, plan, error);
     for (int r = 0; !status && r < plan->R; r++)
         status = read_rank(json_array_get(ranks, (size_t)r), r, plan, error);
+    if (!status)
+        status = motley__replicas_from_json(root, plan, error);
     if (status)
         return status;
     struct motley_error why = {0};
@@ -368,6 +379,7 @@ int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error 
     struct motley_layer_shape shape = {0};
     struct motley_plan_options options = {0};
     motley_plan *made = NULL;
+    double *load = NULL;
     json_error_t problem;
     int64_t version;
     int status;
@@ -377,7 +389,7 @@ int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error 
     const json_t *ranks = json_object_get(root, "ranks");
     status = get_integer(root, "motley_plan", TEXT_VERSION, TEXT_VERSION, &version, error);
     if (!status)
-        status = read_shape(root, &shape, &options, error);
+        status = read_shape(root, &shape, &options, &load, error);
     if (!status && (!json_is_array(ranks) || json_array_size(ranks) < 1 || json_array_size(ranks) > LARGEST_RANKS))
         status = motley__fail(error, MOTLEY_E_FORMAT, "plan: \"ranks\" is missing or no list of at least one rank");
     if (!status)
@@ -389,6 +401,7 @@ int motley_plan_parse(const char *text, motley_plan **plan, struct motley_error 
     if (!status && json_object_get(root, "coactivation"))
         status = motley__plan_layers_read(json_object_get(root, "coactivation"), made, error);
     json_decref(root);
+    free(load);
     if (status) {
         motley_plan_destroy(made);
         return status;

@@ -10,6 +10,7 @@
 #include "layer/expert.h"
 #include "plan/pipeline.h"
 #include "plan/predict.h"
+#include "plan/replicate.h"
 
 enum {
     GATE_KERNELS = 6,                /* logits, softmax and choice, and four of the route */
@@ -114,9 +115,8 @@ static void fill_rows(struct work *w, int row, int pair)
     const struct motley_layer_shape *shape = &w->task->shape;
     const double bytes = (double)shape->D * (double)motley__storage_bytes(shape->dtype) + row;
     for (int r = 0; r < w->task->R; r++) {
-        const double reach = w->duty[r].width ? motley__cost_reach(shape, w->duty[r].experts) : 0;
         w->give[r] = w->duty[r].tokens;
-        w->take[r] = reach * bytes + (double)pair * shape->K * w->duty[r].experts / shape->E;
+        w->take[r] = w->duty[r].reach * bytes + (double)pair * shape->K * w->duty[r].part;
     }
 }
 
@@ -172,6 +172,24 @@ static int weights_direction(struct work *w, int backward)
     return status;
 }
 
+/* What replicas make travel, for those who have them and for their owners. */
+static void add_replicas(struct work *w)
+{
+    const struct motley__division *division = w->division;
+    for (int i = 0; i < division->replicas; i++) {
+        const struct motley__replica *replica = &division->replica[i];
+        const struct motley__replica_moves moves = motley__replica_moves(w->task, division, replica);
+        const int g = division->group_of[replica->rank], owner = division->owner[replica->expert];
+        for (int r = 0; r < division->R; r++)
+            if (division->group_of[r] == g || division->group_of[r] == owner) {
+                w->cost[r].forward.weights += moves.there;
+                w->cost[r].backward.weights += moves.back;
+            }
+        w->total.moved += moves.bytes;
+        w->total.node_moved += moves.nodes ? moves.bytes : 0;
+    }
+}
+
 static void experts_and_gate(struct work *w, int r)
 {
     struct motley__rank_cost *cost = &w->cost[r];
@@ -223,8 +241,8 @@ static void add_up(struct work *w)
         total->forward_seconds = fmax(f->gate, f->weights) + alone_forward;
         total->backward_seconds = b->weights + alone_backward;
     } else {
-        total->forward_seconds = f->gate + f->dispatch + f->experts + f->combine;
-        total->backward_seconds = b->gate + b->dispatch + b->experts + b->combine;
+        total->forward_seconds = fmax(f->gate + f->dispatch, f->weights) + f->experts + f->combine;
+        total->backward_seconds = b->gate + b->dispatch + b->experts + fmax(b->combine, b->weights);
         if (w->task->R > 1)
             hide(w);
     }
@@ -260,6 +278,7 @@ int motley__predict(const struct motley__task *task, const struct motley__divisi
         cost[r].backward.combine = task->options.backward ? cost[r].forward.combine : 0;
     }
     if (!status) {
+        add_replicas(&w);
         add_up(&w);
         *prediction = w.total;
     }

@@ -5,6 +5,7 @@
  *
  *   forward    gate | dispatch | experts | combine             backward    dispatch | experts | combine | gate
  *   data       weights arrive under the gate; no rows move     gradients of weights leave after the experts
+ *   replicas   weights arrive under gate and dispatch          gradients of weights leave under combine
  *
  * less what chunks hide of them (pipeline.h).
  *
@@ -19,7 +20,8 @@
 #include "plan/divide.h"
 
 struct motley__phases {
-    double gate, dispatch, experts, combine, weights; /* seconds; weights: data mode, what is not hidden included */
+    double gate, dispatch, experts, combine, weights; /* seconds; weights: of data mode and of replicas, what is hidden
+                                                       * included */
     double out, back;                /* of dispatch and combine: while the device could compute */
 };
 

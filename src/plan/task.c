@@ -48,6 +48,61 @@ static int sort_ranks(struct motley__task *task, struct motley_error *error)
     return 0;
 }
 
+/* Shares of the pairs, unless all are alike. */
+static int scale_load(struct motley__task *task, struct motley_error *error)
+{
+    const double *load = task->options.load;
+    const int E = task->shape.E;
+    double sum = 0;
+    int alike = 1;
+    for (int e = 0; load && e < E; e++) {
+        sum += load[e];
+        alike = alike && load[e] == load[0];
+    }
+    if (alike)
+        return 0;
+    task->share = malloc((size_t)E * sizeof *task->share);
+    if (!task->share)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the loads of %d experts", E);
+    for (int e = 0; e < E; e++)
+        task->share[e] = load[e] / sum;
+    return 0;
+}
+
+/* The part of steps in which an expert with such a share of the pairs has rows. */
+static double busy_part(const struct motley__task *task, double share, double tokens)
+{
+    return 1 - pow(fmax(0, 1 - task->shape.K * share), fmax(1, tokens));
+}
+
+double motley__task_expert(const struct motley__task *task, int r, double share, int width, int backward)
+{
+    const double tokens = (double)task->options.tokens, rows = tokens * task->shape.K * share;
+    struct motley__widths widths;
+    if (!(share > 0) || width <= 0)
+        return 0;
+    const double busy = busy_part(task, share, tokens);
+    motley__cost_widths(task->entry[r], &task->shape, fmax(1, rows / busy), backward, &widths);
+    return widths.points ? busy * motley__cost_width(&widths, width) : 0;
+}
+
+double motley__task_all(const struct motley__task *task, int r, double tokens, int backward)
+{
+    const struct motley__whole *whole = &task->whole[r];
+    double seconds = 0;
+    if (!task->share)
+        return motley__cost_all(whole, &task->shape, tokens, backward);
+    if (!whole->forward || (backward && !whole->backward))
+        return 0;
+    for (int e = 0; e < task->shape.E; e++) {
+        const double busy = busy_part(task, task->share[e], tokens);
+        const double rows = busy > 0 ? tokens * task->shape.K * task->share[e] / busy : 0;
+        seconds += busy * (motley__cost_curve(whole->forward, rows) +
+                           (backward ? motley__cost_curve(whole->backward, rows) : 0));
+    }
+    return seconds;
+}
+
 int motley__task_open(struct motley__task *task, struct motley_error *error)
 {
     task->grain = LEAST_GRAIN;
@@ -65,7 +120,8 @@ int motley__task_open(struct motley__task *task, struct motley_error *error)
         while (task->grain % task->entry[r]->panel)
             task->grain += LEAST_GRAIN;
     }
-    return sort_ranks(task, error);
+    int status = scale_load(task, error);
+    return status ? status : sort_ranks(task, error);
 }
 
 void motley__task_close(struct motley__task *task)
@@ -74,6 +130,8 @@ void motley__task_close(struct motley__task *task)
     free(task->whole);
     free(task->speed);
     free(task->fastest);
+    free(task->share);
+    task->share = NULL;
     task->widths = task->forward = NULL;
     task->whole = NULL;
     task->speed = NULL;

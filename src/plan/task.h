@@ -20,10 +20,19 @@ struct motley__task {
     double *speed;                   /* [R] whole experts a second, 0: the profile does not say */
     int *fastest;                    /* [R] the ranks, the fastest first; of equal ones the lower number */
     int grain;                       /* slices are cut at its multiples */
+    double *share;                   /* [E] of the routed pairs that each expert gets, 1 together; owned.  NULL: all get
+                                      * as many */
 };
 
 /* What is owned, and grain, from the rest, and back to nothing.  Errors: MOTLEY_E_MEMORY. */
 int motley__task_open(struct motley__task *task, struct motley_error *error);
 void motley__task_close(struct motley__task *task);
+
+/* Seconds of rank r for so wide a slice of one expert with such a share of all pairs, backward too when asked for; 0
+ * when the profile does not say. */
+double motley__task_expert(const struct motley__task *task, int r, double share, int width, int backward);
+
+/* Seconds of all experts on rank r with so many tokens, spread as the task says; 0 when the profile does not say. */
+double motley__task_all(const struct motley__task *task, int r, double tokens, int backward);
 
 #endif

@@ -35,6 +35,8 @@ libmotley_all_la_SOURCES += \
     %D%/settings.h \
     %D%/shelf.c \
     %D%/shelf.h \
+    %D%/skew.c \
+    %D%/skew.h \
     %D%/step.c \
     %D%/tensors.c \
     %D%/tensors.h \

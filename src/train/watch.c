@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/wait.h"
 #include "plan/drift.h"
+#include "train/skew.h"
 #include "train/trainer.h"
 #include "train/watch.h"
 
@@ -26,6 +27,8 @@ struct motley__watch {
     struct motley__drift *drift;
     struct sight *sight;                   /* [R] of the last step */
     double *change, *seconds;              /* [R] each, one array */
+    struct motley__skew skew;
+    double *rows;                          /* [E] of the last step, over all ranks and layers */
 };
 
 int motley__watch_open(struct motley_trainer *trainer, struct motley_error *error)
@@ -38,11 +41,13 @@ int motley__watch_open(struct motley_trainer *trainer, struct motley_error *erro
     if (watch) {
         watch->sight = calloc(R, sizeof *watch->sight);
         watch->change = calloc(2 * R, sizeof *watch->change);
+        watch->rows = calloc((size_t)trainer->plan->shape.E, sizeof *watch->rows);
     }
-    if (!watch || !watch->sight || !watch->change)
+    if (!watch || !watch->sight || !watch->change || !watch->rows)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to watch %zu ranks", R);
     watch->seconds = watch->change + R;
-    return motley__drift_create((int)R, MARGIN, &watch->drift, error);
+    const int status = motley__skew_open(trainer->plan->shape.E, &watch->skew, error);
+    return status ? status : motley__drift_create((int)R, MARGIN, &watch->drift, error);
 }
 
 void motley__watch_close(struct motley__watch *watch)
@@ -50,6 +55,8 @@ void motley__watch_close(struct motley__watch *watch)
     if (!watch)
         return;
     motley__drift_destroy(watch->drift);
+    motley__skew_close(&watch->skew);
+    free(watch->rows);
     free(watch->sight);
     free(watch->change);
     free(watch);
@@ -97,7 +104,7 @@ static int look(const struct motley_trainer *trainer, double step_seconds, struc
     const double layers = trainer->config.layers, K = plan->shape.K, T = (double)plan->options.tokens;
     const double planned = layers * K * (plan->mode == MOTLEY_MODE_DATA
                                              ? (double)mine->tokens
-                                             : T * plan->stored.rank[context->rank].experts / plan->shape.E);
+                                             : T * motley__plan_part(plan, plan->group_of[context->rank]));
     struct sight own = {.step = step_seconds};
     double pairs = 0;
     MPI_Request request;
@@ -109,11 +116,32 @@ static int look(const struct motley_trainer *trainer, double step_seconds, struc
     return status ? status : motley__wait(&request, context->time_limit, "the seconds of a step", error);
 }
 
-/* The plan as it would be made now; the paths of dense matrices stay, for they cannot be moved. */
-static int plan_again(const struct motley_trainer *trainer, motley_plan **plan, struct motley_error *error)
+/* The rows of all experts in the last step. */
+static int count_rows(const struct motley_trainer *trainer, struct motley_error *error)
+{
+    const motley_context *context = trainer->context;
+    const int E = trainer->plan->shape.E;
+    double *rows = trainer->watch->rows;
+    MPI_Request request;
+    for (int e = 0; e < E; e++)
+        rows[e] = 0;
+    int status = motley__agree_within(context->comm, context->time_limit,
+                                      motley__decoder_add_rows(trainer->decoder, rows, error), error);
+    if (!status)
+        status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, rows, E, MPI_DOUBLE, MPI_SUM, context->comm,
+                                                        &request), "MPI_Iallreduce");
+    return status ? status : motley__wait(&request, context->time_limit, "the rows of a step's experts", error);
+}
+
+/* The plan as it would be made now, for these loads, from what is measured in so many seconds (0: what is known); the
+ * paths of dense matrices stay, for they cannot be moved. */
+static int plan_again(const struct motley_trainer *trainer, const double *load, double seconds, motley_plan **plan,
+                      struct motley_error *error)
 {
     const motley_plan *now = trainer->plan;
-    int status = motley__plan_create(trainer->context, &now->shape, &now->options, MEASURE_SECONDS, plan, error);
+    struct motley_plan_options options = now->options;
+    options.load = load;
+    int status = motley__plan_create(trainer->context, &now->shape, &options, seconds, plan, error);
     for (int r = 0; r < now->R && !status; r++) {
         (*plan)->rank[r].dense = now->rank[r].dense;
         for (int l = 0; l < (*plan)->layers; l++)
@@ -124,7 +152,8 @@ static int plan_again(const struct motley_trainer *trainer, motley_plan **plan, 
 
 static int same_division(const motley_plan *a, const motley_plan *b)
 {
-    int same = a->mode == b->mode && a->layers == b->layers && motley__placement_equal(&a->stored, &b->stored);
+    int same = a->mode == b->mode && a->layers == b->layers && motley__placement_equal(&a->stored, &b->stored) &&
+               motley__placement_equal(&a->computed, &b->computed);
     for (int r = 0; r < a->R && same; r++)
         same = a->rank[r].tokens == b->rank[r].tokens;
     for (int l = 0; l < a->layers && same; l++)
@@ -180,7 +209,7 @@ static int decide(struct doubt *d, struct motley_error *error)
     double slowest = 0;
     if (!motley__drift_pays(d->step, step_with(d, d->ideal), d->move + MEASURE_SECONDS, d->left))
         return 0;
-    int status = plan_again(trainer, &plan, error);
+    int status = plan_again(trainer, trainer->plan->load, MEASURE_SECONDS, &plan, error);
     if (status)
         return status;
     for (int r = 0; r < plan->R; r++)
@@ -198,12 +227,55 @@ static int decide(struct doubt *d, struct motley_error *error)
     return status;
 }
 
+/* Seconds of a layer's experts, and of what replicas make travel, in a step by this plan: of the slowest rank, as long
+ * as ranks now take. */
+static double loaded_seconds(const motley_plan *plan, const double *change, double *seconds)
+{
+    double weights = 0;
+    for (int r = 0; r < plan->R; r++)
+        weights = fmax(weights, plan->rank[r].forward.weights + plan->rank[r].backward.weights);
+    return motley__watch_phases(plan, change, seconds) + (plan->mode == MOTLEY_MODE_DATA ? 0 : weights);
+}
+
+/* Tokens spread otherwise: would the plan for that pay?  *moved: it did. */
+static int follow_loads(struct doubt *d, int *moved, struct motley_error *error)
+{
+    struct motley_trainer *trainer = d->trainer;
+    struct motley__watch *watch = trainer->watch;
+    const int layers = trainer->config.layers;
+    double ideal, now, observed = 0;
+    motley_plan *plan = NULL;
+    *moved = 0;
+    now = motley__skew_phases(trainer->plan, watch->skew.load, d->change, d->seconds, &ideal);
+    for (int r = 0; r < trainer->plan->R; r++)
+        observed = fmax(observed, watch->sight[r].observed / layers);
+    now = fmin(now, observed);
+    if (!motley__drift_pays(d->step, d->step - layers * (now - ideal), d->move, d->left))
+        return 0;
+    int status = plan_again(trainer, watch->skew.load, 0, &plan, error);
+    if (status)
+        return status;
+    const double after = d->step - layers * (now - loaded_seconds(plan, d->change, d->seconds));
+    *moved = !same_division(trainer->plan, plan) && motley__drift_pays(d->step, after, d->move, d->left);
+    if (*moved)
+        motley__note(&trainer->context->log, "step %" PRId64 ": tokens spread over the experts otherwise than planned: "
+                     "experts move, %d replicas (a step %.0f ms, %.0f ms by the new plan)", trainer->journal.step,
+                     plan->replicas, 1e3 * d->step, 1e3 * after);
+    if (*moved)
+        status = motley__trainer_move(trainer, plan, error);
+    if (trainer->plan != plan)
+        motley_plan_destroy(plan);
+    return status;
+}
+
 int motley__trainer_watch(struct motley_trainer *trainer, double step_seconds, struct motley_error *error)
 {
     struct motley__watch *watch = trainer->watch;
     if (!watch)
         return 0;
-    int status = look(trainer, step_seconds, error);
+    int moved = 0, status = look(trainer, step_seconds, error);
+    if (!status)
+        status = count_rows(trainer, error);
     if (status)
         return status;
     struct doubt doubt = {.trainer = trainer, .change = watch->change, .seconds = watch->seconds};
@@ -213,10 +285,17 @@ int motley__trainer_watch(struct motley_trainer *trainer, double step_seconds, s
         predicted[r] = watch->sight[r].predicted;
         doubt.step = fmax(doubt.step, watch->sight[r].step);
     }
-    if (!motley__drift_observe(watch->drift, observed, predicted))
-        return 0;
+    const int drifts = motley__drift_observe(watch->drift, observed, predicted);
     weigh(&doubt);
-    status = decide(&doubt, error);
-    motley__drift_settle(watch->drift);
+    const int skews = motley__skew_observe(&watch->skew, trainer->plan, watch->rows, doubt.change, MARGIN,
+                                           doubt.seconds);
+    if (drifts) {
+        status = decide(&doubt, error);
+    } else if (skews && !trainer->plan->coactivation) {
+        status = follow_loads(&doubt, &moved, error);
+        motley__skew_settle(&watch->skew, moved);
+    }
+    if (drifts || moved)
+        motley__drift_settle(watch->drift);
     return status;
 }

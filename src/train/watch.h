@@ -5,6 +5,9 @@
  * would pay for looking closer; only then are the devices measured again, and only when the plan that comes of it
  * pays, too, experts move to it (motley__trainer_move), between two steps.  A line says what was found and done.
  *
+ * Where tokens come to spread over the experts otherwise than planned (skew.h), another plan is made from what was
+ * measured already, for the rows as they are; it must pay likewise.
+ *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_TRAIN_WATCH_H
 #define MOTLEY_TRAIN_WATCH_H
