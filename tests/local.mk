@@ -93,6 +93,7 @@ MPI_TESTS = \
     %D%/test_collaborate \
     %D%/test_layer_stored \
     %D%/test_replicas \
+    %D%/test_skew \
     %D%/test_exchange \
     %D%/test_redistribution \
     %D%/test_decoder \
@@ -149,6 +150,10 @@ check_PROGRAMS += %D%/uneven
 check_PROGRAMS += %D%/modes
 %C%_modes_SOURCES = %D%/modes.c %D%/job.h
 %C%_modes_LDADD = libmotley_all.la
+# Experts with known and unknown loads side by side, likewise.
+check_PROGRAMS += %D%/skew
+%C%_skew_SOURCES = %D%/skew.c %D%/job.h bench/routing.c
+%C%_skew_LDADD = libmotley_all.la
 
 # Tests see every internal symbol.
 LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)

@@ -128,7 +128,7 @@ struct motley_layer {
     int own_scratch;
     int chunks, batches, stride;     /* batches of a step; a batch's pairs are sorted into so many slots */
     struct motley__numbered number[MOTLEY__BATCHES_MOST];
-    struct motley__buffer *local;    /* [batches choices] int: slot of a choice's pairs in a batch, -1 of others; owned */
+    struct motley__buffer *local;    /* [batches choices] int: slot of a choice's pairs in a batch, or -1; owned */
     struct motley__buffer *offsets[MOTLEY__BATCHES_MOST]; /* [batches] views of saved offsets; with one batch NULL */
     int batch_first[MOTLEY__BATCHES_MOST + 1]; /* [batches+1] of the last forward: pairs of the batches before each */
     struct motley__buffer *collaborators; /* bits of the gate's choice (gate.h); NULL: it is free; owned */

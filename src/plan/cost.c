@@ -165,7 +165,8 @@ static int whole(double rows)
 }
 
 /* Of pieces of weights on their way (exchange/redistribution.h): both ways, gradients too when trained. */
-static uint64_t pieces_bytes(const struct motley_layer_shape *shape, const struct motley__duty *duty, int R, int trained)
+static uint64_t pieces_bytes(const struct motley_layer_shape *shape, const struct motley__duty *duty, int R,
+                             int trained)
 {
     const int even = (shape->F + R - 1) / R, width = duty->width > even ? duty->width : even;
     const uint64_t experts = (uint64_t)(duty->caches ? shape->E : 1);
