@@ -59,8 +59,10 @@ until_step() {
     done
 }
 
-# The step of the last move that the run told of, 0: none.
-moved() { sed -n 's/.*step \([0-9]*\): .*experts move .*/\1/p' "$out/log" | tail -n 1 | grep . || echo 0; }
+# The step of the last move for a device's sake that the run told of, 0: none.
+moved() {
+    sed -n 's/.*step \([0-9]*\): the experts of rank .*experts move .*/\1/p' "$out/log" | tail -n 1 | grep . || echo 0
+}
 
 # noticed STEP: a move is told of behind that step, at most twelve later (a step may end while the quota is set).
 noticed() {
@@ -83,10 +85,10 @@ as_if_planned() {
     until_step $((first + 10)) || return 1
     tell_all STOP "$moved_out"
     begin planned "planned-$number"
-    until_step 14
+    until_step $((first + 22)) # the same steps: as training goes on, tokens choose otherwise
     result=$?
     end "$run"
-    planned=$(milliseconds "$out" 4 14)
+    planned=$(milliseconds "$out" "$first" $((first + 22)))
     rm -r "$out"
     run=$moved_run out=$moved_out
     tell_all CONT "$moved_out"
