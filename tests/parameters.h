@@ -42,6 +42,7 @@ static inline void place_parameters(int size, int group, struct motley__placemen
         for (int e = 0; e < EXPERTS; e++)
             if ((EXPERTS - 1 - e) % groups == r / group)
                 h->expert[h->experts++] = e;
+        h->stored = h->experts;
         h->begin = r % group;
         h->end = last ? HIDDEN : h->begin + 1;
     }
