@@ -78,7 +78,7 @@ __kernel void dot_bias(struct motley__product_args args, __global const int *off
                        __global const STORED *own, __global const STORED *received, __global const float *bias,
                        __global float *dw, __local float *part)
 {
-    int p = get_group_id(0) + (offsets ? offsets[0] : 0), expert = offsets ? ragged_expert_of(args, offsets, p) : 0;
+    int p = get_group_id(0) + args.first_pair, expert = offsets ? ragged_expert_of(args, offsets, p) : 0;
     __global const STORED *row = ragged_row(p, index, own, received, args.own_rows, args.O);
     float dot = 0.0f;
 

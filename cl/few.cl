@@ -132,7 +132,7 @@ esmm_few(struct motley__product_args args, __global const int *offsets, __global
     __local int found;
     const int strip = get_local_id(0) / LANES, lane = get_local_id(0) % LANES;
     const int outputs = w3 ? STRIP / 2 : STRIP, first = (get_group_id(0) * (ITEMS / LANES) + strip) * outputs;
-    const struct ragged_tile chunk = chunk_at(args, offsets, get_group_id(1) + (offsets ? offsets[0] : 0), &found);
+    const struct ragged_tile chunk = chunk_at(args, offsets, get_group_id(1) + args.first_pair, &found);
     if (chunk.rows == 0)
         return;
 
@@ -189,7 +189,7 @@ esmm_few_transposed(struct motley__product_args args, __global const int *offset
     __local int found;
     const int across = get_local_id(0) % ACROSS, deep = get_local_id(0) / ACROSS;
     const int c = min((int)get_group_id(0) * ACROSS + across, args.I / V - 1);
-    const struct ragged_tile chunk = chunk_at(args, offsets, get_group_id(1) + (offsets ? offsets[0] : 0), &found);
+    const struct ragged_tile chunk = chunk_at(args, offsets, get_group_id(1) + args.first_pair, &found);
     if (chunk.rows == 0)
         return;
 

@@ -88,7 +88,7 @@ static void pick_largest(int E, int K, __local const real *key, __local int *pic
 #endif
 
 /* The first choice; then only keys of those that may stand beside it are left. */
-static void pick_first(int E, __global const uint *restrict collaborators, __local real *key, __local int *pick)
+static void pick_first(int E, __global const uint *collaborators, __local real *key, __local int *pick)
 {
     pick_largest(E, 1, key, pick);
     barrier(CLK_LOCAL_MEM_FENCE);

@@ -17,6 +17,7 @@ struct motley__product_args {
     int first;      /* first local expert of this launch (a weight segment) */
     int experts;    /* experts of this launch */
     int rows;       /* P, when there is no offsets array: one expert holds all rows */
+    int first_pair; /* of all experts: offsets[0], 0 when there is no such array */
     int O, I;       /* the matrices are [O,I] */
     int own_rows;   /* row sources: index below this reads `own`, above it `received` */
     int own_rows_b; /* the same for the second row source of estmm */

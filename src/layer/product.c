@@ -18,6 +18,7 @@ struct motley__product_args motley__esmm_args(const struct motley__esmm *esmm, i
         .first = segment * esmm->w->per_segment,
         .experts = motley__matrix_experts(esmm->w, segment),
         .rows = esmm->ragged.P,
+        .first_pair = esmm->ragged.first,
         .O = esmm->w->O,
         .I = esmm->w->I,
         .own_rows = own_rows(&esmm->x),
@@ -32,6 +33,7 @@ struct motley__product_args motley__estmm_args(const struct motley__estmm *estmm
         .first = segment * estmm->dw->per_segment,
         .experts = motley__matrix_experts(estmm->dw, segment),
         .rows = estmm->ragged.P,
+        .first_pair = estmm->ragged.first,
         .O = estmm->dw->O,
         .I = estmm->dw->I,
         .own_rows = own_rows(&estmm->a),
@@ -136,6 +138,7 @@ int motley__dot_bias_launch(struct motley__device *device, cl_kernel kernel, str
     const struct motley__product_args args = {
         .experts = d->ragged.E,
         .rows = d->ragged.P,
+        .first_pair = d->ragged.first,
         .O = d->D,
         .own_rows = own_rows(&d->dy),
         .activation = MOTLEY__ACT_NONE,
