@@ -182,6 +182,7 @@ endif
     %D%/parameters.h \
     %D%/plan_cluster.h \
     %D%/plan_fixture.h \
+    %D%/plan_json.h \
     %D%/profile_context.h \
     %D%/product.h \
     %D%/product_check.h \

@@ -39,22 +39,6 @@ struct candidate {
     double experts[MOST_ROUNDS];    /* seconds of this rank's expert phase */
 };
 
-/* All experts get the same matrix: only the gate decides what is computed. */
-static void set_weights(const struct cell *cell, const motley_plan *plan, motley_layer *layer, int rank)
-{
-    const struct motley_plan_rank own = motley_plan_rank(plan, rank);
-    const size_t gate = (size_t)cell->E * (size_t)cell->D, matrix = (size_t)cell->D * (size_t)cell->F;
-    float *values = malloc(sizeof *values * (gate > matrix ? gate : matrix));
-    struct motley_error error = {0};
-    fill(values, gate, 0.05, 1);
-    check(motley_layer_set(layer, MOTLEY_GATE, 0, values, &error), &error);
-    fill(values, matrix, 0.03, 2);
-    for (int i = 0; i < own.experts; i++)
-        for (int w = MOTLEY_W1; w <= MOTLEY_W3; w++)
-            check(motley_layer_set(layer, (enum motley_weight)w, own.expert[i], values, &error), &error);
-    free(values);
-}
-
 static void open_candidate(motley_context *context, const struct cell *cell, struct candidate *c)
 {
     const struct motley_layer_shape shape = {.D = cell->D, .F = cell->F, .E = cell->E, .K = cell->K,
@@ -65,14 +49,9 @@ static void open_candidate(motley_context *context, const struct cell *cell, str
     struct motley_error error = {0};
     check(motley_plan_create(context, &shape, &options, &c->plan, &error), &error);
     check(motley_layer_create(context, c->plan, &c->layer, &error), &error);
-    set_weights(cell, c->plan, c->layer, rank);
+    set_weights(c->plan, c->layer, rank);
     const int64_t T = motley_plan_rank(c->plan, rank).tokens;
-    check(motley_tensor_create(context, MOTLEY_F32, T, cell->D, &c->x, &error), &error);
-    check(motley_tensor_create(context, MOTLEY_F32, T, cell->D, &c->y, &error), &error);
-    float *tokens = malloc(sizeof *tokens * (size_t)(T + 1) * (size_t)cell->D);
-    fill(tokens, (size_t)T * (size_t)cell->D, 1, (uint64_t)(10 + rank));
-    check(motley_tensor_write(c->x, tokens, &error), &error);
-    free(tokens);
+    make_tokens(context, T, cell->D, &c->x, &c->y);
 }
 
 static void close_candidate(struct candidate *c)
@@ -85,15 +64,7 @@ static void close_candidate(struct candidate *c)
 
 static void step(const struct cell *cell, struct candidate *c, int round)
 {
-    struct motley_error error = {0};
-    MPI_Barrier(MPI_COMM_WORLD);
-    double begin = motley__seconds();
-    check(motley_layer_forward(c->layer, c->x, NULL, c->y, &error), &error);
-    if (cell->backward)
-        check(motley_layer_backward(c->layer, c->x, c->y, &error), &error);
-    double seconds = motley__seconds() - begin;
-    c->experts[round] = expert_seconds(c->layer, cell->backward);
-    MPI_Allreduce(&seconds, &c->step[round], 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+    time_step(c->layer, c->x, NULL, c->y, cell->backward, &c->step[round], &c->experts[round]);
 }
 
 /* Over ranks: the slowest expert phase, and the sum of shares done in a second. */

@@ -38,6 +38,26 @@ static inline void clear_cluster(struct cluster *cluster)
         motley__profile_clear(&cluster->profile[r]);
 }
 
+enum { UNLIKE_RANKS = 3, UNLIKE_EXPERTS = 8 };
+
+/* Experts 4, 2, 2 on ranks that need 1, 2 and 2 seconds for each forward and backward: all end together.  The caller
+ * destroys the plan and clears the cluster. */
+static inline motley_plan *unlike_plan(struct cluster *cluster)
+{
+    static const double slow[UNLIKE_RANKS] = {1, 2, 2};
+    const struct motley_layer_shape shape = fixture_shape(UNLIKE_EXPERTS, 2);
+    const struct motley_plan_options options = {.tokens = 64, .backward = 1, .mode = MOTLEY_MODE_EXPERT};
+    motley_plan *plan;
+    make_cluster(cluster, &shape, UNLIKE_RANKS, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, UNLIKE_RANKS, cluster->entry, NULL, &plan, NULL), 0);
+    for (int r = 0; r < UNLIKE_RANKS; r++) {
+        assert_int_equal(motley_plan_rank(plan, r).experts, r ? 2 : 4);
+        plan->rank[r].forward.experts = 1;
+        plan->rank[r].backward.experts = 3;
+    }
+    return plan;
+}
+
 /* Of three unlike ranks, whole experts; destroyed by the caller. */
 static inline motley_plan *some_plan(void)
 {

@@ -4,9 +4,8 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include <jansson.h>
-
 #include "layer_step.h"
+#include "plan_json.h"
 
 static void every_activation_and_K(void **state)
 {
@@ -77,12 +76,10 @@ struct part {
 /* The same plan with part[r] on rank r: expert e is of group e % groups. */
 static motley_plan *with_parts(const motley_plan *plan, const char *mode, int groups, const struct part *part)
 {
-    char *text = NULL;
     motley_plan *moved = NULL;
     json_t *rank;
     size_t r;
-    SUCCEED(motley_plan_text(plan, &text, &error));
-    json_t *root = json_loads(text, 0, NULL);
+    json_t *root = plan_json(plan);
     require(root != NULL, "the plan's text is no JSON");
     json_object_set_new(root, "mode", json_string(mode));
     json_array_foreach(json_object_get(root, "ranks"), r, rank) {
@@ -93,11 +90,7 @@ static motley_plan *with_parts(const motley_plan *plan, const char *mode, int gr
         json_object_set_new(rank, "experts", experts);
         json_object_set_new(rank, "hidden", json_pack("[i, i]", part[r].begin, part[r].end));
     }
-    free(text);
-    text = json_dumps(root, 0);
-    SUCCEED(motley_plan_parse(text, &moved, &error));
-    free(text);
-    json_decref(root);
+    SUCCEED(parse_plan(root, &moved, &error));
     return moved;
 }
 
@@ -179,18 +172,12 @@ static void check_memory(const motley_plan *plan, enum split split)
 /* The same plan in chunks, and duplicates or none. */
 static motley_plan *in_chunks(const motley_plan *plan, int chunks, int duplicate)
 {
-    char *text = NULL;
     motley_plan *cut = NULL;
-    SUCCEED(motley_plan_text(plan, &text, &error));
-    json_t *root = json_loads(text, 0, NULL);
+    json_t *root = plan_json(plan);
     require(root != NULL, "the plan's text is no JSON");
     json_object_set_new(root, "pipeline", json_integer(chunks));
     json_object_set_new(json_object_get(root, "options"), "duplicate", json_boolean(duplicate));
-    free(text);
-    text = json_dumps(root, 0);
-    SUCCEED(motley_plan_parse(text, &cut, &error));
-    free(text);
-    json_decref(root);
+    SUCCEED(parse_plan(root, &cut, &error));
     return cut;
 }
 

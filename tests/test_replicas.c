@@ -4,9 +4,8 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include <jansson.h>
-
 #include "layer_step.h"
+#include "plan_json.h"
 #include "layer/layer.h"
 
 /* Ways to hold experts and replicas. */
@@ -52,12 +51,10 @@ static json_t *replicas(enum way way, int R)
 static motley_plan *with_replicas(const motley_plan *plan, enum way way, int chunks)
 {
     const int R = motley_context_size(context), groups = groups_of(way, R);
-    char *text = NULL;
     motley_plan *made = NULL;
     json_t *rank;
     size_t r;
-    SUCCEED(motley_plan_text(plan, &text, &error));
-    json_t *root = json_loads(text, 0, NULL);
+    json_t *root = plan_json(plan);
     require(root != NULL, "the plan's text is no JSON");
     json_object_set_new(root, "mode", json_string(way == GROUPS && R > 2 ? "hybrid" : "expert"));
     json_array_foreach(json_object_get(root, "ranks"), r, rank) {
@@ -75,11 +72,7 @@ static motley_plan *with_replicas(const motley_plan *plan, enum way way, int chu
         json_object_set_new(root, "replicas", replicas(way, R));
         json_object_set_new(root, "pipeline", json_integer(chunks));
     }
-    free(text);
-    text = json_dumps(root, 0);
-    SUCCEED(motley_plan_parse(text, &made, &error));
-    free(text);
-    json_decref(root);
+    SUCCEED(parse_plan(root, &made, &error));
     return made;
 }
 

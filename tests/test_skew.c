@@ -15,26 +15,9 @@
 #include "train/skew.h"
 #include "train/trainer.h"
 
-enum { R = 3, E = 8, LAST = 9 };
+enum { R = UNLIKE_RANKS, E = UNLIKE_EXPERTS, LAST = 9 };
 
 static motley_context *context;
-
-/* Experts 4, 2, 2 at speeds 1, 1/2, 1/2: all ranks end together when rows are even. */
-static motley_plan *make(struct cluster *cluster)
-{
-    const struct motley_layer_shape shape = fixture_shape(E, 2);
-    const struct motley_plan_options options = {.tokens = 64, .backward = 1, .mode = MOTLEY_MODE_EXPERT};
-    const double slow[R] = {1, 2, 2};
-    motley_plan *plan;
-    make_cluster(cluster, &shape, R, slow);
-    assert_int_equal(motley__plan_make(&shape, &options, R, cluster->entry, NULL, &plan, NULL), 0);
-    for (int r = 0; r < R; r++) {
-        assert_int_equal(motley_plan_rank(plan, r).experts, r ? 2 : 4);
-        plan->rank[r].forward.experts = 1;
-        plan->rank[r].backward.experts = 3;
-    }
-    return plan;
-}
 
 static void phases_follow_the_rows(void **state)
 {
@@ -43,7 +26,7 @@ static void phases_follow_the_rows(void **state)
     struct cluster cluster;
     double seconds[R], ideal;
     (void)state;
-    motley_plan *plan = make(&cluster);
+    motley_plan *plan = unlike_plan(&cluster);
     assert_float_equal(motley__skew_phases(plan, even, same, seconds, &ideal), 4, 1e-9);
     assert_float_equal(ideal, 4, 1e-9);
     assert_float_equal(motley__skew_phases(plan, hot, same, seconds, &ideal), 4 * (10.0 / 16) / 0.25, 1e-9);
@@ -64,7 +47,7 @@ static void doubt_takes_several_steps_and_then_rests(void **state)
     double seconds[R];
     int steps = 0;
     (void)state;
-    motley_plan *plan = make(&cluster);
+    motley_plan *plan = unlike_plan(&cluster);
     assert_int_equal(motley__skew_open(E, &skew, NULL), 0);
     for (int i = 0; i < 50; i++)
         assert_int_equal(motley__skew_observe(&skew, plan, even, same, 0.25, seconds), 0);

@@ -12,28 +12,11 @@
 #include "plan_cluster.h"
 #include "train/watch.h"
 
-enum { R = 3 };
+enum { R = UNLIKE_RANKS };
 
 static int near_to(double a, double b)
 {
     return fabs(a - b) <= 1e-12 * fabs(b);
-}
-
-/* Experts 4, 2, 2 of 8 at 1, 2 and 2 seconds each: all ranks end together. */
-static motley_plan *make(struct cluster *cluster)
-{
-    const struct motley_layer_shape shape = fixture_shape(8, 2);
-    const struct motley_plan_options options = {.tokens = 64, .backward = 1, .mode = MOTLEY_MODE_EXPERT};
-    const double slow[R] = {1, 2, 2};
-    motley_plan *plan;
-    make_cluster(cluster, &shape, R, slow);
-    assert_int_equal(motley__plan_make(&shape, &options, R, cluster->entry, NULL, &plan, NULL), 0);
-    for (int r = 0; r < R; r++) {
-        assert_int_equal(motley_plan_rank(plan, r).experts, r ? 2 : 4);
-        plan->rank[r].forward.experts = 1;
-        plan->rank[r].backward.experts = 3;
-    }
-    return plan;
 }
 
 static void a_slow_rank_makes_room_for_a_better_plan(void **state)
@@ -42,7 +25,7 @@ static void a_slow_rank_makes_room_for_a_better_plan(void **state)
     const double same[R] = {1, 1, 1}, throttled[R] = {1, 4, 1};
     struct cluster cluster;
     double seconds[R];
-    motley_plan *plan = make(&cluster);
+    motley_plan *plan = unlike_plan(&cluster);
     assert_true(near_to(motley__watch_phases(plan, same, seconds), 4));
     assert_true(near_to(motley__watch_ideal(plan, seconds), 4));
     assert_true(near_to(motley__watch_phases(plan, throttled, seconds), 16));
@@ -58,7 +41,7 @@ static void ranks_without_experts_have_no_say(void **state)
     const double change[R] = {2, 1, 1};
     struct cluster cluster;
     double seconds[R];
-    motley_plan *plan = make(&cluster);
+    motley_plan *plan = unlike_plan(&cluster);
     plan->rank[2].forward = plan->rank[2].backward = (struct motley__phases){0};
     assert_true(near_to(motley__watch_phases(plan, change, seconds), 8));
     assert_true(seconds[2] == 0);
@@ -72,7 +55,7 @@ static void no_move_takes_longer_than_everything_to_everyone(void **state)
 {
     (void)state;
     struct cluster cluster;
-    motley_plan *plan = make(&cluster);
+    motley_plan *plan = unlike_plan(&cluster);
     int found = 0;
     for (int i = 0; i < plan->alternatives; i++)
         if (plan->alternative[i].mode == MOTLEY_MODE_DATA) {
