@@ -6,9 +6,9 @@
 #include "bench/clblast.h"
 #include "device/program.h"
 #include "device/queue.h"
-#include "layer/activation.h"
 #include "layer/decode.h"
 #include "layer/encode.h"
+#include "product/activation.h"
 
 static int gather(const struct motley__clblast *peer, enum motley__tensor which, enum motley__scratch_rows to,
                   struct motley_error *error)

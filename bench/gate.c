@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "bench/gate.h"
-#include "layer/esmm.h"
 #include "layer/gate.h"
+#include "product/esmm.h"
 
 struct motley__gate_case {
     struct motley__matrix *w;                               /* [E,D]; owned */

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 #include "bench/layer.h"
-#include "layer/esmm.h"
 #include "layer/state.h"
 #include "plan/plan.h"
+#include "product/esmm.h"
 
 struct motley__bench_layer {
     motley_context alone;                   /* this rank as if there were no others; borrows from the real one */

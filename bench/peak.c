@@ -10,7 +10,7 @@
 #include "bench/alternate.h"
 #include "bench/peak.h"
 #include "device/program.h"
-#include "layer/variant.h"
+#include "product/variant.h"
 
 enum {
     CHAINS = 12,                /* of cl/peak.cl */

@@ -34,7 +34,7 @@ int motley__peak_measure(struct motley__device *device, double seconds, struct m
                          struct motley_error *error);
 void motley__peak_release(struct motley__peak *peak);
 
-/* The sums of a storage type that the device has admitted (layer/admit.h), likewise; nothing when they were measured
+/* The sums of a storage type that the device has admitted (product/admit.h), likewise; nothing when they were measured
  * before. */
 int motley__peak_admit(struct motley__peak *peak, enum motley_dtype dtype, struct motley_error *error);
 

@@ -13,7 +13,7 @@
 #include "bench/layer.h"
 #include "bench/problem.h"
 #include "device/storage.h"
-#include "layer/esmm.h"
+#include "product/esmm.h"
 
 enum { SEED = 7, STEP = 65537 }; /* a tensor's or expert's numbers begin so far behind the last one's */
 static const size_t NOISE = (size_t)1 << 22;        /* numbers in the table */

@@ -11,8 +11,8 @@
 #include "bench/routing.h"
 #include "context.h"
 #include <motley/plan.h>
-#include "layer/matrix.h"
-#include "layer/rows.h"
+#include "product/matrix.h"
+#include "product/rows.h"
 
 /* What stays while the rows change.  Gradients hold no numbers but what operators write. */
 struct motley__bench_shape {

@@ -12,8 +12,8 @@
 #include <math.h>
 
 #include "bench/operator.h"
-#include "layer/esmm.h"
-#include "layer/estmm.h"
+#include "product/esmm.h"
+#include "product/estmm.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 

@@ -13,9 +13,9 @@
 #include <math.h>
 
 #include "bench/operator.h"
-#include "layer/activation.h"
 #include "layer/decode.h"
 #include "layer/encode.h"
+#include "product/activation.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 

@@ -17,8 +17,8 @@
 #include "bench/peak.h"
 #include "device/gemm.h"
 #include "device/storage.h"
-#include "layer/admit.h"
-#include "layer/variant.h"
+#include "product/admit.h"
+#include "product/variant.h"
 
 /* Of a normalised error, by storage type: a few roundings of each number. */
 static const double LIMIT[] = {[MOTLEY_F32] = 2e-5, [MOTLEY_BF16] = 1e-2, [MOTLEY_F16] = 1.5e-3};

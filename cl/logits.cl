@@ -1,6 +1,6 @@
 /* The gate's logits.
  *
- *   logits[t,e] = sum_i x[t,i] w[e,i]      x [T,D] STORAGE, w [E,D] f32 in panels (src/layer/matrix.h), i ascending
+ *   logits[t,e] = sum_i x[t,i] w[e,i]      x [T,D] STORAGE, w [E,D] f32 in panels (src/product/matrix.h), i ascending
  *
  * Two maps of the same sum, bit for bit the same result:
  *

@@ -111,12 +111,12 @@ struct motley__decode_args {
     int accumulate; /* 1: add to y */
 };
 
-/* slice.cl: where one side's lines are; see src/layer/slice.h. */
+/* slice.cl: where one side's lines are; see src/product/slice.h. */
 struct motley__slice_side {
     int list;       /* expert i of the launch is number expert[list + i] of the matrix; -1: number i */
     int first;      /* number of the first expert in the buffer */
     int numbers;    /* of one expert, padding included */
-    int panel, I;   /* layout of an expert, see src/layer/matrix.h */
+    int panel, I;   /* layout of an expert, see src/product/matrix.h */
     int row, column; /* of the slice in it */
     int start;      /* rows of I numbers that lie before the buffer */
 };

@@ -10,9 +10,9 @@
 #include "base/random.h"
 #include "context.h"
 #include "device/tensor.h"
-#include "layer/admit.h"
 #include "plan/known.h"
-#include "plan/record.h"
+#include "product/admit.h"
+#include "profile/record.h"
 
 static const double TIME_LIMIT_SECONDS = 600;
 

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/wait.h"
 #include "job.h"
-#include "plan/link_measure.h"
+#include "measure/link_measure.h"
 
 enum { LARGEST = 1 << 20, REPEATS = 13, RANKS = 8 };
 

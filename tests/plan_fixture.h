@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plan/profile.h"
+#include "profile/profile.h"
 
 static inline struct motley_layer_shape fixture_shape(int E, int K)
 {

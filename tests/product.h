@@ -9,10 +9,10 @@
 
 #include <math.h>
 
-#include "layer/admit.h"
-#include "layer/esmm.h"
-#include "layer/ref.h"
-#include "layer/variant.h"
+#include "product/admit.h"
+#include "product/esmm.h"
+#include "product/ref.h"
+#include "product/variant.h"
 
 /* 1: a simulator runs the tests (tests/check-oclgrind.sh).  It is no CPU but runs the kernels for CPUs too, and takes
  * variants without admission, whose sizes would keep it for minutes. */

@@ -4,9 +4,9 @@
 #ifndef MOTLEY_TESTS_PRODUCT_CHECK_H
 #define MOTLEY_TESTS_PRODUCT_CHECK_H
 
-#include "layer/activation.h"
-#include "layer/estmm.h"
 #include "product.h"
+#include "product/activation.h"
+#include "product/estmm.h"
 
 /* Sums in f32, and results in a storage type: those are rounded once, which changes a number by 2^-8 of itself at most
  * (bf16; f16: 2^-11). */

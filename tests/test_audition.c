@@ -12,10 +12,10 @@
 
 #include <motley/layer.h>
 #include "base/error.h"
-#include "layer/esmm.h"
 #include "plan/audition.h"
 #include "plan/room.h"
 #include "plan_cluster.h"
+#include "product/esmm.h"
 #include "tests/device.h"
 
 static motley_context *context;

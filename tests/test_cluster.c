@@ -13,7 +13,7 @@
 
 #include "base/random.h"
 #include "cluster_folder.h"
-#include "plan/cluster.h"
+#include "simulate/cluster.h"
 
 enum { SEED = 77 };
 

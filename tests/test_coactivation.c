@@ -15,7 +15,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
-#include "plan/coactivation.h"
+#include "coactivation/coactivation.h"
 #include "plan/plan.h"
 #include "plan_cluster.h"
 

@@ -7,9 +7,9 @@
 
 #include <unistd.h>
 
+#include "coactivation/tally.h"
 #include "layer_step.h"
 #include "plan/plan.h"
-#include "plan/tally.h"
 
 static int rank, R;
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "plan/contest.h"
+#include "measure/contest.h"
 
 enum { SEED = 90125, VALUES = 5 };
 

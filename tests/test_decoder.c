@@ -5,8 +5,8 @@
 #include <config.h>
 
 #include "decoder.h"
-#include "layer/esmm.h"
 #include "layer/layer.h"
+#include "product/esmm.h"
 
 enum { S = 13, SEQUENCES = 3, MOST_EXPERTS = 8 };
 

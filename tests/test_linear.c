@@ -4,8 +4,8 @@
 #include <config.h>
 
 #include "device/gemm.h"
-#include "layer/linear.h"
 #include "product.h"
+#include "product/linear.h"
 
 static const double LIMIT = 2e-6;
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "plan/link.h"
+#include "profile/link.h"
 
 enum { SEED = 41, TRIALS = 400, RANKS = 9, NODES = 4, KINDS = 3 };
 

@@ -10,9 +10,9 @@
 #include "profile_context.h"
 
 #include "base/clock.h"
-#include "plan/link_measure.h"
-#include "plan/link_probe.h"
-#include "plan/link_rounds.h"
+#include "measure/link_measure.h"
+#include "measure/link_probe.h"
+#include "measure/link_rounds.h"
 
 static void fit_finds_the_link(void **state)
 {

@@ -8,10 +8,10 @@
 #include "profile_context.h"
 
 #include "base/file.h"
+#include "measure/measure.h"
 #include "plan/cost.h"
-#include "plan/measure.h"
 #include "plan/plan.h"
-#include "plan/record.h"
+#include "profile/record.h"
 
 static const struct motley_layer_shape SHAPE = {.D = 48, .F = 80, .E = 7, .K = 2, .activation = MOTLEY_GELU, .bias = 1};
 static const struct motley_plan_options OPTIONS = {

@@ -7,11 +7,11 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "routing.h"
 #include "base/file.h"
-#include "plan/coactivation.h"
-#include "train/trainer.h"
+#include "coactivation/coactivation.h"
+#include "routing.h"
 #include "tests/device.h"
+#include "train/trainer.h"
 
 enum { STEPS = 6, E = 6, LAYERS = 2, S = 32, B = 5 };
 

@@ -15,7 +15,7 @@
 
 #include "cluster_folder.h"
 #include "plan/plan.h"
-#include "plan/simulate.h"
+#include "simulate/simulate.h"
 
 enum { SIZES = 12 };
 

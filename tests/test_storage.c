@@ -6,8 +6,8 @@
 #include <math.h>
 
 #include "device/storage.h"
-#include "layer/estmm.h"
 #include "product.h"
+#include "product/estmm.h"
 
 static const enum motley_dtype TYPES[] = {MOTLEY_BF16, MOTLEY_F16};
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "plan/timing.h"
+#include "measure/timing.h"
 
 static void outliers_are_forgotten(void **state)
 {

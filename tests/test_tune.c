@@ -11,10 +11,10 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "layer/variant.h"
-#include "plan/record.h"
-#include "plan/trial.h"
-#include "plan/tune.h"
+#include "measure/trial.h"
+#include "measure/tune.h"
+#include "product/variant.h"
+#include "profile/record.h"
 
 static const struct motley_layer_shape SHAPE = {.D = 48, .F = 80, .E = 4, .K = 2, .activation = MOTLEY_SWIGLU};
 static const struct motley__shape_class MANY = {MOTLEY__PRODUCT_ESMM, MOTLEY__ROWS_MANY, MOTLEY__WEIGHTS_SMALL};

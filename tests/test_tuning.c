@@ -5,7 +5,7 @@
 
 #include "product.h"
 
-#include "layer/estmm.h"
+#include "product/estmm.h"
 
 enum { SEED = 31337, E = 3, O = 403, I = 421 }; /* no tile divides them, several contraction blocks each way */
 /* Rows of a class: the first expert has none, the second one, the last all others. */

@@ -1,6 +1,6 @@
 /* Backward of the activation on a CPU, and the bias's part of the gate's gradient.
  *
- *   activation_backward   dw[p] = <u, h>;  u <- w u A'(pre);  h <- w h      rows of [P,F]; see src/layer/activation.h
+ *   activation_backward   dw[p] = <u, h>;  u <- w u A'(pre);  h <- w h      rows of [P,F]; see src/product/activation.h
  *   dot_bias              dw[p] += <dy[row p], b2[e(p)]>
  *
  * Work-groups of one item, one row each; vectors, their lanes summed at the end in a fixed order.

@@ -16,7 +16,7 @@
 #include "cpu/stored.h"
 
 #ifndef STRIP
-#define STRIP 2048 /* outputs of a work-group at most, a multiple of LANES; src/layer/cpu.c says the same */
+#define STRIP 2048 /* outputs of a work-group at most, a multiple of LANES; src/product/cpu.c says the same */
 #endif
 
 #define ESS_FIND(i)                                                                                                \

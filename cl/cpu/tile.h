@@ -31,7 +31,7 @@
 #define DEPTH 256
 #endif
 #ifndef BLOCK_ROWS
-#define BLOCK_ROWS 144 /* a multiple of both ROWS; src/layer/cpu.c says the same */
+#define BLOCK_ROWS 144 /* a multiple of both ROWS; src/product/cpu.c says the same */
 #endif
 #ifndef MAX_PANELS
 #define MAX_PANELS 8

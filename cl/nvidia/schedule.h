@@ -13,7 +13,7 @@
 
 #include "types.h"
 
-#define MAX_EXPERTS 4096 /* of one launch; MOTLEY__NVIDIA_EXPERTS of src/layer/nvidia.h */
+#define MAX_EXPERTS 4096 /* of one launch; MOTLEY__NVIDIA_EXPERTS of src/product/nvidia.h */
 #define BAND 16
 #define NO_TILE (-1)
 

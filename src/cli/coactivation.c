@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
-#include "plan/coactivation.h"
+#include "coactivation/coactivation.h"
 
 /* Several command lines under one mpirun must all give a file, or none.  *given: they do. */
 static int compare(const char *path, int *given, struct motley_error *error)

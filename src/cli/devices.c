@@ -12,7 +12,7 @@
 #include "base/table.h"
 #include "cli/cli.h"
 #include "context.h"
-#include "layer/variant.h"
+#include "product/variant.h"
 
 /* The kernels of one rank for a storage type; a value that travels as bytes between equal programs. */
 struct kernels {

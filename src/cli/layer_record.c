@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "cli/layer_job.h"
-#include "plan/tally.h"
+#include "coactivation/tally.h"
 
 /* This rank's tokens of the last step. */
 static int count(const struct motley__layer_job *job, struct motley__tally **tally, struct motley_error *error)

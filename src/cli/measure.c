@@ -11,11 +11,11 @@
 #include "base/table.h"
 #include "cli/cli.h"
 #include "layer/expert.h"
-#include "plan/link_measure.h"
-#include "plan/measure.h"
+#include "measure/link_measure.h"
+#include "measure/measure.h"
+#include "measure/tune.h"
 #include "plan/plan.h"
-#include "plan/record.h"
-#include "plan/tune.h"
+#include "profile/record.h"
 
 /* Without --width: a small, a medium and a large expert of models in use.  The first and the last are tuned, as the
  * first of their class of weights. */

@@ -46,7 +46,7 @@ struct motley__program;
 struct motley__launched;
 
 struct motley__device {
-    struct motley_device_info info;     /* family and why are filled by motley__admit (layer/admit.h) */
+    struct motley_device_info info;     /* family and why are filled by motley__admit (product/admit.h) */
     struct motley__log log;
 
     cl_platform_id platform;
@@ -77,18 +77,18 @@ struct motley__device {
     uint64_t memory_bytes;              /* what this rank may use; == info.memory_bytes */
     uint64_t used_bytes, peak_bytes;
 
-    /* Products of at most so many pairs stream the weights past them (layer/few.h); 0: the variant's own way.  Set for
+    /* Products of at most so many pairs stream the weights past them (product/few.h); 0: the variant's own way.  Set for
      * GPUs when opened, 0 again where motley__admit finds that it fails. */
     int few_pairs[MOTLEY__DTYPES];
 
-    /* Kernel variant of each storage type (layer/variant.h); NULL until motley__admit. */
+    /* Kernel variant of each storage type (product/variant.h); NULL until motley__admit. */
     const struct motley__variant *variant[MOTLEY__DTYPES];
     char why[MOTLEY__DTYPES][256];      /* that one, and why not those before it; "" until then */
 
-    struct motley__tuning *tuning[MOTLEY__DTYPES];  /* owned: what was chosen for it (layer/tuning.h); NULL: defaults */
+    struct motley__tuning *tuning[MOTLEY__DTYPES];  /* owned: what was chosen for it (product/tuning.h); NULL: defaults */
 
     cl_mem tickets;                     /* owned: a counter that each kernel leaves at zero; NULL until one needs it
-                                           (layer/nvidia.c) */
+                                           (product/nvidia.c) */
     struct motley__program *programs;   /* owned list (program.c) */
     char *cache;                        /* owned: directory of built programs; NULL: no disk cache */
     int compiles_at_launch;             /* 1: compiling is put off until a launch; the runtime caches what it made */

@@ -11,7 +11,7 @@
 #ifndef MOTLEY_EXCHANGE_FLOW_H
 #define MOTLEY_EXCHANGE_FLOW_H
 
-#include "layer/slice.h"
+#include "product/slice.h"
 
 /* A matrix that every expert has, as all ranks know it. */
 struct motley__projection {

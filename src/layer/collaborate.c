@@ -7,9 +7,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "coactivation/coactivation.h"
 #include "layer/gate.h"
 #include "layer/state.h"
-#include "plan/coactivation.h"
 
 static int check(const motley_layer *layer, const motley_coactivation *coactivation, int coactivation_layer, int most,
                  struct motley_error *error)

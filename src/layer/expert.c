@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #include "cl/types.h"
-#include "layer/activation.h"
-#include "layer/esmm.h"
-#include "layer/estmm.h"
 #include "layer/expert.h"
+#include "product/activation.h"
+#include "product/esmm.h"
+#include "product/estmm.h"
 
 static int act_code(enum motley_activation activation)
 {

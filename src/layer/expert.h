@@ -9,8 +9,8 @@
 #define MOTLEY_LAYER_EXPERT_H
 
 #include <motley/plan.h>
-#include "layer/matrix.h"
-#include "layer/rows.h"
+#include "product/matrix.h"
+#include "product/rows.h"
 
 struct motley__experts {
     struct motley__device *device;                 /* borrowed */

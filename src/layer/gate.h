@@ -14,7 +14,7 @@
 #ifndef MOTLEY_LAYER_GATE_H
 #define MOTLEY_LAYER_GATE_H
 
-#include "layer/linear.h"
+#include "product/linear.h"
 
 struct motley__gate_forward {
     enum motley_dtype dtype;                /* of x */

@@ -7,8 +7,8 @@
 #include <motley/layer.h>
 #include "context.h"
 #include "layer/expert.h"
-#include "layer/linear.h"
 #include "plan/plan.h"
+#include "product/linear.h"
 
 /* Coefficients of the auxiliary losses, and their values in the last forward (global means; 0 when off). */
 struct motley__layer_losses {

@@ -6,8 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "layer/esmm.h"
 #include "layer/weight_cache.h"
+#include "product/esmm.h"
 
 enum { TAG_FETCH = 10, TAG_SETTLE = 11 };
 

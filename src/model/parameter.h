@@ -4,7 +4,7 @@
 #ifndef MOTLEY_MODEL_PARAMETER_H
 #define MOTLEY_MODEL_PARAMETER_H
 
-#include "layer/slice.h"
+#include "product/slice.h"
 
 struct motley__parameter {
     char name[128];                /* Hugging Face name; of experts with one %d for the global expert number */

@@ -9,9 +9,9 @@
 #ifndef MOTLEY_MODEL_WEIGHTS_H
 #define MOTLEY_MODEL_WEIGHTS_H
 
-#include "layer/linear.h"
 #include "model/config.h"
 #include "model/parameter.h"
+#include "product/linear.h"
 
 enum motley__dense_kind {
     MOTLEY__DENSE_VECTOR,           /* a norm's scale: canonical, never decayed, starts at 1 */

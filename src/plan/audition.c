@@ -11,10 +11,10 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/wait.h"
-#include "layer/esmm.h"
+#include "measure/timing.h"
 #include "plan/audition.h"
 #include "plan/room.h"
-#include "plan/timing.h"
+#include "product/esmm.h"
 
 static const double NEAR = 0.10;            /* predicted within so much of the fastest */
 static const double SECONDS = 3;            /* for all rounds together, where steps are quick */

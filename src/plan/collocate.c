@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "plan/coactivation.h"
+#include "coactivation/coactivation.h"
 #include "plan/collocate.h"
 #include "plan/place.h"
 #include "plan/predict.h"

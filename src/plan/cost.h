@@ -8,7 +8,7 @@
 #ifndef MOTLEY_PLAN_COST_H
 #define MOTLEY_PLAN_COST_H
 
-#include "plan/profile.h"
+#include "profile/profile.h"
 
 /* Seconds of one expert with `rows` rows: 0 without rows, never falling as rows grow; below the first point its
  * seconds, beyond the last the slope of the last two (of the only one: in proportion).  A curve has at least one

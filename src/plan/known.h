@@ -6,7 +6,7 @@
 #define MOTLEY_PLAN_KNOWN_H
 
 #include <motley/plan.h>
-#include "plan/link.h"
+#include "profile/link.h"
 
 /* Zero knows nothing. */
 struct motley__known {

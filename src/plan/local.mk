@@ -6,50 +6,23 @@ libmotley_all_la_SOURCES += \
     %D%/allocate.h \
     %D%/audition.c \
     %D%/audition.h \
-    %D%/coactivation.c \
-    %D%/coactivation.h \
-    %D%/coactivation_text.c \
     %D%/collocate.c \
     %D%/collocate.h \
-    %D%/cluster.c \
-    %D%/cluster.h \
-    %D%/cluster_text.c \
-    %D%/contest.c \
-    %D%/contest.h \
-    %D%/copy.c \
-    %D%/copy.h \
     %D%/cost.c \
     %D%/cost.h \
-    %D%/drift.c \
-    %D%/drift.h \
-    %D%/known.c \
-    %D%/known.h \
-    %D%/link.c \
-    %D%/link.h \
-    %D%/link_measure.c \
-    %D%/link_measure.h \
-    %D%/link_probe.c \
-    %D%/link_probe.h \
-    %D%/link_rounds.c \
-    %D%/link_rounds.h \
     %D%/divide.c \
     %D%/divide.h \
     %D%/division.c \
+    %D%/drift.c \
+    %D%/drift.h \
     %D%/group.c \
     %D%/group.h \
+    %D%/known.c \
+    %D%/known.h \
     %D%/load_text.c \
     %D%/load_text.h \
-    %D%/measure.c \
-    %D%/measure.h \
-    %D%/measure_device.c \
-    %D%/measuring.c \
-    %D%/measuring.h \
     %D%/mode.c \
     %D%/mode.h \
-    %D%/outcome.c \
-    %D%/outcome.h \
-    %D%/pairs.c \
-    %D%/pairs.h \
     %D%/pipeline.c \
     %D%/pipeline.h \
     %D%/place.c \
@@ -65,30 +38,14 @@ libmotley_all_la_SOURCES += \
     %D%/plan_text.c \
     %D%/predict.c \
     %D%/predict.h \
-    %D%/profile.c \
-    %D%/profile.h \
-    %D%/profile_text.c \
-    %D%/record.c \
-    %D%/record.h \
     %D%/replicate.c \
     %D%/replicate.h \
     %D%/room.c \
     %D%/room.h \
     %D%/serve.c \
-    %D%/simulate.c \
-    %D%/simulate.h \
-    %D%/simulate_plot.c \
     %D%/spread.c \
     %D%/spread.h \
-    %D%/tally.c \
-    %D%/tally.h \
     %D%/task.c \
     %D%/task.h \
-    %D%/timing.c \
-    %D%/timing.h \
     %D%/tokens.c \
-    %D%/tokens.h \
-    %D%/trial.c \
-    %D%/trial.h \
-    %D%/tune.c \
-    %D%/tune.h
+    %D%/tokens.h

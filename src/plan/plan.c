@@ -10,15 +10,15 @@
 #include <stdlib.h>
 
 #include "base/random.h"
+#include "coactivation/coactivation.h"
 #include "context.h"
+#include "measure/link_measure.h"
+#include "measure/measure.h"
 #include "plan/audition.h"
-#include "plan/coactivation.h"
 #include "plan/cost.h"
 #include "plan/known.h"
-#include "plan/link_measure.h"
-#include "plan/measure.h"
 #include "plan/plan.h"
-#include "plan/record.h"
+#include "profile/record.h"
 
 enum { NUMBERS = 23 };
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan/coactivation.h"
+#include "coactivation/coactivation.h"
 #include "plan/collocate.h"
 #include "plan/plan.h"
 

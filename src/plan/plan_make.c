@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coactivation/coactivation.h"
 #include "layer/expert.h"
-#include "plan/coactivation.h"
 #include "plan/cost.h"
 #include "plan/plan.h"
 

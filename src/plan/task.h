@@ -5,7 +5,7 @@
 #define MOTLEY_PLAN_TASK_H
 
 #include "plan/cost.h"
-#include "plan/link.h"
+#include "profile/link.h"
 
 /* What is planned for, and with what.  All borrowed but `widths`. */
 struct motley__task {

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "device/queue.h"
-#include "layer/esmm.h"
 #include "layer/layer.h"
 #include "layer/weight_cache.h"
+#include "product/esmm.h"
 #include "train/trainer.h"
 
 enum { MATRICES = 3, TAG_WEIGHTS = 12, TAG_NUMBERS = 13 };

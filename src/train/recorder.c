@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
-#include "plan/tally.h"
+#include "coactivation/tally.h"
 #include "train/recorder.h"
 #include "train/trainer.h"
 

@@ -4,7 +4,7 @@
 #ifndef MOTLEY_TRAIN_SEGMENT_H
 #define MOTLEY_TRAIN_SEGMENT_H
 
-#include "layer/matrix.h"
+#include "product/matrix.h"
 
 /* Below 2^31: a segment is one OpenCL buffer, and the kernels count with int. */
 static inline size_t motley__segment_floats(const struct motley__matrix *matrix, int segment)

@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "coactivation/coactivation.h"
 #include "train/config_json.h"
-#include "plan/coactivation.h"
 #include "train/ngram.h"
 #include "train/recorder.h"
 #include "train/shelf.h"

@@ -1,0 +1,220 @@
+/* What follows from which experts tokens chose together.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "coactivation/coactivation.h"
+
+int motley__coactivation_alloc(int layers, int E, motley_coactivation **coactivation, struct motley_error *error)
+{
+    motley_coactivation *made = calloc(1, sizeof *made);
+    if (made) {
+        *made = (motley_coactivation){.layers = layers, .E = E};
+        made->together = calloc((size_t)layers * (size_t)E, (size_t)E * sizeof *made->together);
+        made->first = calloc((size_t)layers + 1, sizeof *made->first);
+    }
+    if (!made || !made->together || !made->first) {
+        motley_coactivation_destroy(made);
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the co-activation of %d layers of %d "
+                            "experts", layers, E);
+    }
+    *coactivation = made;
+    return 0;
+}
+
+int motley__coactivation_alloc_sets(motley_coactivation *c, int K, int sets, struct motley_error *error)
+{
+    free(c->set);
+    c->K = K;
+    c->set = calloc((size_t)sets + 1, (size_t)K * sizeof *c->set);
+    if (!c->set)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d sets of experts", sets);
+    return 0;
+}
+
+void motley_coactivation_destroy(motley_coactivation *coactivation)
+{
+    if (!coactivation)
+        return;
+    free(coactivation->together);
+    free(coactivation->first);
+    free(coactivation->set);
+    free(coactivation);
+}
+
+int motley_coactivation_layers(const motley_coactivation *coactivation)
+{
+    return coactivation->layers;
+}
+
+int motley_coactivation_experts(const motley_coactivation *coactivation)
+{
+    return coactivation->E;
+}
+
+uint64_t motley__coactivation_hash(const motley_coactivation *c)
+{
+    const int sizes[3] = {c->layers, c->E, c->K};
+    const size_t experts = (size_t)c->E, layers = (size_t)c->layers;
+    uint64_t hash = motley__hash_bytes(MOTLEY__HASH_START, sizes, sizeof sizes);
+    hash = motley__hash_bytes(hash, c->together, layers * experts * experts * sizeof *c->together);
+    hash = motley__hash_bytes(hash, c->first, (layers + 1) * sizeof *c->first);
+    return c->set ? motley__hash_bytes(hash, c->set, (size_t)c->first[layers] * (size_t)c->K * sizeof *c->set) : hash;
+}
+
+/* Tokens of the layer that chose both; a double, for the sum of all layers. */
+static double together(const motley_coactivation *c, int layer, int i, int j)
+{
+    const size_t E = (size_t)c->E, at = (size_t)i * E + (size_t)j;
+    double sum = 0;
+    if (layer >= 0)
+        return (double)c->together[(size_t)layer * E * E + at];
+    for (int l = 0; l < c->layers; l++)
+        sum += (double)c->together[(size_t)l * E * E + at];
+    return sum;
+}
+
+static int make_room(struct motley__choices *choices, size_t sets, int E, struct motley_error *error)
+{
+    choices->set = malloc((sets + 1) * (size_t)choices->K * sizeof *choices->set);
+    choices->weight = malloc((sets + 1) * sizeof *choices->weight);
+    choices->chosen = calloc((size_t)E, sizeof *choices->chosen);
+    if (!choices->set || !choices->weight || !choices->chosen)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu sets of experts", sets);
+    return 0;
+}
+
+/* Every pair that a token chose. */
+static int take_pairs(const motley_coactivation *c, int layer, struct motley__choices *choices,
+                      struct motley_error *error)
+{
+    double tokens = 0;
+    int status = make_room(choices, (size_t)c->E * (size_t)(c->E - 1) / 2, c->E, error);
+    for (int i = 0; i < c->E && !status; i++)
+        for (int j = i + 1; j < c->E; j++) {
+            const double count = together(c, layer, i, j);
+            if (count <= 0)
+                continue;
+            choices->set[2 * choices->sets] = i;
+            choices->set[2 * choices->sets + 1] = j;
+            choices->weight[choices->sets++] = count;
+            tokens += count;
+        }
+    for (int s = 0; s < choices->sets; s++)
+        choices->weight[s] /= tokens;
+    return status;
+}
+
+/* The sampled sets of the layer; of all layers together as many as of one. */
+static int take_sets(const motley_coactivation *c, int layer, struct motley__choices *choices,
+                     struct motley_error *error)
+{
+    const int step = layer >= 0 ? 1 : c->layers;
+    const int begin = layer >= 0 ? c->first[layer] : 0, end = layer >= 0 ? c->first[layer + 1] : c->first[c->layers];
+    const size_t K = (size_t)c->K;
+    int status = make_room(choices, (size_t)(end - begin) / (size_t)step + 1, c->E, error);
+    for (int i = begin; i < end && !status; i += step)
+        memcpy(choices->set + (size_t)choices->sets++ * K, c->set + (size_t)i * K, K * sizeof *c->set);
+    for (int s = 0; s < choices->sets; s++)
+        choices->weight[s] = 1.0 / choices->sets;
+    return status;
+}
+
+/* Each expert's part: by the counts, in which each of its tokens is there once for each of the others; without any, by
+ * the sets. */
+static void count_chosen(const motley_coactivation *c, int layer, struct motley__choices *choices)
+{
+    double all = 0;
+    for (int i = 0; i < c->E && choices->K > 1; i++)
+        for (int j = 0; j < c->E; j++)
+            choices->chosen[i] += together(c, layer, i, j);
+    for (int i = 0; i < c->E; i++)
+        all += choices->chosen[i];
+    for (int i = 0; i < c->E && all > 0; i++)
+        choices->chosen[i] *= choices->K / all;
+    for (int i = 0; i < choices->sets * choices->K && all == 0; i++)
+        if (choices->set[i] >= 0)
+            choices->chosen[choices->set[i]] += choices->weight[i / choices->K];
+}
+
+int motley__choices_make(const motley_coactivation *c, int layer, int K, struct motley__choices *choices,
+                         struct motley_error *error)
+{
+    int status;
+    assert(layer < c->layers);
+    *choices = (struct motley__choices){.K = K};
+    if (K != 2 && !c->K)
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "the co-activation has no sets of experts (FILE.sets), and pairs alone do not say where "
+                            "tokens with %d experts go: record it anew, which writes both", K);
+    if (K != 2 && c->K != K)
+        return motley__fail(error, MOTLEY_E_INVALID, "the co-activation has sets of %d experts, but a token has %d: "
+                            "record it for that many", c->K, K);
+    status = K == 2 ? take_pairs(c, layer, choices, error) : take_sets(c, layer, choices, error);
+    if (status)
+        motley__choices_clear(choices);
+    else
+        count_chosen(c, layer, choices);
+    return status;
+}
+
+void motley__choices_clear(struct motley__choices *choices)
+{
+    free(choices->set);
+    free(choices->weight);
+    free(choices->chosen);
+    *choices = (struct motley__choices){0};
+}
+
+double motley__choices_copies(const struct motley__choices *choices, const int *group, const int *ranks)
+{
+    double copies = 0;
+    for (int s = 0; s < choices->sets; s++) {
+        const int *set = choices->set + (size_t)s * (size_t)choices->K;
+        for (int k = 0; k < choices->K; k++) {
+            int first = set[k] >= 0;
+            for (int before = 0; before < k && first; before++)
+                first = set[before] < 0 || group[set[before]] != group[set[k]];
+            if (first)
+                copies += choices->weight[s] * ranks[group[set[k]]];
+        }
+    }
+    return copies;
+}
+
+/* The expert with the highest of count [E], of equal ones the lower number; -1 when all are negative. */
+static int most_chosen(const double *count, int E)
+{
+    int best = -1;
+    for (int e = 0; e < E; e++)
+        if (count[e] >= 0 && (best < 0 || count[e] > count[best]))
+            best = e;
+    return best;
+}
+
+int motley__coactivation_mask(const motley_coactivation *c, int layer, int most, uint32_t *mask,
+                              struct motley_error *error)
+{
+    const int E = c->E;
+    const size_t words = ((size_t)E + 31) / 32;
+    double *count = malloc((size_t)E * sizeof *count);
+    if (!count)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the collaborators of %d experts", E);
+    memset(mask, 0, (size_t)E * words * sizeof *mask);
+    for (int i = 0; i < E; i++) {
+        for (int j = 0; j < E; j++)
+            count[j] = together(c, layer, i, j);
+        for (int next = i, taken = 0; next >= 0 && taken <= most; next = most_chosen(count, E), taken++) {
+            mask[(size_t)i * words + (size_t)next / 32] |= UINT32_C(1) << next % 32;
+            count[next] = -1;
+        }
+    }
+    free(count);
+    return 0;
+}
