@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "plan/mode.h"
 #include "plan/plan.h"
+#include "plan/refine.h"
 #include "plan_fixture.h"
 
 enum { SEED = 31, RANKS = 4 };
@@ -181,6 +182,53 @@ static void less_moves_when_links_are_slow(void **state)
     }
 }
 
+/* Two ranks, one four times as fast, behind ever slower links: what refining finds is nearly the best of all shares of
+ * the experts, and no worse than where it began.  Over slow links that means other shares than those of the speeds. */
+static void slow_links_change_shares(void **state)
+{
+    (void)state;
+    const struct motley_layer_shape shape = fixture_shape(16, 1);
+    int other = 0, same = 0;
+    for (double bandwidth = 1e9; bandwidth >= 1e5; bandwidth /= 4) {
+        struct cluster cluster;
+        struct motley__division division;
+        struct motley__rank_cost cost[2];
+        struct motley__prediction begin, found, best = {.forward_seconds = INFINITY}, p;
+        make_cluster(&cluster, &shape, bandwidth);
+        const struct motley__profile_entry *const entry[] = {cluster.entry[0], cluster.entry[3]};
+        struct motley__task task = {.shape = shape, .options = {.tokens = 4000, .pipeline = 1}, .R = 2, .entry = entry};
+        struct motley__links links;
+        assert_int_equal(motley__links_alloc(2, 2, 1, &links, NULL), 0);
+        links.node[1] = 1;
+        links.between[0] = cluster.links.between[0];
+        task.links = &links;
+        assert_int_equal(motley__task_open(&task, NULL), 0);
+        assert_int_equal(motley__mode_divide(&task, MOTLEY_MODE_EXPERT, 0, &division, NULL), 0);
+        assert_int_equal(motley__predict(&task, &division, cost, &begin, NULL), 0);
+        const int first = division.experts[0];
+        found = begin;
+        assert_int_equal(motley__refine(&task, &division, cost, &found, NULL), 0);
+        assert_int_equal(division.experts[0] + division.experts[1], shape.E);
+        assert_int_equal(motley__predict(&task, &division, cost, &p, NULL), 0);
+        assert_near(found.forward_seconds, p.forward_seconds);
+        other += division.experts[0] != first;
+        same += division.experts[0] == first;
+        for (int n = 1; n < shape.E; n++) {
+            division.experts[0] = n;
+            division.experts[1] = shape.E - n;
+            assert_int_equal(motley__predict(&task, &division, cost, &p, NULL), 0);
+            best = p.forward_seconds < best.forward_seconds ? p : best;
+        }
+        assert_true(found.forward_seconds <= begin.forward_seconds);
+        assert_true(found.forward_seconds <= 1.03 * best.forward_seconds);
+        motley__division_clear(&division);
+        motley__task_close(&task);
+        motley__links_clear(&links);
+        motley__links_clear(&cluster.links);
+    }
+    assert_true(other > 0 && same > 0);
+}
+
 static double step_seconds(const struct motley__alternative *alternative)
 {
     return alternative->predicted.forward_seconds + alternative->predicted.backward_seconds;
@@ -307,6 +355,7 @@ int main(void)
         cmocka_unit_test(data_mode_by_hand),
         cmocka_unit_test(model_mode_by_hand),
         cmocka_unit_test(less_moves_when_links_are_slow),
+        cmocka_unit_test(slow_links_change_shares),
         cmocka_unit_test(the_fastest_is_chosen),
         cmocka_unit_test(what_does_not_fit_is_said),
         cmocka_unit_test(large_clusters_are_planned_in_no_time),

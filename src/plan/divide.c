@@ -318,6 +318,17 @@ static int share_out(struct work *w, int bounded, struct motley_error *error)
     return status ? status : share_experts(w, bounded, error);
 }
 
+int motley__divide_fits(const struct motley__task *task, const struct motley__division *division, int *fits,
+                        struct motley_error *error)
+{
+    struct motley__division as_given = *division; /* nothing is divided here */
+    struct work w = {.task = task, .division = &as_given};
+    int status = open_work(&w, error);
+    if (!status)
+        status = fits_memory(&w, fits, error);
+    return close_work(&w, status);
+}
+
 int motley__divide(const struct motley__task *task, struct motley__division *division, struct motley_error *error)
 {
     struct work w = {.task = task, .division = division};

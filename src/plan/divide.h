@@ -7,7 +7,8 @@
  * Both are exact integer optima (allocate.h), and so are they together: a group with n experts needs n times what it
  * needs for one, whatever n is.  Where experts are known to get unequal numbers of rows, it matters which ones a group
  * has (spread.h), and hot ones may be served by several groups (replicate.h).  What ranks bring is tokens.h's, which of
- * them form a group group.h's, and which mode is best mode.h's.  divide.c divides; division.c says what follows.
+ * them form a group group.h's, what moving rows adds refine.h's, and which mode is best mode.h's.  divide.c divides;
+ * division.c says what follows.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_DIVIDE_H
@@ -40,6 +41,11 @@ void motley__division_clear(struct motley__division *division); /* back to empty
  * whose profile says nothing gets nothing, unless shares are even.
  * Errors: MOTLEY_E_DEVICE_MEMORY (the devices cannot hold it in this way), MOTLEY_E_MEMORY. */
 int motley__divide(const struct motley__task *task, struct motley__division *division, struct motley_error *error);
+
+/* *fits: every device has memory for its part of such a division, whose experts and width are set.
+ * Errors: MOTLEY_E_MEMORY. */
+int motley__divide_fits(const struct motley__task *task, const struct motley__division *division, int *fits,
+                        struct motley_error *error);
 
 /* What each rank has to do: duty [R] written.  Errors: MOTLEY_E_MEMORY. */
 int motley__division_duties(const struct motley__task *task, const struct motley__division *division,

@@ -38,6 +38,8 @@ libmotley_all_la_SOURCES += \
     %D%/plan_text.c \
     %D%/predict.c \
     %D%/predict.h \
+    %D%/refine.c \
+    %D%/refine.h \
     %D%/replicate.c \
     %D%/replicate.h \
     %D%/room.c \

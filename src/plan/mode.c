@@ -10,6 +10,7 @@
 
 #include "plan/group.h"
 #include "plan/mode.h"
+#include "plan/refine.h"
 #include "plan/tokens.h"
 
 enum { FEW_RANKS = 16, SOME_RANKS = 256 }; /* up to which every number of groups, and every power of two, is tried */
@@ -153,6 +154,8 @@ static int consider(struct search *s, int i)
     if (status)
         return motley__fail(s->error, status, "%s", why.text);
     status = motley__predict(s->task, &division, s->trial, &alternative->predicted, s->error);
+    if (!status)
+        status = motley__refine(s->task, &division, s->trial, &alternative->predicted, s->error);
     alternative->fits = 1;
     if (!status && better(s, alternative)) {
         const struct motley__division before = s->division;
