@@ -202,6 +202,17 @@ static void tell(const struct doubt *d, const char *what, double before, double 
                  1e3 * after);
 }
 
+/* What was measured again for another plan says better how each device has changed than the few steps that raised the
+ * doubt, some of them before the change: both plans are then judged by the same numbers. */
+static void look_again(struct doubt *d, const motley_plan *plan)
+{
+    const motley_plan *now = d->trainer->plan;
+    for (int r = 0; r < plan->R; r++)
+        if (now->rank[r].gflops > 0 && plan->rank[r].gflops > 0)
+            d->change[r] = now->rank[r].gflops / plan->rank[r].gflops;
+    d->slowest = motley__watch_phases(now, d->change, d->seconds);
+}
+
 static int decide(struct doubt *d, struct motley_error *error)
 {
     struct motley_trainer *trainer = d->trainer;
@@ -212,6 +223,7 @@ static int decide(struct doubt *d, struct motley_error *error)
     int status = plan_again(trainer, trainer->plan->load, MEASURE_SECONDS, &plan, error);
     if (status)
         return status;
+    look_again(d, plan);
     for (int r = 0; r < plan->R; r++)
         slowest = fmax(slowest, expert_seconds(&plan->rank[r]));
     const double step = step_with(d, slowest);
