@@ -55,6 +55,7 @@ UNIT_TESTS = \
     %D%/test_divide \
     %D%/test_mode \
     %D%/test_pipeline \
+    %D%/test_rivals \
     %D%/test_placement \
     %D%/test_link \
     %D%/test_plan \

@@ -38,6 +38,20 @@ static inline void clear_cluster(struct cluster *cluster)
         motley__profile_clear(&cluster->profile[r]);
 }
 
+/* All alternatives take as long as the chosen one, each a little more than the one before; so do the first `ways` of
+ * 1, 2, 4 and 8 chunks. */
+static inline void make_alike(motley_plan *plan, int ways)
+{
+    const double seconds = plan->alternative[plan->chosen].predicted.way[0].seconds;
+    for (int i = 0; i < plan->alternatives; i++) {
+        struct motley__prediction *p = &plan->alternative[i].predicted;
+        p->ways = ways;
+        for (int way = 0; way < ways; way++)
+            p->way[way] = (struct motley__way){MOTLEY_EXCHANGE_LINEAR, 1 << way,
+                                               seconds * (1 + 0.001 * (i != plan->chosen) * (1 + i) + 0.01 * way)};
+    }
+}
+
 enum { UNLIKE_RANKS = 3, UNLIKE_EXPERTS = 8 };
 
 /* Experts 4, 2, 2 on ranks that need 1, 2 and 2 seconds for each forward and backward: all end together.  The caller

@@ -1,5 +1,5 @@
-/* Modes that are predicted nearly alike: who is tried, that what they took is kept, and believed the next time; what
- * memory a layer can take, and that trials keep to what there is.
+/* Modes, and ways for rows to travel, that are predicted nearly alike: what they took is kept, and believed the next
+ * time; what memory a layer can take, and that trials keep to what there is.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -13,6 +13,7 @@
 #include <motley/layer.h>
 #include "base/error.h"
 #include "plan/audition.h"
+#include "plan/rivals.h"
 #include "plan/room.h"
 #include "plan_cluster.h"
 #include "product/esmm.h"
@@ -27,70 +28,55 @@ static struct motley_layer_shape shape_of(void)
     return fixture_shape(7, 2);
 }
 
-static motley_plan *make_plan(struct cluster *cluster)
+static motley_plan *plan_in_mode(const struct cluster *cluster, enum motley_mode mode, int group)
 {
     const struct motley_layer_shape shape = shape_of();
+    struct motley_plan_options options = OPTIONS;
     motley_plan *plan;
-    assert_int_equal(motley__plan_make(&shape, &OPTIONS, context->size, cluster->entry, NULL, &plan, NULL), 0);
+    options.mode = mode;
+    options.group = group;
+    assert_int_equal(motley__plan_make(&shape, &options, context->size, cluster->entry, NULL, &plan, NULL), 0);
     return plan;
 }
 
-/* All alternatives take as long as auto's choice, each a little more than the one before. */
-static void make_alike(motley_plan *plan)
+static motley_plan *make_plan(const struct cluster *cluster)
 {
-    const double seconds = plan->alternative[plan->chosen].predicted.forward_seconds;
-    for (int i = 0; i < plan->alternatives; i++) {
-        plan->alternative[i].predicted.forward_seconds = seconds * (1 + 0.001 * (i != plan->chosen) * (1 + i));
-        plan->alternative[i].predicted.backward_seconds = 0;
-    }
+    return plan_in_mode(cluster, MOTLEY_MODE_AUTO, 0);
 }
 
-static void rivals_are_near_and_unlike(void **state)
-{
-    (void)state;
-    struct cluster cluster;
-    const struct motley_layer_shape shape = shape_of();
-    make_cluster(&cluster, &shape, context->size, SLOW);
-    motley_plan *plan = make_plan(&cluster);
-    int rival[MOTLEY__RIVALS];
-    if (context->size == 1) { /* there is but one way */
-        assert_int_equal(motley__audition_rivals(plan, rival), 0);
-    } else {
-        make_alike(plan);
-        const int count = motley__audition_rivals(plan, rival);
-        assert_in_range(count, 2, MOTLEY__RIVALS);
-        assert_int_equal(rival[0], plan->chosen);
-        const int other = rival[1];
-        plan->alternative[other].predicted.forward_seconds *= 1.11;
-        assert_int_equal(motley__audition_rivals(plan, rival), count == 2 ? 0 : count - 1);
-        plan->alternative[other].predicted = plan->alternative[plan->chosen].predicted; /* the same division */
-        assert_int_equal(motley__audition_rivals(plan, rival), count == 2 ? 0 : count - 1);
-        make_alike(plan);
-        plan->alternative[other].fits = 0;
-        assert_int_equal(motley__audition_rivals(plan, rival), count == 2 ? 0 : count - 1);
-        plan->options.mode = MOTLEY_MODE_EXPERT; /* asked for: nobody is to choose */
-        assert_int_equal(motley__audition_rivals(plan, rival), 0);
-    }
-    motley_plan_destroy(plan);
-    clear_cluster(&cluster);
-}
+/* The mode and the chunks that won, after a trial when `changed` comes back 1. */
+struct winner {
+    int mode, chunks, changed;
+};
 
-/* The mode that won, after a trial when `changed` comes back 1. */
-static enum motley_mode try(struct cluster *cluster, struct motley__profile *profile, int again, int *changed)
+static struct winner try_in(const struct cluster *cluster, struct motley__profile *profile, int again,
+                            enum motley_mode asked, int ways)
 {
     const struct motley__audition audition = {.context = context, .entry = cluster->entry, .profile = profile,
                                               .again = again};
-    motley_plan *plan = make_plan(cluster);
+    motley_plan *plan = plan_in_mode(cluster, asked, 0);
     struct motley_error error = {0};
-    make_alike(plan);
+    struct winner winner = {0};
+    make_alike(plan, ways);
     plan->shape.gate = MOTLEY_GATE_FORCED; /* a trial has no experts to force */
-    *changed = 0;
-    if (motley__audition(&audition, &plan, changed, &error))
+    if (motley__audition(&audition, &plan, &winner.changed, &error))
         fail_msg("%s", error.text);
-    const enum motley_mode mode = plan->mode;
-    assert_int_equal(plan->options.mode, MOTLEY_MODE_AUTO);
+    winner.mode = (int)plan->mode;
+    winner.chunks = plan->pipeline;
+    assert_int_equal(plan->options.mode, asked);
+    assert_int_equal(plan->options.pipeline, 0);
+    assert_int_equal(plan->options.exchange, MOTLEY_EXCHANGE_AUTO);
+    assert_int_equal(plan->alternative[plan->chosen].mode, plan->mode);
+    assert_int_equal(plan->alternative[plan->chosen].predicted.way[0].chunks, plan->pipeline);
     motley_plan_destroy(plan);
-    return mode;
+    return winner;
+}
+
+static enum motley_mode try(const struct cluster *cluster, struct motley__profile *profile, int again, int *changed)
+{
+    const struct winner winner = try_in(cluster, profile, again, MOTLEY_MODE_AUTO, 1);
+    *changed = winner.changed;
+    return (enum motley_mode)winner.mode;
 }
 
 static void outcomes_are_kept_and_believed(void **state)
@@ -106,7 +92,7 @@ static void outcomes_are_kept_and_believed(void **state)
     make_cluster(&cluster, &shape, context->size, SLOW);
     const enum motley_mode mode = try(&cluster, &profile, 0, &changed);
     assert_int_equal(changed, 1);
-    assert_in_range(profile.outcomes, 2, MOTLEY__RIVALS);
+    assert_in_range(profile.outcomes, 2, MOTLEY__RIVAL_MODES);
     int best = 0;
     for (int i = 0; i < profile.outcomes; i++) {
         assert_true(profile.outcome[i].seconds > 0 && profile.outcome[i].samples >= 3);
@@ -133,15 +119,62 @@ static void outcomes_are_kept_and_believed(void **state)
     clear_cluster(&cluster);
 }
 
-static motley_plan *plan_in_mode(const struct cluster *cluster, enum motley_mode mode, int group)
+/* In a mode that was asked for the number of chunks is still tried, kept and believed. */
+static void chunks_are_tried_and_believed(void **state)
 {
+    (void)state;
+    struct motley__profile profile = {0}, read = {0};
+    struct cluster cluster;
     const struct motley_layer_shape shape = shape_of();
-    struct motley_plan_options options = OPTIONS;
-    motley_plan *plan;
-    options.mode = mode;
-    options.group = group;
-    assert_int_equal(motley__plan_make(&shape, &options, context->size, cluster->entry, NULL, &plan, NULL), 0);
-    return plan;
+    char *text;
+    if (context->size == 1)
+        skip();
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    assert_int_equal(try_in(&cluster, &profile, 0, MOTLEY_MODE_EXPERT, 3).changed, 1);
+    assert_int_equal(profile.outcomes, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(profile.outcome[i].mode, MOTLEY_MODE_EXPERT);
+        assert_int_equal(profile.outcome[i].exchange, MOTLEY_EXCHANGE_LINEAR);
+        assert_int_equal(profile.outcome[i].pipeline, 1 << i);
+        profile.outcome[i].seconds = i == 2 ? 0.5 : 1;
+    }
+    assert_int_equal(motley__profile_text(&profile, &text, NULL), 0);
+    assert_int_equal(motley__profile_parse(text, "text", NULL, &read, NULL), 0);
+    struct winner winner = try_in(&cluster, &read, 0, MOTLEY_MODE_EXPERT, 3);
+    assert_int_equal(winner.changed, 0);
+    assert_int_equal(winner.chunks, 4);
+    for (int i = 0; i < read.outcomes; i++)
+        read.outcome[i].seconds = read.outcome[i].pipeline == 4 ? 0.99 : 1; /* nearly alike: as predicted */
+    assert_int_equal(try_in(&cluster, &read, 0, MOTLEY_MODE_EXPERT, 3).chunks, 1);
+    winner = try_in(&cluster, &read, 0, MOTLEY_MODE_EXPERT, 4); /* of eight nothing is known */
+    assert_int_equal(winner.changed, 1);
+    assert_int_equal(read.outcomes, 4);
+    free(text);
+    motley__profile_clear(&read);
+    motley__profile_clear(&profile);
+    clear_cluster(&cluster);
+}
+
+/* Outcomes from before ways were tried are of the way that is predicted best. */
+static void earlier_outcomes_are_believed(void **state)
+{
+    (void)state;
+    struct motley__profile profile = {0};
+    struct cluster cluster;
+    const struct motley_layer_shape shape = shape_of();
+    int changed;
+    if (context->size == 1)
+        skip();
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    try(&cluster, &profile, 0, &changed);
+    for (int i = 0; i < profile.outcomes; i++) {
+        profile.outcome[i].exchange = profile.outcome[i].pipeline = 0;
+        profile.outcome[i].seconds = i == 1 ? 0.5 : 1;
+    }
+    assert_int_equal(try(&cluster, &profile, 0, &changed), profile.outcome[1].mode);
+    assert_int_equal(changed, 0);
+    motley__profile_clear(&profile);
+    clear_cluster(&cluster);
 }
 
 static struct motley__room room_of(const motley_plan *plan)
@@ -219,14 +252,15 @@ static void trials_keep_to_the_memory(void **state)
     struct motley__profile profile = {0};
     struct cluster cluster;
     uint64_t all = used, most = used, peak[3];
-    int rival[MOTLEY__RIVALS], changed;
+    struct motley__candidate rival[MOTLEY__RIVALS];
+    int changed;
     if (context->size == 1)
         skip();
     make_cluster(&cluster, &shape, context->size, SLOW);
     motley_plan *plan = make_plan(&cluster);
-    make_alike(plan);
-    for (int i = motley__audition_rivals(plan, rival); i-- > 0;) {
-        const struct motley__alternative *alternative = &plan->alternative[rival[i]];
+    make_alike(plan, 1);
+    for (int i = motley__rivals(plan, rival); i-- > 0;) {
+        const struct motley__alternative *alternative = &plan->alternative[rival[i].alternative];
         motley_plan *one = plan_in_mode(&cluster, alternative->mode, alternative->group);
         const uint64_t bytes = room_of(one).bytes;
         all += bytes;
@@ -250,35 +284,45 @@ static void trials_keep_to_the_memory(void **state)
     clear_cluster(&cluster);
 }
 
+/* How many are read of this line with another part. */
+static int outcomes_of(const char *good, const char *part, const char *with)
+{
+    struct motley__profile profile = {0};
+    char line[512];
+    const char *at = strstr(good, part);
+    snprintf(line, sizeof line, "%.*s%s%s", (int)(at - good), good, with, at + strlen(part));
+    assert_int_equal(motley__profile_parse(line, "text", NULL, &profile, NULL), 0);
+    const int outcomes = profile.outcomes;
+    motley__profile_clear(&profile);
+    return outcomes;
+}
+
 static void bad_lines_are_dropped(void **state)
 {
     (void)state;
     static const char good[] = "outcome ranks=00c0ffee00c0ffee of=2 direction=backward D=8 F=16 E=4 K=2 "
-                               "activation=swiglu bias=0 dtype=f32 tokens=1024 mode=model group=0 seconds=0.5 "
-                               "samples=5\n";
+                               "activation=swiglu bias=0 dtype=f32 tokens=1024 mode=model group=0 exchange=linear "
+                               "pipeline=2 seconds=0.5 samples=5\n";
     static const struct {
         const char *part, *with;
-    } lies[] = {
-        {"", ""}, {"mode=model", "mode=auto"}, {"mode=model", "mode=none"}, {"seconds=0.5", "seconds=0"},
+    } truths[] = {{"", ""}, {"exchange=linear pipeline=2 ", ""}}, lies[] = {
+        {"exchange=linear", ""}, {"pipeline=2", ""}, {"pipeline=2", "pipeline=0"}, {"=linear", "=auto"},
+        {"=linear", "=none"}, {"mode=model", "mode=auto"}, {"mode=model", "mode=none"}, {"seconds=0.5", "seconds=0"},
         {"seconds=0.5", "seconds=nan"}, {"of=2", "of=0"}, {"D=8", "D=-8"}, {"samples=5", "samples=0"},
         {"K=2", "L=2"}, {"bias=0", "bias=2"}, {"ranks=00", "ranks=xx"},
     };
-    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
-        struct motley__profile profile = {0};
-        char line[512];
-        const char *at = strstr(good, lies[i].part);
-        snprintf(line, sizeof line, "%.*s%s%s", (int)(at - good), good, lies[i].with, at + strlen(lies[i].part));
-        assert_int_equal(motley__profile_parse(line, "text", NULL, &profile, NULL), 0);
-        assert_int_equal(profile.outcomes, i == 0);
-        motley__profile_clear(&profile);
-    }
+    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
+        assert_int_equal(outcomes_of(good, truths[i].part, truths[i].with), 1);
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
+        assert_int_equal(outcomes_of(good, lies[i].part, lies[i].with), 0);
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rivals_are_near_and_unlike),
         cmocka_unit_test(outcomes_are_kept_and_believed),
+        cmocka_unit_test(chunks_are_tried_and_believed),
+        cmocka_unit_test(earlier_outcomes_are_believed),
         cmocka_unit_test(no_choice_of_experts_needs_more_room),
         cmocka_unit_test(trials_keep_to_the_memory),
         cmocka_unit_test(bad_lines_are_dropped),

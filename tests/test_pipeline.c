@@ -47,6 +47,20 @@ static void the_link_may_be_all(void **state)
     expect(8 + 8, 2, (struct motley__pipeline){.out = 8, .back = 8, .own = 0.25, .chunk = 0.25});
 }
 
+/* The fastest or one chunk, then the others, ascending; all or one. */
+static void check_list(const struct motley__chunked *list, int count)
+{
+    int all = 0;
+
+    assert_true(count == 1 || count == MOTLEY__CHUNKINGS);
+    for (int i = 0; i < count; i++) {
+        all |= list[i].chunks;
+        assert_true(i < 2 || list[i].chunks > list[i - 1].chunks);
+        assert_true(list[0].chunks == 1 || list[i].forward + list[i].backward <= list[0].forward + list[0].backward);
+    }
+    assert_int_equal(all, count == 1 ? 1 : 1 + 2 + 4 + 8);
+}
+
 /* Two ranks of which nothing is known but these phases. */
 static int choose(double way, double experts, int backward)
 {
@@ -61,7 +75,10 @@ static int choose(double way, double experts, int backward)
     const struct motley__rank_cost cost[2] = {{.forward = phases, .backward = phases},
                                               {.forward = phases, .backward = phases}};
 
-    return motley__pipeline_choose(&task, &division, cost).chunks;
+    struct motley__chunked list[MOTLEY__CHUNKINGS];
+
+    check_list(list, motley__pipeline_list(&task, &division, cost, list));
+    return list[0].chunks;
 }
 
 static void chunks_are_for_what_can_be_hidden(void **state)

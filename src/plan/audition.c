@@ -1,4 +1,4 @@
-/* Modes that are predicted nearly alike are tried.
+/* Candidates that are predicted nearly alike are tried.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -13,55 +13,18 @@
 #include "base/wait.h"
 #include "measure/timing.h"
 #include "plan/audition.h"
+#include "plan/rivals.h"
 #include "plan/room.h"
 #include "product/esmm.h"
 
-static const double NEAR = 0.10;            /* predicted within so much of the fastest */
+static const double NEARLY = 0.98;          /* of the seconds of another way of the same mode: as good as it */
 static const double SECONDS = 3;            /* for all rounds together, where steps are quick */
 enum { MOST_ROUNDS = 9, LEAST_ROUNDS = 3, SEED = 31 };
-
-static double predicted(const struct motley__alternative *alternative)
-{
-    return alternative->predicted.forward_seconds + alternative->predicted.backward_seconds;
-}
-
-static int same_prediction(const struct motley__alternative *a, const struct motley__alternative *b)
-{
-    return predicted(a) == predicted(b) && a->predicted.moved == b->predicted.moved &&
-           a->predicted.bytes == b->predicted.bytes;
-}
-
-/* The next in order of prediction that is near and not in the list; -1: none. */
-static int next_rival(const motley_plan *plan, const int *rival, int count)
-{
-    const double limit = (1 + NEAR) * predicted(&plan->alternative[plan->chosen]);
-    int found = -1;
-    for (int i = 0; i < plan->alternatives; i++) {
-        const struct motley__alternative *a = &plan->alternative[i];
-        int taken = !a->fits || !a->predicted.known || predicted(a) > limit;
-        for (int j = 0; j < count && !taken; j++)
-            taken = rival[j] == i || same_prediction(a, &plan->alternative[rival[j]]);
-        if (!taken && (found < 0 || predicted(a) < predicted(&plan->alternative[found])))
-            found = i;
-    }
-    return found;
-}
-
-int motley__audition_rivals(const motley_plan *plan, int rival[MOTLEY__RIVALS])
-{
-    int count = 0, next = plan->chosen;
-    if (plan->options.mode != MOTLEY_MODE_AUTO || !plan->alternative[plan->chosen].predicted.known)
-        next = -1;
-    while (next >= 0 && count < MOTLEY__RIVALS) {
-        rival[count++] = next;
-        next = next_rival(plan, rival, count);
-    }
-    return count > 1 ? count : 0;
-}
 
 /* One rival on trial. */
 struct rival {
     struct motley__outcome outcome;  /* seconds 0: not known */
+    int predicted_best;              /* of its mode's ways */
     motley_plan *plan;               /* owned, as are the next three */
     motley_layer *layer;
     motley_tensor *x, *y;
@@ -76,7 +39,7 @@ struct work {
     struct motley_error *error;
 };
 
-/* Who the ranks are, and about how much each of them brings where that is given. */
+/* Who the ranks are, about how much each of them brings where that is given, and whether tokens go once. */
 static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct motley_plan_options *options)
 {
     uint64_t hash = MOTLEY__HASH_START;
@@ -84,6 +47,8 @@ static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct
         const int sixteenths = (int)lround(16.0 * (double)options->tokens_of[r] / fmax(1, (double)options->tokens));
         hash = motley__hash_bytes(hash, &sixteenths, sizeof sixteenths);
     }
+    if (options->duplicate)
+        hash = motley__hash_bytes(hash, &options->duplicate, sizeof options->duplicate);
     for (int r = 0; r < R; r++) {
         const struct motley__profile_key *key = &a->entry[r]->key;
         const char *const texts[] = {key->host, key->name, key->driver, key->family, key->variant};
@@ -102,30 +67,47 @@ static int recall(struct work *w)
     const motley_context *context = w->a->context;
     double seconds[MOTLEY__RIVALS] = {0};
     for (int i = 0; i < w->count && !w->a->again && context->rank == 0; i++) {
-        const struct motley__outcome *known = motley__outcome_find(w->a->profile, &w->rival[i].outcome);
+        struct motley__outcome wanted = w->rival[i].outcome;
+        const struct motley__outcome *known = motley__outcome_find(w->a->profile, &wanted);
+        wanted.exchange = wanted.pipeline = 0;
+        if (!known && w->rival[i].predicted_best)
+            known = motley__outcome_find(w->a->profile, &wanted);
         seconds[i] = known ? known->seconds : 0;
     }
     MPI_Request request;
     int status = motley__fail_mpi(w->error, MPI_Ibcast(seconds, MOTLEY__RIVALS, MPI_DOUBLE, 0, context->comm, &request),
                                   "MPI_Ibcast");
     if (!status)
-        status = motley__wait(&request, context->time_limit, "what modes took", w->error);
+        status = motley__wait(&request, context->time_limit, "what candidates took", w->error);
     for (int i = 0; i < w->count; i++)
         w->rival[i].outcome.seconds = seconds[i];
     return status;
 }
 
-/* The plan of one alternative, as if it had been auto's choice. */
+/* A plan that was asked for shows what the one of all modes and ways did, but for its own. */
+static void show_as_chosen(const motley_plan *all, motley_plan *plan)
+{
+    const struct motley__alternative chosen = plan->alternative[plan->chosen];
+    plan->options.mode = all->options.mode;
+    plan->options.group = all->options.group;
+    plan->options.exchange = all->options.exchange;
+    plan->options.pipeline = all->options.pipeline;
+    for (int i = 0; i < plan->alternatives && plan->alternatives == all->alternatives; i++)
+        plan->alternative[i] = all->alternative[i];
+    plan->alternative[plan->chosen] = chosen;
+}
+
+/* The plan of one candidate, as if it had been chosen by prediction. */
 static int plan_of(const struct work *w, const struct motley__outcome *outcome, motley_plan **plan)
 {
     struct motley_plan_options options = w->plan->options;
     options.mode = (enum motley_mode)outcome->mode;
     options.group = outcome->group;
+    options.exchange = (enum motley_exchange)outcome->exchange;
+    options.pipeline = outcome->pipeline;
     int status = motley__plan_make(&w->plan->shape, &options, w->plan->R, w->a->entry, w->a->links, plan, w->error);
-    if (!status) {
-        (*plan)->options.mode = w->plan->options.mode;
-        (*plan)->options.group = w->plan->options.group;
-    }
+    if (!status)
+        show_as_chosen(w->plan, *plan);
     return status;
 }
 
@@ -183,7 +165,7 @@ static int find_room(const struct work *w, int *held)
     if (!status)
         status = motley__wait(&request, context->time_limit, "room for a trial", w->error);
     if (!status && !fits[0]) /* the same on all ranks */
-        status = motley__fail(w->error, MOTLEY_E_DEVICE_MEMORY, "a device has no memory to try modes in");
+        status = motley__fail(w->error, MOTLEY_E_DEVICE_MEMORY, "a device has no memory to try layers in");
     *held = fits[1] ? w->count : 1;
     return status;
 }
@@ -277,13 +259,20 @@ static int time_rivals(struct work *w)
     return status;
 }
 
+/* Between ways of a mode the one that was listed before stays when there is little in it, so that what two jobs find
+ * differs seldom. */
+static int faster(const struct motley__outcome *a, const struct motley__outcome *b)
+{
+    return a->seconds < (a->mode == b->mode && a->group == b->group ? NEARLY : 1) * b->seconds;
+}
+
 /* The fastest takes the place of *plan, unless it is that already. */
 static int crown(struct work *w, motley_plan **plan)
 {
     motley_plan *winner = NULL;
     int best = 0;
     for (int i = 1; i < w->count; i++)
-        if (w->rival[i].outcome.seconds < w->rival[best].outcome.seconds)
+        if (faster(&w->rival[i].outcome, &w->rival[best].outcome))
             best = i;
     if (best == 0)
         return 0;
@@ -301,21 +290,29 @@ int motley__audition(const struct motley__audition *audition, motley_plan **plan
     const motley_plan *now = *plan;
     struct motley_error why = {0};
     struct work w = {.a = audition, .plan = now, .error = &why};
-    int rival[MOTLEY__RIVALS], unknown = 0;
-    w.count = motley__audition_rivals(now, rival);
+    struct motley__candidate rival[MOTLEY__RIVALS];
+    int unknown = 0;
+    w.count = motley__rivals(now, rival);
     if (!w.count)
         return 0;
     const uint64_t ranks = hash_ranks(audition, now->R, &now->options);
     for (int i = 0; i < w.count; i++) {
-        w.rival[i].outcome = motley__outcome_key(ranks, now->R, &now->shape, &now->options);
-        w.rival[i].outcome.mode = (int)now->alternative[rival[i]].mode;
-        w.rival[i].outcome.group = now->alternative[rival[i]].group;
+        const struct motley__alternative *alternative = &now->alternative[rival[i].alternative];
+        const struct motley__way *way = &alternative->predicted.way[rival[i].way];
+        struct motley__outcome *outcome = &w.rival[i].outcome;
+        *outcome = motley__outcome_key(ranks, now->R, &now->shape, &now->options);
+        outcome->mode = (int)alternative->mode;
+        outcome->group = alternative->group;
+        outcome->exchange = (int)way->exchange;
+        outcome->pipeline = way->chunks;
+        w.rival[i].predicted_best = rival[i].way == 0;
     }
     int status = recall(&w);
     for (int i = 0; i < w.count; i++)
         unknown |= w.rival[i].outcome.seconds == 0;
     if (!status && unknown) {
-        motley__detail(&audition->context->log, "modes predicted within %.0f%% of each other are tried", 100 * NEAR);
+        motley__detail(&audition->context->log, "ways to divide and exchange that are predicted within %.0f%% of each other "
+                       "are tried", 100 * motley__rivals_near);
         status = time_rivals(&w);
         *changed = !status;
     }

@@ -1,4 +1,5 @@
-/* Modes that are predicted nearly alike are tried: a layer of each, some steps in turns, and the fastest is taken.
+/* Candidates, each a mode and a way for its rows to travel (predict.h), that are predicted nearly alike are tried: a
+ * layer of each, some steps in turns, and the fastest is taken.
  *
  * What they took is kept in the profile (outcome.h), so the same question is asked once.
  *
@@ -17,15 +18,10 @@ struct motley__audition {
     int again;                       /* 1: what the profile has is of other times */
 };
 
-/* *plan, which `auto` chose by prediction, becomes the one that was fastest among those predicted within a tenth of it
- * and within memory.  *changed = 1 when modes were timed.  A plan that was not auto's, or has no rival, stays.
+/* *plan, which was chosen by prediction, becomes the one that was fastest among those predicted within a tenth of it
+ * and within memory, of what its options leave open.  *changed = 1 when any were timed.  A plan without rivals stays.
  * Collective; agreed.  Errors: those of planning and of layers, but for memory: then the prediction stands. */
 int motley__audition(const struct motley__audition *audition, motley_plan **plan, int *changed,
                      struct motley_error *error);
-
-/* The rivals: numbers of alternatives, the chosen one first, then the others in order of prediction; divisions that are
- * the same as one before are left out.  Returns how many, at most MOTLEY__RIVALS.  Pure. */
-enum { MOTLEY__RIVALS = 4 };
-int motley__audition_rivals(const motley_plan *plan, int rival[MOTLEY__RIVALS]);
 
 #endif

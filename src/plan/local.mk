@@ -42,6 +42,8 @@ libmotley_all_la_SOURCES += \
     %D%/refine.h \
     %D%/replicate.c \
     %D%/replicate.h \
+    %D%/rivals.c \
+    %D%/rivals.h \
     %D%/room.c \
     %D%/room.h \
     %D%/serve.c \

@@ -77,34 +77,64 @@ static double slowest(const struct motley__task *task, const struct motley__divi
     return seconds;
 }
 
-static struct motley__chunked hide(const struct motley__task *task, const struct motley__division *division,
-                                   const struct motley__rank_cost *cost, int chunks)
+/* Seconds of both directions. */
+static struct motley__chunked seconds_in(const struct motley__task *task, const struct motley__division *division,
+                                         const struct motley__rank_cost *cost, int chunks)
 {
-    struct motley__chunked chunked = {.chunks = chunks};
-
-    chunked.forward = slowest(task, division, cost, 0, 0) - slowest(task, division, cost, 0, chunks);
-    if (task->options.backward)
-        chunked.backward = slowest(task, division, cost, 1, 0) - slowest(task, division, cost, 1, chunks);
-    return chunked;
+    return (struct motley__chunked){chunks, slowest(task, division, cost, 0, chunks),
+                                    task->options.backward ? slowest(task, division, cost, 1, chunks) : 0};
 }
 
-struct motley__chunked motley__pipeline_choose(const struct motley__task *task, const struct motley__division *division,
-                                               const struct motley__rank_cost *cost)
+/* Seconds that chunks can hide at the most: of the rank with most on its way. */
+static double on_the_way(const struct motley__task *task, const struct motley__rank_cost *cost)
 {
-    struct motley__chunked best = hide(task, division, cost, task->options.pipeline ? task->options.pipeline : 1);
-    double whole = slowest(task, division, cost, 0, 1), least = 0;
+    double forward = 0, backward = 0;
 
-    if (task->options.pipeline)
-        return best;
-    whole += task->options.backward ? slowest(task, division, cost, 1, 1) : 0;
-    least = best.forward + best.backward + LEAST_GAIN * whole;
-    for (int chunks = 2; chunks <= MOTLEY__CHUNKS_MOST; chunks *= 2) {
-        const struct motley__chunked chunked = hide(task, division, cost, chunks);
+    for (int r = 0; r < task->R; r++) {
+        forward = fmax(forward, cost[r].forward.out + cost[r].forward.back);
+        backward = fmax(backward, cost[r].backward.out + cost[r].backward.back);
+    }
+    return forward + (task->options.backward ? backward : 0);
+}
 
-        if (chunked.forward + chunked.backward > least) {
-            least = chunked.forward + chunked.backward;
-            best = chunked;
+static double sum(const struct motley__chunked *chunked)
+{
+    return chunked->forward + chunked->backward;
+}
+
+/* The number of the one to take. */
+static int fastest(const struct motley__chunked *list, int count, double least)
+{
+    int best = 0;
+
+    for (int i = 1; i < count; i++)
+        if (sum(&list[i]) > sum(&list[best]) + (best ? 0 : least))
+            best = i;
+    return best;
+}
+
+int motley__pipeline_list(const struct motley__task *task, const struct motley__division *division,
+                          const struct motley__rank_cost *cost, struct motley__chunked list[MOTLEY__CHUNKINGS])
+{
+    const int first = task->options.pipeline ? task->options.pipeline : 1;
+    const struct motley__chunked bare = seconds_in(task, division, cost, 0);
+    int last = task->options.pipeline ? task->options.pipeline : MOTLEY__CHUNKS_MOST, count = 0;
+    double least = 0;
+
+    for (int chunks = first; chunks <= last; chunks *= 2) {
+        const struct motley__chunked taken = seconds_in(task, division, cost, chunks);
+
+        list[count++] = (struct motley__chunked){chunks, bare.forward - taken.forward, bare.backward - taken.backward};
+        if (chunks == 1) {
+            least = LEAST_GAIN * sum(&taken);
+            last = on_the_way(task, cost) > least ? last : 1;
         }
     }
-    return best;
+    const int best = fastest(list, count, least);
+    const struct motley__chunked chosen = list[best];
+
+    for (int i = best; i > 0; i--)
+        list[i] = list[i - 1];
+    list[0] = chosen;
+    return count;
 }

@@ -37,9 +37,11 @@ struct motley__chunked {
     double forward, backward;
 };
 
-/* The fastest of 1, 2, 4 and 8 chunks (of as many as the options ask for) for a division with these costs [R], by its
- * slowest rank; more than one only where that saves something worth having. */
-struct motley__chunked motley__pipeline_choose(const struct motley__task *task, const struct motley__division *division,
-                                               const struct motley__rank_cost *cost);
+/* 1, 2, 4 and 8 chunks (as many as the options ask for) for a division with these costs [R], by its slowest rank: the
+ * fastest first, more than one only where that saves something worth having; then the others, ascending.  1 alone where
+ * so little is on its way that no number could be worth it.  list written; returns how many. */
+enum { MOTLEY__CHUNKINGS = 4 };
+int motley__pipeline_list(const struct motley__task *task, const struct motley__division *division,
+                          const struct motley__rank_cost *cost, struct motley__chunked list[MOTLEY__CHUNKINGS]);
 
 #endif

@@ -14,7 +14,8 @@
  *   tokens.c            who brings how many of the tokens           pure
  *   pipeline.c          chunks that rows travel in                  pure
  *   mode.c              every mode, and the fastest of them         pure
- *   audition.c          modes predicted nearly alike are tried      (outcome.c what they took, room.c memory for it)
+ *   audition.c          modes and ways predicted nearly alike are tried   (rivals.c which, outcome.c what they took,
+ *                                                                    room.c memory for it)
  *   spread.c            experts with unequal numbers of rows        pure   (replicate.c hot ones on several groups)
  *   placement.c         which rank holds which part of the experts  pure
  *   collocate.c         experts chosen together on one group        pure   (coactivation.c what is chosen, place.c the

@@ -199,7 +199,8 @@ static int hand_over(motley_plan *plan, const struct motley__task *task, const s
     if (!status)
         status = take_replicas(plan, division, error);
     plan->mode = division->mode;
-    plan->pipeline = plan->alternative[plan->chosen].predicted.chunks;
+    plan->exchange = plan->alternative[plan->chosen].predicted.way[0].exchange;
+    plan->pipeline = plan->alternative[plan->chosen].predicted.way[0].chunks;
     for (int r = 0; r < plan->R && !status; r++) {
         struct motley__plan_entry *rank = &plan->rank[r];
         describe(plan, task->entry[r], rows,

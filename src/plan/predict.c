@@ -215,12 +215,26 @@ static struct motley__phases slowest(const struct motley__phases *a, const struc
                                    fmax(a->out, b->out), fmax(a->back, b->back)};
 }
 
-static void hide(struct work *w)
+/* The ways open to rows, by what chunks hide of the phases after one another. */
+static void find_ways(struct work *w)
 {
-    const struct motley__chunked chunked = motley__pipeline_choose(w->task, w->division, w->cost);
-    w->total.chunks = chunked.chunks;
-    w->total.forward_seconds -= chunked.forward;
-    w->total.backward_seconds -= chunked.backward;
+    struct motley__prediction *total = &w->total;
+    struct motley__chunked list[MOTLEY__CHUNKINGS];
+    const double bare = total->forward_seconds + total->backward_seconds;
+    total->ways = motley__pipeline_list(w->task, w->division, w->cost, list);
+    for (int i = 0; i < total->ways; i++)
+        total->way[i] = (struct motley__way){MOTLEY_EXCHANGE_LINEAR, list[i].chunks,
+                                             bare - list[i].forward - list[i].backward};
+    total->forward_seconds -= list[0].forward;
+    total->backward_seconds -= list[0].backward;
+}
+
+/* No rows travel. */
+static void stay(struct work *w)
+{
+    w->total.ways = 1;
+    w->total.way[0] = (struct motley__way){MOTLEY_EXCHANGE_LINEAR, 1,
+                                           w->total.forward_seconds + w->total.backward_seconds};
 }
 
 /* The step: phases after one another, less what chunks hide; weights arrive under the gate, so what is left of them
@@ -243,9 +257,11 @@ static void add_up(struct work *w)
     } else {
         total->forward_seconds = fmax(f->gate + f->dispatch, f->weights) + f->experts + f->combine;
         total->backward_seconds = b->gate + b->dispatch + b->experts + fmax(b->combine, b->weights);
-        if (w->task->R > 1)
-            hide(w);
     }
+    if (w->division->mode != MOTLEY_MODE_DATA && w->task->R > 1)
+        find_ways(w);
+    else
+        stay(w);
 }
 
 static int open_work(struct work *w)
@@ -264,7 +280,7 @@ static int open_work(struct work *w)
 int motley__predict(const struct motley__task *task, const struct motley__division *division,
                     struct motley__rank_cost *cost, struct motley__prediction *prediction, struct motley_error *error)
 {
-    struct work w = {.task = task, .division = division, .cost = cost, .total = {.chunks = 1, .known = 1}, .error = error};
+    struct work w = {.task = task, .division = division, .cost = cost, .total = {.known = 1}, .error = error};
     const int data = division->mode == MOTLEY_MODE_DATA;
     int status = open_work(&w);
     for (int r = 0; r < task->R && !status; r++) {

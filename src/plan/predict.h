@@ -30,10 +30,19 @@ struct motley__rank_cost {
     uint64_t bytes;                  /* device memory */
 };
 
+/* A way for rows to travel. */
+struct motley__way {
+    enum motley_exchange exchange;   /* never MOTLEY_EXCHANGE_AUTO; linear where no rows travel */
+    int chunks;                      /* 1 where none do */
+    double seconds;                  /* of the whole step, both directions */
+};
+
+enum { MOTLEY__WAYS = 8 };
 struct motley__prediction {
     struct motley__phases forward, backward; /* each of the rank that is slowest in it */
-    double forward_seconds, backward_seconds;
-    int chunks;                      /* that rows travel in; 1 where none do */
+    int ways;                        /* that are open; 0: nothing was predicted */
+    struct motley__way way[MOTLEY__WAYS]; /* the first is the one to take, */
+    double forward_seconds, backward_seconds; /* by which the step takes so long */
     double moved, node_moved;        /* bytes that leave ranks in a step, and of them those that leave nodes */
     uint64_t bytes;                  /* device memory of the fullest rank */
     int known;                       /* 0: of a rank with experts the profile says nothing; seconds are too few */

@@ -1,4 +1,4 @@
-/* What modes that were predicted nearly alike really took.
+/* What candidates that were predicted nearly alike really took.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -14,6 +14,8 @@ static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu"};
 static const char *const DIRECTIONS[] = {"forward", "backward"};
 static const char *const DTYPES[] = {"f32", "bf16", "f16"};
 static const char *const MODES[] = {"auto", "expert", "data", "model", "hybrid"};
+static const char *const EXCHANGES[] = {"auto", "linear"};
+enum { ALL_EXCHANGES = sizeof EXCHANGES / sizeof *EXCHANGES };
 
 struct motley__outcome motley__outcome_key(uint64_t ranks, int R, const struct motley_layer_shape *shape,
                                            const struct motley_plan_options *options)
@@ -30,7 +32,8 @@ int motley__outcome_same(const struct motley__outcome *a, const struct motley__o
 {
     return a->ranks == b->ranks && a->R == b->R && a->backward == b->backward && a->D == b->D && a->F == b->F &&
            a->E == b->E && a->K == b->K && a->activation == b->activation && a->bias == b->bias &&
-           a->dtype == b->dtype && a->tokens == b->tokens && a->mode == b->mode && a->group == b->group;
+           a->dtype == b->dtype && a->tokens == b->tokens && a->mode == b->mode && a->group == b->group &&
+           a->exchange == b->exchange && a->pipeline == b->pipeline;
 }
 
 void motley__outcome_write(FILE *stream, const struct motley__outcome *o)
@@ -39,8 +42,22 @@ void motley__outcome_write(FILE *stream, const struct motley__outcome *o)
             o->ranks, o->R, DIRECTIONS[o->backward], o->D, o->F, o->E, o->K, ACTIVATIONS[o->activation], o->bias,
             DTYPES[o->dtype]);
     fprintf(stream, " tokens=%d mode=%s group=%d", o->tokens, MODES[o->mode], o->group);
+    if (o->pipeline)
+        fprintf(stream, " exchange=%s pipeline=%d", EXCHANGES[o->exchange], o->pipeline);
     motley__put_number(stream, "seconds", o->seconds);
     fprintf(stream, " samples=%d", o->samples);
+}
+
+/* 1: both or neither are there. */
+static int read_way(const char *line, struct motley__outcome *o)
+{
+    char word[MOTLEY__VALUE];
+    const int exchange = motley__get_text(line, "exchange", word, sizeof word);
+    const int pipeline = motley__get_text(line, "pipeline", word, sizeof word);
+    if (!exchange && !pipeline)
+        return 1;
+    return motley__get_word(line, "exchange", EXCHANGES, ALL_EXCHANGES, &o->exchange) &&
+           o->exchange != MOTLEY_EXCHANGE_AUTO && motley__get_integer(line, "pipeline", 1, &o->pipeline);
 }
 
 int motley__outcome_read(const char *line, struct motley__outcome *outcome)
@@ -55,8 +72,8 @@ int motley__outcome_read(const char *line, struct motley__outcome *outcome)
         !motley__get_integer(line, "bias", 0, &o.bias) || o.bias > 1 ||
         !motley__get_word(line, "dtype", DTYPES, 3, &o.dtype) || !motley__get_integer(line, "tokens", 0, &o.tokens) ||
         !motley__get_word(line, "mode", MODES, 5, &o.mode) || o.mode == MOTLEY_MODE_AUTO ||
-        !motley__get_integer(line, "group", 0, &o.group) || !motley__get_number(line, "seconds", &o.seconds) ||
-        o.seconds <= 0 || !motley__get_integer(line, "samples", 1, &o.samples))
+        !motley__get_integer(line, "group", 0, &o.group) || !read_way(line, &o) ||
+        !motley__get_number(line, "seconds", &o.seconds) || o.seconds <= 0 || !motley__get_integer(line, "samples", 1, &o.samples))
         return 0;
     *outcome = o;
     return 1;
