@@ -79,6 +79,21 @@ static void swings_are_not_followed(void **state)
     motley__drift_destroy(drift);
 }
 
+/* A rank is throttled while another plan is made from old measurements: that plan's first steps are not normal. */
+static void what_is_normal_outlives_a_plan(void **state)
+{
+    (void)state;
+    struct motley__drift *drift = watch();
+    int doubt = 0;
+    for (int64_t i = 0; i < 10; i++)
+        assert_int_equal(step(drift, 1, 0.02, i), 0);
+    motley__drift_forget(drift);
+    for (int64_t i = 0; i < 2 * MOTLEY__DRIFT_WINDOW && !doubt; i++)
+        doubt = step(drift, 3, 0.02, i);
+    assert_true(doubt && motley__drift_change(drift, 1) > 2);
+    motley__drift_destroy(drift);
+}
+
 static void silent_ranks_are_no_doubt(void **state)
 {
     (void)state;
@@ -108,6 +123,7 @@ int main(void)
         cmocka_unit_test(a_throttled_rank_is_found),
         cmocka_unit_test(noise_and_single_steps_are_not),
         cmocka_unit_test(swings_are_not_followed),
+        cmocka_unit_test(what_is_normal_outlives_a_plan),
         cmocka_unit_test(silent_ranks_are_no_doubt),
         cmocka_unit_test(a_move_must_pay),
     };

@@ -71,7 +71,8 @@ int motley__drift_observe(struct motley__drift *drift, const double *observed, c
     drift->steps++;
     if (drift->steps == MOTLEY__DRIFT_WINDOW)
         for (int r = 0; r < drift->R; r++)
-            drift->normal[r] = recent(drift, r);
+            if (!(drift->normal[r] > 0))
+                drift->normal[r] = recent(drift, r);
     if (drift->quiet > 0) {
         drift->quiet--;
         return 0;
@@ -81,14 +82,19 @@ int motley__drift_observe(struct motley__drift *drift, const double *observed, c
     return drift->steps > MOTLEY__DRIFT_WINDOW && in_doubt(drift);
 }
 
+void motley__drift_forget(struct motley__drift *drift)
+{
+    drift->steps = 0;
+    memset(drift->ratio, 0, (size_t)drift->R * MOTLEY__DRIFT_WINDOW * sizeof *drift->ratio);
+}
+
 void motley__drift_settle(struct motley__drift *drift)
 {
     const int soon = drift->since < MOTLEY__DRIFT_CALM;
     drift->wait = !soon ? 0 : drift->wait ? 2 * drift->wait : MOTLEY__DRIFT_QUIET;
     drift->quiet = drift->wait;
     drift->since = 0;
-    drift->steps = 0;
-    memset(drift->ratio, 0, (size_t)drift->R * MOTLEY__DRIFT_WINDOW * sizeof *drift->ratio);
+    motley__drift_forget(drift);
     memset(drift->normal, 0, (size_t)drift->R * sizeof *drift->normal);
 }
 

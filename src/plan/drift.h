@@ -2,7 +2,7 @@
  *
  * Every step tells, for each rank, the seconds its experts took and the seconds they were predicted to take for the
  * rows that they had.  Their ratio is never exactly 1: other work shares the device, and routing is not even.  What it
- * is in the first steps under a plan is therefore taken as normal, and the plan is in doubt when the median of the last
+ * is in the first steps behind a measurement is therefore taken as normal, and the plan is in doubt when the median of the last
  * few steps has left that by a margin on some rank.  A median outlives single steps that something disturbed.
  *
  * Doubt costs a measurement, and moving costs time that must come back before training ends.  Behind a doubt that came
@@ -49,6 +49,9 @@ double motley__drift_change(const struct motley__drift *drift, int rank);
 
 /* What was doubted has been decided: the next steps say what is normal from now on. */
 void motley__drift_settle(struct motley__drift *drift);
+
+/* There is another plan, but from the same measurements: what is normal stays, the steps before no longer count. */
+void motley__drift_forget(struct motley__drift *drift);
 
 /* Does a new plan pay?  Seconds of a step under the old and the new one, both with what is now known; of the move; and
  * steps to come.  It must give back twice what the move costs, and at least a twentieth of each step. */

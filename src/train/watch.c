@@ -307,7 +307,9 @@ int motley__trainer_watch(struct motley_trainer *trainer, double step_seconds, s
         status = follow_loads(&doubt, &moved, error);
         motley__skew_settle(&watch->skew, moved);
     }
-    if (drifts || moved)
+    if (drifts)
         motley__drift_settle(watch->drift);
+    else if (moved)
+        motley__drift_forget(watch->drift);
     return status;
 }
