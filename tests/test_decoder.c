@@ -60,6 +60,27 @@ static float *global_gradient(motley_context *where, const struct motley__parame
     return g;
 }
 
+/* Rows of every expert, over all ranks: as often as tokens chose it. */
+static void check_rows(struct motley__decoder *decoder)
+{
+    const struct motley__config *c = motley__decoder_config(decoder);
+    double rows[MOST_EXPERTS] = {0}, chosen[MOST_EXPERTS] = {0};
+    int32_t indices[SEQUENCES * S * MOST_EXPERTS];
+    int T = 0;
+    for (int n = context->rank; n < SEQUENCES; n += context->size)
+        T += S;
+    for (int layer = 0; layer < c->layers; layer++) {
+        SUCCEED(motley__decoder_choices(decoder, layer, indices, &error));
+        for (int i = 0; i < T * c->K; i++)
+            chosen[indices[i]]++;
+    }
+    SUCCEED(motley__decoder_add_rows(decoder, rows, &error));
+    MPI_Allreduce(MPI_IN_PLACE, rows, c->E, MPI_DOUBLE, MPI_SUM, context->comm);
+    MPI_Allreduce(MPI_IN_PLACE, chosen, c->E, MPI_DOUBLE, MPI_SUM, context->comm);
+    for (int e = 0; e < c->E; e++)
+        assert_true(rows[e] == chosen[e]);
+}
+
 static void same_as_alone(enum motley_mode mode)
 {
     mode_of_plans = mode;
@@ -74,6 +95,7 @@ static void same_as_alone(enum motley_mode mode)
     const double loss = global_pass(context, decoder, 1), solo_loss = global_pass(&solo, one, 1);
     print_message("loss %.9f, alone %.9f\n", loss, solo_loss);
     assert_true(fabs(loss - solo_loss) < 1e-6 * solo_loss);
+    check_rows(decoder);
     assert_int_equal(count, solo_count);
     for (int i = 0; i < count; i++) {
         size_t n, m;

@@ -32,9 +32,11 @@ int motley__layer_choices(const motley_layer *layer, int32_t *indices, struct mo
 /* Pairs that this rank's experts had in the last forward. */
 int motley__layer_pairs(const motley_layer *layer);
 
-/* To rows [E], of every expert: the same pairs, if this rank has the first slice of it, so that over all ranks every
- * pair counts once.  Waits for the device. */
-int motley__layer_add_rows(const motley_layer *layer, double *rows, struct motley_error *error);
+/* Begins to read them expert by expert; when the device's queue has been waited for, add_rows adds them.
+ * To rows [E], of every expert: the same pairs, if this rank has the first slice of it, so that over all ranks every
+ * pair counts once. */
+int motley__layer_read_rows(const motley_layer *layer, struct motley_error *error);
+void motley__layer_add_rows(const motley_layer *layer, double *rows);
 
 struct motley__linear *motley__layer_gate(motley_layer *layer);
 struct motley__experts *motley__layer_experts(motley_layer *layer); /* what this rank stores of them */

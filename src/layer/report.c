@@ -36,23 +36,30 @@ int motley__layer_pairs(const motley_layer *layer)
     return layer->rows.P;
 }
 
-int motley__layer_add_rows(const motley_layer *layer, double *rows, struct motley_error *error)
+/* Are the pairs of this rank's experts its own to count? */
+static int counts_rows(const motley_layer *layer)
 {
-    const struct motley__holding *holding = layer->holding;
-    const size_t bytes = ((size_t)layer->batches * (size_t)layer->stride + 1) * sizeof(int);
-    int *offsets, status;
+    return layer->E_local > 0 && !layer->holding->begin;
+}
 
-    if (!layer->E_local || holding->begin)
+int motley__layer_read_rows(const motley_layer *layer, struct motley_error *error)
+{
+    const size_t slots = (size_t)layer->batches * (size_t)layer->stride;
+
+    if (!counts_rows(layer))
         return 0;
-    offsets = malloc(bytes);
-    if (!offsets)
-        return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the rows of %d experts", layer->E_local);
-    status = motley__buffer_read(layer->saved[MOTLEY__SAVED_OFFSETS], 0, offsets, bytes, error);
-    for (int b = 0; b < layer->batches && !status; b++)
+    return motley__buffer_read_later(layer->saved[MOTLEY__SAVED_OFFSETS], 0, layer->offsets_host,
+                                     (slots + 1) * sizeof(int), error);
+}
+
+void motley__layer_add_rows(const motley_layer *layer, double *rows)
+{
+    for (int b = 0; b < layer->batches && counts_rows(layer); b++) {
+        const int *offsets = layer->offsets_host + b * layer->stride;
+
         for (int i = 0; i < layer->E_local; i++)
-            rows[holding->expert[i]] += offsets[b * layer->stride + i + 1] - offsets[b * layer->stride + i];
-    free(offsets);
-    return status;
+            rows[layer->holding->expert[i]] += offsets[i + 1] - offsets[i];
+    }
 }
 
 struct motley_layer_times motley_layer_forward_times(const motley_layer *layer)

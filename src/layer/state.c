@@ -126,12 +126,13 @@ struct motley__ragged motley__layer_ragged(const motley_layer *layer, int batch)
 
 static int create_host_side(motley_layer *layer, struct motley_error *error)
 {
-    const size_t E = (size_t)layer->shape.E;
+    const size_t E = (size_t)layer->shape.E, slots = (size_t)layer->batches * (size_t)layer->stride;
 
     layer->loss_sums = calloc(2 * E + 2, sizeof(double));
     layer->loss_host = calloc(2 * E + 2, sizeof(float));
     layer->balance_host = calloc(E, sizeof(float));
-    if (!layer->loss_sums || !layer->loss_host || !layer->balance_host)
+    layer->offsets_host = calloc(slots + 1, sizeof(int));
+    if (!layer->loss_sums || !layer->loss_host || !layer->balance_host || !layer->offsets_host)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a layer of %d experts", layer->shape.E);
     return 0;
 }
@@ -263,6 +264,7 @@ void motley_layer_destroy(motley_layer *layer)
     free(layer->loss_sums);
     free(layer->loss_host);
     free(layer->balance_host);
+    free(layer->offsets_host);
     free(layer);
 }
 

@@ -146,6 +146,7 @@ struct motley_layer {
     double *loss_sums;               /* [2E+2], summed over ranks */
     float *loss_host;                /* [2E+2], this rank's, as read from the device */
     float *balance_host;             /* [E] */
+    int *offsets_host;               /* [batches stride + 1] saved offsets, when they were read */
     MPI_Request loss_request;
     struct motley__layer_losses losses;
 

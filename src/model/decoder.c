@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "device/queue.h"
 #include "model/rope.h"
 #include "model/state.h"
 
@@ -285,7 +286,11 @@ int motley__decoder_add_rows(const struct motley__decoder *d, double *rows, stru
 {
     int status = 0;
     for (int i = 0; i < d->config.layers && !status; i++)
-        status = motley__layer_add_rows(d->block[i].moe, rows, error);
+        status = motley__layer_read_rows(d->block[i].moe, error);
+    if (!status)
+        status = motley__queue_wait(d->context->device, error);
+    for (int i = 0; i < d->config.layers && !status; i++)
+        motley__layer_add_rows(d->block[i].moe, rows);
     return status;
 }
 

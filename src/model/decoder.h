@@ -53,7 +53,7 @@ int motley__decoder_choices(const struct motley__decoder *decoder, int layer, in
 
 /* Of the last pass forward and backward, all layers: seconds of this rank's experts, and the pairs they had. */
 void motley__decoder_expert_phase(const struct motley__decoder *decoder, double *seconds, double *pairs);
-/* To rows [E]: motley__layer_add_rows of all layers. */
+/* To rows [E]: motley__layer_add_rows of all layers.  Waits for the device. */
 int motley__decoder_add_rows(const struct motley__decoder *decoder, double *rows, struct motley_error *error);
 
 const struct motley__config *motley__decoder_config(const struct motley__decoder *decoder); /* borrowed */

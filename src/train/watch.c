@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/wait.h"
@@ -17,18 +18,18 @@
 static const double MARGIN = 0.25;         /* of what is normal */
 static const double MEASURE_SECONDS = 3;   /* to look closer */
 
-/* What a rank tells of a step. */
-struct sight {
-    double observed, predicted;            /* seconds of its experts; 0 where there is nothing to say */
-    double step;                           /* seconds of the step */
-};
+/* What a rank tells of a step: seconds of its experts, 0 where there is nothing to say, and of the step. */
+enum { OBSERVED, PREDICTED, STEP, NUMBERS };
 
 struct motley__watch {
     struct motley__drift *drift;
-    struct sight *sight;                   /* [R] of the last step */
     double *change, *seconds;              /* [R] each, one array */
     struct motley__skew skew;
-    double *rows;                          /* [E] of the last step, over all ranks and layers */
+    /* Of the last step, one array that is summed over the ranks: */
+    double *failed;                        /* [1] ranks that could not tell; owned, with the next two behind it */
+    double (*sight)[NUMBERS];              /* [R] each rank's own */
+    double *rows;                          /* [E] of each expert, all layers */
+    int told;                              /* numbers in all */
 };
 
 int motley__watch_open(struct motley_trainer *trainer, struct motley_error *error)
@@ -39,13 +40,15 @@ int motley__watch_open(struct motley_trainer *trainer, struct motley_error *erro
         return 0;
     struct motley__watch *watch = trainer->watch = calloc(1, sizeof *watch);
     if (watch) {
-        watch->sight = calloc(R, sizeof *watch->sight);
+        watch->told = 1 + NUMBERS * (int)R + trainer->plan->shape.E;
+        watch->failed = calloc((size_t)watch->told, sizeof *watch->failed);
         watch->change = calloc(2 * R, sizeof *watch->change);
-        watch->rows = calloc((size_t)trainer->plan->shape.E, sizeof *watch->rows);
     }
-    if (!watch || !watch->sight || !watch->change || !watch->rows)
+    if (!watch || !watch->failed || !watch->change)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to watch %zu ranks", R);
     watch->seconds = watch->change + R;
+    watch->sight = (double (*)[NUMBERS])(watch->failed + 1);
+    watch->rows = watch->failed + 1 + NUMBERS * R;
     const int status = motley__skew_open(trainer->plan->shape.E, &watch->skew, error);
     return status ? status : motley__drift_create((int)R, MARGIN, &watch->drift, error);
 }
@@ -56,8 +59,7 @@ void motley__watch_close(struct motley__watch *watch)
         return;
     motley__drift_destroy(watch->drift);
     motley__skew_close(&watch->skew);
-    free(watch->rows);
-    free(watch->sight);
+    free(watch->failed);
     free(watch->change);
     free(watch);
 }
@@ -95,8 +97,8 @@ double motley__watch_move(const motley_plan *plan, int layers, int numbers)
     return 0;
 }
 
-/* Everyone's part of the last step. */
-static int look(const struct motley_trainer *trainer, double step_seconds, struct motley_error *error)
+/* This rank's seconds of the last step. */
+static void look(const struct motley_trainer *trainer, double step_seconds, double own[NUMBERS])
 {
     const motley_context *context = trainer->context;
     const motley_plan *plan = trainer->plan;
@@ -105,32 +107,30 @@ static int look(const struct motley_trainer *trainer, double step_seconds, struc
     const double planned = layers * K * (plan->mode == MOTLEY_MODE_DATA
                                              ? (double)mine->tokens
                                              : T * motley__plan_part(plan, plan->group_of[context->rank]));
-    struct sight own = {.step = step_seconds};
     double pairs = 0;
-    MPI_Request request;
-    motley__decoder_expert_phase(trainer->decoder, &own.observed, &pairs);
+    motley__decoder_expert_phase(trainer->decoder, &own[OBSERVED], &pairs);
     if (planned > 0)
-        own.predicted = layers * expert_seconds(mine) * pairs / planned;
-    int status = motley__fail_mpi(error, MPI_Iallgather(&own, 3, MPI_DOUBLE, trainer->watch->sight, 3, MPI_DOUBLE,
-                                                        context->comm, &request), "MPI_Iallgather");
-    return status ? status : motley__wait(&request, context->time_limit, "the seconds of a step", error);
+        own[PREDICTED] = layers * expert_seconds(mine) * pairs / planned;
+    own[STEP] = step_seconds;
 }
 
-/* The rows of all experts in the last step. */
-static int count_rows(const struct motley_trainer *trainer, struct motley_error *error)
+/* Everyone's seconds of the last step, and the rows of all experts in it, in one message. */
+static int share(const struct motley_trainer *trainer, double step_seconds, struct motley_error *error)
 {
     const motley_context *context = trainer->context;
-    const int E = trainer->plan->shape.E;
-    double *rows = trainer->watch->rows;
+    struct motley__watch *watch = trainer->watch;
     MPI_Request request;
-    for (int e = 0; e < E; e++)
-        rows[e] = 0;
-    int status = motley__agree_within(context->comm, context->time_limit,
-                                      motley__decoder_add_rows(trainer->decoder, rows, error), error);
+    memset(watch->failed, 0, (size_t)watch->told * sizeof *watch->failed);
+    look(trainer, step_seconds, watch->sight[context->rank]);
+    const int lost = motley__decoder_add_rows(trainer->decoder, watch->rows, error);
+    *watch->failed = lost != 0;
+    int status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, watch->failed, watch->told, MPI_DOUBLE, MPI_SUM,
+                                                        context->comm, &request), "MPI_Iallreduce");
     if (!status)
-        status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, rows, E, MPI_DOUBLE, MPI_SUM, context->comm,
-                                                        &request), "MPI_Iallreduce");
-    return status ? status : motley__wait(&request, context->time_limit, "the rows of a step's experts", error);
+        status = motley__wait(&request, context->time_limit, "the seconds and rows of a step", error);
+    if (!status && *watch->failed > 0)
+        status = motley__agree_within(context->comm, context->time_limit, lost, error);
+    return status;
 }
 
 /* The plan as it would be made now, for these loads, from what is measured in so many seconds (0: what is known); the
@@ -260,7 +260,7 @@ static int follow_loads(struct doubt *d, int *moved, struct motley_error *error)
     *moved = 0;
     now = motley__skew_phases(trainer->plan, watch->skew.load, d->change, d->seconds, &ideal);
     for (int r = 0; r < trainer->plan->R; r++)
-        observed = fmax(observed, watch->sight[r].observed / layers);
+        observed = fmax(observed, watch->sight[r][OBSERVED] / layers);
     now = fmin(now, observed);
     if (!motley__drift_pays(d->step, d->step - layers * (now - ideal), d->move, d->left))
         return 0;
@@ -285,17 +285,15 @@ int motley__trainer_watch(struct motley_trainer *trainer, double step_seconds, s
     struct motley__watch *watch = trainer->watch;
     if (!watch)
         return 0;
-    int moved = 0, status = look(trainer, step_seconds, error);
-    if (!status)
-        status = count_rows(trainer, error);
+    int moved = 0, status = share(trainer, step_seconds, error);
     if (status)
         return status;
     struct doubt doubt = {.trainer = trainer, .change = watch->change, .seconds = watch->seconds};
     double *observed = watch->change, *predicted = watch->seconds;
     for (int r = 0; r < trainer->context->size; r++) {
-        observed[r] = watch->sight[r].observed;
-        predicted[r] = watch->sight[r].predicted;
-        doubt.step = fmax(doubt.step, watch->sight[r].step);
+        observed[r] = watch->sight[r][OBSERVED];
+        predicted[r] = watch->sight[r][PREDICTED];
+        doubt.step = fmax(doubt.step, watch->sight[r][STEP]);
     }
     const int drifts = motley__drift_observe(watch->drift, observed, predicted);
     weigh(&doubt);
