@@ -199,26 +199,33 @@ static void rows_arrive_where_they_belong(void **state)
         }
 }
 
-/* Through staging memory, as on a device whose memory is not the host's. */
+/* Through staging memory, as on a device whose memory is not the host's: on all ranks, or on every second one, which
+ * then cut what they send each other alike.  Rows in one stretch and in two. */
 static void rows_are_staged_where_memory_is_not_shared(void **state)
 {
-    const int widths[] = {33, 1}, zero_copy = context->device->zero_copy;
-    struct motley__transfer *transfer;
+    static const int widths[][MOTLEY__PARTS] = {{33, 1}, {16000, 16001}};
+    const int zero_copy = context->device->zero_copy;
 
     (void)state;
-    context->device->zero_copy = 0;
-    assert_int_equal(motley__transfer_create(context, "test", 20, 2, row_bytes(widths), &transfer, NULL), 0);
-    for (int trial = 100; trial < 120; trial++)
-        one_trial(transfer, (struct trial){trial, trial % 2}, 2, widths);
-    motley__transfer_destroy(transfer);
+    for (int some = 0; some < 2; some++)
+        for (int w = 0; w < 2; w++) {
+            struct motley__transfer *transfer;
+
+            context->device->zero_copy = some && context->rank % 2 ? zero_copy : 0;
+            assert_int_equal(motley__transfer_create(context, "test", 20, 2, row_bytes(widths[w]), &transfer, NULL), 0);
+            for (int trial = 100; trial < (w ? 104 : 120); trial++)
+                one_trial(transfer, (struct trial){trial + 20 * some, trial % 2}, 2, widths[w]);
+            motley__transfer_destroy(transfer);
+        }
     context->device->zero_copy = zero_copy;
 }
 
-/* Between nodes rows go in parts: several to a part, one, and rows larger than a part. */
+/* Between nodes rows go in parts: several to a part, one, and rows larger than a part; staged, too. */
 static void rows_between_nodes_go_in_parts(void **state)
 {
     static const int widths[][MOTLEY__PARTS] = {{4000, 1}, {9000, 3}, {16000, 1}};
     int *const node_of = context->node_of, *apart = calloc((size_t)context->size, sizeof *apart);
+    const int zero_copy = context->device->zero_copy;
 
     (void)state;
     for (int r = 0; r < context->size; r++)
@@ -229,10 +236,13 @@ static void rows_between_nodes_go_in_parts(void **state)
         struct motley__transfer *transfer;
 
         assert_int_equal(motley__transfer_create(context, "test", 50, 2, row_bytes(widths[w]), &transfer, NULL), 0);
-        for (int trial = 0; trial < 3; trial++)
-            one_trial(transfer, (struct trial){200 + (int)w * 3 + trial, trial == 2}, 2, widths[w]);
+        for (int trial = 0; trial < 4; trial++) {
+            context->device->zero_copy = trial % 2 ? 0 : zero_copy;
+            one_trial(transfer, (struct trial){200 + (int)w * 4 + trial, trial == 2}, 2, widths[w]);
+        }
         motley__transfer_destroy(transfer);
     }
+    context->device->zero_copy = zero_copy;
     far = 0;
     context->node_of = node_of;
     free(apart);

@@ -107,6 +107,10 @@ static int open_queues(struct motley__device *device, struct motley_error *error
         device->transfer = clCreateCommandQueue(device->context, device->id, CL_QUEUE_PROFILING_ENABLE, &code);
         status = motley__fail_cl(error, code, "clCreateCommandQueue");
     }
+    if (!status) {
+        device->arrival = clCreateCommandQueue(device->context, device->id, 0, &code);
+        status = motley__fail_cl(error, code, "clCreateCommandQueue");
+    }
     return status;
 }
 
@@ -178,10 +182,14 @@ void motley__device_close(struct motley__device *device)
         clFinish(device->compute);
     if (device->transfer)
         clFinish(device->transfer);
+    if (device->arrival)
+        clFinish(device->arrival);
     motley__programs_release(device);
     motley__launched_release(device);
     if (device->tickets)
         clReleaseMemObject(device->tickets);
+    if (device->arrival)
+        clReleaseCommandQueue(device->arrival);
     if (device->transfer)
         clReleaseCommandQueue(device->transfer);
     if (device->compute)

@@ -1,5 +1,5 @@
 /* One OpenCL device as this rank uses it: the device itself, one in-order compute queue and
- * one transfer queue, its memory account and its built programs.
+ * two queues for copies, its memory account and its built programs.
  *
  *   discover.c  which devices the node has, over all ICDs          (motley__discover)
  *   tidy.c      each device once, in order                          (motley__found_tidy)
@@ -56,6 +56,7 @@ struct motley__device {
     cl_context context;
     cl_command_queue compute;           /* in order, profiling on */
     cl_command_queue transfer;          /* in order, profiling on: copies beside computation */
+    cl_command_queue arrival;           /* in order: copies to the device beside those from it */
 
     /* What kernels must know. */
     int native_float;                   /* native vector width for float: 4, 8, 16; 1 on most GPUs */

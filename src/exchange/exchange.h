@@ -8,10 +8,10 @@
  *
  * It has one or two parts, each with its own rows and spans: rows of tokens, and what goes along with them.  How many
  * there are travels first (motley__counts, of all chunks at once), then exactly the rows: no padding, no capacity.
- * Messages count rows with a row datatype, so no count passes 2^31.
+ * Messages count rows with a row datatype, so no count passes 2^31 where bytes do.
  *
  * begin starts it, test moves it on; between the two the caller computes.  On a device whose memory is not the
- * host's, rows are staged through pinned host memory (staging.c).
+ * host's, rows go through pinned host memory in stretches, so that copies and messages overlap (stretches.h).
  *
  * Algorithms: linear.c (every pair of ranks directly).
  *
@@ -23,7 +23,7 @@
 
 #include "context.h"
 #include "device/buffer.h"
-#include "exchange/staging.h"
+#include "exchange/stretches.h"
 
 enum { MOTLEY__PARTS = 2 };
 
@@ -53,22 +53,24 @@ struct motley__transfer {
     MPI_Request *request;                    /* [room] owned: receives, then sends */
     int *peer;                               /* [room] owned: of each request */
     size_t room;
-    struct motley__staging staging[MOTLEY__PARTS];
+    struct motley__stretches in, out;
+    struct motley__pinned arrived[MOTLEY__PARTS], leaving[MOTLEY__PARTS];
+    cl_event copied_in;                      /* behind the last copy to the device; NULL: none under way */
 
     /* Of the transfer under way, or of the last one. */
     struct motley__part part[MOTLEY__PARTS];
-    int receives, sends;                     /* requests in use: [0,receives) and [receives, receives+sends) */
-    int state;                               /* enum in exchange.c */
+    int requests;                            /* begun */
+    int receives;                            /* the first of them; the others are sends */
 };
 
 /* row_bytes [parts], of one row of each part.  Collective in the sense that all ranks must create the same
- * transfers. */
+ * transfers.  Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM, MOTLEY_E_UNSUPPORTED (a row has 2^31 bytes or more). */
 int motley__transfer_create(const struct motley_context *context, const char *name, int tag, int parts,
                             const size_t *row_bytes, struct motley__transfer **transfer, struct motley_error *error);
 void motley__transfer_destroy(struct motley__transfer *transfer); /* accepts NULL; cancels what is under way */
 
 /* The send buffers are complete on the device (their operators are done); received has room.  part [parts].
- * Errors: MOTLEY_E_COMM, MOTLEY_E_DEVICE. */
+ * Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM, MOTLEY_E_DEVICE, MOTLEY_E_UNSUPPORTED (2^31 messages or more). */
 int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part,
                            struct motley_error *error);
 /* *done = 1 when all rows have arrived on the device and all sent ones have left.  transfer: a struct
@@ -102,9 +104,8 @@ int motley__counts_test(void *counts, int *done, struct motley_error *error);
 void motley__counts_missing(const void *counts, char *text, int size);
 int64_t motley__counts_bytes(const struct motley__counts *counts, int64_t *nodes);
 
-/* linear.c: post a receive and a send for every rank that has rows.  `host` are the parts' host addresses. */
-int motley__linear_receive(struct motley__transfer *transfer, void *const *host, struct motley_error *error);
-int motley__linear_send(struct motley__transfer *transfer, const void *const *host, struct motley_error *error);
+/* linear.c: what goes to and comes from each rank, in the order in which it should. */
+int motley__linear_stretches(struct motley__transfer *transfer, struct motley_error *error);
 
 /* Which of `count` requests are still open, as "rank 3, rank 5": shared by transfers and counts. */
 void motley__requests_missing(const MPI_Request *request, const int *peer, int count, char *text, int size);

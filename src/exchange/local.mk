@@ -11,6 +11,10 @@ libmotley_all_la_SOURCES += \
     %D%/message.h \
     %D%/pieces.c \
     %D%/pieces.h \
+    %D%/pinned.c \
+    %D%/pinned.h \
+    %D%/stretches.c \
+    %D%/stretches.h \
     %D%/redistribution.c \
     %D%/redistribution.h \
     %D%/staging.c \

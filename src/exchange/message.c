@@ -5,12 +5,9 @@
 
 #include "exchange/message.h"
 
-/* Rows of one part. */
 static int part_rows(const motley_context *context, const struct motley__message *m)
 {
-    const size_t most = m->row_bytes < MOTLEY__MESSAGE_BYTES ? MOTLEY__MESSAGE_BYTES / m->row_bytes : 1;
-    const int far = context->node_of[m->peer] != context->node_of[context->rank];
-    return far && most < (size_t)m->rows ? (int)most : m->rows;
+    return motley__message_rows(context->node_of[m->peer] != context->node_of[context->rank], m->row_bytes);
 }
 
 int motley__message_send(const motley_context *context, const struct motley__message *message, const void *host,

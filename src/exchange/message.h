@@ -2,7 +2,9 @@
  *
  * MPI sends a large message when its receiver has answered, and over TCP that answer waits behind what goes the same
  * way already: two ranks that send each other much then do so one after the other.  So what goes to another node goes
- * in parts that need no answer (Open MPI's TCP: up to 64 KiB); inside a node, where the receiver fetches it, whole.
+ * in parts that need no answer (Open MPI's TCP: up to 64 KiB).  Inside a node, where the receiver fetches it, parts are
+ * as large as what a device copies at once (stretches.h): a rank with memory of its own sends and receives them one by
+ * one, and both ends of a message must cut it alike.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_EXCHANGE_MESSAGE_H
@@ -10,7 +12,7 @@
 
 #include "context.h"
 
-enum { MOTLEY__MESSAGE_BYTES = 60 * 1024 };
+enum { MOTLEY__MESSAGE_BYTES = 60 * 1024, MOTLEY__STRETCH_BYTES = 2 * 1024 * 1024 };
 
 struct motley__message {
     int peer, tag;
@@ -19,11 +21,18 @@ struct motley__message {
     size_t row_bytes;
 };
 
+/* Rows of each part of a message, of which the last may have fewer.  Those inside a node are so many of the others. */
+static inline int motley__message_rows(int far, size_t row_bytes)
+{
+    const size_t fit = MOTLEY__MESSAGE_BYTES / row_bytes, rows = fit > 1 ? fit : 1;
+    const size_t times = far ? 1 : MOTLEY__STRETCH_BYTES / (rows * row_bytes);
+    return (int)(times > 1 ? times * rows : rows);
+}
+
 /* Requests that it takes at most: as many as to another node. */
 static inline size_t motley__message_parts(int rows, size_t row_bytes)
 {
-    const size_t most = MOTLEY__MESSAGE_BYTES / row_bytes;
-    return most > 1 && rows > 0 ? ((size_t)rows - 1) / most + 1 : (size_t)rows;
+    return rows > 0 ? ((size_t)rows - 1) / (size_t)motley__message_rows(1, row_bytes) + 1 : 0;
 }
 
 /* Begin; request [motley__message_parts] written, *count of them.  Messages to one rank with one tag are received in

@@ -1,19 +1,17 @@
-/* Pinned host memory between a device's own memory and the network.
+/* A buffer as a whole between a device's own memory and the network: pieces of weights, each small.  Rows go in
+ * stretches (stretches.h).
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_EXCHANGE_STAGING_H
 #define MOTLEY_EXCHANGE_STAGING_H
 
 #include "device/buffer.h"
+#include "exchange/pinned.h"
 
 /* One direction's two areas.  Zero is empty.  Unused on zero-copy devices, where rows are sent from and
  * received into the buffers themselves. */
 struct motley__staging {
-    struct motley__pinned {
-        cl_mem mem;
-        void *host;
-        size_t bytes;
-    } out, in;
+    struct motley__pinned out, in;
     cl_event event;                     /* the copy under way, or NULL */
 };
 

@@ -1,17 +1,26 @@
-/* A transfer's life: stage out, send and receive, stage in.
+/* A transfer's life: post receives, send what is ready, take in what has arrived.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/queue.h"
 #include "exchange/exchange.h"
 #include "exchange/message.h"
 
-/* Copies to the host under way -> messages under way -> copies to the device under way -> idle. */
-enum { IDLE, STAGING_OUT, MOVING, STAGING_IN };
+/* MPI counts the bytes of a type in an int. */
+static int make_row_type(size_t bytes, MPI_Datatype *row, struct motley_error *error)
+{
+    if (bytes > INT_MAX)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "a row of %zu bytes between ranks, expected at most %d", bytes,
+                            INT_MAX);
+    int status = motley__fail_mpi(error, MPI_Type_contiguous((int)bytes, MPI_BYTE, row), "MPI_Type_contiguous");
+    return status ? status : motley__fail_mpi(error, MPI_Type_commit(row), "MPI_Type_commit");
+}
 
 int motley__transfer_create(const struct motley_context *context, const char *name, int tag, int parts,
                             const size_t *row_bytes, struct motley__transfer **transfer, struct motley_error *error)
@@ -24,15 +33,12 @@ int motley__transfer_create(const struct motley_context *context, const char *na
     t->context = context;
     t->name = name;
     t->tag = tag;
+    t->parts = parts;
     for (int i = 0; i < MOTLEY__PARTS; i++)
         t->row[i] = MPI_DATATYPE_NULL;
     for (int i = 0; !status && i < parts; i++) {
         t->row_bytes[i] = row_bytes[i];
-        status = motley__fail_mpi(error, MPI_Type_contiguous((int)row_bytes[i], MPI_BYTE, &t->row[i]),
-                                  "MPI_Type_contiguous");
-        if (!status)
-            status = motley__fail_mpi(error, MPI_Type_commit(&t->row[i]), "MPI_Type_commit");
-        t->parts = i + 1;
+        status = make_row_type(row_bytes[i], &t->row[i], error);
     }
     if (status) {
         motley__transfer_destroy(t);
@@ -45,14 +51,24 @@ int motley__transfer_create(const struct motley_context *context, const char *na
 /* Receives are cancelled; a send whose receiver failed may never complete, so it is only let go. */
 static void abandon(struct motley__transfer *transfer)
 {
-    for (int i = 0; i < transfer->receives + transfer->sends; i++) {
+    struct motley__device *device = transfer->context->device;
+
+    for (int i = 0; i < transfer->requests; i++) {
         if (transfer->request[i] == MPI_REQUEST_NULL)
             continue;
         if (i < transfer->receives)
             MPI_Cancel(&transfer->request[i]);
         MPI_Request_free(&transfer->request[i]);
     }
-    transfer->receives = transfer->sends = 0;
+    transfer->requests = 0;
+    if (!device->zero_copy) { /* pinned memory is about to go */
+        clFinish(device->transfer);
+        clFinish(device->arrival);
+    }
+    motley__stretches_forget(&transfer->out);
+    if (transfer->copied_in)
+        clReleaseEvent(transfer->copied_in);
+    transfer->copied_in = NULL;
 }
 
 void motley__transfer_destroy(struct motley__transfer *transfer)
@@ -63,21 +79,14 @@ void motley__transfer_destroy(struct motley__transfer *transfer)
     for (int i = 0; i < MOTLEY__PARTS; i++) {
         if (transfer->row[i] != MPI_DATATYPE_NULL)
             MPI_Type_free(&transfer->row[i]);
-        motley__staging_release(transfer->context->device, &transfer->staging[i]);
+        motley__pinned_release(transfer->context->device, &transfer->arrived[i]);
+        motley__pinned_release(transfer->context->device, &transfer->leaving[i]);
     }
+    free(transfer->in.stretch);
+    free(transfer->out.stretch);
     free(transfer->request);
     free(transfer->peer);
     free(transfer);
-}
-
-static size_t span_bytes(const struct motley__transfer *transfer, int part, const struct motley__spans *spans)
-{
-    return (size_t)(spans->end - spans->begin) * transfer->row_bytes[part];
-}
-
-static size_t span_offset(const struct motley__transfer *transfer, int part, const struct motley__spans *spans)
-{
-    return (size_t)spans->begin * transfer->row_bytes[part];
 }
 
 /* Room for the requests of the step.  Grows only. */
@@ -91,6 +100,9 @@ static int reserve_requests(struct motley__transfer *transfer, struct motley_err
                       motley__message_parts(transfer->part[i].out->rows[peer], transfer->row_bytes[i]);
     if (wanted <= transfer->room)
         return 0;
+    if (wanted > INT_MAX)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "the %s exchange takes %zu messages, expected at most %d; use "
+                            "smaller batches", transfer->name, wanted, INT_MAX);
     MPI_Request *request = realloc(transfer->request, wanted * sizeof *request);
     if (request)
         transfer->request = request;
@@ -103,95 +115,76 @@ static int reserve_requests(struct motley__transfer *transfer, struct motley_err
     return 0;
 }
 
+/* Pinned memory for what leaves and what comes. */
+static int reserve_pinned(struct motley__transfer *transfer, struct motley_error *error)
+{
+    struct motley__device *device = transfer->context->device;
+    int status = 0;
+
+    for (int i = 0; i < transfer->parts && !status; i++) {
+        const struct motley__spans *in = transfer->part[i].in, *out = transfer->part[i].out;
+
+        status = motley__pinned_reserve(device, &transfer->arrived[i],
+                                        (size_t)(in->end - in->begin) * transfer->row_bytes[i], error);
+        if (!status)
+            status = motley__pinned_reserve(device, &transfer->leaving[i],
+                                            (size_t)(out->end - out->begin) * transfer->row_bytes[i], error);
+    }
+    return status;
+}
+
 int motley__transfer_begin(struct motley__transfer *transfer, const struct motley__part *part,
                            struct motley_error *error)
 {
-    void *in[MOTLEY__PARTS];
-    const void *out;
-    int status = 0;
+    const int staged = !transfer->context->device->zero_copy;
+    int status;
 
-    transfer->receives = transfer->sends = 0;
+    motley__stretches_forget(&transfer->out);
+    transfer->requests = transfer->receives = 0;
+    transfer->in.count = transfer->in.ended = transfer->out.count = transfer->out.ended = 0;
     memcpy(transfer->part, part, (size_t)transfer->parts * sizeof *part);
-    status = reserve_requests(transfer, error);
-    for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_in(part[i].received, span_offset(transfer, i, part[i].in),
-                                    span_bytes(transfer, i, part[i].in), &transfer->staging[i], &in[i], error);
+    status = motley__linear_stretches(transfer, error);
     if (!status)
-        status = motley__linear_receive(transfer, in, error);
-    for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_out(part[i].send, span_offset(transfer, i, part[i].out),
-                                     span_bytes(transfer, i, part[i].out), &transfer->staging[i], &out, error);
-    transfer->state = STAGING_OUT;
-    return status;
+        status = reserve_requests(transfer, error);
+    if (!status && staged)
+        status = reserve_pinned(transfer, error);
+    if (!status)
+        status = motley__stretches_receive(transfer, error);
+    if (!status && staged)
+        status = motley__stretches_copy_out(transfer, error);
+    return status ? status : motley__stretches_send(transfer, error);
 }
 
-/* No copy between host and device is under way. */
-static int copies_done(struct motley__transfer *transfer, int *done, struct motley_error *error)
+/* *done = 1 when what came is on the device. */
+static int test_staged(struct motley__transfer *transfer, int *done, struct motley_error *error)
 {
-    int status = 0, one = 1;
+    int status = motley__stretches_send(transfer, error);
 
-    *done = 1;
-    for (int i = 0; !status && i < transfer->parts; i++) {
-        status = motley__staging_test(&transfer->staging[i], &one, error);
-        *done &= one;
+    if (!status)
+        status = motley__stretches_copy_in(transfer, error);
+    *done = !status && transfer->in.ended == transfer->in.count;
+    if (*done && transfer->copied_in) {
+        status = motley__event_done(transfer->copied_in, done, error);
+        if (!status && *done) {
+            clReleaseEvent(transfer->copied_in);
+            transfer->copied_in = NULL;
+        }
     }
-    return status;
-}
-
-static int send_staged(struct motley__transfer *transfer, struct motley_error *error)
-{
-    const void *host[MOTLEY__PARTS];
-
-    for (int i = 0; i < transfer->parts; i++) {
-        const struct motley__buffer *send = transfer->part[i].send;
-
-        host[i] = transfer->staging[i].out.host;
-        if (send && send->device->zero_copy && send->host)
-            host[i] = (const char *)send->host + span_offset(transfer, i, transfer->part[i].out);
-    }
-    return motley__linear_send(transfer, host, error);
-}
-
-static int receive_staged(struct motley__transfer *transfer, struct motley_error *error)
-{
-    int status = 0;
-
-    for (int i = 0; !status && i < transfer->parts; i++)
-        status = motley__staging_in_finish(transfer->part[i].received,
-                                           span_offset(transfer, i, transfer->part[i].in),
-                                           span_bytes(transfer, i, transfer->part[i].in), &transfer->staging[i], error);
     return status;
 }
 
 int motley__transfer_test(void *self, int *done, struct motley_error *error)
 {
     struct motley__transfer *transfer = self;
-    int status = 0, ready = 0;
+    int status = 0, inside = 1, ready = 0;
 
     *done = 0;
-    if (transfer->state == STAGING_OUT) {
-        status = copies_done(transfer, &ready, error);
-        if (status || !ready)
-            return status;
-        status = send_staged(transfer, error);
-        transfer->state = MOVING;
-    }
-    if (!status && transfer->state == MOVING) {
-        status = motley__fail_mpi(error, MPI_Testall(transfer->receives + transfer->sends, transfer->request, &ready,
+    if (!transfer->context->device->zero_copy)
+        status = test_staged(transfer, &inside, error);
+    if (!status)
+        status = motley__fail_mpi(error, MPI_Testall(transfer->requests, transfer->request, &ready,
                                                      MPI_STATUSES_IGNORE), "MPI_Testall");
-        if (status || !ready)
-            return status;
-        transfer->receives = transfer->sends = 0;
-        status = receive_staged(transfer, error);
-        transfer->state = STAGING_IN;
-    }
-    if (!status && transfer->state == STAGING_IN) {
-        status = copies_done(transfer, &ready, error);
-        if (status || !ready)
-            return status;
-        transfer->state = IDLE;
-    }
-    *done = !status && transfer->state == IDLE;
+    *done = !status && inside && ready && transfer->out.ended == transfer->out.count;
     return status;
 }
 
@@ -212,7 +205,7 @@ void motley__transfer_missing(const void *self, char *text, int size)
 {
     const struct motley__transfer *transfer = self;
 
-    motley__requests_missing(transfer->request, transfer->peer, transfer->receives + transfer->sends, text, size);
+    motley__requests_missing(transfer->request, transfer->peer, transfer->requests, text, size);
 }
 
 void motley__transfer_bytes(const struct motley__transfer *transfer, int64_t *ranks, int64_t *nodes)
