@@ -18,7 +18,6 @@ static const double TOLERANCE = 0.10;           /* of a point timed again */
 
 enum {
     TRIES = 3,                                  /* of a point timed again */
-    SLICE_GRAIN = 32,                           /* widths that all kernels can cut */
     FEW_ROWS = 64,                              /* up to which the weights' way through the caches counts most */
     CACHES = 2                                  /* that the weights of a step are taken to fill */
 };
@@ -35,17 +34,11 @@ int motley__measure_grid(double rows, int grid[MOTLEY__GRID])
     return count;
 }
 
-int motley__measure_slice(int F)
-{
-    const int quarter = (F / 4 + SLICE_GRAIN - 1) / SLICE_GRAIN * SLICE_GRAIN;
-    return quarter > 0 && quarter < F ? quarter : F;
-}
-
 /* What the profile has for the shape and its slice. */
 static void forget(struct motley__measuring *w)
 {
     struct motley_layer_shape slice = *w->shape;
-    slice.F = motley__measure_slice(slice.F);
+    slice.F = motley__curve_slice(slice.F);
     motley__curve_forget(w->entry, w->shape);
     motley__curve_forget(w->entry, &slice);
 }

@@ -23,10 +23,6 @@ struct motley__measure {
     int unchecked;             /* 1: curves that are there are not timed again */
 };
 
-/* The narrower expert that is measured beside one of F hidden rows, for what slices of it take: about a quarter, as
- * all kernels can cut it.  F itself: too narrow for slices.  Pure. */
-int motley__measure_slice(int F);
-
 /* Fill `entry` of this rank with what the shape needs and it does not have: the curves, and once per device the dense
  * line, what copies on the device take, and the copy line.  Curves that are there are checked first: one point is
  * timed again, by all ranks together, and where three tries all differ from it by more than 10% that rank's curves of

@@ -121,7 +121,7 @@ static int learn_experts(motley_context *context, const struct motley_layer_shap
                                          .seconds = seconds > 0 ? seconds / 3 : SLICE_SECONDS, .unchecked = 1};
     struct motley_layer_shape slice = *shape;
     int more = 0, status = motley__measure(context, shape, &whole, entry, changed, error);
-    slice.F = motley__measure_slice(shape->F);
+    slice.F = motley__curve_slice(shape->F);
     if (!status && slice.F < shape->F && context->size > 1)
         status = motley__measure(context, &slice, &part, entry, &more, error);
     *changed |= more;

@@ -14,6 +14,8 @@
 #include "device/program.h"
 #include "profile/profile.h"
 
+enum { SLICE_GRAIN = 32 }; /* widths that all kernels can cut */
+
 void motley__profile_clear(struct motley__profile *profile)
 {
     if (!profile)
@@ -124,6 +126,12 @@ void motley__curve_forget(struct motley__profile_entry *entry, const struct motl
         size_t at = (size_t)(found - entry->curve), behind = (size_t)--entry->curves - at;
         memmove(entry->curve + at, entry->curve + at + 1, behind * sizeof *entry->curve);
     }
+}
+
+int motley__curve_slice(int F)
+{
+    const int quarter = (F / 4 + SLICE_GRAIN - 1) / SLICE_GRAIN * SLICE_GRAIN;
+    return quarter > 0 && quarter < F ? quarter : F;
 }
 
 void motley__curve_set(struct motley__curve *curve, const struct motley__point *point)

@@ -140,6 +140,9 @@ int motley__curve_put(struct motley__profile_entry *entry, const struct motley__
                       struct motley_error *error);
 /* Both directions of a shape are unknown again. */
 void motley__curve_forget(struct motley__profile_entry *entry, const struct motley_layer_shape *shape);
+/* The narrower expert that is measured beside one of F hidden rows, for what slices of it take: about a quarter, as
+ * all kernels can cut it.  F itself: too narrow for slices. */
+int motley__curve_slice(int F);
 /* Put a point in its place, over one of the same rows; a full curve stays as it is. */
 void motley__curve_set(struct motley__curve *curve, const struct motley__point *point);
 

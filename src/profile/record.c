@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "measure/measure.h"
 #include "measure/tune.h"
 #include "product/variant.h"
 #include "profile/record.h"
@@ -232,7 +231,7 @@ static struct motley__profile_entry only_shape(const struct motley__profile_entr
     trimmed.curves = 0;
     trimmed.curve = curve;
     struct motley_layer_shape slice = *shape;
-    slice.F = motley__measure_slice(shape->F);
+    slice.F = motley__curve_slice(shape->F);
     for (int c = 0; c < (slice.F < shape->F ? CURVES : CURVES / 2); c++) {
         const struct motley__curve *found = motley__curve_find(entry, c < 2 ? shape : &slice, c % 2);
         if (found)
