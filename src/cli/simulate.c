@@ -11,6 +11,7 @@
 #include "base/table.h"
 #include "cli/cli.h"
 #include "plan/plan.h"
+#include "profile/names.h"
 #include "simulate/simulate.h"
 
 enum { SIZES = 64 };                    /* of the cluster, in one run */

@@ -7,17 +7,17 @@
 
 #include "device/storage.h"
 
-static const char *const NAMES[] = {"f32", "bf16", "f16"};
+const char *const motley__storage_names[] = {"f32", "bf16", "f16", NULL};
 
 const char *motley__storage_name(enum motley_dtype dtype)
 {
-    return NAMES[dtype];
+    return motley__storage_names[dtype];
 }
 
 int motley__storage_find(const char *name, enum motley_dtype *dtype)
 {
-    for (int i = 0; i < (int)(sizeof NAMES / sizeof *NAMES); i++)
-        if (!strcmp(name, NAMES[i])) {
+    for (int i = 0; motley__storage_names[i]; i++)
+        if (!strcmp(name, motley__storage_names[i])) {
             *dtype = (enum motley_dtype)i;
             return 1;
         }

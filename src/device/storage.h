@@ -15,7 +15,8 @@ static inline size_t motley__storage_bytes(enum motley_dtype dtype)
     return dtype == MOTLEY_F32 ? 4 : 2;
 }
 
-/* "f32", "bf16", "f16". */
+/* "f32", "bf16", "f16"; NULL at the end. */
+extern const char *const motley__storage_names[];
 const char *motley__storage_name(enum motley_dtype dtype);
 
 /* 1 and *dtype written when there is a storage type of that name. */

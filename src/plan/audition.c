@@ -311,8 +311,8 @@ int motley__audition(const struct motley__audition *audition, motley_plan **plan
     for (int i = 0; i < w.count; i++)
         unknown |= w.rival[i].outcome.seconds == 0;
     if (!status && unknown) {
-        motley__detail(&audition->context->log, "ways to divide and exchange that are predicted within %.0f%% of each other "
-                       "are tried", 100 * motley__rivals_near);
+        motley__detail(&audition->context->log, "modes and ways for rows to travel that are predicted within %.0f%% of "
+                       "the fastest are tried", 100 * motley__rivals_near);
         status = time_rivals(&w);
         *changed = !status;
     }

@@ -34,6 +34,7 @@ libmotley_all_la_SOURCES += \
     %D%/plan_index.c \
     %D%/plan_layers.c \
     %D%/plan_make.c \
+    %D%/plan_parse.c \
     %D%/plan_table.c \
     %D%/plan_text.c \
     %D%/predict.c \

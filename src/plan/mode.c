@@ -12,13 +12,12 @@
 #include "plan/mode.h"
 #include "plan/refine.h"
 #include "plan/tokens.h"
+#include "profile/names.h"
 
 enum { FEW_RANKS = 16, SOME_RANKS = 256 }; /* up to which every number of groups, and every power of two, is tried */
 
 /* Predictions closer than this are the same: measuring again must not change the mode. */
 static const double NEARLY = 0.98;
-
-const char *const motley__mode_names[] = {"auto", "expert", "data", "model", "hybrid", NULL};
 
 void motley__mode_text(enum motley_mode mode, int group, char *text, size_t size)
 {

@@ -8,9 +8,6 @@
 
 #include "plan/predict.h"
 
-/* By enum motley_mode: "auto", "expert", "data", "model", "hybrid"; NULL at the end. */
-extern const char *const motley__mode_names[];
-
 /* "expert", "hybrid:4". */
 void motley__mode_text(enum motley_mode mode, int group, char *text, size_t size);
 /* And back; "hybrid" wants its number.  option: what the text was given for, in the message.

@@ -22,7 +22,8 @@
  *                                                                    search)
  *   serve.c             which group serves a pair                   pure
  *   plan.c              the value that comes of it                  (plan_make.c pure, plan_layers.c each layer's,
- *                                                                    plan_text.c JSON, plan_table.c)
+ *                                                                    plan_text.c JSON, plan_parse.c from it,
+ *                                                                    plan_table.c)
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_PLAN_H
@@ -127,6 +128,8 @@ const motley_plan *motley__plan_of_layer(const motley_plan *plan, int layer);
 int motley__plan_collocate(motley_plan *plan, const struct motley__task *task, const struct motley__division *division,
                            struct motley_error *error);
 void motley__plan_layers_clear(motley_plan *plan);
+
+enum { MOTLEY__PLAN_TEXT = 1 }; /* the version of a plan's text */
 
 /* The plan's "coactivation" as JSON and back; read: of an indexed plan.  Errors: MOTLEY_E_FORMAT, MOTLEY_E_MEMORY. */
 json_t *motley__plan_layers_json(const motley_plan *plan);

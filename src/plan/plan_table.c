@@ -9,17 +9,7 @@
 #include "base/table.h"
 #include "plan/cost.h"
 #include "plan/plan.h"
-
-static const char *activation_name(enum motley_activation activation)
-{
-    switch (activation) {
-    case MOTLEY_RELU: return "relu";
-    case MOTLEY_GELU: return "gelu";
-    case MOTLEY_SILU: return "silu";
-    case MOTLEY_SWIGLU: return "swiglu";
-    }
-    return "?";
-}
+#include "profile/names.h"
 
 /* "0-3" for a run of experts, "0,2,5" otherwise, cut short where it grows long; "none". */
 static void name_experts(const int *expert, int n, char *text, size_t size)
@@ -167,12 +157,12 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
     fprintf(stream,
             "%d experts of D=%d F=%d %s%s%s%s, K=%d, %" PRId64 " tokens a step (%.0f rows an expert%s), %s, %s shares, "
             "mode %s%s\n",
-            shape->E, shape->D, shape->F, activation_name(shape->activation), shape->bias ? " with biases" : "",
-            shape->dtype == MOTLEY_F32 ? "" : " in ",
+            shape->E, shape->D, shape->F, motley__activation_names[shape->activation],
+            shape->bias ? " with biases" : "", shape->dtype == MOTLEY_F32 ? "" : " in ",
             shape->dtype == MOTLEY_F32 ? "" : motley__storage_name(shape->dtype), shape->K,
             plan->options.tokens, motley__cost_rows(shape, plan->options.tokens), plan->load ? " on average" : "",
             plan->options.backward ? "forward and backward" : "forward",
-            plan->options.shares == MOTLEY_SHARES_EVEN ? "even" : "measured", mode, exchange);
+            motley__shares_names[plan->options.shares], mode, exchange);
     if (plan->alternatives > 1)
         print_alternatives(plan, stream);
     for (int r = 0; table && r < plan->R; r++) {
@@ -184,10 +174,8 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
         name_number(rank->dense_gflops, 1, dense, sizeof dense);
         name_number(1e3 * rank->seconds, 3, milliseconds, sizeof milliseconds);
         motley__table_row(table, "%d|%s|%s|%s|%s|%s|%s|%s|%s|%" PRId64 "|%s|%.1f", r, rank->host, rank->device,
-                          rank->family, gflops,
-                          dense, rank->dense == MOTLEY__DENSE_CLBLAST ? "clblast" : "esmm", experts, hidden,
-                          rank->tokens, milliseconds,
-                          (double)rank->bytes / (1 << 20));
+                          rank->family, gflops, dense, motley__dense_names[rank->dense], experts, hidden, rank->tokens,
+                          milliseconds, (double)rank->bytes / (1 << 20));
         slowest = rank->seconds > slowest ? rank->seconds : slowest;
     }
     if (table)

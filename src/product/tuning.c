@@ -11,9 +11,9 @@
 #include "product/tuning.h"
 #include "product/variant.h"
 
-const char *const motley__product_names[MOTLEY__PRODUCTS] = {"esmm", "swiglu", "transposed", "estmm"};
-const char *const motley__rows_names[MOTLEY__ROWS_CLASSES] = {"few", "some", "many"};
-const char *const motley__weights_names[MOTLEY__WEIGHTS_CLASSES] = {"small", "large"};
+const char *const motley__product_names[MOTLEY__PRODUCTS + 1] = {"esmm", "swiglu", "transposed", "estmm", NULL};
+const char *const motley__rows_names[MOTLEY__ROWS_CLASSES + 1] = {"few", "some", "many", NULL};
+const char *const motley__weights_names[MOTLEY__WEIGHTS_CLASSES + 1] = {"small", "large", NULL};
 
 enum { FEW_ROWS = 8, SOME_ROWS = 64, SMALL_NUMBERS = 1 << 20 };
 

@@ -34,9 +34,9 @@ enum motley__rows_class { MOTLEY__ROWS_FEW, MOTLEY__ROWS_SOME, MOTLEY__ROWS_MANY
 enum motley__weights_class { MOTLEY__WEIGHTS_SMALL, MOTLEY__WEIGHTS_LARGE, MOTLEY__WEIGHTS_CLASSES };
 
 /* Their names in profiles. */
-extern const char *const motley__product_names[MOTLEY__PRODUCTS];
-extern const char *const motley__rows_names[MOTLEY__ROWS_CLASSES];
-extern const char *const motley__weights_names[MOTLEY__WEIGHTS_CLASSES];
+extern const char *const motley__product_names[MOTLEY__PRODUCTS + 1];
+extern const char *const motley__rows_names[MOTLEY__ROWS_CLASSES + 1];
+extern const char *const motley__weights_names[MOTLEY__WEIGHTS_CLASSES + 1];
 
 struct motley__shape_class {
     enum motley__product product;

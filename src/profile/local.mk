@@ -4,6 +4,8 @@
 libmotley_all_la_SOURCES += \
     %D%/link.c \
     %D%/link.h \
+    %D%/names.c \
+    %D%/names.h \
     %D%/outcome.c \
     %D%/outcome.h \
     %D%/pairs.c \

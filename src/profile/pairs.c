@@ -98,12 +98,12 @@ int motley__get_number(const char *line, const char *wanted, double *value)
     return 1;
 }
 
-int motley__get_word(const char *line, const char *wanted, const char *const *words, int count, int *value)
+int motley__get_word(const char *line, const char *wanted, const char *const *words, int *value)
 {
     char text[MOTLEY__VALUE];
     if (!motley__get_text(line, wanted, text, sizeof text))
         return 0;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; words[i]; i++)
         if (!strcmp(text, words[i])) {
             *value = i;
             return 1;

@@ -10,13 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/storage.h"
+#include "profile/names.h"
 #include "profile/pairs.h"
 #include "profile/profile.h"
 
-static const char *const ACTIVATIONS[] = {"relu", "gelu", "silu", "swiglu"};
-static const char *const DIRECTIONS[] = {"forward", "backward"};
-static const char *const DTYPES[] = {"f32", "bf16", "f16"};
-static const char *const PATHS[] = {"esmm", "clblast"};
 
 /* Numbers have a point in the file whatever the program's locale says.  Returns what put_locale_back wants. */
 static locale_t use_plain_numbers(void)
@@ -37,7 +35,7 @@ static void put_choice(FILE *stream, const struct motley__choice *choice)
 {
     fprintf(stream, "  tuned product=%s rows=%s weights=%s dtype=%s", motley__product_names[choice->shape.product],
             motley__rows_names[choice->shape.rows], motley__weights_names[choice->shape.weights],
-            DTYPES[choice->dtype]);
+            motley__storage_names[choice->dtype]);
     motley__put_number(stream, "gain", choice->gain);
     motley__put_text(stream, "settings", choice->settings);
     motley__put_text(stream, "default", choice->usual);
@@ -46,9 +44,9 @@ static void put_choice(FILE *stream, const struct motley__choice *choice)
 
 static void put_curve(FILE *stream, const struct motley__curve *curve)
 {
-    fprintf(stream, "  curve direction=%s D=%d F=%d activation=%s bias=%d dtype=%s\n", DIRECTIONS[!!curve->backward],
-            curve->D, curve->F, ACTIVATIONS[curve->activation], !!curve->bias,
-            DTYPES[curve->dtype]);
+    fprintf(stream, "  curve direction=%s D=%d F=%d activation=%s bias=%d dtype=%s\n",
+            motley__direction_names[!!curve->backward], curve->D, curve->F, motley__activation_names[curve->activation],
+            !!curve->bias, motley__storage_names[curve->dtype]);
     for (int p = 0; p < curve->points; p++) {
         const struct motley__point *point = &curve->point[p];
         fprintf(stream, "    point rows=%d", point->rows);
@@ -71,7 +69,8 @@ static void put_entry(FILE *stream, const struct motley__profile_entry *entry)
             key->kernels, key->cores, key->memory_bytes, key->place, key->places);
     const struct motley__dense_time *dense = &entry->dense;
     if (dense->seconds > 0) {
-        fprintf(stream, "  dense T=%d O=%d I=%d path=%s", dense->T, dense->O, dense->I, PATHS[dense->path]);
+        fprintf(stream, "  dense T=%d O=%d I=%d path=%s", dense->T, dense->O, dense->I,
+                motley__dense_names[dense->path]);
         motley__put_number(stream, "seconds", dense->seconds);
         motley__put_number(stream, "esmm", dense->esmm);
         motley__put_number(stream, "clblast", dense->clblast);
@@ -171,7 +170,8 @@ static int get_dense(const char *line, struct motley__dense_time *dense)
     int path;
     struct motley__dense_time read = {0};
     if (!motley__get_integer(line, "T", 1, &read.T) || !motley__get_integer(line, "O", 1, &read.O) ||
-        !motley__get_integer(line, "I", 1, &read.I) || !motley__get_word(line, "path", PATHS, 2, &path) ||
+        !motley__get_integer(line, "I", 1, &read.I) ||
+        !motley__get_word(line, "path", motley__dense_names, &path) ||
         !motley__get_number(line, "seconds", &read.seconds) || read.seconds <= 0 ||
         !motley__get_number(line, "esmm", &read.esmm) || !motley__get_number(line, "clblast", &read.clblast))
         return 0;
@@ -204,10 +204,11 @@ static int get_choice(const char *line, struct motley__choice *choice)
 {
     int product, rows, weights;
     struct motley__choice read = {0};
-    if (!motley__get_word(line, "product", motley__product_names, MOTLEY__PRODUCTS, &product) ||
-        !motley__get_word(line, "rows", motley__rows_names, MOTLEY__ROWS_CLASSES, &rows) ||
-        !motley__get_word(line, "weights", motley__weights_names, MOTLEY__WEIGHTS_CLASSES, &weights) ||
-        !motley__get_word(line, "dtype", DTYPES, 3, &read.dtype) || !motley__get_number(line, "gain", &read.gain) ||
+    if (!motley__get_word(line, "product", motley__product_names, &product) ||
+        !motley__get_word(line, "rows", motley__rows_names, &rows) ||
+        !motley__get_word(line, "weights", motley__weights_names, &weights) ||
+        !motley__get_word(line, "dtype", motley__storage_names, &read.dtype) ||
+        !motley__get_number(line, "gain", &read.gain) ||
         read.gain <= 0 || !motley__get_text(line, "settings", read.settings, sizeof read.settings) ||
         !motley__get_text(line, "default", read.usual, sizeof read.usual))
         return 0;
@@ -220,11 +221,11 @@ static int get_choice(const char *line, struct motley__choice *choice)
 static int get_curve(const char *line, struct motley__curve *curve)
 {
     memset(curve, 0, sizeof *curve);
-    return motley__get_word(line, "direction", DIRECTIONS, 2, &curve->backward) &&
+    return motley__get_word(line, "direction", motley__direction_names, &curve->backward) &&
            motley__get_integer(line, "D", 1, &curve->D) && motley__get_integer(line, "F", 1, &curve->F) &&
-           motley__get_word(line, "activation", ACTIVATIONS, 4, &curve->activation) &&
+           motley__get_word(line, "activation", motley__activation_names, &curve->activation) &&
            motley__get_integer(line, "bias", 0, &curve->bias) && curve->bias <= 1 &&
-           motley__get_word(line, "dtype", DTYPES, 3, &curve->dtype);
+           motley__get_word(line, "dtype", motley__storage_names, &curve->dtype);
 }
 
 static int get_point(const char *line, struct motley__point *point)
