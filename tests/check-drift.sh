@@ -11,6 +11,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 set -u
 cluster=$SOURCE_DIR/tests/cluster
+[ "${MOTLEY_QUICK:-0}" = 0 ] || { echo "skipped: MOTLEY_QUICK leaves out a minute of training on throttled nodes"; exit 77; }
 [ "$(nproc)" -ge 2 ] || { echo "skipped: needs two cores"; exit 77; }
 [ "${SANITIZERS:-no}" != yes ] || { echo "skipped: the sanitizers change what is fast"; exit 77; }
 
