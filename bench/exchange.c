@@ -10,35 +10,22 @@
 #include "base/random.h"
 #include "base/wait.h"
 #include "bench/alternate.h"
+#include "bench/carry.h"
 #include "bench/exchange.h"
 #include "device/storage.h"
-#include "exchange/exchange.h"
 
-enum { OURS, ALLTOALLV, PADDED, RIVALS };
-enum { ROUNDS = 9, TAG = 200 };
+enum { ROUNDS = 9, TAG = 200, TAG_COUNTS = 202 };
 
 static const char COLUMNS[] =
     "ranks,nodes,E,K,T,D,dtype,rows,bytes,seconds,gbytes_per_s,alltoallv_seconds,alltoallv_gbytes_per_s,goodput,"
-    "padded_bytes,padded_seconds,speedup_over_padded";
+    "padded_bytes,padded_seconds,speedup_over_padded,counted_seconds,counted_goodput,device_gbytes_per_s,"
+    "fraction_of_device";
 
-/* One row of the table, on one rank.  Arrays [R] owned. */
-struct cell {
-    motley_context *context;
-    struct motley__bench_shape shape;
-    int T;
-    size_t row;                         /* bytes */
-    int capacity;                       /* rows of an expert where all are padded to the fullest of any rank */
-    struct motley__spans out, in;
-    int *out_first, *in_first;          /* as MPI_Alltoallv wants them */
-    MPI_Datatype row_type, block_type;  /* a row; a rank's experts, padded */
-    struct motley__buffer *send, *received;
-    struct motley__transfer *transfer;
-    char *out_host, *in_host;           /* as large as the rivals need */
-};
-
-static void close_cell(struct cell *cell)
+static void close_cell(struct motley__cell *cell)
 {
     motley__transfer_destroy(cell->transfer);
+    motley__counts_destroy(cell->counted);
+    motley__pinned_release(cell->context->device, &cell->pinned);
     motley__buffer_destroy(cell->send);
     motley__buffer_destroy(cell->received);
     if (cell->row_type != MPI_DATATYPE_NULL)
@@ -51,18 +38,20 @@ static void close_cell(struct cell *cell)
     free(cell->in.first);
     free(cell->out_first);
     free(cell->in_first);
+    free(cell->takes);
+    free(cell->counts);
     free(cell->out_host);
     free(cell->in_host);
 }
 
-static int per_rank(const struct cell *cell)
+static int per_rank(const struct motley__cell *cell)
 {
     return (cell->shape.E + cell->context->size - 1) / cell->context->size;
 }
 
 /* Expert k of token t: the k-th of a walk over all that begins at random and has a random step without a common factor
  * with E, so that no two are the same. */
-static int choose(const struct cell *cell, uint64_t token, int k)
+static int choose(const struct motley__cell *cell, uint64_t token, int k)
 {
     const uint64_t E = (uint64_t)cell->shape.E, stream = (uint64_t)cell->context->rank;
     uint64_t step = E > 1 ? 1 + motley__random_bits(2, stream, token) % (E - 1) : 1, a = step, b = E;
@@ -78,7 +67,7 @@ static int choose(const struct cell *cell, uint64_t token, int k)
 }
 
 /* Rows for each rank, and the fullest expert of this rank's tokens. */
-static int count_rows(struct cell *cell, struct motley_error *error)
+static int count_rows(struct motley__cell *cell, struct motley_error *error)
 {
     const int R = cell->context->size, E = cell->shape.E;
     int *last = calloc((size_t)R, sizeof *last), *load = calloc((size_t)E, sizeof *load);
@@ -107,7 +96,7 @@ static void lay_out(struct motley__spans *span, int *first, int R)
     }
 }
 
-static int alloc_spans(struct cell *cell, struct motley_error *error)
+static int alloc_spans(struct motley__cell *cell, struct motley_error *error)
 {
     const size_t R = (size_t)cell->context->size;
 
@@ -117,13 +106,18 @@ static int alloc_spans(struct cell *cell, struct motley_error *error)
     cell->in.first = calloc(R, sizeof(int64_t));
     cell->out_first = calloc(R, sizeof(int));
     cell->in_first = calloc(R, sizeof(int));
-    if (cell->out.rows && cell->in.rows && cell->out.first && cell->in.first && cell->out_first && cell->in_first)
-        return 0;
-    return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu ranks", R);
+    cell->takes = calloc(R, sizeof(int));
+    cell->counts = calloc(R, sizeof(int));
+    if (!cell->out.rows || !cell->in.rows || !cell->out.first || !cell->in.first || !cell->out_first ||
+        !cell->in_first || !cell->takes || !cell->counts)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu ranks", R);
+    for (size_t r = 0; r < R; r++)
+        cell->takes[r] = 1;
+    return 0;
 }
 
 /* What arrives, and the largest capacity. */
-static int exchange_counts(struct cell *cell, struct motley_error *error)
+static int exchange_counts(struct motley__cell *cell, struct motley_error *error)
 {
     const motley_context *context = cell->context;
     MPI_Request request;
@@ -138,12 +132,12 @@ static int exchange_counts(struct cell *cell, struct motley_error *error)
     return status ? status : motley__wait(&request, context->time_limit, "capacities", error);
 }
 
-static size_t padded_bytes(const struct cell *cell)
+static size_t padded_bytes(const struct motley__cell *cell)
 {
     return (size_t)cell->context->size * (size_t)per_rank(cell) * (size_t)cell->capacity * cell->row;
 }
 
-static int make_types(struct cell *cell, struct motley_error *error)
+static int make_types(struct motley__cell *cell, struct motley_error *error)
 {
     int status = motley__fail_mpi(error, MPI_Type_contiguous((int)cell->row, MPI_BYTE, &cell->row_type),
                                   "MPI_Type_contiguous");
@@ -157,7 +151,7 @@ static int make_types(struct cell *cell, struct motley_error *error)
 }
 
 /* Rows of numbers that tell sender and place. */
-static int fill(struct cell *cell, struct motley_error *error)
+static int fill(struct motley__cell *cell, struct motley_error *error)
 {
     const size_t sent = (size_t)cell->out.end * cell->row, arrives = (size_t)cell->in.end * cell->row;
     const size_t padded = padded_bytes(cell);
@@ -175,10 +169,12 @@ static int fill(struct cell *cell, struct motley_error *error)
         status = motley__buffer_create(device, arrives, &cell->received, error);
     if (!status && sent)
         status = motley__buffer_write(cell->send, 0, cell->out_host, sent, error);
+    if (!status && !device->zero_copy)
+        status = motley__pinned_reserve(device, &cell->pinned, sent > arrives ? sent : arrives, error);
     return status;
 }
 
-static int open_cell(struct cell *cell, struct motley_error *error)
+static int open_cell(struct motley__cell *cell, struct motley_error *error)
 {
     motley_context *context = cell->context;
     int status = alloc_spans(cell, error);
@@ -197,46 +193,14 @@ static int open_cell(struct cell *cell, struct motley_error *error)
         status = fill(cell, error);
     if (!status)
         status = motley__transfer_create(context, "bench", TAG, 1, &cell->row, &cell->transfer, error);
+    if (!status)
+        status = motley__counts_create(context, cell->takes, 1, TAG_COUNTS, &cell->counted, error);
     return motley__agree(context->comm, status, error);
 }
 
-static int run_ours(struct cell *cell, struct motley_error *error)
-{
-    const struct motley__part part = {cell->send, &cell->out, cell->received, &cell->in};
-    const double since = motley__seconds();
-    int done = 0, status = motley__transfer_begin(cell->transfer, &part, error);
-
-    while (!status && !done) {
-        const double waited = motley__seconds() - since;
-
-        status = motley__transfer_test(cell->transfer, &done, error);
-        if (!status && !done && waited > cell->context->time_limit)
-            status = motley__fail(error, MOTLEY_E_COMM, "bench: nothing heard from other ranks for %.0f s", waited);
-        if (!status && !done)
-            motley__idle(waited);
-    }
-    return status;
-}
-
-/* As anyone would call it: the rivals wait inside MPI. */
-static int run(struct cell *cell, int rival, struct motley_error *error)
-{
-    MPI_Comm comm = cell->context->comm;
-
-    switch (rival) {
-    case ALLTOALLV:
-        return motley__fail_mpi(error, MPI_Alltoallv(cell->out_host, cell->out.rows, cell->out_first, cell->row_type,
-                                                     cell->in_host, cell->in.rows, cell->in_first, cell->row_type,
-                                                     comm), "MPI_Alltoallv");
-    case PADDED:
-        return motley__fail_mpi(error, MPI_Alltoall(cell->out_host, 1, cell->block_type, cell->in_host, 1,
-                                                    cell->block_type, comm), "MPI_Alltoall");
-    default: return run_ours(cell, error);
-    }
-}
-
 /* All ranks begin together; the seconds of the slowest. */
-static int time_one(struct cell *cell, int rival, double *seconds, struct motley_error *error)
+static int time_one(struct motley__cell *cell, enum motley__carrier carrier, double *seconds,
+                    struct motley_error *error)
 {
     const motley_context *context = cell->context;
     MPI_Request request;
@@ -247,7 +211,7 @@ static int time_one(struct cell *cell, int rival, double *seconds, struct motley
         status = motley__wait(&request, context->time_limit, "bench", error);
     begin = motley__seconds();
     if (!status)
-        status = run(cell, rival, error);
+        status = motley__carry(cell, carrier, error);
     *seconds = motley__seconds() - begin;
     if (!status)
         status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, seconds, 1, MPI_DOUBLE, MPI_MAX, context->comm,
@@ -256,7 +220,7 @@ static int time_one(struct cell *cell, int rival, double *seconds, struct motley
 }
 
 /* Once each to warm up: both bring the same rows. */
-static int check(struct cell *cell, struct motley_error *error)
+static int check(struct motley__cell *cell, struct motley_error *error)
 {
     const size_t bytes = (size_t)cell->in.end * cell->row;
     char *ours = malloc(bytes + 1);
@@ -264,8 +228,8 @@ static int check(struct cell *cell, struct motley_error *error)
     int status = ours ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu bytes of rows", bytes);
 
     status = motley__agree(cell->context->comm, status, error);
-    for (int rival = RIVALS - 1; rival >= 0 && !status; rival--) /* the padded one overwrites what arrived */
-        status = time_one(cell, rival, &unused, error);
+    for (int i = MOTLEY__CARRIERS - 1; i >= 0 && !status; i--) /* the padded one overwrites what arrived */
+        status = time_one(cell, (enum motley__carrier)i, &unused, error);
     if (!status && bytes)
         status = motley__buffer_read(cell->received, 0, ours, bytes, error);
     if (!status && memcmp(ours, cell->in_host, bytes))
@@ -275,16 +239,21 @@ static int check(struct cell *cell, struct motley_error *error)
     return motley__agree(cell->context->comm, status, error);
 }
 
-/* Medians; every round begins with another rival. */
-static int time_all(struct cell *cell, int rounds, double *median, struct motley_error *error)
+/* Medians.  Who finds its rows in the cache depends on who was before: in seven rounds (seven is prime) every carrier
+ * has come behind every other one, and first. */
+static int time_all(struct motley__cell *cell, int rounds, double *median, struct motley_error *error)
 {
-    double seconds[RIVALS][MOTLEY__ROUNDS];
+    enum { CARRIERS = MOTLEY__CARRIERS }; /* seven */
+    double seconds[CARRIERS][MOTLEY__ROUNDS];
     int status = 0;
 
     for (int i = 0; i < rounds && !status; i++)
-        for (int j = 0; j < RIVALS && !status; j++)
-            status = time_one(cell, (i + j) % RIVALS, &seconds[(i + j) % RIVALS][i], error);
-    for (int j = 0; j < RIVALS && !status; j++)
+        for (int j = 0; j < CARRIERS && !status; j++) {
+            const int carrier = (i + j * (1 + i % (CARRIERS - 1))) % CARRIERS;
+
+            status = time_one(cell, (enum motley__carrier)carrier, &seconds[carrier][i], error);
+        }
+    for (int j = 0; j < CARRIERS && !status; j++)
         median[j] = motley__median(seconds[j], rounds);
     return status;
 }
@@ -298,35 +267,48 @@ static int count_nodes(const motley_context *context)
     return most + 1;
 }
 
-static void print_row(const struct cell *cell, double rows, const double *seconds, enum motley__format format,
+/* Bytes a second that the slower way between device and host takes, 0 where there is none to take. */
+static double device_link(const struct motley__cell *cell, double bytes, const double *seconds)
+{
+    const double slower = seconds[MOTLEY__TO_HOST] > seconds[MOTLEY__FROM_HOST] ? seconds[MOTLEY__TO_HOST]
+                                                                              : seconds[MOTLEY__FROM_HOST];
+    return motley__carries(cell, MOTLEY__TO_HOST) && slower > 0 ? bytes / slower : 0;
+}
+
+static void print_row(const struct motley__cell *cell, double rows, const double *seconds, enum motley__format format,
                       int first)
 {
     const struct motley__bench_shape *s = &cell->shape;
     const int R = cell->context->size;
     const double bytes = rows * (double)cell->row, padded = (double)padded_bytes(cell) * (R - 1) / R;
-    const double rate = 1e-9 * bytes / seconds[OURS], theirs = 1e-9 * bytes / seconds[ALLTOALLV];
+    const double ours = seconds[MOTLEY__OURS], rate = 1e-9 * bytes / ours, theirs = seconds[MOTLEY__ALLTOALLV];
+    const double counted = seconds[MOTLEY__COUNTED], copied = 1e-9 * device_link(cell, bytes, seconds);
     static const char *const FORMATS[] = {
         [MOTLEY__FORMAT_TABLE] = "%s%d ranks on %d nodes, E%d K%d T%d D%d %s: %.0f rows, %.0f bytes in %.3g s, "
                                  "%.3f GB/s a rank; MPI_Alltoallv %.3g s, %.3f GB/s, goodput %.3f; padded copies %.0f "
-                                 "bytes, %.3g s, %.2f times as long\n",
-        [MOTLEY__FORMAT_CSV] = "%s%d,%d,%d,%d,%d,%d,%s,%.1f,%.0f,%.6g,%.4f,%.6g,%.4f,%.4f,%.0f,%.6g,%.4f\n",
+                                 "bytes, %.3g s, %.2f times as long; with counts %.3g s, goodput %.3f; device to host "
+                                 "%.3f GB/s, of it %.3f\n",
+        [MOTLEY__FORMAT_CSV] = "%s%d,%d,%d,%d,%d,%d,%s,%.1f,%.0f,%.6g,%.4f,%.6g,%.4f,%.4f,%.0f,%.6g,%.4f,%.6g,%.4f,"
+                               "%.4f,%.4f\n",
         [MOTLEY__FORMAT_JSON] = "%s{\"ranks\": %d, \"nodes\": %d, \"E\": %d, \"K\": %d, \"T\": %d, \"D\": %d, "
                                 "\"dtype\": \"%s\", \"rows\": %.1f, \"bytes\": %.0f, \"seconds\": %.6g, "
                                 "\"gbytes_per_s\": %.4f, \"alltoallv_seconds\": %.6g, \"alltoallv_gbytes_per_s\": "
                                 "%.4f, \"goodput\": %.4f, \"padded_bytes\": %.0f, \"padded_seconds\": %.6g, "
-                                "\"speedup_over_padded\": %.4f}"};
+                                "\"speedup_over_padded\": %.4f, \"counted_seconds\": %.6g, \"counted_goodput\": "
+                                "%.4f, \"device_gbytes_per_s\": %.4f, \"fraction_of_device\": %.4f}"};
 
     printf(FORMATS[format], format == MOTLEY__FORMAT_JSON && !first ? ",\n" : "", R, count_nodes(cell->context), s->E,
-           s->K, cell->T, s->D, motley__storage_name(s->dtype), rows, bytes, seconds[OURS], rate, seconds[ALLTOALLV],
-           theirs, seconds[ALLTOALLV] / seconds[OURS], padded, seconds[PADDED], seconds[PADDED] / seconds[OURS]);
+           s->K, cell->T, s->D, motley__storage_name(s->dtype), rows, bytes, ours, rate, theirs, 1e-9 * bytes / theirs,
+           theirs / ours, padded, seconds[MOTLEY__PADDED], seconds[MOTLEY__PADDED] / ours, counted,
+           seconds[MOTLEY__COUNTED_ALLTOALLV] / counted, copied, copied > 0 ? rate / copied : 0);
     fflush(stdout);
 }
 
-static int measure(struct cell *cell, const struct motley__bench_request *request, int first,
+static int measure(struct motley__cell *cell, const struct motley__bench_request *request, int first,
                    struct motley_error *error)
 {
     const motley_context *context = cell->context;
-    double median[RIVALS] = {0}, rows;
+    double median[MOTLEY__CARRIERS] = {0}, rows;
     MPI_Request sum;
     int status = open_cell(cell, error);
 
@@ -363,8 +345,9 @@ int motley__bench_exchange(motley_context *context, const struct motley__bench_r
     if (!status && prints && chosen.format != MOTLEY__FORMAT_TABLE)
         printf("%s\n", chosen.format == MOTLEY__FORMAT_CSV ? COLUMNS : "[");
     for (int i = 0; i < s.shapes * s.dtypes * s.tokens && !status; i++) {
-        struct cell cell = {.context = context, .shape = s.shape[i / s.tokens / s.dtypes], .T = s.T[i % s.tokens],
-                            .row_type = MPI_DATATYPE_NULL, .block_type = MPI_DATATYPE_NULL};
+        struct motley__cell cell = {.context = context, .shape = s.shape[i / s.tokens / s.dtypes],
+                                    .T = s.T[i % s.tokens],
+                                    .row_type = MPI_DATATYPE_NULL, .block_type = MPI_DATATYPE_NULL};
 
         cell.shape.dtype = s.dtype[i / s.tokens % s.dtypes];
         cell.row = (size_t)cell.shape.D * motley__storage_bytes(cell.shape.dtype);

@@ -1,12 +1,10 @@
 /* `motley bench exchange`: how fast the rows of a dispatch go from every rank to every other one, against what else
- * could carry the same tokens, in turn under one clock:
- *
- *   ours        exactly the rows, each token once to a rank (src/exchange), from device memory into device memory
- *   alltoallv   MPI_Alltoallv of the same rows, from host memory into host memory
- *   padded      MPI_Alltoall of K copies of every token, each expert's padded to the fullest one's
+ * could carry the same tokens (carry.h), in turn under one clock.
  *
  * Every rank brings T tokens that choose K of E experts at random; ranks have experts in ascending blocks.  GB/s are
- * bytes that a rank sends to others in the mean, by the seconds of the slowest rank, medians over the rounds.
+ * bytes that a rank sends to others in the mean, by the seconds of the slowest rank, medians over the rounds.  On
+ * devices with memory of their own the rate to be compared with is that of copies of as many bytes, too: the slower of
+ * both ways, each alone.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_BENCH_EXCHANGE_H

@@ -7,6 +7,8 @@ motley_SOURCES += \
     %D%/bench.h \
     %D%/blas.c \
     %D%/blas.h \
+    %D%/carry.c \
+    %D%/carry.h \
     %D%/clblast.c \
     %D%/clblast.h \
     %D%/clblast_methods.c \

@@ -58,11 +58,12 @@ sh "$here/run-mpi" 2 "$motley" bench exchange --shape 5x3x33x1 --tokens 1,40 --d
     >"$work/exchange.csv" 2>"$work/log" || { cat "$work/log"; fail "rows between two ranks"; }
 awk -F, '
     function near(a, b) { return a - b <= 0.02 * b + 1e-4 && b - a <= 0.02 * b + 1e-4 }
-    NR == 1 { if ($1 != "ranks" || NF != 17) { print "the header is " $0; bad++ }; next }
-    NF != 17 { print "not 17 columns: " $0; bad++ }
+    NR == 1 { if ($1 != "ranks" || NF != 21) { print "the header is " $0; bad++ }; next }
+    NF != 21 { print "not 21 columns: " $0; bad++ }
     $1 != 2 || $2 != 1 { print "not two ranks on a node: " $0; bad++ }
     $9 != $8 * 33 * ($7 == "f32" ? 4 : 2) { print "bytes are not those of the rows: " $0; bad++ }
     $8 > $5 || $15 < $9 { print "more rows than tokens, or padding is for nothing: " $0; bad++ }
+    !($18 > 0 && $19 > 0) || $20 != 0 || $21 != 0 { print "counts, or a copy where memory is shared: " $0; bad++ }
     !near($11, 1e-9 * $9 / $10) || !near($14, $12 / $10) || !near($17, $16 / $10) { print "quotients: " $0; bad++ }
     END { if (NR != 5) { print NR - 1 " rows, not 4"; bad++ }; exit bad != 0 }' "$work/exchange.csv" ||
     { cat "$work/exchange.csv"; fail "bench exchange"; }
