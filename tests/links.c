@@ -32,7 +32,7 @@ static double plain_seconds(char *out, char *in, int bytes, int rank, int size)
             MPI_Irecv(in + (size_t)from * LARGEST, bytes, MPI_BYTE, from, 0, MPI_COMM_WORLD, &request[n++]);
             MPI_Isend(out, bytes, MPI_BYTE, to, 0, MPI_COMM_WORLD, &request[n++]);
         }
-        for (int done = 0; !done; motley__idle(motley__seconds() - own))
+        for (int done = 0; !done; motley__idle(motley__seconds() - own, 0))
             MPI_Testall(n, request, &done, MPI_STATUSES_IGNORE);
         own = motley__seconds() - own;
         MPI_Allreduce(&own, &seconds[i], 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);

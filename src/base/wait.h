@@ -8,8 +8,9 @@
 
 #include "base/error.h"
 
-/* Nothing happened for `waited` seconds: yield the core, now and then and when a peer is late nap. */
-void motley__idle(double waited);
+/* Nothing happened for `waited` seconds: yield the core, now and then and when a peer is late nap.
+ * alone 1: nobody else needs the core, so poll on for a while first. */
+void motley__idle(double waited, int alone);
 
 /* Until the request is complete.  what: for the message, "gradients"; limit: seconds, 0 for ten minutes.
  * Errors: MOTLEY_E_COMM (the other ranks stayed silent).  The request is then still open, its buffers may yet be

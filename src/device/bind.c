@@ -235,6 +235,18 @@ static int apply(const struct table *t, struct motley_error *error)
     return 0;
 }
 
+/* 1 when another rank of the node may run on a core of this one's. */
+static int shares_cores(const struct table *t)
+{
+    const size_t cores = (size_t)t->node.cores;
+    const unsigned char *mine = &t->masks[(size_t)t->rank * cores];
+    for (int r = 0; r < t->ranks; r++)
+        for (size_t i = 0; i < cores && r != t->rank; i++)
+            if (mine[i] && t->masks[(size_t)r * cores + i])
+                return 1;
+    return 0;
+}
+
 /* The process's own, first discovery; the chosen device in it. */
 static int find_chosen(const struct table *t, struct motley__found **found, int *count,
                        struct motley__binding *binding, struct motley_error *error)
@@ -248,6 +260,7 @@ static int find_chosen(const struct table *t, struct motley__found **found, int 
         if (same_device(&t->found[chosen], t->like[chosen], &list[i], count_like(list, i))) {
             *binding = t->bindings[t->rank];
             binding->device = i;
+            binding->crowded = shares_cores(t);
             *found = list;
             *count = n;
             return 0;

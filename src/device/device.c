@@ -144,6 +144,7 @@ int motley__device_open(const struct motley__found *found, const struct motley__
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a device");
     d->platform = found->platform;
     d->id = found->id;
+    d->crowded = binding->crowded;
     if (log)
         d->log = *log;
     cl_ulong global_bytes = 0;

@@ -53,6 +53,7 @@ struct motley__device {
     cl_device_id id;
     char platform_version[128];
     int is_cpu;
+    int crowded;                        /* 1: other ranks may run on this rank's cores */
     cl_context context;
     cl_command_queue compute;           /* in order, profiling on */
     cl_command_queue transfer;          /* in order, profiling on: copies beside computation */
@@ -122,6 +123,7 @@ struct motley__binding {
     int cores;                          /* CPU: cores of this rank's mask */
     uint64_t memory_bytes;              /* CPU: hwloc and cgroup memory over the node's ranks */
     int sharers;                        /* ranks that drive this same device, this one included */
+    int crowded;                        /* 1: a core of this rank's is another rank's, too */
 };
 
 /* Pick this rank's device and cores, design decision 1.  Sets the process's CPU mask, and

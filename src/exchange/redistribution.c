@@ -216,7 +216,7 @@ int motley__redistribution_wait(struct motley__redistribution *redistribution, s
             return motley__fail(error, MOTLEY_E_COMM, "%s: nothing heard from %s for %.0f seconds", r->options.name,
                                 who[0] ? who : "the device", waited);
         } else {
-            motley__idle(waited);
+            motley__idle(waited, 0);
         }
     }
 }

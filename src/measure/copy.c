@@ -17,7 +17,7 @@ static int wait_copied(struct motley__staging *staging, struct motley_error *err
     int done = 0, status;
 
     while (!(status = motley__staging_test(staging, &done, error)) && !done)
-        motley__idle(motley__seconds() - since);
+        motley__idle(motley__seconds() - since, 0);
     return status;
 }
 

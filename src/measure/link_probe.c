@@ -63,7 +63,7 @@ static int wait_all(struct probe *p, int requests)
         if (waited > p->group->limit)
             return motley__fail(p->error, MOTLEY_E_COMM,
                                 "timing links: nothing heard from other ranks for %.0f seconds", waited);
-        motley__idle(waited);
+        motley__idle(waited, 0);
     }
     return status;
 }

@@ -2,7 +2,8 @@
  *
  * Polling is what makes MPI progress while a kernel runs.  While only kernels are under way it sleeps on the oldest
  * one; while messages are, it yields the core between polls (spinning, or napping 50 us, was measured to halve the
- * overlap on a core shared with the kernel; yielding keeps 94% of it), and naps only when a peer keeps it waiting.
+ * overlap on a core shared with the kernel; yielding keeps 94% of it), and naps only when a peer keeps it waiting.  A
+ * core that nobody else needs it keeps for the first moments, which is as long as short messages take.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -12,6 +13,9 @@
 #include "base/clock.h"
 #include "base/wait.h"
 #include "step/step.h"
+
+/* A poll that takes longer has moved a part of some message. */
+static const double WORK_SECONDS = 20e-6;
 
 static uint64_t bit(int i)
 {
@@ -25,6 +29,8 @@ struct run {
     int next[2];                                   /* per stream: operator to begin next */
     cl_event before[MOTLEY__STEP_LIMIT], after[MOTLEY__STEP_LIMIT];   /* markers around a computation */
     double begin_at[MOTLEY__STEP_LIMIT], done_at[MOTLEY__STEP_LIMIT]; /* as this host saw it */
+    double since;                                  /* when an operator began or ended last */
+    double worked;                                 /* when a message was seen to move last */
 };
 
 static int next_of_stream(const struct run *run, enum motley__stream stream, int i)
@@ -124,11 +130,12 @@ static int silent_peer(const struct run *run, int i, double waited, struct motle
                         "than --time-limit allows", op->name, who[0] ? who : "the other ranks", waited);
 }
 
-/* Nothing could be begun and nothing ended since `since`. */
-static int wait_a_little(struct run *run, double since, struct motley_error *error)
+/* Nothing could be begun and nothing ended. */
+static int wait_a_little(struct run *run, struct motley_error *error)
 {
     const int computing = oldest(run, MOTLEY__COMPUTATION), communicating = oldest(run, MOTLEY__COMMUNICATION);
-    const double waited = motley__seconds() - since;
+    const struct motley__device *device = run->executor->device;
+    const double now = motley__seconds(), waited = now - run->since;
 
     if (communicating < 0) {
         cl_int code = computing < 0 ? CL_SUCCESS : clWaitForEvents(1, &run->after[computing]);
@@ -136,7 +143,7 @@ static int wait_a_little(struct run *run, double since, struct motley_error *err
     }
     if (computing < 0 && waited > run->executor->time_limit)
         return silent_peer(run, communicating, waited, error);
-    motley__idle(waited);
+    motley__idle(now - run->worked, !device->crowded && !(device->is_cpu && computing >= 0));
     return 0;
 }
 
@@ -205,12 +212,13 @@ int motley__execute(const struct motley__executor *executor, const struct motley
 {
     const uint64_t all = step->count == MOTLEY__STEP_LIMIT ? ~UINT64_C(0) : bit(step->count) - 1;
     struct run run = {.executor = executor, .step = step};
-    double since = motley__seconds();
     int status = 0;
 
+    run.since = run.worked = motley__seconds();
     run.next[MOTLEY__COMPUTATION] = next_of_stream(&run, MOTLEY__COMPUTATION, 0);
     run.next[MOTLEY__COMMUNICATION] = next_of_stream(&run, MOTLEY__COMMUNICATION, 0);
     while (!status && run.done != all) {
+        const double begun = motley__seconds();
         int moved = 0;
 
         status = begin_stream(&run, MOTLEY__COMMUNICATION, &moved, error);
@@ -218,10 +226,12 @@ int motley__execute(const struct motley__executor *executor, const struct motley
             status = begin_stream(&run, MOTLEY__COMPUTATION, &moved, error);
         if (!status)
             status = test_all(&run, &moved, error);
+        if (moved || motley__seconds() - begun > WORK_SECONDS)
+            run.worked = motley__seconds();
         if (moved)
-            since = motley__seconds();
+            run.since = run.worked;
         else if (!status)
-            status = wait_a_little(&run, since, error);
+            status = wait_a_little(&run, error);
     }
     if (status)
         clFinish(executor->device->compute);
