@@ -120,6 +120,7 @@ SCRIPT_TESTS = \
     %D%/check-offline.sh \
     %D%/check-bad-input.sh \
     %D%/check-links.sh \
+    %D%/check-counters.sh \
     %D%/check-uneven.sh \
     %D%/check-drift.sh \
     %D%/check-train.sh \
@@ -207,7 +208,8 @@ EXTRA_DIST += %D%/machines/README.md %D%/machines/cores2.json %D%/machines/cores
     %D%/machines/h200x2.profile %D%/machines/mixed.json
 
 # There is one cluster on a machine: tests that make it come one after the other.
-%D%/check-uneven.log: %D%/check-links.log
+%D%/check-counters.log: %D%/check-links.log
+%D%/check-uneven.log: %D%/check-counters.log
 %D%/check-drift.log: %D%/check-uneven.log
 
 TEST_EXTENSIONS = .sh
