@@ -1,8 +1,9 @@
 /* The gate's choice of K experts per token with their weights, and its gradient.
  *
- *   p[t,:] = softmax(logits[t,:]);  chosen: the K largest logits, ties to the lower expert, descending; with
+ *   softmax   p[t,:] = softmax(logits[t,:]);  chosen: the K largest logits
+ *   sigmoid   p[t,:] = 1 / (1 + exp(-logits[t,:]));  chosen: the K largest p[t,:] + correction
+ *   weights[t,k] = p[t,chosen k]  (/ their sum when normalized);  ties to the lower expert, descending; with
  *   collaborators all but the first of those that may stand beside it
- *   weights[t,k] = p[t,chosen k]  (/ their sum when normalized)
  *
  * One group of W work-items per token; logits come from cl/logits.cl.  Measured at T = 2048, E = 128: gate_backward
  * 0.20 ms on 2 cores, 0.009 ms on an H200.
@@ -16,44 +17,7 @@
 #ifndef W
 #define W 1
 #endif
-
-/* The sum over the W items' values, in a fixed order; every item gets it. */
-static real reduce_sum(real value, __local real *part)
-{
-#if W == 1
-    return value;
-#else
-    const int item = get_local_id(0);
-    barrier(CLK_LOCAL_MEM_FENCE);
-    part[item] = value;
-    for (int width = W / 2; width > 0; width /= 2) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (item < width)
-            part[item] += part[item + width];
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return part[0];
-#endif
-}
-
-/* Likewise the largest; NaN only when all are. */
-static real reduce_max(real value, __local real *part)
-{
-#if W == 1
-    return value;
-#else
-    const int item = get_local_id(0);
-    barrier(CLK_LOCAL_MEM_FENCE);
-    part[item] = value;
-    for (int width = W / 2; width > 0; width /= 2) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (item < width)
-            part[item] = fmax(part[item], part[item + width]);
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return part[0];
-#endif
-}
+#include "reduce.h"
 
 /* pick[0..K) = the K largest keys in descending order, ties to the lower expert.  NaN logits have the lowest key; a key
  * that is NaN is not there. */
@@ -87,6 +51,18 @@ static void pick_largest(int E, int K, __local const real *key, __local int *pic
 }
 #endif
 
+/* power[e] = score of expert e, and what is chosen by. */
+static void find_sigmoids(int E, __global const real *logits, __global const float *correction, __local real *key,
+                          __local real *power)
+{
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int e = get_local_id(0); e < E; e += W) {
+        power[e] = 1 / (1 + exp(-logits[e]));
+        key[e] = isnan(power[e]) ? (real)-INFINITY : power[e] + correction[e];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
 /* The first choice; then only keys of those that may stand beside it are left. */
 static void pick_first(int E, __global const uint *collaborators, __local real *key, __local int *pick)
 {
@@ -99,16 +75,18 @@ static void pick_first(int E, __global const uint *collaborators, __local real *
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-/* Softmax, choice, weights.
+/* Scores, choice, weights.
  *
  *   key, power [E], part [W], pick [K]   __local scratch
  *   forced [T,K] gives the experts, or is NULL; one outside 0..E-1 becomes -1 with weight 0
+ *   correction [E] of sigmoid, for the choice alone; NULL: softmax
  *   collaborators [E, (E+31)/32] bits: who may stand beside each first choice, or NULL
  *
- * Bytes 8 T E read, 4 T (E + 2K + 1) written; E exponentials a token. */
+ * Bytes 8 T E read, 4 T (E + 2K + 1) written; E exponentials a token, 2E of sigmoid. */
 __kernel __attribute__((reqd_work_group_size(W, 1, 1)))
 void gate_select(const struct motley__gate_args a, __global const real *restrict logits,
-                 __global const int *restrict forced, __global const uint *restrict collaborators,
+                 __global const int *restrict forced, __global const float *restrict correction,
+                 __global const uint *restrict collaborators,
                  __global float *restrict p, __global float *restrict lse, __global int *restrict indices,
                  __global float *restrict weights, __local real *key, __local real *power, __local real *part,
                  __local int *pick)
@@ -130,10 +108,14 @@ void gate_select(const struct motley__gate_args a, __global const real *restrict
         sum += power[e];
     }
     sum = reduce_sum(sum, part);
-    for (int e = item; e < a.E; e += W)
-        p[t * a.E + e] = power[e] / sum;
     if (item == 0)
         lse[t] = most + log(sum);
+    if (correction) {
+        find_sigmoids(a.E, logits, correction, key, power);
+        sum = 1;
+    }
+    for (int e = item; e < a.E; e += W)
+        p[t * a.E + e] = power[e] / sum;
 
     if (forced) {
         for (int k = item; k < a.K; k += W) {
@@ -151,6 +133,7 @@ void gate_select(const struct motley__gate_args a, __global const real *restrict
         sum = 0;
         for (int k = 0; k < a.K; k++)
             sum += pick[k] < 0 ? 0 : power[pick[k]];
+        sum = fmax(sum, (real)1e-30f);
     }
     for (int k = item; k < a.K; k += W) {
         indices[t * a.K + k] = pick[k];
@@ -186,6 +169,7 @@ void gate_backward(const struct motley__gate_gradient_args a, __global const flo
                 sum += e < 0 ? 0 : p[e];
                 inner += (real)weights[t * a.K + k] * dweights[t * a.K + k];
             }
+            sum = fmax(sum, (real)1e-30f);
         }
         for (int k = 0; k < a.K; k++) {
             const int e = indices[t * a.K + k];
@@ -201,5 +185,5 @@ void gate_backward(const struct motley__gate_gradient_args a, __global const flo
     dot = reduce_sum(dot, part);
     const real z = a.z * 2 * lse[t];
     for (int e = item; e < a.E; e += W)
-        dlogits[t * a.E + e] = p[e] * (dp[e] - dot + z);
+        dlogits[t * a.E + e] = a.sigmoid ? dp[e] * p[e] * (1 - (real)p[e]) : p[e] * (dp[e] - dot + z);
 }

@@ -9,6 +9,7 @@ KERNELS = \
     %D%/adamw.cl \
     %D%/adamw.h \
     %D%/attention.cl \
+    %D%/cosine.cl \
     %D%/cpu/activation.cl \
     %D%/cpu/esmm.cl \
     %D%/cpu/esmm_transposed.cl \
@@ -59,6 +60,7 @@ KERNELS = \
     %D%/place.cl \
     %D%/ragged.h \
     %D%/real.h \
+    %D%/reduce.h \
     %D%/rope.cl \
     %D%/route.cl \
     %D%/slice.cl \

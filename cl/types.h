@@ -49,7 +49,14 @@ struct motley__gate_args {
 struct motley__gate_gradient_args {
     int T, E, K;
     int normalize;
+    int sigmoid;    /* 1: p are sigmoids, else the softmax */
     float z;        /* z-loss: coefficient / tokens */
+};
+
+/* The cosine gate: cosine_rows, cosine_matrix and their gradients. */
+struct motley__cosine_args {
+    int T, E, P;
+    int stride;     /* numbers of one token in the projection's scratch */
 };
 
 struct motley__route_args {

@@ -166,6 +166,14 @@ write_input "$input" $tensors w3:F32:4,8,8:1024 b1:F32:4,8:128
 refused "1 2" "input: tensor b1: expected no bias with --activation swiglu" --activation swiglu
 write_input "$input" $tensors forced:I64:6,2:96:"0 1 2 4"
 refused 2 "input: tensor forced: expected experts from 0 to 3, found 4 at \[1,1\]" --gate forced
+write_input "$input" $tensors cos_proj:F32:8,8:256 cos_bias:F32:4:16 cos_temperature:F32:1:4
+refused 2 "input: tensor cos_bias: expected F32, BF16 or F16 of shape \[8\], found F32 of shape \[4\]" --gate cosine
+write_input "$input" $tensors cos_proj:F32:257,8:8224 cos_bias:F32:257:1028 cos_temperature:F32:1:4
+refused "1 2" "input: tensor cos_proj: expected a width P from 1 to 256, found 257" --gate cosine
+write_input "$input" $tensors cos_proj:F32:6,8:192 cos_bias:F32:6:24 cos_temperature:F32:1:4
+refused 2 "input: tensor gate: expected F32, BF16 or F16 of shape \[.*,6\], found F32 of shape \[4,8\]" --gate cosine
+write_input "$input" $tensors gate_correction:F32:5:20
+refused 2 "input: tensor gate_correction: expected F32, BF16 or F16 of shape \[4\], found F32" --gate sigmoid
 write_input "$input" $tensors "tokens_per_rank:I64:2:16:3 4"
 refused 2 "input: tensor tokens_per_rank: expected a sum of 6, the rows of x, found 7"
 write_input "$input" $tensors "tokens_per_rank:I64:2:16:7 -1"
@@ -193,7 +201,8 @@ refused 2 "--top-k: expected a whole number from 1" --top-k 0
 refused 2 "unknown option '--topk'" --topk 2
 refused 2 "--mode: expected auto, expert, data, model or hybrid:r .* found 'datum'" --mode datum
 refused 2 "hybrid:2 with 2 ranks: a group has at least 2 ranks and not all of them" --mode hybrid:2
-refused 2 "--gate: this version has not sigmoid" --gate sigmoid
+refused 2 "--gate: expected one of softmax|sigmoid|cosine|forced, found 'hash'" --gate hash
+refused 2 "good: tensor cos_proj is missing; add it" --gate cosine
 refused 2 "--bpr: this version has not that; leave it out" --bpr
 refused "1 2" "absent/out: cannot be created: No such file" --output "$work/absent/out"
 

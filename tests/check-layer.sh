@@ -1,7 +1,7 @@
 #!/bin/sh
 # `motley layer` against tests/reference.py, an independent computation in double precision with numpy, at 1 to 4
-# ranks: every activation, biases, K = 1, 2, E, every mode, uneven tokens, experts without rows, equal gate rows,
-# forced experts, odd file offsets, BF16 files, storage in bf16 and f16; and bit for bit against itself.
+# ranks: every activation, biases, K = 1, 2, E, every mode, every gate, uneven tokens, experts without rows, equal gate
+# rows, odd file offsets, BF16 files, storage in bf16 and f16; and bit for bit against itself.
 #
 # PYTHON names the interpreter (python3).
 #
@@ -47,9 +47,15 @@ compare 2 "$small 64 --top-k 1 --activation swiglu --one-expert" \
     "--top-k 1 --activation swiglu --backward"
 compare 3 "$small 48 --top-k 2 --bias b1 b2 --equal-gate" \
     "--top-k 2 --activation silu --backward"
-compare 2 "$small 29 --top-k 3 --forced --activation swiglu" \
+compare 2 "$small 57 --top-k 2 --gate sigmoid --activation swiglu" \
+    "--top-k 2 --activation swiglu --gate sigmoid --normalize --backward"
+compare 3 "$small 41 --top-k 3 --gate cosine --bias b1 b2 --tokens-per-rank 0 40 1" \
+    "--top-k 3 --activation gelu --gate cosine --backward"
+compare 1 "$small 41 --top-k 2 --gate cosine --temperature 5 --activation swiglu" \
+    "--top-k 2 --activation swiglu --gate cosine --normalize --backward"
+compare 2 "$small 29 --top-k 3 --gate forced --activation swiglu" \
     "--top-k 3 --activation swiglu --gate forced --backward"
-compare 3 "$small 29 --top-k 3 --forced --bias b1 b2" \
+compare 3 "$small 29 --top-k 3 --gate forced --bias b1 b2" \
     "--top-k 3 --activation gelu --gate forced --backward --normalize"
 compare 2 "$small 21 --top-k 2 --activation silu --dtype BF16 --offset 3" \
     "--top-k 2 --activation silu --backward"
@@ -88,7 +94,7 @@ compare 1 "$small 37 --top-k 2 --bias b1 b2 --activation gelu" \
     "--top-k 2 --activation gelu --backward --dtype bf16"
 compare 3 "$small 37 --top-k 2 --activation swiglu --tokens-per-rank 5 0 32" \
     "--top-k 2 --activation swiglu --backward --dtype bf16"
-compare 4 "$small 41 --top-k 2 --activation swiglu --forced" \
+compare 4 "$small 41 --top-k 2 --activation swiglu --gate forced" \
     "--top-k 2 --activation swiglu --gate forced --backward --dtype f16"
 compare 2 "--width 1024 --hidden 2816 --experts 4 --tokens 33 --top-k 2 --activation swiglu --dtype BF16" \
     "--top-k 2 --activation swiglu --backward --dtype bf16"

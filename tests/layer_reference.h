@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "device/storage.h"
 
-enum { WEIGHTS = MOTLEY_B2 + 1 };
+enum { WEIGHTS = MOTLEY_COS_TEMPERATURE + 1 };
 
 /* How the gate's rows are drawn. */
 enum gate_kind {
@@ -40,16 +40,27 @@ struct answer {
     double closest; /* relu: the routed pre-activation nearest to 0, where there is no derivative */
 };
 
-/* Numbers in a weight; one expert's part is weight_size / E. */
+/* Numbers in a weight; one expert's part is weight_size / E, of a weight that is not everywhere. */
 static inline size_t weight_size(const struct motley_layer_shape *s, int which)
 {
-    const size_t E = (size_t)s->E, D = (size_t)s->D, F = (size_t)s->F;
-    const size_t size[WEIGHTS] = {E * D, E * F * D, E * D * F, E * F * D, E * F, E * D};
+    const size_t E = (size_t)s->E, D = (size_t)s->D, F = (size_t)s->F, P = (size_t)s->gate_width;
+    const size_t inputs = s->gate == MOTLEY_GATE_COSINE ? P : D;
+    const size_t size[WEIGHTS] = {E * inputs, E * F * D, E * D * F, E * F * D, E * F, E * D, E, P * D, P, 1};
     return size[which];
+}
+
+/* Every rank has it whole. */
+static inline int weight_everywhere(int which)
+{
+    return which == MOTLEY_GATE || which > MOTLEY_B2;
 }
 
 static inline int weight_used(const struct motley_layer_shape *s, int which)
 {
+    if (which >= MOTLEY_COS_PROJ)
+        return s->gate == MOTLEY_GATE_COSINE;
+    if (which == MOTLEY_GATE_CORRECTION)
+        return s->gate == MOTLEY_GATE_SIGMOID;
     return which == MOTLEY_W3 ? s->activation == MOTLEY_SWIGLU : which < MOTLEY_W3 || s->bias;
 }
 
@@ -82,16 +93,17 @@ static inline struct problem problem_create(const struct motley_layer_shape *sha
 {
     struct problem p = {.shape = *shape, .T = T};
     const int D = shape->D, F = shape->F, E = shape->E, K = shape->K;
-    const double scale[WEIGHTS] = {1 / sqrt(D), 1 / sqrt(D), 1 / sqrt(F), 1 / sqrt(D), 1, 1};
+    const double scale[WEIGHTS] = {1 / sqrt(D), 1 / sqrt(D), 1 / sqrt(F), 1 / sqrt(D), 1, 1, 0.2, 1 / sqrt(D), 1, 1};
     p.x = normals((size_t)T * (size_t)D, 1, seed, 100);
     p.dy = normals((size_t)T * (size_t)D, 1, seed, 101);
     for (int which = 0; which < WEIGHTS; which++)
         if (weight_used(shape, which))
             p.weight[which] = normals(weight_size(shape, which), scale[which], seed, (uint64_t)which);
     float *gate = p.weight[MOTLEY_GATE];
+    const int inputs = (int)weight_size(shape, MOTLEY_GATE) / E;
     for (int e = 1; kind == GATE_EQUAL && e < E; e++)
-        for (int d = 0; d < D; d++)
-            gate[e * D + d] = gate[d] * (e == E / 2 ? 1.5f : 1);
+        for (int d = 0; d < inputs; d++) /* a cosine does not see a longer row: the other way round */
+            gate[e * inputs + d] = gate[d] * (e != E / 2 ? 1 : shape->gate == MOTLEY_GATE_COSINE ? -1 : 1.5f);
     for (int t = 0; kind == GATE_ONE_EXPERT && t < T; t++)
         p.x[t * D] = fabsf(p.x[t * D]) + 1;
     if (kind == GATE_ONE_EXPERT)
@@ -128,6 +140,8 @@ static inline void answer_destroy(struct answer *a)
         free(a->gradient[which]);
 }
 
+#include "gate_reference.h"
+
 /* The value at `a` and the slope there. */
 static inline double reference_activation(enum motley_activation activation, double a, double *slope)
 {
@@ -140,39 +154,6 @@ static inline double reference_activation(enum motley_activation activation, dou
     }
     *slope = s * (1 + a * (1 - s));
     return a * s;
-}
-
-/* p [E] for one token; equal rows of the gate give equal numbers. */
-static inline void reference_softmax(const struct problem *q, const float *x, double *p)
-{
-    const int E = q->shape.E, D = q->shape.D;
-    double highest = -INFINITY, sum = 0;
-    for (int e = 0; e < E; e++) {
-        p[e] = 0;
-        for (int d = 0; d < D; d++)
-            p[e] += (double)x[d] * q->weight[MOTLEY_GATE][e * D + d];
-        highest = fmax(highest, p[e]);
-    }
-    for (int e = 0; e < E; e++)
-        sum += p[e] = exp(p[e] - highest);
-    for (int e = 0; e < E; e++)
-        p[e] /= sum;
-}
-
-static inline void reference_choose(const struct problem *q, int t, const double *p, int32_t *chosen)
-{
-    const int E = q->shape.E, K = q->shape.K;
-    for (int k = 0; k < K; k++) {
-        int best = -1;
-        for (int e = 0; e < E; e++) {
-            int taken = 0;
-            for (int j = 0; j < k; j++)
-                taken |= chosen[j] == e;
-            if (!taken && (best < 0 || p[e] > p[best]))
-                best = e;
-        }
-        chosen[k] = q->forced ? q->forced[t * K + k] : best;
-    }
 }
 
 /* One pair (token, expert) with weight g, forward and backward; returns <dy, o>, the gradient of g. */
@@ -215,56 +196,24 @@ static inline double reference_pair(const struct problem *q, struct answer *a, i
     return dg;
 }
 
-/* Through the softmax: dgate and the gate's part of dx, given the gradients dg [K] of the token's weights. */
-static inline void reference_gate_backward(const struct problem *q, struct answer *a, int t, const double *p,
-                                           const double *dg)
-{
-    const int E = q->shape.E, D = q->shape.D, K = q->shape.K;
-    const int32_t *chosen = a->indices + t * K;
-    double *dp = zeros((size_t)E, sizeof *dp), total = 0, mean = 0, inner = 0;
-    for (int k = 0; k < K; k++) {
-        total += p[chosen[k]];
-        mean += a->weights[t * K + k] * dg[k];
-    }
-    for (int k = 0; k < K; k++)
-        dp[chosen[k]] += q->shape.normalize ? (dg[k] - mean) / total : dg[k];
-    for (int e = 0; e < E; e++)
-        inner += p[e] * dp[e];
-    for (int e = 0; e < E; e++)
-        for (int d = 0; d < D; d++) {
-            a->gradient[MOTLEY_GATE][e * D + d] += p[e] * (dp[e] - inner) * q->x[t * D + d];
-            a->dx[t * D + d] += p[e] * (dp[e] - inner) * q->weight[MOTLEY_GATE][e * D + d];
-        }
-    free(dp);
-}
-
 static inline struct answer answer_create(const struct problem *q)
 {
     const size_t T = (size_t)q->T, D = (size_t)q->shape.D, K = (size_t)q->shape.K;
     struct answer a = {.closest = INFINITY};
+    struct gate_answer gate = gate_forward(q);
+    double *dg = zeros(T * K, sizeof *dg);
     a.y = zeros(T * D, sizeof *a.y);
     a.dx = zeros(T * D, sizeof *a.dx);
-    a.weights = zeros(T * K, sizeof *a.weights);
-    a.indices = zeros(T * K, sizeof *a.indices);
+    a.weights = gate.weights;
+    a.indices = gate.indices;
     for (int which = 0; which < WEIGHTS; which++)
         if (q->weight[which])
             a.gradient[which] = zeros(weight_size(&q->shape, which), sizeof(double));
-    double *p = zeros((size_t)q->shape.E, sizeof *p), *dg = zeros(K, sizeof *dg);
-    for (int t = 0; t < q->T; t++) {
-        int32_t *chosen = a.indices + (size_t)t * K;
-        double *g = a.weights + (size_t)t * K, total = 0;
-        reference_softmax(q, q->x + (size_t)t * D, p);
-        reference_choose(q, t, p, chosen);
-        for (size_t k = 0; k < K; k++)
-            total += g[k] = p[chosen[k]];
-        for (size_t k = 0; k < K; k++) {
-            g[k] /= q->shape.normalize ? total : 1;
-            dg[k] = reference_pair(q, &a, t, chosen[k], g[k]);
-        }
-        reference_gate_backward(q, &a, t, p, dg);
-    }
+    for (size_t n = 0; n < T * K; n++)
+        dg[n] = reference_pair(q, &a, (int)(n / K), a.indices[n], a.weights[n]);
+    gate_backward(q, &gate, dg, a.gradient, a.dx);
+    gate_answer_release(&gate);
     free(dg);
-    free(p);
     return a;
 }
 

@@ -136,7 +136,7 @@ static inline int mine(const motley_plan *plan, int which, int expert, size_t *f
 {
     const struct motley_plan_rank own = motley_plan_rank(plan, motley_context_rank(context));
     *first = (size_t)expert * (weight_size(motley_plan_shape(plan), which) / E);
-    if (which == MOTLEY_GATE)
+    if (weight_everywhere(which))
         return expert == 0;
     for (int i = 0; i < own.experts; i++)
         if (own.expert[i] == expert)
@@ -156,6 +156,12 @@ static inline motley_layer *make_layer(const motley_plan *plan, const struct pro
     return layer;
 }
 
+/* A correction has none. */
+static inline int has_gradient(const struct problem *p, int which)
+{
+    return p->weight[which] && which != MOTLEY_GATE_CORRECTION;
+}
+
 static inline void step(motley_layer *layer, const motley_plan *plan, const struct problem *p, struct held *held)
 {
     const int32_t *forced = p->forced ? p->forced + held->first * p->shape.K : NULL;
@@ -167,10 +173,13 @@ static inline void step(motley_layer *layer, const motley_plan *plan, const stru
     SUCCEED(motley_layer_routing(layer, held->indices, held->weights, &error));
     for (int which = 0; which < WEIGHTS; which++)
         for (int e = 0; e < E; e++)
-            if (p->weight[which] && mine(plan, which, e, &first))
+            if (has_gradient(p, which) && mine(plan, which, e, &first))
                 SUCCEED(motley_layer_get_gradient(layer, (enum motley_weight)which, e, held->gradient[which] + first,
                                                   &error));
-    MPI_Allreduce(MPI_IN_PLACE, held->gradient[MOTLEY_GATE], E * D, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+    for (int which = 0; which < WEIGHTS; which++)
+        if (has_gradient(p, which) && weight_everywhere(which))
+            MPI_Allreduce(MPI_IN_PLACE, held->gradient[which], (int)weight_size(&p->shape, which), MPI_FLOAT, MPI_SUM,
+                          MPI_COMM_WORLD);
 }
 
 static inline void near(const char *what, const float *got, const double *wanted, size_t count, double limit)
@@ -208,7 +217,8 @@ static inline void compare_part(const motley_plan *plan, const char *name, int w
 static inline void compare(const motley_plan *plan, const struct problem *p, const struct answer *a,
                            const struct held *held)
 {
-    static const char *const name[WEIGHTS] = {"dgate", "dw1", "dw2", "dw3", "db1", "db2"};
+    static const char *const name[WEIGHTS] = {"dgate", "dw1", "dw2", "dw3", "db1", "db2", "", "dcos_proj", "dcos_bias",
+                                              "dcos_temperature"};
     const enum motley_dtype dtype = p->shape.dtype;
     const size_t rows = (size_t)held->T * D, pairs = (size_t)(held->T * p->shape.K);
     const size_t first_row = (size_t)held->first * D, first_pair = (size_t)(held->first * p->shape.K);
@@ -217,8 +227,11 @@ static inline void compare(const motley_plan *plan, const struct problem *p, con
     near("weights", held->weights, a->weights + first_pair, pairs, 1e-6);
     near("y", held->got_y, a->y + first_row, rows, LIMIT[dtype].y);
     near("dx", held->got_dx, a->dx + first_row, rows, LIMIT[dtype].gradient);
-    near("dgate", held->gradient[MOTLEY_GATE], a->gradient[MOTLEY_GATE], E * D, LIMIT[dtype].gradient);
-    for (int which = MOTLEY_W1; which < WEIGHTS; which++)
+    for (int which = 0; which < WEIGHTS; which++)
+        if (has_gradient(p, which) && weight_everywhere(which))
+            near(name[which], held->gradient[which], a->gradient[which], weight_size(&p->shape, which),
+                 LIMIT[dtype].gradient);
+    for (int which = MOTLEY_W1; which <= MOTLEY_B2; which++)
         for (int e = 0; e < E; e++)
             if (p->weight[which] && mine(plan, which, e, &first))
                 compare_part(plan, name[which], which, held->gradient[which] + first, a->gradient[which] + first,
@@ -263,6 +276,14 @@ static inline void check(const struct motley_layer_shape *shape, int tokens, enu
 static inline struct motley_layer_shape shape_of(enum motley_activation activation, int K)
 {
     return (struct motley_layer_shape){.D = D, .F = F, .E = E, .K = K, .activation = activation};
+}
+
+static inline struct motley_layer_shape shape_with_gate(enum motley_gate gate, int K)
+{
+    struct motley_layer_shape shape = shape_of(MOTLEY_SWIGLU, K);
+    shape.gate = gate;
+    shape.gate_width = gate == MOTLEY_GATE_COSINE ? 11 : 0;
+    return shape;
 }
 
 #endif

@@ -40,6 +40,7 @@ UNIT_TESTS = \
     %D%/test_tuning \
     %D%/test_gate \
     %D%/test_gate_backward \
+    %D%/test_cosine \
     %D%/test_route \
     %D%/test_encode \
     %D%/test_peers \
@@ -178,6 +179,7 @@ endif
     %D%/device.h \
     %D%/gate.h \
     %D%/kernels.h \
+    %D%/gate_reference.h \
     %D%/layer_reference.h \
     %D%/layer_step.h \
     %D%/model.h \

@@ -115,38 +115,91 @@ def choose_among(logits, K, counts, most):
     return np.argsort(-np.where(may, logits, -np.inf), axis=1, kind="stable")[:, :K]
 
 
-def route(x, gate, K, normalize, forced, among=None):
-    logits = gate_logits(x, gate)
-    p = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(x) else logits
-    p /= p.sum(axis=1, keepdims=True)
-    if forced is not None:
-        indices = forced
-    elif among:
-        indices = choose_among(logits, K, *among)
+def cosine_parts(t):
+    """Unit rows, their lengths, unit rows of the gate, their lengths, scale: of the cosine gate."""
+    v = t["x"].astype(float) @ t["cos_proj"].astype(float).T + t["cos_bias"]
+    r = np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
+    gate = t["gate"].astype(float)
+    norms = np.maximum(np.linalg.norm(gate, axis=1, keepdims=True), 1e-12)
+    return v / r, r, gate / norms, norms, math.exp(min(float(t["cos_temperature"][0]), math.log(100)))
+
+
+def scores(t, kind):
+    """p [T,E], and by what experts are chosen."""
+    if kind == "cosine":
+        u, _, m, _, scale = cosine_parts(t)
+        logits = scale * gate_logits(u, m)
     else:
-        indices = np.argsort(-logits, axis=1, kind="stable")[:, :K]  # stable: ties to the lower expert
+        logits = gate_logits(t["x"].astype(float), t["gate"].astype(float))
+    if kind == "sigmoid":
+        p = sigmoid(logits)
+        return p, p + t.get("gate_correction", 0)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
+    return p / p.sum(axis=1, keepdims=True), logits
+
+
+def drop(p, indices, capacity, prioritised):
+    """Which choices are beyond what an expert takes: all first choices in order of tokens, then all second ones, ..."""
+    T, K = indices.shape
+    E = p.shape[1]
+    room = np.full(E, K * int(abs(capacity) * -(-T // E)))
+    dropped = np.zeros((T, K), bool)
+    order = np.argsort(-p.max(axis=1).astype("<f4"), kind="stable") if prioritised and T else np.arange(T)
+    for k in range(K):
+        for token in order:
+            expert = indices[token, k]
+            dropped[token, k] = room[expert] == 0
+            room[expert] -= room[expert] > 0
+    return dropped
+
+
+def route(t, K, options):
+    p, key = scores(t, options.gate)
+    if options.gate == "forced":
+        indices = t["forced"].astype(int)
+    elif options.among:
+        indices = choose_among(key, K, *options.among)
+    else:
+        indices = np.argsort(-key, axis=1, kind="stable")[:, :K]  # stable: ties to the lower expert
     chosen = np.take_along_axis(p, indices, axis=1)
     total = chosen.sum(axis=1, keepdims=True)
-    return p, indices, chosen / total if normalize else chosen, total
+    return p, indices, chosen / total if options.normalize else chosen, total
 
 
-def gate_gradient(x, gate, p, indices, weights, total, dweights, normalize):
-    """dgate, and the part of dx that goes through the gate."""
-    dchosen = (dweights - (weights * dweights).sum(axis=1, keepdims=True)) / total if normalize else dweights
+def gate_gradient(t, p, indices, weights, total, dweights, options):
+    """Gradients of the gate's tensors, and the part of dx that goes through them."""
+    x, gate = t["x"].astype(float), t["gate"].astype(float)
+    normal = (dweights - (weights * dweights).sum(axis=1, keepdims=True)) / total
+    dchosen = normal if options.normalize else dweights
     dp = np.zeros_like(p)
     for k in range(indices.shape[1]):
         np.add.at(dp, (np.arange(len(p)), indices[:, k]), dchosen[:, k])
-    dlogits = p * (dp - (p * dp).sum(axis=1, keepdims=True))
-    return dlogits.T @ x, dlogits @ gate
+    if options.gate == "sigmoid":
+        dlogits = p * (1 - p) * dp
+    else:
+        dlogits = p * (dp - (p * dp).sum(axis=1, keepdims=True))
+    if options.gate != "cosine":
+        return {"dgate": dlogits.T @ x}, dlogits @ gate
+    u, r, m, norms, scale = cosine_parts(t)
+    dm, du = scale * dlogits.T @ u, scale * dlogits @ m
+    dv = (du - u * (u * du).sum(axis=1, keepdims=True)) / r
+    below = t["cos_temperature"][0] <= math.log(100)
+    return {"dgate": (dm - m * (m * dm).sum(axis=1, keepdims=True)) / norms, "dcos_proj": dv.T @ x,
+            "dcos_bias": dv.sum(axis=0), "dcos_temperature": np.array([(m * dm).sum() if below else 0])}, \
+        dv @ t["cos_proj"].astype(float)
 
 
 # The layer
 
-def layer(t, K, act, normalize=False, forced=False, backward=False, among=None):
+def layer(t, K, act, options):
     """The outputs by name, and how near to 0 a routed pre-activation of relu comes (it has no derivative there)."""
-    x, gate = t["x"].astype(float), t["gate"].astype(float)
+    x, backward = t["x"].astype(float), options.backward
     swiglu = act == "swiglu"
-    p, indices, weights, total = route(x, gate, K, normalize, t["forced"].astype(int) if forced else None, among)
+    p, chosen, weights, total = route(t, K, options)
+    indices = chosen
+    if options.capacity:
+        dropped = drop(p, chosen, options.capacity, options.bpr)
+        indices, weights = np.where(dropped, -1, chosen), np.where(dropped, 0, weights)
     out = {"y": np.zeros_like(x), "indices": indices, "weights": weights}
     closest = math.inf
     if backward:
@@ -156,7 +209,7 @@ def layer(t, K, act, normalize=False, forced=False, backward=False, among=None):
             if name in t and (name != "w3" or swiglu):
                 out["d" + name] = np.zeros(t[name].shape)
 
-    for e in range(len(gate)):
+    for e in range(len(t["gate"])):
         tokens, k = np.nonzero(indices == e)
         w1, w2 = t["w1"][e].astype(float), t["w2"][e].astype(float)
         xe, g = x[tokens], weights[tokens, k][:, None]
@@ -188,7 +241,8 @@ def layer(t, K, act, normalize=False, forced=False, backward=False, among=None):
             out["db2"][e] = do.sum(axis=0)
         np.add.at(dx, tokens, dxe)
     if backward:
-        out["dgate"], through_gate = gate_gradient(x, gate, p, indices, weights, total, dweights, normalize)
+        gradients, through_gate = gate_gradient(t, p, chosen, weights, total, dweights, options)
+        out.update(gradients)
         out["dx"] = dx + through_gate
     return out, closest
 
@@ -216,7 +270,14 @@ def make(args):
         if args.one_expert:  # every token's first choice
             t["x"][:, 0] = np.abs(t["x"][:, 0]) + 1
             t["gate"][E - 1, 0] = 50
-        if args.forced:
+        if args.gate == "sigmoid":
+            t["gate_correction"] = normal(E, scale=0.2)
+        if args.gate == "cosine":
+            P = 9
+            t["gate"] = normal(E, P)
+            t["cos_proj"], t["cos_bias"] = normal(P, D, scale=D ** -0.5), normal(P)
+            t["cos_temperature"] = np.array([args.temperature], "<f4")
+        if args.gate == "forced":
             t["forced"] = random.integers(0, E, (T, args.top_k)).astype("<i4")
         if args.pairs:
             counts = np.triu(read_counts(args.pairs)[args.layer])
@@ -224,7 +285,7 @@ def make(args):
             t["forced"] = np.stack([drawn // E, drawn % E], axis=1).astype("<i4")
         if args.tokens_per_rank:
             t["tokens_per_rank"] = np.array(args.tokens_per_rank, "<i8")
-        if args.activation != "relu" or layer(t, args.top_k, "relu", forced=args.forced)[1] > 1e-5:
+        if args.activation != "relu" or layer(t, args.top_k, "relu", args)[1] > 1e-5:
             break
         seed += 1
     write_safetensors(args.file, t, args.offset, args.dtype)
@@ -258,7 +319,8 @@ def check_stats(path, t, indices, backward, dtype):
         wrong.append("the experts of the ranks are not every hidden row of every expert once")
     tokens = t.get("tokens_per_rank", [T // R + (r < T % R) for r in range(R)])
     home = np.repeat(np.arange(R), tokens)
-    goes = holds[:, indices].any(axis=2) if T else np.zeros((R, 0), bool)  # [rank, token]
+    kept = indices >= 0
+    goes = (holds[:, indices] & kept).any(axis=2) if T else np.zeros((R, 0), bool)  # [rank, token]
     if mode == "data":                 # tokens stay
         goes = np.arange(R)[:, None] == home[None, :]
     rows = goes if once or mode == "data" or not T else holds[:, indices].sum(axis=2)  # each pair by itself
@@ -313,9 +375,9 @@ def check_recorded(path, indices, E):
 
 def check(args):
     t, found = stored(read_safetensors(args.input), args.dtype), read_safetensors(args.output)
-    forced = args.gate == "forced"
-    among = (read_counts(args.coactivation).sum(axis=0), args.collaborators) if args.collaborators else None
-    wanted, closest = layer(t, args.top_k, args.activation, args.normalize, forced, args.backward, among)
+    options = argparse.Namespace(**vars(args))
+    options.among = (read_counts(args.coactivation).sum(axis=0), args.collaborators) if args.collaborators else None
+    wanted, closest = layer(t, args.top_k, args.activation, options)
     wrong = []
     if args.activation == "relu" and args.backward and closest < 5e-6:
         wrong.append(f"a routed pre-activation is {closest:.1g} from 0, where relu has no derivative: change the input")
@@ -354,9 +416,10 @@ def main():
     maker.add_argument("--bias", nargs="*", default=[], choices=["b1", "b2"])
     maker.add_argument("--equal-gate", action="store_true")
     maker.add_argument("--one-expert", action="store_true")
-    maker.add_argument("--forced", action="store_true")
     maker.add_argument("--pairs", help="a co-activation file: forced pairs drawn as often as it counts them")
     maker.add_argument("--layer", type=int, default=0, help="of that file")
+    maker.add_argument("--temperature", type=float, default=math.log(2))
+    maker.set_defaults(normalize=False, backward=False, capacity=0, bpr=False, among=None)
     maker.add_argument("--tokens-per-rank", type=int, nargs="+")
     maker.add_argument("--offset", type=int, default=0)
     maker.add_argument("--dtype", default="F32", choices=["F32", "BF16", "F16"])
@@ -366,7 +429,8 @@ def main():
     checker.add_argument("output")
     checker.add_argument("--top-k", type=int, required=True)
     checker.add_argument("--activation", default="relu")
-    checker.add_argument("--gate", default="softmax")
+    checker.add_argument("--capacity", type=float, default=0)
+    checker.add_argument("--bpr", action="store_true")
     checker.add_argument("--normalize", action="store_true")
     checker.add_argument("--backward", action="store_true")
     checker.add_argument("--collaborators", type=int)
@@ -374,6 +438,8 @@ def main():
     checker.add_argument("--recorded", help="the file of --record-coactivation")
     checker.add_argument("--stats")
     checker.add_argument("--dtype", default="f32", choices=sorted(LIMITS))
+    for each in (maker, checker):
+        each.add_argument("--gate", default="softmax", choices=["softmax", "sigmoid", "cosine", "forced"])
     args = parser.parse_args()
     return make(args) if args.command == "make" else check(args)
 

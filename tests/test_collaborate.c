@@ -113,13 +113,13 @@ static motley_coactivation *make_counts(void)
 static void restrict_choice(struct problem *p, const motley_coactivation *c, int most)
 {
     const int K = p->shape.K;
-    double probability[E];
+    struct gate_answer gate = gate_forward(p);
     uint32_t mask[E];
     SUCCEED(motley__coactivation_mask(c, 0, most, mask, &error));
     p->forced = zeros((size_t)(p->T * K), sizeof *p->forced);
     for (int t = 0; t < p->T; t++) {
         int32_t *chosen = p->forced + t * K;
-        reference_softmax(p, p->x + t * D, probability);
+        double *probability = gate.p + t * E;
         for (int k = 0; k < K; k++) {
             int best = -1;
             for (int e = 0; e < E; e++)
@@ -130,6 +130,9 @@ static void restrict_choice(struct problem *p, const motley_coactivation *c, int
             probability[best] = -1;
         }
     }
+    gate_answer_release(&gate);
+    free(gate.weights);
+    free(gate.indices);
 }
 
 static void check_collaborators(int K, int most, int normalize, enum gate_kind kind, enum split split)

@@ -15,8 +15,9 @@ static double *reference_among(const struct problem *problem, const int *forced,
     r->lse = ARRAY(float, s.T);
     r->weights = ARRAY(float, (size_t)s.T * (size_t)s.K);
     r->indices = ARRAY(int, (size_t)s.T * (size_t)s.K);
-    motley__ref_gate_forward(s.T, s.D, s.E, s.K, s.normalize, problem->x, problem->w, forced, collaborators, logits,
-                             r->p, r->lse, r->indices, r->weights);
+    motley__ref_gate_logits(s.T, s.D, s.E, problem->x, problem->w, logits);
+    motley__ref_gate_select(s.T, s.E, s.K, s.normalize, logits, problem->correction, forced, collaborators, r->p, r->lse,
+                            r->indices, r->weights);
     return logits;
 }
 
@@ -84,8 +85,10 @@ static void equals_twin_on(struct motley__device *device)
         const struct sizes s = all_sizes[i];
         if (!affordable((double)s.T * s.E * s.D))
             continue;
-        struct problem problem = random_gate(s, seed + i);
+        struct problem problem = random_gate(s, seed + i), sigmoid = random_gate(s, seed + i);
+        sigmoid.correction = random_floats(seed, 3, (size_t)s.E);
         check(device, &problem, NULL);
+        check(device, &sigmoid, NULL);
     }
 }
 
@@ -238,6 +241,26 @@ static void collaborators_bound_the_choice_on(struct motley__device *device)
     }
 }
 
+/* The correction decides who is chosen, and in which order, but not with what weight. */
+static void correction_only_chooses_on(struct motley__device *device)
+{
+    const struct sizes s = {29, 20, 9, 4, 0, 16};
+    struct problem problem = random_gate(s, test_seed());
+    problem.correction = ARRAY(float, s.E);
+    for (int e = 0; e < s.E; e++)
+        problem.correction[e] = 2.0f * (float)(e % 4); /* scores are below 1: 3, 7, then the better two of 2 and 6 */
+    struct result r = forward(device, &problem, 0, NULL);
+    for (int t = 0; t < s.T; t++) {
+        const int *chosen = r.indices + t * s.K;
+        assert_true(chosen[0] % 4 == 3 && chosen[1] % 4 == 3 && chosen[2] % 4 == 2 && chosen[3] % 4 == 2);
+        for (int k = 0; k < s.K; k++)
+            assert_true(r.weights[t * s.K + k] == r.p[t * s.E + chosen[k]]);
+        assert_true(r.weights[t * s.K] >= r.weights[t * s.K + 1]);
+    }
+    release(&r);
+    free_problem(&problem);
+}
+
 /* NaN reaches the weights, and the indices are still K different experts. */
 static void nan_propagates_on(struct motley__device *device)
 {
@@ -267,6 +290,8 @@ static void forced_experts(void **state) { on_both_maps(*state, forced_experts_o
 static void collaborators_bound_the_choice(void **state) { on_both_maps(*state, collaborators_bound_the_choice_on); }
 static void nan_propagates(void **state) { on_both_maps(*state, nan_propagates_on); }
 
+static void correction_only_chooses(void **state) { on_both_maps(*state, correction_only_chooses_on); }
+
 static void no_tokens(void **state)
 {
     struct problem problem = random_problem((struct sizes){0, 10, 4, 2, 0, 16}, test_seed());
@@ -281,8 +306,8 @@ int main(void)
         cmocka_unit_test(equals_twin),          cmocka_unit_test(single_is_close),
         cmocka_unit_test(single_is_compensated), cmocka_unit_test(equal_rows_tie),
         cmocka_unit_test(near_ties_fall_right), cmocka_unit_test(forced_experts),
-        cmocka_unit_test(nan_propagates),       cmocka_unit_test(no_tokens),
-        cmocka_unit_test(collaborators_bound_the_choice),
+        cmocka_unit_test(nan_propagates),       cmocka_unit_test(correction_only_chooses),
+        cmocka_unit_test(no_tokens),            cmocka_unit_test(collaborators_bound_the_choice),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

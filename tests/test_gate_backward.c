@@ -14,26 +14,30 @@ static struct motley__buffer *zeroed(struct motley__device *device, size_t bytes
 }
 
 /* What gate_backward differentiates, of one token: sum_k c_k g_k + sum_e balance_e p_e + z lse^2. */
-static double objective(struct sizes s, const double *logits, const int *indices, const float *c, const float *balance,
-                        float z)
+static double objective(struct sizes s, const double *logits, int sigmoid, const int *indices, const float *c,
+                        const float *balance, float z)
 {
-    double sum = 0, chosen = 0, value = 0;
+    double sum = 0, chosen = 0, value = 0, *p = ARRAY(double, s.E);
     for (int e = 0; e < s.E; e++)
         sum += exp(logits[e]);
-    for (int k = 0; k < s.K; k++)
-        chosen += exp(logits[indices[k]]);
-    for (int k = 0; k < s.K; k++)
-        value += c[k] * exp(logits[indices[k]]) / (s.normalize ? chosen : sum);
     for (int e = 0; e < s.E; e++)
-        value += balance[e] * exp(logits[e]) / sum;
+        p[e] = sigmoid ? 1 / (1 + exp(-logits[e])) : exp(logits[e]) / sum;
+    for (int k = 0; k < s.K; k++)
+        chosen += p[indices[k]];
+    for (int k = 0; k < s.K; k++)
+        value += c[k] * p[indices[k]] / (s.normalize ? chosen : 1);
+    for (int e = 0; e < s.E; e++)
+        value += balance[e] * p[e];
+    free(p);
     return value + z * log(sum) * log(sum);
 }
 
 /* The gradient of one random gate by kernel, by twin and by central differences. */
-static void check_gradient(struct motley__device *device, struct sizes s, int single, int forced, uint64_t seed)
+static void check_gradient(struct motley__device *device, struct sizes s, int single, int forced, int sigmoid,
+                           uint64_t seed)
 {
     const int pairs = s.T * s.K;
-    const float z = 0.3f;
+    const float z = sigmoid ? 0 : 0.3f;
     float *logits = random_floats(seed, 1, (size_t)s.T * (size_t)s.E); /* as x, with the unit matrix as gate */
     float *unit = ARRAY(float, s.E * s.E), *c = random_floats(seed, 2, (size_t)pairs);
     float *balance = random_floats(seed, 3, (size_t)s.E);
@@ -43,11 +47,11 @@ static void check_gradient(struct motley__device *device, struct sizes s, int si
     for (int n = 0; n < pairs; n++)
         given[n] = n % 3 == 1 && n % s.K ? given[n - 1] : random_int(seed, 4, (size_t)n, s.E);
     s.D = s.E;
-    const struct problem problem = {s, logits, unit};
+    const struct problem problem = {s, logits, unit, sigmoid ? balance : NULL};
     struct result r = forward(device, &problem, single, forced ? given : NULL);
 
     struct motley__gate_backward gate = {
-        .T = s.T, .E = s.E, .K = s.K, .normalize = s.normalize, .single = single,
+        .T = s.T, .E = s.E, .K = s.K, .normalize = s.normalize, .sigmoid = sigmoid, .single = single,
         .p = to_device(device, r.p, (size_t)s.T * (size_t)s.E * 4), .lse = to_device(device, r.lse, (size_t)s.T * 4),
         .indices = to_device(device, r.indices, (size_t)pairs * 4),
         .weights = to_device(device, r.weights, (size_t)pairs * 4), .dweights = to_device(device, c, (size_t)pairs * 4),
@@ -57,7 +61,8 @@ static void check_gradient(struct motley__device *device, struct sizes s, int si
     SUCCEED(motley__gate_backward(device, &gate, &error));
     float *dlogits = take_back(gate.dlogits);
     double *expected = ARRAY(double, s.T * s.E), *row = ARRAY(double, s.E);
-    motley__ref_gate_backward(s.T, s.E, s.K, s.normalize, r.p, r.lse, r.indices, r.weights, c, balance, z, expected);
+    motley__ref_gate_backward(s.T, s.E, s.K, s.normalize, sigmoid, r.p, r.lse, r.indices, r.weights, c, balance, z,
+                              expected);
 
     for (int t = 0; t < s.T; t++) {
         double largest = 0;
@@ -68,7 +73,7 @@ static void check_gradient(struct motley__device *device, struct sizes s, int si
             for (int i = 0; i < 2; i++) {
                 for (int j = 0; j < s.E; j++)
                     row[j] = logits[t * s.E + j] + (j == e ? (i ? -1e-5 : 1e-5) : 0);
-                side[i] = objective(s, row, r.indices + t * s.K, c + t * s.K, balance, z);
+                side[i] = objective(s, row, sigmoid, r.indices + t * s.K, c + t * s.K, balance, z);
             }
             assert_true(fabs(expected[t * s.E + e] - (side[0] - side[1]) / 2e-5) <= 1e-6 * largest);
             assert_true(fabs(dlogits[t * s.E + e] - expected[t * s.E + e]) <= (single ? 3e-6 : 1e-7) * largest);
@@ -93,10 +98,11 @@ static void gradient_on(struct motley__device *device)
     const uint64_t seed = test_seed();
     for (int normalize = 0; normalize < 2; normalize++)
         for (int forced = 0; forced < 2; forced++)
-            for (int single = 0; single < 2; single++) {
-                check_gradient(device, (struct sizes){9, 0, 7, 3, normalize, 1}, single, forced, seed);
-                check_gradient(device, (struct sizes){3, 0, 70, 70, normalize, 1}, single, forced, seed);
-                check_gradient(device, (struct sizes){5, 0, 1, 1, normalize, 1}, single, forced, seed);
+            for (int kind = 0; kind < 4; kind++) {
+                const int single = kind % 2, sigmoid = kind / 2;
+                check_gradient(device, (struct sizes){9, 0, 7, 3, normalize, 1}, single, forced, sigmoid, seed);
+                check_gradient(device, (struct sizes){3, 0, 70, 70, normalize, 1}, single, forced, sigmoid, seed);
+                check_gradient(device, (struct sizes){5, 0, 1, 1, normalize, 1}, single, forced, sigmoid, seed);
             }
 }
 

@@ -68,6 +68,21 @@ static void forced_experts(void **state)
     check(&shape, T, GATE_SPREAD, SPLIT_LAST_HAS_ALL);
 }
 
+/* The same in every storage type; the choice is not what rounding changes. */
+static void sigmoid_and_cosine_gates(void **state)
+{
+    (void)state;
+    for (int gate = MOTLEY_GATE_SIGMOID; gate <= MOTLEY_GATE_COSINE; gate++) {
+        struct motley_layer_shape shape = shape_with_gate((enum motley_gate)gate, 3);
+        check(&shape, T, GATE_SPREAD, SPLIT_EVEN);
+        check(&shape, 0, GATE_SPREAD, SPLIT_EVEN);
+        shape.normalize = 1;
+        check(&shape, T, GATE_EQUAL, SPLIT_LAST_HAS_ALL);
+        shape.dtype = MOTLEY_BF16;
+        check(&shape, T, GATE_SPREAD, SPLIT_FIRST_HAS_NONE);
+    }
+}
+
 /* What a rank holds in a plan made by hand: experts of group e % groups == group, and hidden rows. */
 struct part {
     int group, begin, end;
@@ -484,6 +499,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_activation_and_K), cmocka_unit_test(biases),
         cmocka_unit_test(uneven_tokens),          cmocka_unit_test(experts_without_rows),
         cmocka_unit_test(equal_gate_rows),        cmocka_unit_test(forced_experts),
+        cmocka_unit_test(sigmoid_and_cosine_gates),
         cmocka_unit_test(ranks_without_experts),  cmocka_unit_test(slices_of_the_hidden_dimension),
         cmocka_unit_test(weights_travel_in_data_mode), cmocka_unit_test(data_mode_moves_only_weights),
         cmocka_unit_test(the_same_bits_again),    cmocka_unit_test(chunks_travel_under_experts),

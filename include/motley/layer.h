@@ -23,12 +23,17 @@ typedef struct motley_layer motley_layer;
 
 /* The tensors of a layer, in canonical form. */
 enum motley_weight {
-    MOTLEY_GATE,  /* [E,D]   on every rank */
+    MOTLEY_GATE,  /* [E,D]   on every rank; of the cosine gate [E,P], P its gate_width */
     MOTLEY_W1,    /* [E,F,D] expert by expert, on the ranks that store them */
     MOTLEY_W2,    /* [E,D,F] */
     MOTLEY_W3,    /* [E,F,D] swiglu only */
     MOTLEY_B1,    /* [E,F]   with bias only */
-    MOTLEY_B2     /* [E,D] */
+    MOTLEY_B2,    /* [E,D] */
+    /* on every rank, like the gate */
+    MOTLEY_GATE_CORRECTION, /* [E]   sigmoid gate: added to the scores for the choice alone; has no gradient */
+    MOTLEY_COS_PROJ,        /* [P,D] cosine gate, and these */
+    MOTLEY_COS_BIAS,        /* [P] */
+    MOTLEY_COS_TEMPERATURE  /* [1]   cosines are scaled by exp(min(this, log 100)) */
 };
 
 /* Medians of a timed layer belong to the caller; this is one step.  Seconds of this rank. */
@@ -51,7 +56,7 @@ int motley_layer_create(motley_context *context, const motley_plan *plan, motley
                         struct motley_error *error);
 void motley_layer_destroy(motley_layer *layer); /* accepts NULL; local */
 
-/* Write or read one expert's matrix (the whole gate for MOTLEY_GATE, expert ignored), canonical row-major host memory;
+/* Write or read one expert's matrix (what every rank has whole, expert ignored), canonical row-major host memory;
  * w1, w2 and w3 are rounded to the storage type.  Local; only on a rank that stores the expert or a part of it.
  *
  * `host` is always the whole matrix.  A rank that stores hidden rows hidden_begin .. hidden_end-1 (struct
@@ -61,7 +66,8 @@ int motley_layer_set(motley_layer *layer, enum motley_weight which, int expert, 
                      struct motley_error *error);
 int motley_layer_get(const motley_layer *layer, enum motley_weight which, int expert, float *host,
                      struct motley_error *error);
-/* The gradient of the last backward, same forms.  The gate's is summed over this rank's tokens only. */
+/* The gradient of the last backward, same forms.  What every rank has is summed over this rank's tokens
+ * only. */
 int motley_layer_get_gradient(const motley_layer *layer, enum motley_weight which, int expert, float *host,
                               struct motley_error *error);
 

@@ -21,7 +21,15 @@ extern "C" {
 #endif
 
 enum motley_activation { MOTLEY_RELU, MOTLEY_GELU, MOTLEY_SILU, MOTLEY_SWIGLU };
-enum motley_gate { MOTLEY_GATE_SOFTMAX, MOTLEY_GATE_FORCED };
+
+/* How experts are chosen, and what their weights come from.  doc/math.md has the equations. */
+enum motley_gate {
+    MOTLEY_GATE_SOFTMAX,
+    MOTLEY_GATE_SIGMOID,                /* every expert's score for itself; a correction may be added for the choice */
+    MOTLEY_GATE_COSINE,                 /* softmax of scaled cosines between projected tokens and experts */
+    MOTLEY_GATE_FORCED                  /* the caller chooses; weights are the softmax's */
+};
+
 enum motley_shares { MOTLEY_SHARES_MEASURED, MOTLEY_SHARES_EVEN };
 
 /* How the experts' work is divided.  All give the same result, beyond rounding. */
@@ -48,6 +56,7 @@ struct motley_layer_shape {
     enum motley_activation activation;  /* swiglu has three matrices and no biases */
     int bias;                           /* 1: two-matrix experts have b1 [E,F] and b2 [E,D] */
     enum motley_gate gate;
+    int gate_width;                     /* of MOTLEY_GATE_COSINE: what tokens are projected to, 1 to 256; else 0 */
     int normalize;                      /* 1: the K weights are divided by their sum */
     enum motley_dtype dtype;            /* storage of tokens, rows and the experts' matrices; gate, biases and all
                                          * gradients of weights are f32 */

@@ -17,12 +17,11 @@
 /* Options of which this version knows only one meaning.  The others are valid and refused by name. */
 struct later {
     const char *mode, *pipeline;
-    int gate, exchange, bpr;
+    int exchange, bpr;
     double capacity;
     uint64_t expert_memory;
 };
 
-enum { GATE_SOFTMAX, GATE_SIGMOID, GATE_COSINE, GATE_FORCED };
 enum { EXCHANGE_AUTO, EXCHANGE_LINEAR };
 
 /* A value of the option other than those that mean what is done now. */
@@ -39,8 +38,6 @@ static int refuse_option(const char *option, struct motley_error *error)
 
 static int refuse_later(const struct later *later, struct motley_error *error)
 {
-    if (later->gate == GATE_SIGMOID || later->gate == GATE_COSINE)
-        return refuse("--gate", later->gate == GATE_SIGMOID ? "sigmoid" : "cosine", "softmax or forced", error);
     if (later->exchange > EXCHANGE_LINEAR)
         return refuse("--exchange", "hierarchical", "auto or linear", error);
     if (later->capacity > 0)
@@ -70,17 +67,17 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
                  struct later *later)
 {
     struct motley__layer_request *request = &job->request;
-    int activation = -1, shares = MOTLEY_SHARES_MEASURED, dtype = MOTLEY_F32;
+    int gate = MOTLEY_GATE_SOFTMAX, activation = -1, shares = MOTLEY_SHARES_MEASURED, dtype = MOTLEY_F32;
     const struct motley__option options[] = {
         {"--input", MOTLEY__TEXT, &job->input_path, 0, 0, "IN.safetensors",
-         "x, gate, w1, w2 [w3 b1 b2 dy forced tokens_per_rank]", 1},
+         "x, gate, w1, w2 [w3 b1 b2 dy gate_correction cos_* forced tokens_per_rank]", 1},
         {"--output", MOTLEY__TEXT, &job->output_path, 0, 0, "OUT.safetensors",
-         "y, indices, weights [dx dgate dw1 dw2 dw3 db1 db2]", 1},
+         "y, indices, weights [dx dgate dw1 dw2 dw3 db1 db2 dcos_*]", 1},
         {"--top-k", MOTLEY__INTEGER, &request->top_k, 1, INT_MAX, NULL,
          "experts per token (default 2, or the width of forced)", 0},
         {"--activation", MOTLEY__CHOICE, &activation, 0, 0, "relu|gelu|silu|swiglu",
          "default: swiglu when the input has w3, else relu", 0},
-        {"--gate", MOTLEY__CHOICE, &later->gate, 0, 0, "softmax|sigmoid|cosine|forced",
+        {"--gate", MOTLEY__CHOICE, &gate, 0, 0, "softmax|sigmoid|cosine|forced",
          "how experts are chosen (softmax)", 0},
         {"--normalize", MOTLEY__FLAG, &request->normalize, 0, 0, NULL, "divide a token's weights by their sum", 0},
         {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "gradients of sum(y*dy) too", 0},
@@ -118,7 +115,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
     request->shares = (enum motley_shares)shares;
     request->dtype = (enum motley_dtype)dtype;
     request->exchange = later->exchange == EXCHANGE_LINEAR ? MOTLEY_EXCHANGE_LINEAR : MOTLEY_EXCHANGE_AUTO;
-    request->gate = later->gate == GATE_FORCED ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
+    request->gate = (enum motley_gate)gate;
     return outcome;
 }
 

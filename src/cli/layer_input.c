@@ -10,25 +10,38 @@
 #include <string.h>
 
 #include "cli/layer_job.h"
+#include "layer/cosine.h"
 
 /* Elements looked at together. */
 enum { PIECE = 1 << 18 };
 
 const char *motley__weight_name(enum motley_weight which)
 {
-    static const char *const names[MOTLEY__WEIGHTS] = {"gate", "w1", "w2", "w3", "b1", "b2"};
+    static const char *const names[MOTLEY__WEIGHTS] = {"gate", "w1", "w2", "w3", "b1", "b2", "gate_correction",
+                                                       "cos_proj", "cos_bias", "cos_temperature"};
     return names[which];
+}
+
+int motley__weight_is_everywhere(enum motley_weight which)
+{
+    return which == MOTLEY_GATE || which > MOTLEY_B2;
 }
 
 void motley__weight_size(const struct motley_layer_shape *shape, enum motley_weight which, int *rows, int *columns)
 {
     switch (which) {
-    case MOTLEY_GATE: *rows = shape->E, *columns = shape->D; break;
+    case MOTLEY_GATE:
+        *rows = shape->E, *columns = shape->gate == MOTLEY_GATE_COSINE ? shape->gate_width : shape->D;
+        break;
     case MOTLEY_W1:
     case MOTLEY_W3: *rows = shape->F, *columns = shape->D; break;
     case MOTLEY_W2: *rows = shape->D, *columns = shape->F; break;
     case MOTLEY_B1: *rows = 1, *columns = shape->F; break;
     case MOTLEY_B2: *rows = 1, *columns = shape->D; break;
+    case MOTLEY_GATE_CORRECTION: *rows = 1, *columns = shape->E; break;
+    case MOTLEY_COS_PROJ: *rows = shape->gate_width, *columns = shape->D; break;
+    case MOTLEY_COS_BIAS: *rows = 1, *columns = shape->gate_width; break;
+    case MOTLEY_COS_TEMPERATURE: *rows = *columns = 1; break;
     }
 }
 
@@ -37,14 +50,68 @@ static const struct motley__tensor_info *weight_info(const struct motley__layer_
     return motley__safetensors_find(job->input, motley__weight_name(which));
 }
 
+static int check_size_to(const struct motley__layer_job *job, const char *tensor, const char *size, int64_t value,
+                         int most, struct motley_error *error)
+{
+    if (value >= 1 && value <= most)
+        return 0;
+    return motley__fail(error, MOTLEY_E_FORMAT, "%s: tensor %s: expected %s from 1 to %d, found %" PRId64,
+                        job->input_path, tensor, size, most, value);
+}
+
 /* A size must be a positive int. */
 static int check_size(const struct motley__layer_job *job, const char *tensor, const char *size, int64_t value,
                       struct motley_error *error)
 {
-    if (value >= 1 && value <= INT_MAX)
-        return 0;
-    return motley__fail(error, MOTLEY_E_FORMAT, "%s: tensor %s: expected %s from 1 to %d, found %" PRId64,
-                        job->input_path, tensor, size, INT_MAX, value);
+    return check_size_to(job, tensor, size, value, INT_MAX, error);
+}
+
+/* cos_proj [P,D], cos_bias [P], cos_temperature [1]; *P is the width of gate's rows. */
+static int check_cosine(struct motley__layer_job *job, int64_t D, int64_t *P, struct motley_error *error)
+{
+    const struct motley__safetensors *file = job->input;
+    const struct motley__tensor_info *info;
+    int status = motley__safetensors_require(file, "cos_proj", 1, 2, (int64_t[]){-1, D}, &info, error);
+    if (!status)
+        status = check_size_to(job, "cos_proj", "a width P", info->shape[0], MOTLEY__COSINE_WIDEST, error);
+    if (status)
+        return status;
+    *P = info->shape[0];
+    job->shape.gate_width = (int)*P;
+    status = motley__safetensors_require(file, "cos_bias", 1, 1, (int64_t[]){*P}, &info, error);
+    if (!status)
+        status = motley__safetensors_require(file, "cos_temperature", 1, 1, (int64_t[]){1}, &info, error);
+    for (int which = MOTLEY_COS_PROJ; which <= MOTLEY_COS_TEMPERATURE; which++)
+        job->present[which] = 1;
+    return status;
+}
+
+/* A gate [E,D], or [E,P] with what a cosine gate has besides; gate_correction [E] if a sigmoid gate has one. */
+static int check_gate(struct motley__layer_job *job, int64_t D, int64_t *E, struct motley_error *error)
+{
+    const struct motley__safetensors *file = job->input;
+    const struct motley__tensor_info *info;
+    const int sigmoid = job->request.gate == MOTLEY_GATE_SIGMOID;
+    const int corrected = weight_info(job, MOTLEY_GATE_CORRECTION) != NULL;
+    int64_t inputs = D;
+    int status = 0;
+    if (job->request.gate == MOTLEY_GATE_COSINE)
+        status = check_cosine(job, D, &inputs, error);
+    if (!status)
+        status = motley__safetensors_require(file, "gate", 1, 2, (int64_t[]){-1, inputs}, &info, error);
+    if (!status)
+        status = check_size(job, "gate", "a number of experts E", info->shape[0], error);
+    if (status)
+        return status;
+    *E = info->shape[0];
+    job->present[MOTLEY_GATE] = 1;
+    job->present[MOTLEY_GATE_CORRECTION] = sigmoid && corrected;
+    if (sigmoid && corrected)
+        return motley__safetensors_require(file, "gate_correction", 1, 1, (int64_t[]){*E}, &info, error);
+    if (corrected)
+        fprintf(stderr, "motley layer: %s: tensor gate_correction is not used: only --gate sigmoid has a correction\n",
+                job->input_path);
+    return 0;
 }
 
 /* x [T,D], gate [E,D], w1 [E,F,D], w2 [E,D,F]: what follows must agree with what came before. */
@@ -57,14 +124,11 @@ static int check_shapes(struct motley__layer_job *job, struct motley_error *erro
         status = check_size(job, "x", "a width D", info->shape[1], error);
     if (status)
         return status;
-    int64_t D = info->shape[1];
+    int64_t D = info->shape[1], E;
     job->T = info->shape[0];
-    status = motley__safetensors_require(file, "gate", 1, 2, (int64_t[]){-1, D}, &info, error);
-    if (!status)
-        status = check_size(job, "gate", "a number of experts E", info->shape[0], error);
+    status = check_gate(job, D, &E, error);
     if (status)
         return status;
-    int64_t E = info->shape[0];
     status = motley__safetensors_require(file, "w1", 1, 3, (int64_t[]){E, -1, D}, &info, error);
     if (!status)
         status = check_size(job, "w1", "a hidden width F", info->shape[1], error);
@@ -102,7 +166,7 @@ static int check_activation(struct motley__layer_job *job, struct motley_error *
         fprintf(stderr, "motley layer: %s: tensor w3 is not used: only --activation swiglu has a third matrix\n",
                 job->input_path);
     job->shape.bias = has_b1 || has_b2;
-    job->present[MOTLEY_GATE] = job->present[MOTLEY_W1] = job->present[MOTLEY_W2] = 1;
+    job->present[MOTLEY_W1] = job->present[MOTLEY_W2] = 1;
     job->present[MOTLEY_W3] = swiglu;
     job->present[MOTLEY_B1] = has_b1;
     job->present[MOTLEY_B2] = has_b2;

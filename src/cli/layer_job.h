@@ -23,7 +23,7 @@
 #include "base/progress.h"
 #include "model/safetensors.h"
 
-enum { MOTLEY__WEIGHTS = MOTLEY_B2 + 1 };
+enum { MOTLEY__WEIGHTS = MOTLEY_COS_TEMPERATURE + 1 };
 
 /* What the command line asks for; it must be the same on every rank. */
 struct motley__layer_request {
@@ -72,8 +72,9 @@ struct motley__layer_job {
     struct motley__layer_seconds seconds;
 };
 
-/* The name of a weight in files, and the sizes of one expert's matrix; the gate has all E rows. */
+/* The name of a weight in files, and the sizes of one expert's matrix; what every rank has is one matrix. */
 const char *motley__weight_name(enum motley_weight which);
+int motley__weight_is_everywhere(enum motley_weight which);
 void motley__weight_size(const struct motley_layer_shape *shape, enum motley_weight which, int *rows, int *columns);
 
 /* What a rank stores of a weight of one expert, of a whole matrix in row-major memory; 0 when it stores nothing of it.

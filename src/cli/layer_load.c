@@ -100,37 +100,53 @@ static int load_experts(struct motley__layer_job *job, enum motley_weight which,
     return status;
 }
 
-static int load_gate(struct motley__layer_job *job, float *matrix, struct motley_error *error)
+/* A weight that every rank has whole. */
+static int load_everywhere(struct motley__layer_job *job, enum motley_weight which, float *matrix,
+                           struct motley_error *error)
 {
-    int status = 0, E = job->shape.E, D = job->shape.D;
-    MPI_Datatype row = motley__row_type(D);
+    int status = 0, rows, columns;
+    motley__weight_size(&job->shape, which, &rows, &columns);
+    MPI_Datatype row = motley__row_type(columns);
     if (job->rank == 0)
-        status = read_floats(job, "gate", 0, (int64_t)E * D, matrix, error);
-    MPI_Bcast(matrix, E, row, 0, MPI_COMM_WORLD);
+        status = read_floats(job, motley__weight_name(which), 0, (int64_t)rows * columns, matrix, error);
+    MPI_Bcast(matrix, rows, row, 0, MPI_COMM_WORLD);
     MPI_Type_free(&row);
-    return status ? status : motley_layer_set(job->layer, MOTLEY_GATE, 0, matrix, error);
+    return status ? status : motley_layer_set(job->layer, which, 0, matrix, error);
+}
+
+/* Numbers of the largest matrix, and how many experts' matrices there are to load. */
+static int64_t largest_weight(const struct motley__layer_job *job, int *matrices)
+{
+    int64_t largest = 1;
+    *matrices = 0;
+    for (int which = 0; which < MOTLEY__WEIGHTS; which++) {
+        int rows, columns;
+        motley__weight_size(&job->shape, (enum motley_weight)which, &rows, &columns);
+        if (job->present[which] && (int64_t)rows * columns > largest)
+            largest = (int64_t)rows * columns;
+        if (job->present[which] && !motley__weight_is_everywhere((enum motley_weight)which))
+            *matrices += job->shape.E;
+    }
+    return largest;
 }
 
 int motley__layer_load_weights(struct motley__layer_job *job, struct motley_error *error)
 {
-    const struct motley_layer_shape *shape = &job->shape;
-    int status = 0, done = 0, kinds = 0;
-    int64_t gate = (int64_t)shape->E * shape->D, expert = (int64_t)shape->F * shape->D;
-    float *matrix = allocate(gate > expert ? gate : expert, sizeof *matrix, &status, error);
+    int status = 0, done = 0, matrices;
+    float *matrix = allocate(largest_weight(job, &matrices), sizeof *matrix, &status, error);
     status = motley__agree(MPI_COMM_WORLD, status, error);
     if (status) {
         free(matrix);
         return status;
     }
-    for (int which = MOTLEY_W1; which < MOTLEY__WEIGHTS; which++)
-        kinds += job->present[which];
     struct motley__progress progress;
-    motley__progress_start(&progress, job->progress, "loading experts", (double)kinds * shape->E);
-    status = load_gate(job, matrix, error);
-    for (int which = MOTLEY_W1; which < MOTLEY__WEIGHTS; which++) {
+    motley__progress_start(&progress, job->progress, "loading experts", matrices);
+    for (int i = 0; i < MOTLEY__WEIGHTS; i++) {
+        const enum motley_weight which = (enum motley_weight)i;
         if (!job->present[which])
-            continue; /* a bias that is not given is zero, as it is created */
-        int failed = load_experts(job, (enum motley_weight)which, matrix, &progress, &done, error);
+            continue; /* a bias or a correction that is not given is zero, as it is created */
+        int failed = motley__weight_is_everywhere(which) ? load_everywhere(job, which, matrix, error)
+                                                         : load_experts(job, which, matrix, &progress, &done, error);
         status = status ? status : failed;
     }
     motley__progress_end(&progress);

@@ -14,13 +14,14 @@ struct output {
     struct motley__layer_job *job;
     struct motley__safetensors_writer *writer; /* rank 0; NULL once something failed there */
     float *numbers;                            /* room for the largest part */
-    double *sums;                              /* rank 0, [E,D]: the gate's gradient */
+    double *sums;                              /* rank 0, as many: a gradient that is summed over ranks */
     int32_t *indices;                          /* room for the routing of one rank */
     int status;                                /* the first failure of this rank */
     struct motley_error *error;
 };
 
-static const char *const gradient_name[MOTLEY__WEIGHTS] = {"dgate", "dw1", "dw2", "dw3", "db1", "db2"};
+static const char *const gradient_name[MOTLEY__WEIGHTS] = {
+    "dgate", "dw1", "dw2", "dw3", "db1", "db2", NULL, "dcos_proj", "dcos_bias", "dcos_temperature"};
 
 static int64_t tokens_of(const struct motley__layer_job *job, int rank)
 {
@@ -31,6 +32,11 @@ static void put(struct output *output, const char *name, int64_t first, int64_t 
 {
     if (!output->status)
         output->status = motley__safetensors_write(output->writer, name, first, count, values, output->error);
+}
+
+static int has_gradient(const struct motley__layer_job *job, int which)
+{
+    return job->present[which] && gradient_name[which];
 }
 
 /* The tensors of the output, in the order of the file. */
@@ -44,14 +50,18 @@ static int list_tensors(const struct motley__layer_job *job, struct motley__tens
     infos[count++] = (struct motley__tensor_info){"weights", MOTLEY__F32, 2, {job->T, K}, 0, 0};
     if (!job->request.backward)
         return count;
+    int64_t inputs = shape->gate == MOTLEY_GATE_COSINE ? shape->gate_width : D, P = shape->gate_width;
     const struct motley__tensor_info gradients[MOTLEY__WEIGHTS] = {
-        [MOTLEY_GATE] = {"dgate", MOTLEY__F32, 2, {E, D}, 0, 0}, [MOTLEY_W1] = {"dw1", MOTLEY__F32, 3, {E, F, D}, 0, 0},
+        [MOTLEY_GATE] = {"dgate", MOTLEY__F32, 2, {E, inputs}, 0, 0}, [MOTLEY_W1] = {"dw1", MOTLEY__F32, 3, {E, F, D}, 0, 0},
         [MOTLEY_W2] = {"dw2", MOTLEY__F32, 3, {E, D, F}, 0, 0},  [MOTLEY_W3] = {"dw3", MOTLEY__F32, 3, {E, F, D}, 0, 0},
         [MOTLEY_B1] = {"db1", MOTLEY__F32, 2, {E, F}, 0, 0},     [MOTLEY_B2] = {"db2", MOTLEY__F32, 2, {E, D}, 0, 0},
+        [MOTLEY_COS_PROJ] = {"dcos_proj", MOTLEY__F32, 2, {P, D}, 0, 0},
+        [MOTLEY_COS_BIAS] = {"dcos_bias", MOTLEY__F32, 1, {P}, 0, 0},
+        [MOTLEY_COS_TEMPERATURE] = {"dcos_temperature", MOTLEY__F32, 1, {1}, 0, 0},
     };
     infos[count++] = (struct motley__tensor_info){"dx", MOTLEY__F32, 2, {job->T, D}, 0, 0};
     for (int which = 0; which < MOTLEY__WEIGHTS; which++)
-        if (job->present[which])
+        if (has_gradient(job, which))
             infos[count++] = gradients[which];
     return count;
 }
@@ -129,27 +139,29 @@ static void gather_experts(struct output *output, enum motley_weight which)
     }
 }
 
-/* Each rank has the gate's gradient of its own tokens; summed in order of rank, in double, so that it repeats. */
-static void gather_gate(struct output *output)
+/* Of what every rank has, each has the gradient of its own tokens; summed in order of rank, in double, so that it
+ * repeats. */
+static void gather_everywhere(struct output *output, enum motley_weight which)
 {
     struct motley__layer_job *job = output->job;
-    int E = job->shape.E, D = job->shape.D;
-    int64_t size = (int64_t)E * D;
-    MPI_Datatype row = motley__row_type(D);
+    int rows, columns;
+    motley__weight_size(&job->shape, which, &rows, &columns);
+    int64_t size = (int64_t)rows * columns;
+    MPI_Datatype row = motley__row_type(columns);
     if (!output->status)
-        output->status = motley_layer_get_gradient(job->layer, MOTLEY_GATE, 0, output->numbers, output->error);
+        output->status = motley_layer_get_gradient(job->layer, which, 0, output->numbers, output->error);
     if (job->rank != 0)
-        MPI_Send(output->numbers, E, row, 0, TAG, MPI_COMM_WORLD);
+        MPI_Send(output->numbers, rows, row, 0, TAG, MPI_COMM_WORLD);
     for (int r = 0; r < job->R && job->rank == 0; r++) {
         if (r != 0)
-            MPI_Recv(output->numbers, E, row, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            MPI_Recv(output->numbers, rows, row, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
         for (int64_t i = 0; i < size; i++)
-            output->sums[i] += output->numbers[i];
+            output->sums[i] = (r == 0 ? 0 : output->sums[i]) + output->numbers[i];
     }
     if (job->rank == 0) {
         for (int64_t i = 0; i < size; i++)
             output->numbers[i] = (float)output->sums[i];
-        put(output, "dgate", 0, size, output->numbers);
+        put(output, gradient_name[which], 0, size, output->numbers);
     }
     MPI_Type_free(&row);
 }
@@ -163,13 +175,21 @@ static void allocate(struct output *output)
 {
     const struct motley__layer_job *job = output->job;
     const struct motley_layer_shape *shape = &job->shape;
-    int64_t longest = 1, gate = (int64_t)shape->E * shape->D, expert = (int64_t)shape->F * shape->D;
+    int64_t longest = 1, largest = 1, sums = 1;
     for (int r = 0; r < job->R; r++)
         longest = larger(longest, tokens_of(job, r));
-    int64_t numbers = larger(longest * larger(shape->D, shape->K), job->request.backward ? larger(gate, expert) : 1);
+    for (int i = 0; i < MOTLEY__WEIGHTS && job->request.backward; i++) {
+        int rows, columns;
+        motley__weight_size(shape, (enum motley_weight)i, &rows, &columns);
+        if (has_gradient(job, i))
+            largest = larger(largest, (int64_t)rows * columns);
+        if (has_gradient(job, i) && motley__weight_is_everywhere((enum motley_weight)i))
+            sums = larger(sums, (int64_t)rows * columns);
+    }
+    int64_t numbers = larger(longest * larger(shape->D, shape->K), largest);
     output->numbers = malloc((size_t)numbers * sizeof *output->numbers);
     output->indices = malloc((size_t)(longest * shape->K) * sizeof *output->indices);
-    output->sums = calloc(job->request.backward ? (size_t)gate : 1, sizeof *output->sums);
+    output->sums = calloc((size_t)sums, sizeof *output->sums);
     if (!output->numbers || !output->indices || !output->sums)
         output->status = motley__fail(output->error, MOTLEY_E_MEMORY,
                                       "out of host memory for %lld numbers of the output", (long long)numbers);
@@ -183,10 +203,11 @@ static void gather_all(struct output *output)
     if (!job->request.backward)
         return;
     gather_rows(output, "dx", job->dx);
-    gather_gate(output);
-    for (int which = MOTLEY_W1; which < MOTLEY__WEIGHTS; which++)
-        if (job->present[which])
-            gather_experts(output, (enum motley_weight)which);
+    for (int i = 0; i < MOTLEY__WEIGHTS; i++) {
+        const enum motley_weight which = (enum motley_weight)i;
+        if (has_gradient(job, i))
+            (motley__weight_is_everywhere(which) ? gather_everywhere : gather_experts)(output, which);
+    }
 }
 
 int motley__layer_output_write(struct motley__layer_job *job, struct motley_error *error)

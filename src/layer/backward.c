@@ -79,7 +79,29 @@ int motley__backward_decode(void *self, struct motley_error *error)
     return status;
 }
 
-/* Through the softmax: dgate = dlogits^T x, dx += dlogits gate. */
+/* dgate = dlogits^T x, dx += dlogits gate; of a cosine gate through the projection. */
+static int backward_logits(motley_layer *layer, struct motley_error *error)
+{
+    const int T = layer->rows.T;
+    struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    int status;
+
+    if (!layer->cosine) {
+        status = motley__linear_gradient(layer->gate, T, scratch[MOTLEY__SCRATCH_DLOGITS], layer->x, 0, error);
+        return status ? status : motley__linear_backward(layer->gate, T, scratch[MOTLEY__SCRATCH_DLOGITS], 1,
+                                                         layer->dx, error);
+    }
+    status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DUNIT,
+                                           FLOATS((size_t)T * (size_t)layer->shape.gate_width), error);
+    if (!status)
+        status = motley__cosine_backward(layer->cosine, &(struct motley__cosine_step){.T = T, .x = layer->x,
+            .unit = saved[MOTLEY__SAVED_UNIT], .length = saved[MOTLEY__SAVED_LENGTH],
+            .dlogits = scratch[MOTLEY__SCRATCH_DLOGITS], .dunit = scratch[MOTLEY__SCRATCH_DUNIT], .dx = layer->dx},
+            error);
+    return status;
+}
+
+/* Through scores and logits. */
 int motley__backward_gate(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
@@ -94,15 +116,12 @@ int motley__backward_gate(void *self, struct motley_error *error)
         status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_BALANCE], 0, layer->balance_host, FLOATS(E), error);
     if (!status)
         status = motley__gate_backward(layer->context->device, &(struct motley__gate_backward){
-            .T = T, .E = E, .K = layer->shape.K, .normalize = layer->shape.normalize, .p = saved[MOTLEY__SAVED_P],
+            .T = T, .E = E, .K = layer->shape.K, .normalize = layer->shape.normalize,
+            .sigmoid = layer->correction != NULL, .p = saved[MOTLEY__SAVED_P],
             .lse = saved[MOTLEY__SAVED_LSE], .indices = saved[MOTLEY__SAVED_INDICES],
             .weights = saved[MOTLEY__SAVED_WEIGHTS], .dweights = scratch[MOTLEY__SCRATCH_DWEIGHTS],
             .balance = losses ? scratch[MOTLEY__SCRATCH_BALANCE] : NULL,
             .z = tokens > 0 ? (float)(layer->losses.z_coefficient / tokens) : 0,
             .dlogits = scratch[MOTLEY__SCRATCH_DLOGITS]}, error);
-    if (!status)
-        status = motley__linear_gradient(layer->gate, T, scratch[MOTLEY__SCRATCH_DLOGITS], layer->x, 0, error);
-    if (!status)
-        status = motley__linear_backward(layer->gate, T, scratch[MOTLEY__SCRATCH_DLOGITS], 1, layer->dx, error);
-    return status;
+    return status ? status : backward_logits(layer, error);
 }

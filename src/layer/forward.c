@@ -45,13 +45,15 @@ static int reserve_scratch(motley_layer *layer, const struct demand *demand, siz
 
 static int reserve_gate(motley_layer *layer, struct motley_error *error)
 {
-    const int T = layer->rows.T, E = layer->shape.E, N = layer->rows.N;
+    const int T = layer->rows.T, E = layer->shape.E, N = layer->rows.N, width = layer->shape.gate_width;
     const struct demand saved[] = {
         {MOTLEY__SAVED_INDICES, INTS(N)}, {MOTLEY__SAVED_WEIGHTS, FLOATS(N)}, {MOTLEY__SAVED_P, FLOATS((size_t)T * E)},
-        {MOTLEY__SAVED_LSE, FLOATS(T)},
+        {MOTLEY__SAVED_LSE, FLOATS(T)}, {MOTLEY__SAVED_UNIT, layer->cosine ? FLOATS((size_t)T * width) : 0},
+        {MOTLEY__SAVED_LENGTH, layer->cosine ? FLOATS(T) : 0},
     };
     const struct demand scratch[] = {
-        {MOTLEY__SCRATCH_LOGITS, motley__gate_scratch_bytes(layer->context->device, T, E)},
+        {MOTLEY__SCRATCH_LOGITS,
+         motley__gate_scratch_bytes(layer->context->device, T, motley__gate_widest(&layer->shape))},
         {MOTLEY__SCRATCH_FORCED, layer->forced ? INTS(N) : 0},
     };
     int status = RESERVE(saved, layer, saved, error);
@@ -69,12 +71,17 @@ int motley__forward_gate(void *self, struct motley_error *error)
     if (!status && layer->forced)
         status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_FORCED], 0, layer->forced, INTS(layer->rows.N),
                                             error);
+    if (!status && layer->cosine)
+        status = motley__cosine_forward(layer->cosine, &(struct motley__cosine_step){.T = layer->rows.T, .x = layer->x,
+            .scratch = scratch[MOTLEY__SCRATCH_LOGITS], .unit = saved[MOTLEY__SAVED_UNIT],
+            .length = saved[MOTLEY__SAVED_LENGTH]}, error);
     if (!status)
         status = motley__gate_forward(layer->context->device, &(struct motley__gate_forward){
-            .dtype = shape->dtype, .T = layer->rows.T, .D = shape->D, .E = shape->E, .K = shape->K,
-            .normalize = shape->normalize,
-            .x = layer->x, .w = layer->gate->w, .forced = layer->forced ? scratch[MOTLEY__SCRATCH_FORCED] : NULL,
-            .collaborators = layer->collaborators,
+            .dtype = layer->gate->rows, .T = layer->rows.T, .D = layer->gate->w->I, .E = shape->E, .K = shape->K,
+            .normalize = shape->normalize, .x = layer->cosine ? saved[MOTLEY__SAVED_UNIT] : layer->x,
+            .w = layer->cosine ? layer->cosine->scaled->w : layer->gate->w,
+            .correction = layer->correction ? layer->correction->segment[0] : NULL,
+            .forced = layer->forced ? scratch[MOTLEY__SCRATCH_FORCED] : NULL, .collaborators = layer->collaborators,
             .logits = scratch[MOTLEY__SCRATCH_LOGITS], .p = saved[MOTLEY__SAVED_P], .lse = saved[MOTLEY__SAVED_LSE],
             .indices = saved[MOTLEY__SAVED_INDICES], .weights = saved[MOTLEY__SAVED_WEIGHTS]}, error);
     return status;

@@ -23,7 +23,7 @@ static size_t real_bytes(int single)
     return single ? sizeof(cl_float) : sizeof(cl_double);
 }
 
-static int stride(int E)
+int motley__gate_stride(int E)
 {
     return (E + MOST_LANES - 1) / MOST_LANES * MOST_LANES;
 }
@@ -31,11 +31,10 @@ static int stride(int E)
 size_t motley__gate_scratch_bytes(const struct motley__device *device, int T, int E)
 {
     (void)device;
-    return (size_t)T * (size_t)stride(E) * sizeof(cl_double);
+    return (size_t)T * (size_t)motley__gate_stride(E) * sizeof(cl_double);
 }
 
-/* Work-items that share a token. */
-static int group_items(const struct motley__device *device, int E)
+int motley__gate_items(const struct motley__device *device, int E)
 {
     if (!device->info.is_gpu)
         return 1;
@@ -45,13 +44,13 @@ static int group_items(const struct motley__device *device, int E)
     return items;
 }
 
-static int is_single(const struct motley__device *device, int single)
+int motley__gate_is_single(const struct motley__device *device, int single)
 {
     return single || !device->has_double;
 }
 
 /* CPUs: one work-item to a group. */
-static int launch_tiles(struct motley__device *device, const struct motley__gate_forward *gate,
+static int launch_tiles(struct motley__device *device, const struct motley__gate_logits *gate,
                         struct motley__gate_args args, int single, struct motley_error *error)
 {
     const int wide = device->native_float >= 16; /* else the tile of 256-bit registers */
@@ -94,7 +93,7 @@ static struct gate_tile choose_tile(const struct motley__device *device, const s
     return groups_of(args, MEDIUM, &down) * down >= units ? MEDIUM : SMALL;
 }
 
-static int launch_groups(struct motley__device *device, const struct motley__gate_forward *gate,
+static int launch_groups(struct motley__device *device, const struct motley__gate_logits *gate,
                          struct motley__gate_args args, int single, struct motley_error *error)
 {
     const struct gate_tile tile = choose_tile(device, &args);
@@ -112,30 +111,45 @@ static int launch_groups(struct motley__device *device, const struct motley__gat
                           MOTLEY__BUFFER(gate->logits));
 }
 
+int motley__gate_logits(struct motley__device *device, const struct motley__gate_logits *gate,
+                        struct motley_error *error)
+{
+    assert(gate->w->E == 1 && gate->w->O == gate->E && gate->w->I == gate->D);
+    const struct motley__gate_args args = {
+        .T = gate->T, .D = gate->D, .E = gate->E, .stride = motley__gate_stride(gate->E),
+    };
+    const int single = motley__gate_is_single(device, gate->single);
+    if (gate->T == 0)
+        return 0;
+    return (device->info.is_gpu ? launch_groups : launch_tiles)(device, gate, args, single, error);
+}
+
 int motley__gate_forward(struct motley__device *device, const struct motley__gate_forward *gate,
                          struct motley_error *error)
 {
     assert(gate->T >= 0 && gate->K > 0 && (gate->forced || gate->K <= gate->E));
-    assert(gate->w->E == 1 && gate->w->O == gate->E && gate->w->I == gate->D);
     if (gate->T == 0)
         return 0;
-    const int single = is_single(device, gate->single), items = group_items(device, gate->E);
+    const int single = motley__gate_is_single(device, gate->single), items = motley__gate_items(device, gate->E);
     const struct motley__gate_args args = {
-        .T = gate->T, .D = gate->D, .E = gate->E, .K = gate->K, .stride = stride(gate->E), .normalize = gate->normalize,
+        .T = gate->T, .D = gate->D, .E = gate->E, .K = gate->K, .stride = motley__gate_stride(gate->E),
+        .normalize = gate->normalize,
     };
     char options[48];
     snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DW=%d", !single, items);
     cl_kernel kernel;
     int status;
     if ((status = motley__kernel(device, "gate.cl", options, "gate_select", &kernel, error)) ||
-        (status = (device->info.is_gpu ? launch_groups : launch_tiles)(device, gate, args, single, error)))
+        (status = motley__gate_logits(device, &(struct motley__gate_logits){.dtype = gate->dtype, .T = gate->T,
+             .D = gate->D, .E = gate->E, .single = gate->single, .x = gate->x, .w = gate->w, .logits = gate->logits},
+             error)))
         return status;
     const size_t real = real_bytes(single), experts = (size_t)gate->E * real;
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)gate->T * (size_t)items}, {(size_t)items}}),
                           error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->logits), MOTLEY__BUFFER(gate->forced),
-                          MOTLEY__BUFFER(gate->collaborators), MOTLEY__BUFFER(gate->p), MOTLEY__BUFFER(gate->lse),
-                          MOTLEY__BUFFER(gate->indices), MOTLEY__BUFFER(gate->weights), MOTLEY__LOCAL(experts),
-                          MOTLEY__LOCAL(experts),
+                          MOTLEY__BUFFER(gate->correction), MOTLEY__BUFFER(gate->collaborators),
+                          MOTLEY__BUFFER(gate->p), MOTLEY__BUFFER(gate->lse), MOTLEY__BUFFER(gate->indices),
+                          MOTLEY__BUFFER(gate->weights), MOTLEY__LOCAL(experts), MOTLEY__LOCAL(experts),
                           MOTLEY__LOCAL((size_t)items * real), MOTLEY__LOCAL((size_t)gate->K * sizeof(cl_int)));
 }
 
@@ -145,7 +159,7 @@ int motley__gate_backward(struct motley__device *device, const struct motley__ga
     assert(gate->T >= 0 && gate->K > 0 && gate->E > 0);
     if (gate->T == 0)
         return 0;
-    const int single = is_single(device, gate->single), items = group_items(device, gate->E);
+    const int single = motley__gate_is_single(device, gate->single), items = motley__gate_items(device, gate->E);
     char options[48];
     snprintf(options, sizeof options, "-DMOTLEY__DOUBLE=%d -DW=%d", !single, items);
     cl_kernel kernel;
@@ -153,7 +167,8 @@ int motley__gate_backward(struct motley__device *device, const struct motley__ga
     if (status)
         return status;
     const struct motley__gate_gradient_args args = {
-        .T = gate->T, .E = gate->E, .K = gate->K, .normalize = gate->normalize, .z = gate->z,
+        .T = gate->T, .E = gate->E, .K = gate->K, .normalize = gate->normalize,
+        .sigmoid = gate->sigmoid, .z = gate->z,
     };
     const size_t real = real_bytes(single);
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)gate->T * (size_t)items}, {(size_t)items}}),

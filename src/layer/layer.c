@@ -273,7 +273,7 @@ int motley_layer_forward(motley_layer *layer, const motley_tensor *x, const int3
 
     if (!status && !forced != (layer->shape.gate != MOTLEY_GATE_FORCED) && x->rows)
         status = motley__fail(error, MOTLEY_E_INVALID, "the gate is %s, but forced experts are %s",
-                              forced ? "softmax" : "forced", forced ? "given" : "missing");
+                              forced ? "not forced" : "forced", forced ? "given" : "missing");
     status = motley__agree_within(layer->context->comm, layer->context->time_limit, status, error);
     if (!status)
         status = motley__layer_share_news(layer, error);

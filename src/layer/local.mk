@@ -5,6 +5,8 @@ libmotley_all_la_SOURCES += \
     %D%/backward.c \
     %D%/chunks.h \
     %D%/collaborate.c \
+    %D%/cosine.c \
+    %D%/cosine.h \
     %D%/data.c \
     %D%/decode.c \
     %D%/decode.h \
@@ -26,6 +28,7 @@ libmotley_all_la_SOURCES += \
     %D%/place.c \
     %D%/place.h \
     %D%/ref.h \
+    %D%/ref_cosine.c \
     %D%/ref_gate.c \
     %D%/ref_route.c \
     %D%/report.c \

@@ -40,6 +40,7 @@ int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer w
 /* Numbers of the rows of a step as they are multiplied with. */
 struct sizes {
     uint64_t T, N, S, S_pairs, M, M_pairs, B, B_pairs, P, D, F, E, slots; /* slots: that pairs leave in */
+    uint64_t W;                         /* the cosine gate's width, 0 of others */
 };
 
 /* A memory that says nothing of chunks has one. */
@@ -67,7 +68,7 @@ static struct sizes sizes_of(const struct motley__layer_memory *m)
         .S_pairs = (uint64_t)r->S_pairs, .M = (uint64_t)r->M, .M_pairs = (uint64_t)r->M_pairs, .B = (uint64_t)r->B,
         .B_pairs = (uint64_t)r->B_pairs, .P = (uint64_t)r->P, .D = (uint64_t)m->shape.D,
         .F = (uint64_t)(m->hidden_end - m->hidden_begin), .E = (uint64_t)m->shape.E,
-        .slots = (uint64_t)m->groups * (uint64_t)chunks_of(m)};
+        .slots = (uint64_t)m->groups * (uint64_t)chunks_of(m), .W = (uint64_t)m->shape.gate_width};
 }
 
 /* Kept from forward to backward: numbers in the storage type, and words of 4 bytes. */
@@ -79,6 +80,7 @@ static uint64_t saved_bytes(const struct motley__layer_memory *m)
     uint64_t words = 0;
 
     words += 2 * n.N + n.T * n.E + n.T;                     /* indices, weights, p, lse */
+    words += m->shape.gate == MOTLEY_GATE_COSINE ? n.T * (n.W + 1) : 0; /* unit, length */
     words += n.N + n.M_pairs + (uint64_t)local_slots(m) + 1; /* where, offsets */
     words += 2 * n.P;                                       /* index, pair weight */
     if (m->ranks > 1) {
@@ -110,6 +112,7 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
         stored += n.M * n.D + n.P * n.F;                    /* dy, u */
         words += n.P + n.N + n.T * n.E + (m->losses ? n.E : 0);  /* dw, dweights, dlogits, balance */
         words += n.M_pairs + n.B_pairs;                     /* scalars */
+        words += n.T * n.W;                                 /* dunit */
     }
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4 + units * MOTLEY__LIST_UNIT;
 }
@@ -130,6 +133,20 @@ static uint64_t cache_bytes(const struct motley__layer_memory *m)
     return motley__experts_bytes(&m->shape, m->shape.E, 0, m->panel, m->trained ? 1 : 0, 0);
 }
 
+/* The gate's weights, each with so many copies; S and slopes of a cosine gate, a sigmoid gate's correction alone. */
+static uint64_t gate_bytes(const struct motley__layer_memory *m, int copies)
+{
+    const uint64_t each = 1 + (uint64_t)copies, E = (uint64_t)m->shape.E;
+
+    switch (m->shape.gate) {
+    case MOTLEY_GATE_SIGMOID: return m->gate_bytes * each + 4 * E;
+    case MOTLEY_GATE_COSINE:
+        return (m->gate_bytes + m->projection_bytes + 4 * (uint64_t)(m->shape.gate_width + 1)) * each + m->gate_bytes +
+               (m->trained ? 4 * E : 0);
+    default: return m->gate_bytes * each;
+    }
+}
+
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
 {
     const int copies = (m->trained ? 1 : 0) + m->moments; /* f32, beside the weights: gradients, moments */
@@ -145,8 +162,7 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     const uint64_t experts = motley__experts_bytes(&slice, stored, begin, m->panel, copies, masters) +
                              motley__experts_bytes(&slice, m->replicas, begin, m->panel, m->trained ? 1 : 0, 0);
 
-    return layers * (experts + m->gate_bytes * (1 + (uint64_t)copies) + tables + m->mask_bytes +
-                     saved_bytes(m)) + scratch_bytes(m) +
+    return layers * (experts + gate_bytes(m, copies) + tables + m->mask_bytes + saved_bytes(m)) + scratch_bytes(m) +
            (m->caches ? cache_bytes(m) : 0) + m->cache_scratch + m->gate_scratch + route_scratch_bytes(m);
 }
 
@@ -155,6 +171,9 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
     const struct motley__device *device = layer->context->device;
     const struct motley_layer_shape *shape = &layer->shape;
     const struct motley__peers *peers = layer->peers;
+    const enum motley__dense path = layer->gate->path;
+    const int inputs = motley__gate_inputs(shape);
+    const enum motley_dtype rows = layer->gate->rows;
 
     return (struct motley__layer_memory){.shape = *shape, .E_local = layer->E_local,
         .hidden_begin = layer->holding->begin, .hidden_end = layer->holding->end,
@@ -166,9 +185,10 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
         .stride = layer->stride,
         .panel = layer->E_local ? layer->experts->w1->panel : 1, .trained = layer->trained,
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),
-        .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, shape->E),
-        .gate_bytes = sizeof(float) * motley__linear_numbers(device, layer->gate->path, shape->dtype, MOTLEY_F32,
-                                                             shape->E, shape->D),
+        .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, motley__gate_widest(shape)),
+        .gate_bytes = sizeof(float) * motley__linear_numbers(device, path, rows, MOTLEY_F32, shape->E, inputs),
+        .projection_bytes = layer->cosine ? sizeof(float) * motley__linear_numbers(device, path, shape->dtype,
+                                                MOTLEY_F32, shape->gate_width, shape->D) : 0,
         .mask_bytes = layer->collaborators ? layer->collaborators->bytes : 0, .rows = layer->rows};
 }
 

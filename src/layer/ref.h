@@ -1,4 +1,5 @@
-/* Gate, losses and routing in plain C: their specification (ref_gate.c, ref_route.c).  Host memory, no device.
+/* Gate, losses and routing in plain C: their specification (ref_gate.c, ref_cosine.c,
+ * ref_route.c).  Host memory, no device.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_REF_H
@@ -9,14 +10,30 @@
 
 #include "cl/types.h"
 
-/* Arguments as in gate.h; w [E,D] canonical, forced [T,K] and collaborators [E,words] or NULL, logits [T,E] written
- * too.  Double inside. */
-void motley__ref_gate_forward(int T, int D, int E, int K, int normalize, const float *x, const float *w,
-                              const int *forced, const uint32_t *collaborators, double *logits, float *p, float *lse,
-                              int *indices, float *weights);
-void motley__ref_gate_backward(int T, int E, int K, int normalize, const float *p, const float *lse, const int *indices,
-                               const float *weights, const float *dweights, const float *balance, float z,
-                               double *dlogits);
+/* Arguments as in gate.h; w [E,D] canonical, correction [E] (sigmoid), forced [T,K] and collaborators [E,words] or NULL,
+ * logits [T,E].  Double inside. */
+void motley__ref_gate_logits(int T, int D, int E, const float *x, const float *w, double *logits);
+void motley__ref_gate_select(int T, int E, int K, int normalize, const double *logits, const float *correction,
+                             const int *forced, const uint32_t *collaborators, float *p, float *lse, int *indices,
+                             float *weights);
+void motley__ref_gate_backward(int T, int E, int K, int normalize, int sigmoid, const float *p, const float *lse,
+                               const int *indices, const float *weights, const float *dweights, const float *balance,
+                               float z, double *dlogits);
+
+/* cosine.h; x [T,D], projection [P,D], bias [P], matrix [E,P], all canonical. */
+struct motley__ref_cosine {
+    int T, D, P, E;
+    const float *x, *projection, *bias, *matrix;
+    float temperature;
+};
+/* unit [T,P], length [T], logits [T,E] written. */
+void motley__ref_cosine_forward(const struct motley__ref_cosine *cosine, double *unit, double *length, double *logits);
+/* Added to.  scratch [P]. */
+struct motley__ref_cosine_gradient {
+    double *x, *projection, *bias, *matrix, temperature;
+};
+void motley__ref_cosine_backward(const struct motley__ref_cosine *cosine, const double *unit, const double *length,
+                                 const double *dlogits, struct motley__ref_cosine_gradient *gradient, double *scratch);
 
 /* losses.h; sums [2E+2]. */
 void motley__ref_losses_sums(int T, int E, int K, const float *p, const float *lse, const int *indices, double *sums);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "layer/encode.h"
+#include "layer/gate.h"
 #include "layer/state.h"
 
 /* Tags of the exchange's messages; a transfer uses two for each chunk. */
@@ -142,11 +143,30 @@ static int travels(const motley_layer *layer)
     return layer->context->size > 1 && layer->plan->mode != MOTLEY_MODE_DATA;
 }
 
+/* The gate's matrix, and what else its kind has. */
+static int create_gate(motley_layer *layer, struct motley__buffer *storage, struct motley__buffer *gradient,
+                       struct motley_error *error)
+{
+    struct motley__device *device = layer->context->device;
+    const struct motley_layer_shape *shape = &layer->shape;
+    const enum motley__dense path = (enum motley__dense)layer->plan->rank[layer->context->rank].dense;
+    const int cosine = shape->gate == MOTLEY_GATE_COSINE;
+    int status = motley__linear_create(device, path, cosine ? MOTLEY_F32 : shape->dtype, MOTLEY_F32, shape->E,
+                                       motley__gate_inputs(shape), layer->trained, storage, gradient, &layer->gate,
+                                       error);
+
+    if (!status && cosine)
+        status = motley__cosine_create(device, path, shape->dtype, shape->D, layer->trained, layer->gate,
+                                       &layer->cosine, error);
+    if (!status && shape->gate == MOTLEY_GATE_SIGMOID)
+        status = motley__matrix_create(device, MOTLEY_F32, 1, 1, shape->E, 1, NULL, &layer->correction, error);
+    return status;
+}
+
 static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage, struct motley__buffer *gate_gradient,
                         struct motley_error *error)
 {
     struct motley__device *device = layer->context->device;
-    const motley_plan *plan = layer->plan;
     struct motley_layer_shape slice = layer->shape;
     const int replicas = layer->holding->experts - layer->holding->stored;
     int status;
@@ -161,9 +181,7 @@ static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage
         status = motley__experts_view(layer->held, layer->stores->experts, &layer->stored, error);
     layer->experts = replicas ? layer->held : layer->stored;
     if (!status)
-        status = motley__linear_create(device, (enum motley__dense)plan->rank[layer->context->rank].dense,
-                                       layer->shape.dtype, MOTLEY_F32, layer->shape.E, layer->shape.D, layer->trained,
-                                       gate_storage, gate_gradient, &layer->gate, error);
+        status = create_gate(layer, gate_storage, gate_gradient, error);
     if (!status)
         status = create_batches(layer, error);
     if (!status && travels(layer))
@@ -256,6 +274,8 @@ void motley_layer_destroy(motley_layer *layer)
     motley__buffer_destroy(layer->collaborators);
     motley__buffer_destroy(layer->server);
     motley__peers_destroy(layer->peers);
+    motley__cosine_destroy(layer->cosine);
+    motley__matrix_destroy(layer->correction);
     motley__linear_destroy(layer->gate);
     motley__experts_destroy(layer->stored);
     motley__experts_destroy(layer->held);

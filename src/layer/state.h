@@ -26,6 +26,7 @@
 
 #include "exchange/exchange.h"
 #include "layer/chunks.h"
+#include "layer/cosine.h"
 #include "layer/decode.h"
 #include "layer/layer.h"
 #include "layer/peers.h"
@@ -35,7 +36,7 @@
 /* Buffers whose contents do not outlive one list; shared by all layers of a model.  Rows [.,D] and [.,F] are in the
  * storage type; everything else is f32 unless it says int. */
 enum motley__scratch_buffer {
-    MOTLEY__SCRATCH_LOGITS,          /* gate's own [T,E] */
+    MOTLEY__SCRATCH_LOGITS,          /* gate's own [T,E]; before, of a cosine gate, [T,P] */
     MOTLEY__SCRATCH_HISTOGRAM,       /* route's own */
     MOTLEY__SCRATCH_ORDER,           /* [N+M_pairs] int: pairs by batch and local expert */
     MOTLEY__SCRATCH_H,               /* [P,F] */
@@ -64,6 +65,7 @@ enum motley__scratch_buffer {
     MOTLEY__SCRATCH_DWEIGHTS,        /* [T,K] */
     MOTLEY__SCRATCH_DLOGITS,         /* [T,E] */
     MOTLEY__SCRATCH_BALANCE,         /* [E] */
+    MOTLEY__SCRATCH_DUNIT,           /* [T,P] cosine gate */
     /* backward with other ranks */
     MOTLEY__SCRATCH_DY,              /* [M,D] received */
     MOTLEY__SCRATCH_BACK_SCALARS,    /* [M_pairs] */
@@ -79,8 +81,10 @@ struct motley__scratch {
 enum motley__saved_buffer {
     MOTLEY__SAVED_INDICES,           /* [T,K] int */
     MOTLEY__SAVED_WEIGHTS,           /* [T,K] */
-    MOTLEY__SAVED_P,                 /* [T,E] softmax */
+    MOTLEY__SAVED_P,                 /* [T,E] the gate's scores */
     MOTLEY__SAVED_LSE,               /* [T] */
+    MOTLEY__SAVED_UNIT,              /* [T,P] cosine gate: projected tokens, of length 1 */
+    MOTLEY__SAVED_LENGTH,            /* [T] ... their lengths before */
     MOTLEY__SAVED_WHERE,             /* [N+M_pairs] int: position of each pair by batch and local expert */
     MOTLEY__SAVED_OFFSETS,           /* [batches stride + 1] int: by batch and local expert, pairs */
     MOTLEY__SAVED_INDEX,             /* [P] int */
@@ -117,7 +121,9 @@ struct motley_layer {
     const struct motley__holding *holding; /* what this rank computes with; borrowed from the plan */
     int E_local, F_local;            /* its experts, and their hidden rows */
     const struct motley__holding *stores;  /* what it stores of the weights; borrowed from the plan */
-    struct motley__linear *gate;     /* owned */
+    struct motley__linear *gate;     /* [E,D], or of a cosine gate [E,P]; owned */
+    struct motley__matrix *correction; /* [1,E] of a sigmoid gate, NULL else; owned */
+    struct motley__cosine *cosine;   /* the rest of a cosine gate, NULL else; owned */
     struct motley__experts *stored;  /* owned */
     struct motley__experts *held;    /* where there are replicas: those, and behind them the replicas; owned or NULL */
     struct motley__experts *experts; /* what it computes with: one of these, or in data mode the cache's; borrowed */
@@ -255,6 +261,7 @@ struct motley__layer_memory {
     int layers, moments;             /* layers 0: one; moments: numbers an optimizer keeps beside each weight */
     size_t gate_scratch, gate_bytes; /* what the gate says it needs */
     size_t mask_bytes;               /* of its collaborators; 0: none */
+    size_t projection_bytes;         /* of a cosine gate's projection */
     struct motley__row_numbers rows;
 };
 uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *memory);

@@ -12,7 +12,14 @@
 
 #include "layer/state.h"
 
-static const char *const NAME[] = {"gate", "w1", "w2", "w3", "b1", "b2"};
+static const char *const NAME[] = {"gate", "w1", "w2", "w3", "b1", "b2", "gate_correction", "cos_proj", "cos_bias",
+                                   "cos_temperature"};
+
+/* On every rank, whole. */
+static int is_everywhere(enum motley_weight which)
+{
+    return which == MOTLEY_GATE || which > MOTLEY_B2;
+}
 
 /* The matrix of a weight or of its gradient, and the local number of the expert in it; *matrix is NULL where the rank
  * has nothing of it, as of b2. */
@@ -20,17 +27,22 @@ static int find_matrix(const motley_layer *layer, enum motley_weight which, int 
                        struct motley__matrix **matrix, int *local, struct motley_error *error)
 {
     const struct motley__experts *x = layer->stored;
-    struct motley__matrix *const weight[] = {layer->gate->w, x->w1, x->w2, x->w3, x->b1, x->b2};
-    struct motley__matrix *const slope[] = {layer->gate->dw, x->dw1, x->dw2, x->dw3, x->db1, x->db2};
+    const struct motley__cosine *c = layer->cosine;
+    struct motley__matrix *const weight[] = {layer->gate->w, x->w1, x->w2, x->w3, x->b1, x->b2, layer->correction,
+                                             c ? c->projection->w : NULL, c ? c->bias : NULL,
+                                             c ? c->temperature : NULL};
+    struct motley__matrix *const slope[] = {layer->gate->dw, x->dw1, x->dw2, x->dw3, x->db1, x->db2, NULL,
+                                            c ? c->projection->dw : NULL, c ? c->dbias : NULL,
+                                            c ? c->dtemperature : NULL};
 
-    if ((int)which < 0 || which > MOTLEY_B2)
+    if ((int)which < 0 || which > MOTLEY_COS_TEMPERATURE)
         return motley__fail(error, MOTLEY_E_INVALID, "there is no weight number %d in a layer", (int)which);
     *matrix = gradient ? slope[which] : weight[which];
     *local = 0;
     if (!*matrix && !(which == MOTLEY_B2 && (gradient ? x->db1 : x->b1)))
         return motley__fail(error, MOTLEY_E_INVALID, "this layer has no %s%s", gradient ? "gradient of " : "",
                             NAME[which]);
-    if (which == MOTLEY_GATE)
+    if (is_everywhere(which))
         return 0;
     *local = expert < 0 ? -1 : motley__holding_find(layer->stores, expert);
     if (*local < 0)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "coactivation/coactivation.h"
+#include "layer/cosine.h"
 #include "layer/expert.h"
 #include "plan/cost.h"
 #include "plan/plan.h"
@@ -19,6 +20,20 @@ static int check_size(const char *name, const char *meaning, int value, int most
     if (value >= 1 && value <= most)
         return 0;
     return motley__fail(error, MOTLEY_E_INVALID, "%s (%s) is %d, expected 1 to %d", name, meaning, value, most);
+}
+
+static int check_gate(const struct motley_layer_shape *shape, struct motley_error *error)
+{
+    if ((int)shape->gate < MOTLEY_GATE_SOFTMAX || shape->gate > MOTLEY_GATE_FORCED)
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "gate is %d, expected softmax (0), sigmoid (1), cosine (2) or forced (3)",
+                            (int)shape->gate);
+    if (shape->gate == MOTLEY_GATE_COSINE)
+        return check_size("gate width", "what the cosine gate projects tokens to", shape->gate_width,
+                          MOTLEY__COSINE_WIDEST, error);
+    return shape->gate_width == 0 ? 0 : motley__fail(error, MOTLEY_E_INVALID,
+                                                     "gate width is %d, expected 0 where the gate is not cosine",
+                                                     shape->gate_width);
 }
 
 static int check_coactivation(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
@@ -85,9 +100,8 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
     if (!status && ((int)shape->dtype < MOTLEY_F32 || shape->dtype > MOTLEY_F16))
         status = motley__fail(error, MOTLEY_E_INVALID, "dtype is %d, expected f32 (0), bf16 (1) or f16 (2)",
                               (int)shape->dtype);
-    if (!status && ((int)shape->gate < MOTLEY_GATE_SOFTMAX || shape->gate > MOTLEY_GATE_FORCED))
-        status = motley__fail(error, MOTLEY_E_INVALID, "gate is %d, expected softmax (0) or forced (1)",
-                              (int)shape->gate);
+    if (!status)
+        status = check_gate(shape, error);
     if (!status && shape->activation == MOTLEY_SWIGLU && shape->bias)
         status = motley__fail(error, MOTLEY_E_INVALID,
                               "swiglu experts have no biases: leave b1 and b2 out, or choose relu, gelu or silu");

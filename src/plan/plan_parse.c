@@ -151,6 +151,8 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     status = status ? status : get_word(object, "activation", motley__activation_names, &activation, error);
     status = status ? status : get_flag(object, "bias", &shape->bias, error);
     status = status ? status : get_word(object, "gate", motley__gate_names, &gate, error);
+    if (json_object_get(object, "gate_width")) /* without one: a plan from before there was a cosine gate */
+        status = status ? status : get_int(object, "gate_width", &shape->gate_width, error);
     status = status ? status : get_flag(object, "normalize", &shape->normalize, error);
     if (json_object_get(object, "dtype")) /* without one: a plan from before there was more than f32 */
         status = status ? status : get_word(object, "dtype", motley__storage_names, &dtype, error);

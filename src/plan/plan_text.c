@@ -12,10 +12,10 @@
 
 static json_t *shape_json(const struct motley_layer_shape *shape)
 {
-    return json_pack("{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:b, s:s}", "D", shape->D, "F", shape->F, "E", shape->E, "K",
-                     shape->K, "activation", motley__activation_names[shape->activation], "bias", shape->bias, "gate",
-                     motley__gate_names[shape->gate], "normalize", shape->normalize, "dtype",
-                     motley__storage_names[shape->dtype]);
+    return json_pack("{s:i, s:i, s:i, s:i, s:s, s:b, s:s, s:i, s:b, s:s}", "D", shape->D, "F", shape->F, "E", shape->E,
+                     "K", shape->K, "activation", motley__activation_names[shape->activation], "bias", shape->bias,
+                     "gate", motley__gate_names[shape->gate], "gate_width", shape->gate_width, "normalize",
+                     shape->normalize, "dtype", motley__storage_names[shape->dtype]);
 }
 
 static json_t *options_json(const struct motley_plan_options *options)

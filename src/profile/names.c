@@ -8,7 +8,7 @@
 #include "profile/names.h"
 
 const char *const motley__activation_names[] = {"relu", "gelu", "silu", "swiglu", NULL};
-const char *const motley__gate_names[] = {"softmax", "forced", NULL};
+const char *const motley__gate_names[] = {"softmax", "sigmoid", "cosine", "forced", NULL};
 const char *const motley__shares_names[] = {"measured", "even", NULL};
 const char *const motley__mode_names[] = {"auto", "expert", "data", "model", "hybrid", NULL};
 const char *const motley__exchange_names[] = {"auto", "linear", NULL};

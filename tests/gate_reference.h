@@ -1,0 +1,137 @@
+/* The gate of a problem in double precision, forward and backward: part of layer_reference.h, which includes it.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MOTLEY_TESTS_GATE_REFERENCE_H
+#define MOTLEY_TESTS_GATE_REFERENCE_H
+
+#include "layer/ref.h"
+
+/* Owned; indices and weights go to who asked. */
+struct gate_answer {
+    double *logits, *p;     /* [T,E] */
+    double *unit, *length;  /* [T,P], [T] of a cosine gate */
+    double *weights;        /* [T,K] */
+    int32_t *indices;       /* [T,K] */
+};
+
+static inline void gate_answer_release(struct gate_answer *g)
+{
+    free(g->logits);
+    free(g->p);
+    free(g->unit);
+    free(g->length);
+}
+
+static inline struct motley__ref_cosine cosine_of(const struct problem *q)
+{
+    return (struct motley__ref_cosine){q->T, q->shape.D, q->shape.gate_width, q->shape.E, q->x,
+        q->weight[MOTLEY_COS_PROJ], q->weight[MOTLEY_COS_BIAS], q->weight[MOTLEY_GATE],
+        *q->weight[MOTLEY_COS_TEMPERATURE]};
+}
+
+/* Scores of one token; equal logits give equal scores. */
+static inline void reference_scores(const struct problem *q, const double *logits, double *p)
+{
+    const int E = q->shape.E;
+    double highest = -INFINITY, sum = 0;
+    for (int e = 0; e < E; e++)
+        highest = fmax(highest, logits[e]);
+    for (int e = 0; e < E; e++)
+        sum += p[e] = exp(logits[e] - highest);
+    for (int e = 0; e < E; e++)
+        p[e] = q->shape.gate == MOTLEY_GATE_SIGMOID ? 1 / (1 + exp(-logits[e])) : p[e] / sum;
+}
+
+static inline void reference_choose(const struct problem *q, int t, const double *p, int32_t *chosen)
+{
+    const float *correction = q->weight[MOTLEY_GATE_CORRECTION];
+    const int E = q->shape.E, K = q->shape.K;
+    for (int k = 0; k < K; k++) {
+        int best = -1;
+        double highest = 0;
+        for (int e = 0; e < E; e++) {
+            const double key = p[e] + (correction ? correction[e] : 0);
+            int taken = 0;
+            for (int j = 0; j < k; j++)
+                taken |= chosen[j] == e;
+            if (taken || (best >= 0 && key <= highest))
+                continue;
+            best = e;
+            highest = key;
+        }
+        chosen[k] = q->forced ? q->forced[t * K + k] : best;
+    }
+}
+
+static inline struct gate_answer gate_forward(const struct problem *q)
+{
+    const size_t T = (size_t)q->T, E = (size_t)q->shape.E, K = (size_t)q->shape.K, P = (size_t)q->shape.gate_width;
+    struct gate_answer g = {.logits = zeros(T * E, sizeof(double)), .p = zeros(T * E, sizeof(double)),
+        .unit = zeros(T * P, sizeof(double)), .length = zeros(T, sizeof(double)),
+        .weights = zeros(T * K, sizeof(double)), .indices = zeros(T * K, sizeof(int32_t))};
+    if (q->shape.gate == MOTLEY_GATE_COSINE) {
+        const struct motley__ref_cosine cosine = cosine_of(q);
+        motley__ref_cosine_forward(&cosine, g.unit, g.length, g.logits);
+    } else {
+        motley__ref_gate_logits(q->T, q->shape.D, q->shape.E, q->x, q->weight[MOTLEY_GATE], g.logits);
+    }
+    for (size_t t = 0; t < T; t++) {
+        double *p = g.p + t * E, *w = g.weights + t * K, total = 0;
+        reference_scores(q, g.logits + t * E, p);
+        reference_choose(q, (int)t, p, g.indices + t * K);
+        for (size_t k = 0; k < K; k++)
+            total += w[k] = p[g.indices[t * K + k]];
+        for (size_t k = 0; k < K; k++)
+            w[k] /= q->shape.normalize ? total : 1;
+    }
+    return g;
+}
+
+/* dlogits [E] of one token, from the gradients dg [K] of its weights. */
+static inline void reference_dlogits(const struct problem *q, const struct gate_answer *g, int t, const double *dg,
+                                     double *dlogits)
+{
+    const int E = q->shape.E, K = q->shape.K;
+    const int32_t *chosen = g->indices + t * K;
+    const double *p = g->p + t * E, *w = g->weights + t * K;
+    double *dp = zeros((size_t)E, sizeof *dp), total = 0, mean = 0, inner = 0;
+    for (int k = 0; k < K; k++) {
+        total += p[chosen[k]];
+        mean += w[k] * dg[k];
+    }
+    for (int k = 0; k < K; k++)
+        dp[chosen[k]] += q->shape.normalize ? (dg[k] - mean) / total : dg[k];
+    for (int e = 0; e < E; e++)
+        inner += p[e] * dp[e];
+    for (int e = 0; e < E; e++)
+        dlogits[e] = q->shape.gate == MOTLEY_GATE_SIGMOID ? p[e] * (1 - p[e]) * dp[e] : p[e] * (dp[e] - inner);
+    free(dp);
+}
+
+/* gradient of the gate's weights, and dx, added to; dg [T,K]. */
+static inline void gate_backward(const struct problem *q, const struct gate_answer *g, const double *dg,
+                                 double **gradient, double *dx)
+{
+    const int T = q->T, E = q->shape.E, D = q->shape.D, K = q->shape.K;
+    double *dlogits = zeros((size_t)T * (size_t)E, sizeof *dlogits);
+    for (int t = 0; t < T; t++)
+        reference_dlogits(q, g, t, dg + t * K, dlogits + t * E);
+    if (q->shape.gate == MOTLEY_GATE_COSINE) {
+        const struct motley__ref_cosine cosine = cosine_of(q);
+        struct motley__ref_cosine_gradient slope = {dx, gradient[MOTLEY_COS_PROJ], gradient[MOTLEY_COS_BIAS],
+                                                    gradient[MOTLEY_GATE], 0};
+        double *scratch = zeros((size_t)q->shape.gate_width, sizeof *scratch);
+        motley__ref_cosine_backward(&cosine, g->unit, g->length, dlogits, &slope, scratch);
+        *gradient[MOTLEY_COS_TEMPERATURE] = slope.temperature;
+        free(scratch);
+    } else {
+        for (int i = 0; i < T * E * D; i++) {
+            const int d = i % D, e = i / D % E, t = i / D / E;
+            gradient[MOTLEY_GATE][e * D + d] += dlogits[t * E + e] * q->x[t * D + d];
+            dx[t * D + d] += dlogits[t * E + e] * q->weight[MOTLEY_GATE][e * D + d];
+        }
+    }
+    free(dlogits);
+}
+
+#endif
