@@ -81,6 +81,7 @@ static void pick_first(int E, __global const uint *collaborators, __local real *
  *   forced [T,K] gives the experts, or is NULL; one outside 0..E-1 becomes -1 with weight 0
  *   correction [E] of sigmoid, for the choice alone; NULL: softmax
  *   collaborators [E, (E+31)/32] bits: who may stand beside each first choice, or NULL
+ *   best [T] is written with the largest score, or NULL
  *
  * Bytes 8 T E read, 4 T (E + 2K + 1) written; E exponentials a token, 2E of sigmoid. */
 __kernel __attribute__((reqd_work_group_size(W, 1, 1)))
@@ -88,8 +89,8 @@ void gate_select(const struct motley__gate_args a, __global const real *restrict
                  __global const int *restrict forced, __global const float *restrict correction,
                  __global const uint *restrict collaborators,
                  __global float *restrict p, __global float *restrict lse, __global int *restrict indices,
-                 __global float *restrict weights, __local real *key, __local real *power, __local real *part,
-                 __local int *pick)
+                 __global float *restrict weights, __global float *restrict best, __local real *key,
+                 __local real *power, __local real *part, __local int *pick)
 {
     const size_t t = get_group_id(0);
     const int item = get_local_id(0);
@@ -114,6 +115,8 @@ void gate_select(const struct motley__gate_args a, __global const real *restrict
         find_sigmoids(a.E, logits, correction, key, power);
         sum = 1;
     }
+    if (best && item == 0)
+        best[t] = correction ? 1 / (1 + exp(-most)) : 1 / sum;
     for (int e = item; e < a.E; e += W)
         p[t * a.E + e] = power[e] / sum;
 
@@ -133,7 +136,7 @@ void gate_select(const struct motley__gate_args a, __global const real *restrict
         sum = 0;
         for (int k = 0; k < a.K; k++)
             sum += pick[k] < 0 ? 0 : power[pick[k]];
-        sum = fmax(sum, (real)1e-30f);
+        sum = sum > 0 ? sum : 1; /* all scores of forced experts may vanish */
     }
     for (int k = item; k < a.K; k += W) {
         indices[t * a.K + k] = pick[k];
@@ -169,7 +172,7 @@ void gate_backward(const struct motley__gate_gradient_args a, __global const flo
                 sum += e < 0 ? 0 : p[e];
                 inner += (real)weights[t * a.K + k] * dweights[t * a.K + k];
             }
-            sum = fmax(sum, (real)1e-30f);
+            sum = sum > 0 ? sum : 1;
         }
         for (int k = 0; k < a.K; k++) {
             const int e = indices[t * a.K + k];

@@ -9,6 +9,7 @@ KERNELS = \
     %D%/adamw.cl \
     %D%/adamw.h \
     %D%/attention.cl \
+    %D%/capacity.cl \
     %D%/cosine.cl \
     %D%/cpu/activation.cl \
     %D%/cpu/esmm.cl \

@@ -59,6 +59,14 @@ struct motley__cosine_args {
     int stride;     /* numbers of one token in the projection's scratch */
 };
 
+/* capacity.cl: a key has 30 bits, found 6 at a time. */
+#define MOTLEY__CAPACITY_BITS 6
+#define MOTLEY__CAPACITY_KEYS (1u << 30)
+struct motley__capacity_args {
+    int E, K;
+    int shift;      /* capacity_digits: of the lowest bit that is looked at */
+};
+
 struct motley__route_args {
     int N;          /* pairs */
     int E;          /* indices are 0 .. E-1, anything else is no slot's */

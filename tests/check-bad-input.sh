@@ -203,7 +203,8 @@ refused 2 "--mode: expected auto, expert, data, model or hybrid:r .* found 'datu
 refused 2 "hybrid:2 with 2 ranks: a group has at least 2 ranks and not all of them" --mode hybrid:2
 refused 2 "--gate: expected one of softmax|sigmoid|cosine|forced, found 'hash'" --gate hash
 refused 2 "good: tensor cos_proj is missing; add it" --gate cosine
-refused 2 "--bpr: this version has not that; leave it out" --bpr
+refused 2 "--capacity: expected a number from -1000000000 to 1000000000, found 'nan'" --capacity nan
+refused 2 "--capacity: expected a number .*found 'inf'" --capacity inf
 refused "1 2" "absent/out: cannot be created: No such file" --output "$work/absent/out"
 
 # Devices.

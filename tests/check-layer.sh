@@ -53,6 +53,10 @@ compare 3 "$small 41 --top-k 3 --gate cosine --bias b1 b2 --tokens-per-rank 0 40
     "--top-k 3 --activation gelu --gate cosine --backward"
 compare 1 "$small 41 --top-k 2 --gate cosine --temperature 5 --activation swiglu" \
     "--top-k 2 --activation swiglu --gate cosine --normalize --backward"
+compare 3 "$small 61 --top-k 2 --activation swiglu --tokens-per-rank 40 0 21" \
+    "--top-k 2 --activation swiglu --capacity 0.8 --normalize --backward"
+compare 4 "$small 61 --top-k 3 --gate sigmoid --activation swiglu" \
+    "--top-k 3 --activation swiglu --gate sigmoid --capacity -0.9 --bpr --normalize --backward"
 compare 2 "$small 29 --top-k 3 --gate forced --activation swiglu" \
     "--top-k 3 --activation swiglu --gate forced --backward"
 compare 3 "$small 29 --top-k 3 --gate forced --bias b1 b2" \

@@ -11,7 +11,8 @@ struct gate_answer {
     double *logits, *p;     /* [T,E] */
     double *unit, *length;  /* [T,P], [T] of a cosine gate */
     double *weights;        /* [T,K] */
-    int32_t *indices;       /* [T,K] */
+    int32_t *indices;       /* [T,K] -1: dropped */
+    int32_t *chosen;        /* [T,K] before any was dropped */
 };
 
 static inline void gate_answer_release(struct gate_answer *g)
@@ -20,6 +21,7 @@ static inline void gate_answer_release(struct gate_answer *g)
     free(g->p);
     free(g->unit);
     free(g->length);
+    free(g->chosen);
 }
 
 static inline struct motley__ref_cosine cosine_of(const struct problem *q)
@@ -63,12 +65,56 @@ static inline void reference_choose(const struct problem *q, int t, const double
     }
 }
 
+/* The best score of a token, as f32. */
+static inline float best_score(const struct problem *q, const double *p)
+{
+    double best = 0;
+    for (int e = 0; e < q->shape.E; e++)
+        best = fmax(best, p[e]);
+    return (float)best;
+}
+
+/* Tokens in the order in which their choices count: by position, or by descending best score. */
+static inline int *order_of_tokens(const struct problem *q, const struct gate_answer *g)
+{
+    int *order = zeros((size_t)q->T, sizeof *order);
+    for (int t = 0; t < q->T; t++) {
+        int i = t;
+        for (; q->routing.prioritised && i > 0; i--) { /* insertion, behind equals */
+            if (best_score(q, g->p + order[i - 1] * q->shape.E) >= best_score(q, g->p + t * q->shape.E))
+                break;
+            order[i] = order[i - 1];
+        }
+        order[i] = t;
+    }
+    return order;
+}
+
+static inline void reference_drop(const struct problem *q, struct gate_answer *g)
+{
+    const int T = q->T, E = q->shape.E, K = q->shape.K;
+    const double share = T / E + (T % E > 0);
+    const int rows = K * (int)(fabs(q->routing.capacity) * share);
+    int *order = order_of_tokens(q, g), *taken = zeros((size_t)E, sizeof *taken);
+    for (int k = 0; k < K; k++)
+        for (int i = 0; i < T; i++) {
+            const int n = order[i] * K + k;
+            if (taken[g->chosen[n]]++ < rows)
+                continue;
+            g->indices[n] = -1;
+            g->weights[n] = 0;
+        }
+    free(taken);
+    free(order);
+}
+
 static inline struct gate_answer gate_forward(const struct problem *q)
 {
     const size_t T = (size_t)q->T, E = (size_t)q->shape.E, K = (size_t)q->shape.K, P = (size_t)q->shape.gate_width;
     struct gate_answer g = {.logits = zeros(T * E, sizeof(double)), .p = zeros(T * E, sizeof(double)),
         .unit = zeros(T * P, sizeof(double)), .length = zeros(T, sizeof(double)),
-        .weights = zeros(T * K, sizeof(double)), .indices = zeros(T * K, sizeof(int32_t))};
+        .weights = zeros(T * K, sizeof(double)), .indices = zeros(T * K, sizeof(int32_t)),
+        .chosen = zeros(T * K, sizeof(int32_t))};
     if (q->shape.gate == MOTLEY_GATE_COSINE) {
         const struct motley__ref_cosine cosine = cosine_of(q);
         motley__ref_cosine_forward(&cosine, g.unit, g.length, g.logits);
@@ -84,6 +130,9 @@ static inline struct gate_answer gate_forward(const struct problem *q)
         for (size_t k = 0; k < K; k++)
             w[k] /= q->shape.normalize ? total : 1;
     }
+    memcpy(g.chosen, g.indices, T * K * sizeof *g.chosen);
+    if (q->routing.capacity != 0)
+        reference_drop(q, &g);
     return g;
 }
 
@@ -92,7 +141,7 @@ static inline void reference_dlogits(const struct problem *q, const struct gate_
                                      double *dlogits)
 {
     const int E = q->shape.E, K = q->shape.K;
-    const int32_t *chosen = g->indices + t * K;
+    const int32_t *chosen = g->chosen + t * K;
     const double *p = g->p + t * E, *w = g->weights + t * K;
     double *dp = zeros((size_t)E, sizeof *dp), total = 0, mean = 0, inner = 0;
     for (int k = 0; k < K; k++) {

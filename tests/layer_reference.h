@@ -26,6 +26,7 @@ enum gate_kind {
 
 struct problem {
     struct motley_layer_shape shape;
+    struct motley_routing routing; /* K is the shape's */
     int T;
     float *x, *dy;          /* [T,D] */
     float *weight[WEIGHTS]; /* by enum motley_weight; NULL: not used */
@@ -107,7 +108,9 @@ static inline struct problem problem_create(const struct motley_layer_shape *sha
     for (int t = 0; kind == GATE_ONE_EXPERT && t < T; t++)
         p.x[t * D] = fabsf(p.x[t * D]) + 1;
     if (kind == GATE_ONE_EXPERT)
-        gate[(E - 1) * D] = 50;
+        gate[(E - 1) * inputs] = 50;
+    if (kind == GATE_ONE_EXPERT && p.weight[MOTLEY_COS_BIAS])
+        p.weight[MOTLEY_COS_BIAS][0] = 20;
     round_to(shape->dtype, p.x, (size_t)T * (size_t)D);
     round_to(shape->dtype, p.dy, (size_t)T * (size_t)D);
     for (int which = MOTLEY_W1; which <= MOTLEY_W3; which++)
@@ -210,7 +213,7 @@ static inline struct answer answer_create(const struct problem *q)
         if (q->weight[which])
             a.gradient[which] = zeros(weight_size(&q->shape, which), sizeof(double));
     for (size_t n = 0; n < T * K; n++)
-        dg[n] = reference_pair(q, &a, (int)(n / K), a.indices[n], a.weights[n]);
+        dg[n] = a.indices[n] < 0 ? 0 : reference_pair(q, &a, (int)(n / K), a.indices[n], a.weights[n]);
     gate_backward(q, &gate, dg, a.gradient, a.dx);
     gate_answer_release(&gate);
     free(dg);

@@ -41,6 +41,7 @@ UNIT_TESTS = \
     %D%/test_gate \
     %D%/test_gate_backward \
     %D%/test_cosine \
+    %D%/test_capacity \
     %D%/test_route \
     %D%/test_encode \
     %D%/test_peers \
@@ -96,6 +97,7 @@ MPI_TESTS = \
     %D%/test_layer_stored \
     %D%/test_replicas \
     %D%/test_skew \
+    %D%/test_routing \
     %D%/test_exchange \
     %D%/test_redistribution \
     %D%/test_decoder \

@@ -321,7 +321,7 @@ def check_stats(path, t, indices, backward, dtype):
     home = np.repeat(np.arange(R), tokens)
     kept = indices >= 0
     goes = (holds[:, indices] & kept).any(axis=2) if T else np.zeros((R, 0), bool)  # [rank, token]
-    if mode == "data":                 # tokens stay
+    if mode == "data" or R == 1:       # tokens stay, dropped or not
         goes = np.arange(R)[:, None] == home[None, :]
     rows = goes if once or mode == "data" or not T else holds[:, indices].sum(axis=2)  # each pair by itself
     for i, r in enumerate(ranks):

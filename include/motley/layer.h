@@ -50,6 +50,16 @@ struct motley_layer_traffic {
     double copies_per_token;            /* distinct ranks per token of this rank, own one included */
 };
 
+/* How tokens are routed.  A value; zero means default. */
+struct motley_routing {
+    int K;              /* experts per token, 1 to E; 0: the plan's */
+    double capacity;    /* f: of all tokens' choices an expert takes at most K * int(|f| * ceil(tokens / E)), all first
+                         * choices before all second ones, tokens in order of rank and position; the others are dropped,
+                         * with index -1 and weight 0.  0: nothing is dropped.  Buffers have no rows to spare for any f,
+                         * so f and -f are the same */
+    int prioritised;    /* 1: tokens in order of their best score instead */
+};
+
 /* plan is borrowed until the layer is destroyed.  A plan made with options.backward gives a layer that can be
  * differentiated; without, one that keeps nothing for backward.  Weights are zero until set.  Collective. */
 int motley_layer_create(motley_context *context, const motley_plan *plan, motley_layer **layer,
@@ -70,6 +80,10 @@ int motley_layer_get(const motley_layer *layer, enum motley_weight which, int ex
  * only. */
 int motley_layer_get_gradient(const motley_layer *layer, enum motley_weight which, int expert, float *host,
                               struct motley_error *error);
+
+/* Route so from the next forward on; nothing is planned anew.  Collective: all ranks give the same.
+ * Errors: MOTLEY_E_INVALID, MOTLEY_E_MISMATCH. */
+int motley_layer_set_routing(motley_layer *layer, const struct motley_routing *routing, struct motley_error *error);
 
 /* y = layer(x).  All tensors are stored as the plan's shape says (dtype).
  *
@@ -93,7 +107,7 @@ int motley_layer_backward(motley_layer *layer, const motley_tensor *dy, motley_t
 int motley_layer_collaborate(motley_layer *layer, const motley_coactivation *coactivation, int coactivation_layer,
                              int most, struct motley_error *error);
 
-/* The routing of the last forward: [T,K] host memory each, written. */
+/* The routing of the last forward: [T,K] host memory each, written.  A dropped choice has index -1. */
 int motley_layer_routing(const motley_layer *layer, int32_t *indices, float *weights, struct motley_error *error);
 
 struct motley_layer_times motley_layer_forward_times(const motley_layer *layer);

@@ -17,8 +17,7 @@
 /* Options of which this version knows only one meaning.  The others are valid and refused by name. */
 struct later {
     const char *mode, *pipeline;
-    int exchange, bpr;
-    double capacity;
+    int exchange;
     uint64_t expert_memory;
 };
 
@@ -40,10 +39,6 @@ static int refuse_later(const struct later *later, struct motley_error *error)
 {
     if (later->exchange > EXCHANGE_LINEAR)
         return refuse("--exchange", "hierarchical", "auto or linear", error);
-    if (later->capacity > 0)
-        return refuse_option("--capacity", error);
-    if (later->bpr)
-        return refuse_option("--bpr", error);
     if (later->expert_memory > 0)
         return refuse_option("--expert-memory", error);
     return 0;
@@ -92,8 +87,10 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--dedup", MOTLEY__CHOICE, &request->duplicate, 0, 0, "on|off", "a token goes once to a rank (on)", 0},
         {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, "auto|1|2|4|8",
          "chunks of a step that travel while others are computed (auto)", 0},
-        {"--capacity", MOTLEY__NUMBER, &later->capacity, 1e-9, 1e9, NULL, "not in this version", 0},
-        {"--bpr", MOTLEY__FLAG, &later->bpr, 0, 0, NULL, "not in this version", 0},
+        {"--capacity", MOTLEY__NUMBER, &request->routing.capacity, -1e9, 1e9, "f",
+         "an expert takes K * int(|f| * ceil(T / E)) rows; 0: all (0)", 0},
+        {"--bpr", MOTLEY__FLAG, &request->routing.prioritised, 0, 0, NULL,
+         "with --capacity: tokens in order of their best score", 0},
         {"--coactivation", MOTLEY__TEXT, &job->coactivation_path, 0, 0, "FILE",
          "put experts that tokens chose together on one rank", 0},
         {"--coactivation-layer", MOTLEY__INTEGER, &request->coactivation_layer, 0, INT_MAX - 1, NULL,
@@ -261,6 +258,8 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
                                motley_layer_collaborate(job->layer, job->coactivation,
                                                         (int)job->request.coactivation_layer + 1,
                                                         (int)job->request.collaborators, error), error);
+    if (!status)
+        status = motley_layer_set_routing(job->layer, &job->request.routing, error);
     if (!status)
         status = motley__layer_load_weights(job, error);
     if (!status)

@@ -118,7 +118,7 @@ int motley__backward_gate(void *self, struct motley_error *error)
         status = motley__gate_backward(layer->context->device, &(struct motley__gate_backward){
             .T = T, .E = E, .K = layer->shape.K, .normalize = layer->shape.normalize,
             .sigmoid = layer->correction != NULL, .p = saved[MOTLEY__SAVED_P],
-            .lse = saved[MOTLEY__SAVED_LSE], .indices = saved[MOTLEY__SAVED_INDICES],
+            .lse = saved[MOTLEY__SAVED_LSE], .indices = motley__layer_chosen(layer),
             .weights = saved[MOTLEY__SAVED_WEIGHTS], .dweights = scratch[MOTLEY__SCRATCH_DWEIGHTS],
             .balance = losses ? scratch[MOTLEY__SCRATCH_BALANCE] : NULL,
             .z = tokens > 0 ? (float)(layer->losses.z_coefficient / tokens) : 0,

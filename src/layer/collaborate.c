@@ -16,8 +16,8 @@ static int check(const motley_layer *layer, const motley_coactivation *coactivat
 {
     const int K = layer->shape.K, E = layer->shape.E;
 
-    if (layer->shape.gate != MOTLEY_GATE_SOFTMAX)
-        return motley__fail(error, MOTLEY_E_INVALID, "collaborators bound what a softmax gate chooses, but the gate is "
+    if (layer->shape.gate == MOTLEY_GATE_FORCED)
+        return motley__fail(error, MOTLEY_E_INVALID, "collaborators bound what a gate chooses, but the gate is "
                             "forced");
     if (coactivation->E != E)
         return motley__fail(error, MOTLEY_E_INVALID, "the co-activation is of %d experts, but the layer has %d",
@@ -52,5 +52,6 @@ int motley_layer_collaborate(motley_layer *layer, const motley_coactivation *coa
     if (!status)
         status = motley__buffer_write(layer->collaborators, 0, mask, bytes, error);
     free(mask);
+    layer->collaborators_most = status ? layer->collaborators_most : most;
     return status;
 }

@@ -55,6 +55,7 @@ static int reserve_gate(motley_layer *layer, struct motley_error *error)
         {MOTLEY__SCRATCH_LOGITS,
          motley__gate_scratch_bytes(layer->context->device, T, motley__gate_widest(&layer->shape))},
         {MOTLEY__SCRATCH_FORCED, layer->forced ? INTS(N) : 0},
+        {MOTLEY__SCRATCH_BEST, layer->capacity && layer->capacity->prioritised ? FLOATS(T) : 0},
     };
     int status = RESERVE(saved, layer, saved, error);
 
@@ -83,7 +84,10 @@ int motley__forward_gate(void *self, struct motley_error *error)
             .correction = layer->correction ? layer->correction->segment[0] : NULL,
             .forced = layer->forced ? scratch[MOTLEY__SCRATCH_FORCED] : NULL, .collaborators = layer->collaborators,
             .logits = scratch[MOTLEY__SCRATCH_LOGITS], .p = saved[MOTLEY__SAVED_P], .lse = saved[MOTLEY__SAVED_LSE],
-            .indices = saved[MOTLEY__SAVED_INDICES], .weights = saved[MOTLEY__SAVED_WEIGHTS]}, error);
+            .indices = saved[MOTLEY__SAVED_INDICES], .weights = saved[MOTLEY__SAVED_WEIGHTS],
+            .best = layer->capacity && layer->capacity->prioritised ? scratch[MOTLEY__SCRATCH_BEST] : NULL}, error);
+    if (!status && layer->capacity)
+        status = motley__drop_count(layer, error);
     return status;
 }
 
@@ -164,11 +168,12 @@ static int sort_by_group(motley_layer *layer, struct motley_error *error)
 int motley__forward_route(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
-    int status;
+    int status = layer->capacity ? motley__drop(layer, error) : 0;
 
-    if (!layer->peers)
+    if (!status && !layer->peers)
         return sort_by_expert(layer, layer->saved[MOTLEY__SAVED_INDICES], error);
-    status = reserve_groups(layer, error);
+    if (!status)
+        status = reserve_groups(layer, error);
     return status ? status : sort_by_group(layer, error);
 }
 
@@ -181,8 +186,7 @@ int motley__forward_losses(void *self, struct motley_error *error)
     if (!status)
         status = motley__losses_sums(layer->context->device, layer->rows.T, E, layer->shape.K,
                                      layer->saved[MOTLEY__SAVED_P], layer->saved[MOTLEY__SAVED_LSE],
-                                     layer->saved[MOTLEY__SAVED_INDICES], layer->scratch->buffer[MOTLEY__SCRATCH_SUMS],
-                                     error);
+                                     motley__layer_chosen(layer), layer->scratch->buffer[MOTLEY__SCRATCH_SUMS], error);
     if (!status)
         status = motley__buffer_read_later(layer->scratch->buffer[MOTLEY__SCRATCH_SUMS], 0, layer->loss_host,
                                            FLOATS(2 * E + 2), error);
@@ -278,7 +282,7 @@ static void count_batches(motley_layer *layer)
 
     first[0] = 0;
     if (!peers) {
-        first[1] = layer->rows.N;
+        first[1] = layer->capacity ? (int)layer->capacity->kept : layer->rows.N;
         return;
     }
     first[1] = layer->E_local ? motley__peers_staying(peers, 0, chunks > 1 ? half : chunks) : 0;

@@ -149,8 +149,9 @@ int motley__gate_forward(struct motley__device *device, const struct motley__gat
                           error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->logits), MOTLEY__BUFFER(gate->forced),
                           MOTLEY__BUFFER(gate->correction), MOTLEY__BUFFER(gate->collaborators),
                           MOTLEY__BUFFER(gate->p), MOTLEY__BUFFER(gate->lse), MOTLEY__BUFFER(gate->indices),
-                          MOTLEY__BUFFER(gate->weights), MOTLEY__LOCAL(experts), MOTLEY__LOCAL(experts),
-                          MOTLEY__LOCAL((size_t)items * real), MOTLEY__LOCAL((size_t)gate->K * sizeof(cl_int)));
+                          MOTLEY__BUFFER(gate->weights), MOTLEY__BUFFER(gate->best), MOTLEY__LOCAL(experts),
+                          MOTLEY__LOCAL(experts), MOTLEY__LOCAL((size_t)items * real),
+                          MOTLEY__LOCAL((size_t)gate->K * sizeof(cl_int)));
 }
 
 int motley__gate_backward(struct motley__device *device, const struct motley__gate_backward *gate,

@@ -64,6 +64,7 @@ struct motley__gate_forward {
     struct motley__buffer *lse;             /* [T] written: log sum exp of the logits */
     struct motley__buffer *indices;         /* [T,K] int, written */
     struct motley__buffer *weights;         /* [T,K] written */
+    struct motley__buffer *best;            /* [T] written: the largest score; or NULL */
 };
 static inline int motley__gate_mask_words(int E)
 {

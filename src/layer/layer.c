@@ -25,6 +25,29 @@ static uint64_t transfer(motley_layer *layer, int chunk, struct motley__step *st
         .missing = motley__transfer_missing, .request = rows[chunk]});
 }
 
+/* Which choices are beyond the experts' capacity: a sum over ranks, prioritised some more, and a scan.  Returns the last
+ * one's bit. */
+static uint64_t list_capacity(motley_layer *layer, struct motley__step *step, uint64_t counted)
+{
+    struct motley__op share = {.name = "share counts", .stream = MOTLEY__COMMUNICATION, .phase = MOTLEY__PHASE_GATE,
+        .after = counted, .begin = motley__drop_share, .self = layer, .test = motley__drop_share_test,
+        .request = layer};
+    uint64_t shared = motley__step_add(step, share);
+
+    share.name = "share scores";
+    share.begin = motley__drop_share_digits;
+    share.test = motley__drop_share_digits_test;
+    for (int i = 0; i < MOTLEY__CAPACITY_DIGITS && layer->capacity->prioritised; i++) {
+        share.after = compute(layer, step, "count scores", MOTLEY__PHASE_GATE, shared, motley__drop_digits);
+        shared = motley__step_add(step, share);
+    }
+    share.name = "scan counts";
+    share.after = shared;
+    share.begin = motley__drop_scan;
+    share.test = motley__drop_scan_test;
+    return motley__step_add(step, share);
+}
+
 static void list_losses(motley_layer *layer, struct motley__step *step)
 {
     uint64_t summed = compute(layer, step, "losses", MOTLEY__PHASE_GATE, 0, motley__forward_losses);
@@ -139,12 +162,15 @@ static uint64_t list_experts(motley_layer *layer, struct motley__step *step, uin
 
 static void list_forward(motley_layer *layer, struct motley__step *step)
 {
-    uint64_t arrived[MOTLEY__CHUNKS_MOST], routed, listed = 0, fetched = 0, returned, multiplied = 0;
+    uint64_t arrived[MOTLEY__CHUNKS_MOST], chosen, counted = 0, routed, listed = 0, fetched = 0, returned;
+    uint64_t multiplied = 0;
 
     if (motley__layer_fetches(layer))
         fetched = fetch(layer, step);
-    compute(layer, step, "gate", MOTLEY__PHASE_GATE, 0, motley__forward_gate);
-    routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, 0, motley__forward_route);
+    chosen = compute(layer, step, "gate", MOTLEY__PHASE_GATE, 0, motley__forward_gate);
+    if (layer->capacity)
+        counted = list_capacity(layer, step, chosen);
+    routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, counted, motley__forward_route);
     if (layer->peers)
         listed = list_dispatch(layer, step, routed, arrived);
     if (motley__layer_has_losses(layer))

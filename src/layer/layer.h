@@ -29,6 +29,9 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
 /* The experts of this rank's tokens in the last forward: [T,K] host, written. */
 int motley__layer_choices(const motley_layer *layer, int32_t *indices, struct motley_error *error);
 
+/* motley_layer_set_routing, local: the caller sees to it that all ranks give the same. */
+int motley__layer_set_routing(motley_layer *layer, const struct motley_routing *routing, struct motley_error *error);
+
 /* Pairs that this rank's experts had in the last forward. */
 int motley__layer_pairs(const motley_layer *layer);
 

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libmotley_all_la_SOURCES += \
     %D%/backward.c \
+    %D%/capacity.c \
+    %D%/capacity.h \
     %D%/chunks.h \
     %D%/collaborate.c \
     %D%/cosine.c \
@@ -10,6 +12,7 @@ libmotley_all_la_SOURCES += \
     %D%/data.c \
     %D%/decode.c \
     %D%/decode.h \
+    %D%/drop.c \
     %D%/encode.c \
     %D%/encode.h \
     %D%/expert.c \
@@ -34,6 +37,7 @@ libmotley_all_la_SOURCES += \
     %D%/report.c \
     %D%/route.c \
     %D%/route.h \
+    %D%/routing.c \
     %D%/state.c \
     %D%/state.h \
     %D%/travel.c \

@@ -81,6 +81,7 @@ static uint64_t saved_bytes(const struct motley__layer_memory *m)
 
     words += 2 * n.N + n.T * n.E + n.T;                     /* indices, weights, p, lse */
     words += m->shape.gate == MOTLEY_GATE_COSINE ? n.T * (n.W + 1) : 0; /* unit, length */
+    words += m->capacity ? n.N : 0;                         /* chosen */
     words += n.N + n.M_pairs + (uint64_t)local_slots(m) + 1; /* where, offsets */
     words += 2 * n.P;                                       /* index, pair weight */
     if (m->ranks > 1) {
@@ -100,6 +101,10 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
     words += n.N + n.M_pairs;                               /* order */
     words += m->shape.gate == MOTLEY_GATE_FORCED ? n.N : 0;
     words += m->losses ? 2 * n.E + 2 : 0;
+    if (m->capacity)                                        /* order, where, offsets; counts, limits */
+        words += 2 * n.N + n.E + 1 + (uint64_t)m->shape.K * n.E + 3 * n.E;
+    if (m->capacity && m->prioritised)
+        words += n.T + MOTLEY__CAPACITY_BINS * n.E;         /* best, bins */
     if (m->ranks > 1) {
         stored += n.S * n.D + n.M * n.D + n.B * n.D;        /* send, back, returned */
         words += 3 * n.N + 2 * (n.slots + 1);               /* slots, heads, pair order; both offsets */
@@ -117,14 +122,15 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4 + units * MOTLEY__LIST_UNIT;
 }
 
-/* Histograms: of pairs and heads by group, and of all pairs by local expert. */
+/* Histograms: of pairs and heads by group, of pairs by expert, and of all pairs by local expert. */
 static size_t route_scratch_bytes(const struct motley__layer_memory *m)
 {
     const int N = m->rows.N, slots = local_slots(m);
     const size_t by_group = m->ranks > 1 ? motley__route_scratch_bytes(N, m->groups * chunks_of(m)) : 0;
     const int64_t all = (int64_t)N + m->rows.M_pairs; /* plans ask for more than int counts, which fits nowhere */
 
-    return by_group + motley__route_scratch_bytes(all < INT_MAX ? (int)all : INT_MAX, slots);
+    return by_group + (m->capacity ? motley__route_scratch_bytes(N, m->shape.E) : 0) +
+           motley__route_scratch_bytes(all < INT_MAX ? (int)all : INT_MAX, slots);
 }
 
 /* All experts of a layer once, for all layers. */
@@ -185,6 +191,7 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
         .stride = layer->stride,
         .panel = layer->E_local ? layer->experts->w1->panel : 1, .trained = layer->trained,
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),
+        .capacity = layer->capacity != NULL, .prioritised = layer->capacity && layer->capacity->prioritised,
         .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, motley__gate_widest(shape)),
         .gate_bytes = sizeof(float) * motley__linear_numbers(device, path, rows, MOTLEY_F32, shape->E, inputs),
         .projection_bytes = layer->cosine ? sizeof(float) * motley__linear_numbers(device, path, shape->dtype,

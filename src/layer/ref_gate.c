@@ -74,7 +74,7 @@ void motley__ref_gate_select(int T, int E, int K, int normalize, const double *l
         }
         for (int k = 0; k < K; k++) {
             const double own = correction ? sigmoid(logits[indices[k]]) : exp(logits[indices[k]] - all);
-            weights[k] = (float)(normalize ? own / fmax(total, 1e-30) : own);
+            weights[k] = (float)(normalize && total > 0 ? own / total : own);
         }
     }
 }
@@ -91,7 +91,7 @@ void motley__ref_gate_backward(int T, int E, int K, int normalize, int sigmoid, 
                 sum += p[indices[k]];
                 inner += (double)weights[k] * dweights[k];
             }
-            sum = fmax(sum, 1e-30);
+            sum = sum > 0 ? sum : 1;
         }
         for (int e = 0; e < E; e++)
             dlogits[e] = balance ? balance[e] : 0; /* dp, for now */

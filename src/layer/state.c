@@ -228,7 +228,7 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
         l->stores = &plan->stored.rank[context->rank];
         l->E_local = l->holding->experts;
         l->F_local = l->E_local ? l->holding->end - l->holding->begin : l->shape.F; /* matrices have a width */
-        l->loss_request = MPI_REQUEST_NULL;
+        l->loss_request = l->drop_request = MPI_REQUEST_NULL;
         divide_step(l);
         l->scratch = scratch ? scratch : motley__scratch_create();
         l->own_scratch = !scratch;
@@ -274,6 +274,7 @@ void motley_layer_destroy(motley_layer *layer)
     motley__buffer_destroy(layer->collaborators);
     motley__buffer_destroy(layer->server);
     motley__peers_destroy(layer->peers);
+    motley__capacity_destroy(layer->capacity);
     motley__cosine_destroy(layer->cosine);
     motley__matrix_destroy(layer->correction);
     motley__linear_destroy(layer->gate);

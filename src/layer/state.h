@@ -10,6 +10,8 @@
  *   backward.c  what each operator of the backward list does
  *   travel.c    what the operators between ranks do, in both directions
  *   data.c      what those of data mode do, where weights travel instead
+ *   drop.c      what those of a capacity do, where choices are dropped
+ *   routing.c   how tokens are routed, as the caller wants it
  *
  * Row numbers of a step (rank's own):
  *   T tokens, N = T*K routed pairs
@@ -25,6 +27,7 @@
 #define MOTLEY_LAYER_STATE_H
 
 #include "exchange/exchange.h"
+#include "layer/capacity.h"
 #include "layer/chunks.h"
 #include "layer/cosine.h"
 #include "layer/decode.h"
@@ -43,6 +46,15 @@ enum motley__scratch_buffer {
     MOTLEY__SCRATCH_O,               /* [P,D] */
     MOTLEY__SCRATCH_SUMS,            /* [2E+2] */
     MOTLEY__SCRATCH_FORCED,          /* [T,K] int, forced gate */
+    /* with a capacity */
+    MOTLEY__SCRATCH_CAPACITY_HISTOGRAM, /* route's own */
+    MOTLEY__SCRATCH_CAPACITY_ORDER,  /* [N] int: pairs by expert, of all E */
+    MOTLEY__SCRATCH_CAPACITY_WHERE,  /* [N] int */
+    MOTLEY__SCRATCH_CAPACITY_OFFSETS,/* [E+1] int */
+    MOTLEY__SCRATCH_COUNTS,          /* [K,E] int */
+    MOTLEY__SCRATCH_LIMITS,          /* [3,E] int */
+    MOTLEY__SCRATCH_BEST,            /* [T] prioritised: the best score */
+    MOTLEY__SCRATCH_BINS,            /* [E,64] int, prioritised */
     /* with other ranks */
     MOTLEY__SCRATCH_GROUP_HISTOGRAM, /* route's own */
     MOTLEY__SCRATCH_SLOTS,           /* [N] int: chunk and group of each pair */
@@ -79,7 +91,8 @@ struct motley__scratch {
 
 /* Buffers kept from forward to backward, one set a layer; rows as above. */
 enum motley__saved_buffer {
-    MOTLEY__SAVED_INDICES,           /* [T,K] int */
+    MOTLEY__SAVED_INDICES,           /* [T,K] int; -1: dropped */
+    MOTLEY__SAVED_CHOSEN,            /* [T,K] int with a capacity: before any was dropped */
     MOTLEY__SAVED_WEIGHTS,           /* [T,K] */
     MOTLEY__SAVED_P,                 /* [T,E] the gate's scores */
     MOTLEY__SAVED_LSE,               /* [T] */
@@ -138,6 +151,7 @@ struct motley_layer {
     struct motley__buffer *offsets[MOTLEY__BATCHES_MOST]; /* [batches] views of saved offsets; with one batch NULL */
     int batch_first[MOTLEY__BATCHES_MOST + 1]; /* [batches+1] of the last forward: pairs of the batches before each */
     struct motley__buffer *collaborators; /* bits of the gate's choice (gate.h); NULL: it is free; owned */
+    int collaborators_most;          /* beside each first choice */
     struct motley__buffer *saved[MOTLEY__SAVED_COUNT]; /* owned */
 
     /* Exchange; NULL where every rank computes with everything, as on one rank.  Owned. */
@@ -147,6 +161,10 @@ struct motley_layer {
     struct motley__transfer *lists[MOTLEY__CHUNKS_MOST], *dispatch[MOTLEY__CHUNKS_MOST], /* [chunks] each */
                             *combine[MOTLEY__CHUNKS_MOST], *dispatch_back[MOTLEY__CHUNKS_MOST],
                             *combine_back[MOTLEY__CHUNKS_MOST];
+
+    struct motley_routing routing;   /* as the caller wants it */
+    struct motley__capacity *capacity; /* NULL: nothing is dropped; owned */
+    MPI_Request drop_request;
 
     /* Host side of one step; owned. */
     double *loss_sums;               /* [2E+2], summed over ranks */
@@ -183,6 +201,13 @@ int motley__layer_stride(const struct motley__device *device, int E_local, int b
 /* The pairs of this rank's experts in a batch. */
 struct motley__ragged motley__layer_ragged(const motley_layer *layer, int batch);
 
+/* What the gate chose, dropped or not. */
+static inline struct motley__buffer *motley__layer_chosen(const motley_layer *layer)
+{
+    const int drops = layer->capacity && layer->capacity->dropping;
+    return layer->saved[drops ? MOTLEY__SAVED_CHOSEN : MOTLEY__SAVED_INDICES];
+}
+
 /* What decode needs to know of rows that came back; zero when none did. */
 struct motley__returned motley__layer_returned(const motley_layer *layer);
 
@@ -211,8 +236,20 @@ int motley__layer_scratch_reserve(motley_layer *layer, enum motley__scratch_buff
 int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer which, size_t bytes,
                                 struct motley_error *error);
 
+/* drop.c, part of the operators gate and route: count this rank's pairs by choice and expert; drop those that are beyond
+ * what an expert takes. */
+int motley__drop_count(motley_layer *layer, struct motley_error *error);
+int motley__drop(motley_layer *layer, struct motley_error *error);
+
 /* The operators' bodies; self is the layer, or its struct motley__numbered where a chunk or batch is named. */
 int motley__forward_gate(void *self, struct motley_error *error);           /* choose K experts for each token */
+int motley__drop_share(void *self, struct motley_error *error);             /* counts of choices added over ranks */
+int motley__drop_share_test(void *self, int *done, struct motley_error *error);
+int motley__drop_digits(void *self, struct motley_error *error);            /* prioritised: tokens by bits of their score */
+int motley__drop_share_digits(void *self, struct motley_error *error);      /* ... added over ranks */
+int motley__drop_share_digits_test(void *self, int *done, struct motley_error *error);
+int motley__drop_scan(void *self, struct motley_error *error);              /* who of equals comes first over ranks */
+int motley__drop_scan_test(void *self, int *done, struct motley_error *error);
 int motley__forward_route(void *self, struct motley_error *error);          /* sort the pairs by expert */
 int motley__forward_losses(void *self, struct motley_error *error);         /* this rank's sums of auxiliary losses */
 int motley__forward_share_losses(void *self, struct motley_error *error);   /* ... added over ranks */
@@ -258,6 +295,7 @@ struct motley__layer_memory {
     int ranks, groups, streams;      /* ranks 1: nothing travels */
     int chunks, stride;              /* as in the layer */
     int panel, trained, backward, losses;
+    int capacity, prioritised;       /* 1: choices may be dropped; in order of score */
     int layers, moments;             /* layers 0: one; moments: numbers an optimizer keeps beside each weight */
     size_t gate_scratch, gate_bytes; /* what the gate says it needs */
     size_t mask_bytes;               /* of its collaborators; 0: none */
