@@ -66,6 +66,8 @@ UNIT_TESTS = \
     %D%/test_simulate \
     %D%/test_drift \
     %D%/test_coactivation \
+    %D%/test_collocate \
+    %D%/test_plan_layers \
     %D%/test_place \
     %D%/test_spread \
     %D%/test_replicate \
@@ -190,6 +192,7 @@ endif
     %D%/plan_fixture.h \
     %D%/plan_json.h \
     %D%/profile_context.h \
+    %D%/published.h \
     %D%/product.h \
     %D%/product_check.h \
     %D%/routing.h \

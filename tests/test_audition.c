@@ -12,6 +12,7 @@
 
 #include <motley/layer.h>
 #include "base/error.h"
+#include "coactivation/coactivation.h"
 #include "plan/audition.h"
 #include "plan/rivals.h"
 #include "plan/room.h"
@@ -28,6 +29,8 @@ static struct motley_layer_shape shape_of(void)
     return fixture_shape(7, 2);
 }
 
+static const motley_coactivation *recorded; /* what plans are to know of it */
+
 static motley_plan *plan_in_mode(const struct cluster *cluster, enum motley_mode mode, int group)
 {
     const struct motley_layer_shape shape = shape_of();
@@ -35,6 +38,7 @@ static motley_plan *plan_in_mode(const struct cluster *cluster, enum motley_mode
     motley_plan *plan;
     options.mode = mode;
     options.group = group;
+    options.coactivation = recorded;
     assert_int_equal(motley__plan_make(&shape, &options, context->size, cluster->entry, NULL, &plan, NULL), 0);
     return plan;
 }
@@ -151,6 +155,36 @@ static void chunks_are_tried_and_believed(void **state)
     assert_int_equal(read.outcomes, 4);
     free(text);
     motley__profile_clear(&read);
+    motley__profile_clear(&profile);
+    clear_cluster(&cluster);
+}
+
+/* Where it is known what tokens choose together, they choose so on trial, and what comes of it is kept by itself. */
+static void trials_choose_as_recorded(void **state)
+{
+    (void)state;
+    enum { EXPERTS = 7, LAYERS = 2 };
+    struct motley__profile profile = {0};
+    struct cluster cluster;
+    const struct motley_layer_shape shape = shape_of();
+    motley_coactivation *c;
+    int changed;
+    if (context->size == 1)
+        skip();
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    assert_int_equal(motley__coactivation_alloc(LAYERS, EXPERTS, &c, NULL), 0);
+    for (int i = 0; i < LAYERS * EXPERTS * EXPERTS; i++)
+        c->together[i] = i % (EXPERTS + 1) == 0 ? 0 : 5 + (i / EXPERTS % EXPERTS + i % EXPERTS) % 3;
+    try(&cluster, &profile, 0, &changed);
+    const int before = profile.outcomes;
+    recorded = c;
+    const enum motley_mode mode = try(&cluster, &profile, 0, &changed);
+    assert_int_equal(changed, 1);
+    assert_in_range(profile.outcomes, before + 2, before + MOTLEY__RIVAL_MODES);
+    assert_int_equal(try(&cluster, &profile, 0, &changed), mode);
+    assert_int_equal(changed, 0);
+    recorded = NULL;
+    motley_coactivation_destroy(c);
     motley__profile_clear(&profile);
     clear_cluster(&cluster);
 }
@@ -322,6 +356,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outcomes_are_kept_and_believed),
         cmocka_unit_test(chunks_are_tried_and_believed),
+        cmocka_unit_test(trials_choose_as_recorded),
         cmocka_unit_test(earlier_outcomes_are_believed),
         cmocka_unit_test(no_choice_of_experts_needs_more_room),
         cmocka_unit_test(trials_keep_to_the_memory),

@@ -172,9 +172,10 @@ void motley__choices_clear(struct motley__choices *choices)
     *choices = (struct motley__choices){0};
 }
 
-double motley__choices_copies(const struct motley__choices *choices, const int *group, const int *ranks)
+void motley__choices_reach(const struct motley__choices *choices, const int *group, int G, double *reach)
 {
-    double copies = 0;
+    for (int g = 0; g < G; g++)
+        reach[g] = 0;
     for (int s = 0; s < choices->sets; s++) {
         const int *set = choices->set + (size_t)s * (size_t)choices->K;
         for (int k = 0; k < choices->K; k++) {
@@ -182,10 +183,41 @@ double motley__choices_copies(const struct motley__choices *choices, const int *
             for (int before = 0; before < k && first; before++)
                 first = set[before] < 0 || group[set[before]] != group[set[k]];
             if (first)
-                copies += choices->weight[s] * ranks[group[set[k]]];
+                reach[group[set[k]]] += choices->weight[s];
         }
     }
-    return copies;
+}
+
+/* The first of `sets` at which the ascending sums are above x; the last if none is. */
+static int find_above(const double *sum, int sets, double x)
+{
+    int low = 0, high = sets - 1;
+    while (low < high) {
+        const int middle = low + (high - low) / 2;
+        if (sum[middle] > x)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+int motley__choices_draw(const struct motley__choices *choices, uint64_t seed, uint64_t stream, int64_t T,
+                         int32_t *experts, struct motley_error *error)
+{
+    double *sum = malloc((size_t)choices->sets * sizeof *sum), all = 0;
+    if (!sum)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to draw from %d sets of experts",
+                            choices->sets);
+    for (int s = 0; s < choices->sets; s++)
+        sum[s] = all += choices->weight[s];
+    for (int64_t t = 0; t < T; t++) {
+        const int s = find_above(sum, choices->sets, all * motley__random_uniform(seed, stream, (uint64_t)t));
+        for (int k = 0; k < choices->K; k++)
+            experts[t * choices->K + k] = choices->set[(size_t)s * (size_t)choices->K + (size_t)k];
+    }
+    free(sum);
+    return 0;
 }
 
 /* The expert with the highest of count [E], of equal ones the lower number; -1 when all are negative. */

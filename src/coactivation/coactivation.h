@@ -63,8 +63,14 @@ int motley__choices_make(const motley_coactivation *coactivation, int layer, int
                          struct motley_error *error);
 void motley__choices_clear(struct motley__choices *choices);
 
-/* Mean number of ranks that a token's experts are on.  group [E] of each expert, ranks [G] of each group. */
-double motley__choices_copies(const struct motley__choices *choices, const int *group, const int *ranks);
+/* The part of the tokens that choose any of the experts of each of G groups: reach [G] written.  group [E] of each
+ * expert. */
+void motley__choices_reach(const struct motley__choices *choices, const int *group, int G, double *reach);
+
+/* Experts [T,K] for so many tokens, written: sets as often as they are chosen, -1 as in the sets.  There is a set.
+ * Errors: MOTLEY_E_MEMORY. */
+int motley__choices_draw(const struct motley__choices *choices, uint64_t seed, uint64_t stream, int64_t T,
+                         int32_t *experts, struct motley_error *error);
 
 /* C2R's lists as the gate takes them: bit j of row i of mask [E, motley__gate_mask_words(E)] is set for i itself and
  * the `most` experts that tokens chose most often with i, of equal ones the lower number.  Errors: MOTLEY_E_MEMORY. */

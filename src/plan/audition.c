@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/wait.h"
+#include "coactivation/coactivation.h"
 #include "measure/timing.h"
 #include "plan/audition.h"
 #include "plan/rivals.h"
@@ -25,9 +26,10 @@ enum { MOST_ROUNDS = 9, LEAST_ROUNDS = 3, SEED = 31 };
 struct rival {
     struct motley__outcome outcome;  /* seconds 0: not known */
     int predicted_best;              /* of its mode's ways */
-    motley_plan *plan;               /* owned, as are the next three */
+    motley_plan *plan;               /* owned, as are the next four */
     motley_layer *layer;
     motley_tensor *x, *y;
+    int32_t *forced;                 /* [T,K] what its tokens choose; NULL: what the gate says */
     double seconds[MOST_ROUNDS];     /* of the slowest rank */
 };
 
@@ -36,10 +38,12 @@ struct work {
     const motley_plan *plan;         /* auto's */
     struct rival rival[MOTLEY__RIVALS];
     int count;
+    struct motley__choices choices;  /* by which tokens on trial choose; no sets: at random; owned */
     struct motley_error *error;
 };
 
-/* Who the ranks are, about how much each of them brings where that is given, and whether tokens go once. */
+/* Who the ranks are, about how much each of them brings where that is given, whether tokens go once, and what is known
+ * to be chosen together. */
 static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct motley_plan_options *options)
 {
     uint64_t hash = MOTLEY__HASH_START;
@@ -49,6 +53,11 @@ static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct
     }
     if (options->duplicate)
         hash = motley__hash_bytes(hash, &options->duplicate, sizeof options->duplicate);
+    if (options->coactivation) {
+        const uint64_t known[2] = {motley__coactivation_hash(options->coactivation),
+                                   (uint64_t)options->coactivation_layer};
+        hash = motley__hash_bytes(hash, known, sizeof known);
+    }
     for (int r = 0; r < R; r++) {
         const struct motley__profile_key *key = &a->entry[r]->key;
         const char *const texts[] = {key->host, key->name, key->driver, key->family, key->variant};
@@ -97,10 +106,11 @@ static void show_as_chosen(const motley_plan *all, motley_plan *plan)
     plan->alternative[plan->chosen] = chosen;
 }
 
-/* The plan of one candidate, as if it had been chosen by prediction. */
-static int plan_of(const struct work *w, const struct motley__outcome *outcome, motley_plan **plan)
+/* The plan of one candidate, as if it had been chosen by prediction.  layer: the coactivation_layer to plan by. */
+static int plan_of(const struct work *w, const struct motley__outcome *outcome, int layer, motley_plan **plan)
 {
     struct motley_plan_options options = w->plan->options;
+    options.coactivation_layer = layer;
     options.mode = (enum motley_mode)outcome->mode;
     options.group = outcome->group;
     options.exchange = (enum motley_exchange)outcome->exchange;
@@ -111,7 +121,7 @@ static int plan_of(const struct work *w, const struct motley__outcome *outcome, 
     return status;
 }
 
-/* Random tokens, and a gate that spreads them; the experts' weights stay zero. */
+/* Random tokens, and a gate that spreads them, unless they are forced; the experts' weights stay zero. */
 static int fill(struct rival *rival, int rank, struct motley_error *error)
 {
     const struct motley_layer_shape *shape = &rival->plan->shape;
@@ -131,14 +141,29 @@ static int fill(struct rival *rival, int rank, struct motley_error *error)
     return status;
 }
 
+/* What the tokens choose, where that is known. */
+static int draw_choices(const struct work *w, struct rival *rival, int rank)
+{
+    const int64_t T = rival->plan->rank[rank].tokens;
+    rival->forced = malloc(((size_t)T * (size_t)w->choices.K + 1) * sizeof *rival->forced);
+    if (!rival->forced)
+        return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory for %lld tokens on trial", (long long)T);
+    return motley__choices_draw(&w->choices, SEED, 1 + (uint64_t)rank, T, rival->forced, w->error);
+}
+
+/* Of layers that differ in what is chosen together the first is tried. */
 static int make_plans(struct work *w)
 {
+    const struct motley_plan_options *options = &w->plan->options;
+    const int layer = options->coactivation && !options->coactivation_layer ? 1 : options->coactivation_layer;
     int status = 0;
+    if (options->coactivation)
+        status = motley__choices_make(options->coactivation, layer - 1, w->plan->shape.K, &w->choices, w->error);
     for (int i = 0; i < w->count && !status; i++) {
         struct rival *rival = &w->rival[i];
-        status = plan_of(w, &rival->outcome, &rival->plan);
-        if (!status)
-            rival->plan->shape.gate = MOTLEY_GATE_SOFTMAX; /* nobody is here to force the choice of experts */
+        status = plan_of(w, &rival->outcome, layer, &rival->plan);
+        if (!status) /* nobody else is here to force the choice of experts */
+            rival->plan->shape.gate = w->choices.sets ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
     }
     return motley__agree(w->a->context->comm, status, w->error);
 }
@@ -183,6 +208,8 @@ static int open_rival(struct work *w, struct rival *rival)
         status = motley_tensor_create(context, shape->dtype, T, shape->D, &rival->y, w->error);
     if (!status)
         status = fill(rival, context->rank, w->error);
+    if (!status && w->choices.sets)
+        status = draw_choices(w, rival, context->rank);
     return motley__agree(context->comm, status, w->error);
 }
 
@@ -191,6 +218,8 @@ static void close_rival(struct rival *rival)
     motley_tensor_destroy(rival->x);
     motley_tensor_destroy(rival->y);
     motley_layer_destroy(rival->layer);
+    free(rival->forced);
+    rival->forced = NULL;
     rival->x = rival->y = NULL;
     rival->layer = NULL;
 }
@@ -205,7 +234,7 @@ static int step(struct work *w, struct rival *rival, double *seconds)
         status = motley__wait(&request, context->time_limit, "a step on trial", w->error);
     const double begin = motley__seconds();
     if (!status)
-        status = motley_layer_forward(rival->layer, rival->x, NULL, rival->y, w->error);
+        status = motley_layer_forward(rival->layer, rival->x, rival->forced, rival->y, w->error);
     if (!status && rival->outcome.backward)
         status = motley_layer_backward(rival->layer, rival->x, rival->y, w->error);
     *seconds = motley__seconds() - begin;
@@ -256,6 +285,7 @@ static int time_rivals(struct work *w)
         motley_plan_destroy(w->rival[i].plan);
         w->rival[i].plan = NULL;
     }
+    motley__choices_clear(&w->choices);
     return status;
 }
 
@@ -276,7 +306,7 @@ static int crown(struct work *w, motley_plan **plan)
             best = i;
     if (best == 0)
         return 0;
-    int status = plan_of(w, &w->rival[best].outcome, &winner);
+    int status = plan_of(w, &w->rival[best].outcome, w->plan->options.coactivation_layer, &winner);
     if (status)
         return status;
     motley_plan_destroy(*plan);

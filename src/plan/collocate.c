@@ -5,20 +5,20 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "coactivation/coactivation.h"
 #include "plan/collocate.h"
 #include "plan/place.h"
-#include "plan/predict.h"
 
 /* One call of motley__collocate. */
 struct work {
     const struct motley__task *task;
     const struct motley__division *division;
-    struct motley__choices choices;  /* owned, and so are the next four */
+    struct motley__choices choices;  /* owned, and so are the next three */
     double *seconds;                 /* [G,E] */
-    int *ranks, *most;               /* [G] with a slice of the group's experts; experts of the group */
-    int *now;                        /* [E] group of each expert as things are */
+    int *ranks;                      /* [G] with a slice of the group's experts */
+    int *now, *blocks;               /* [E] group of each expert as things are, and in blocks; one array */
     struct motley__place_problem place;
     struct motley_error *error;
 };
@@ -31,47 +31,53 @@ static void close_work(struct work *w)
     free(w->now);
 }
 
-static int open_work(struct work *w, const struct motley__placement *stored)
+static int open_work(struct work *w)
 {
     const struct motley__division *division = w->division;
-    const size_t E = (size_t)w->task->shape.E, G = (size_t)division->G;
-    w->seconds = calloc(G * E, sizeof *w->seconds);
-    w->ranks = calloc(2 * G, sizeof *w->ranks);
-    w->now = calloc(E, sizeof *w->now);
+    const int E = w->task->shape.E;
+    const size_t G = (size_t)division->G;
+    w->seconds = calloc(G * (size_t)E, sizeof *w->seconds);
+    w->ranks = calloc(G, sizeof *w->ranks);
+    w->now = malloc(2 * (size_t)E * sizeof *w->now);
     if (!w->seconds || !w->ranks || !w->now)
-        return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to place %d experts", w->task->shape.E);
-    w->most = w->ranks + G;
-    for (int r = 0; r < division->R; r++) {
-        const struct motley__holding *holding = &stored->rank[r];
-        const int g = division->group_of[r];
-        w->ranks[g] += holding->experts > 0;
-        w->most[g] = holding->experts > w->most[g] ? holding->experts : w->most[g];
-        for (int i = 0; i < holding->experts; i++)
-            w->now[holding->expert[i]] = g;
-    }
-    w->place = (struct motley__place_problem){.E = w->task->shape.E, .G = division->G, .most = w->most,
+        return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to place %d experts", E);
+    w->blocks = w->now + E;
+    for (int r = 0; r < division->R; r++)
+        w->ranks[division->group_of[r]] += division->width[r] > 0;
+    motley__division_owners(division, E, 0, w->now);
+    motley__division_owners(division, E, 1, w->blocks);
+    w->place = (struct motley__place_problem){.E = E, .G = division->G, .most = division->experts,
                                               .sets = w->choices.sets, .K = w->choices.K, .set = w->choices.set,
                                               .weight = w->choices.weight, .ranks = w->ranks, .copy_seconds = 1};
     return 0;
 }
 
-/* Each expert on each group: the slowest of its ranks, with the rows that the expert really has. */
-static void price_experts(struct work *w)
+/* Seconds of rank r for an expert with the rows that it really has: those of its load, or those recorded. */
+static double seconds_of(const struct work *w, int r, int e)
 {
     const struct motley__task *task = w->task;
-    for (int r = 0; r < task->R; r++)
-        for (int e = 0; e < task->shape.E && w->division->width[r] > 0; e++) {
-            const double rows = (double)task->options.tokens * w->choices.chosen[e];
-            double *seconds = &w->seconds[(size_t)w->division->group_of[r] * (size_t)task->shape.E + (size_t)e];
-            struct motley__widths widths;
-            motley__cost_widths(task->entry[r], &task->shape, fmax(1, rows), task->options.backward, &widths);
-            if (widths.points)
-                *seconds = fmax(*seconds, fmin(1, rows) * motley__cost_width(&widths, w->division->width[r]));
+    const int width = w->division->width[r], backward = task->options.backward;
+    const double rows = (double)task->options.tokens * w->choices.chosen[e];
+    struct motley__widths widths;
+    if (task->share)
+        return motley__task_expert(task, r, task->share[e], width, backward);
+    motley__cost_widths(task->entry[r], &task->shape, fmax(1, rows), backward, &widths);
+    return widths.points ? fmin(1, rows) * motley__cost_width(&widths, width) : 0;
+}
+
+/* Each expert on each group: the slowest of its ranks. */
+static void price_experts(struct work *w)
+{
+    const int E = w->task->shape.E;
+    for (int r = 0; r < w->task->R; r++)
+        for (int e = 0; e < E && w->division->width[r] > 0; e++) {
+            double *seconds = &w->seconds[(size_t)w->division->group_of[r] * (size_t)E + (size_t)e];
+            *seconds = fmax(*seconds, seconds_of(w, r, e));
         }
 }
 
 /* What going to one more rank costs the step when all tokens do: what is predicted for moving rows, for each rank that
- * a token goes to when it chooses at random. */
+ * a token is predicted to go to. */
 static int price_copies(struct work *w)
 {
     const struct motley__division *division = w->division;
@@ -82,7 +88,8 @@ static int price_copies(struct work *w)
                       : motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to predict %d ranks", division->R);
     free(cost);
     for (int g = 0; g < division->G; g++)
-        copies += w->ranks[g] * motley__cost_reach(&w->task->shape, w->most[g]);
+        copies += w->ranks[g] * (division->reach ? division->reach[g]
+                                                 : motley__cost_reach(&w->task->shape, division->experts[g]));
     if (!status && copies > 0)
         w->place.copy_seconds = (p.forward.dispatch + p.forward.combine + p.backward.dispatch + p.backward.combine) /
                                 copies;
@@ -109,41 +116,81 @@ static int price(struct work *w)
 }
 
 /* The best placement, unless it is no better than what is. */
-static int place(struct work *w, struct motley__collocation *collocation)
+static int place(struct work *w, struct motley__collocation *found)
 {
     const double BETTER = 1 - 1e-9;
-    struct motley__place_cost best, now;
-    int *home = malloc((size_t)w->task->shape.E * sizeof *home);
-    int status = home ? 0 : motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to place %d experts",
-                                         w->task->shape.E);
-    if (!status)
-        status = motley__place_best(&w->place, home, &best, w->error);
+    const int E = w->task->shape.E, G = w->division->G;
+    struct motley__place_cost best, now, blocks;
+    found->reach = malloc((size_t)G * sizeof *found->reach);
+    if (!found->reach)
+        return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to place %d experts", E);
+    int status = motley__place_best(&w->place, found->home, &best, w->error);
     if (!status)
         status = motley__place_cost(&w->place, w->now, &now, w->error);
-    if (!status && best.seconds < BETTER * now.seconds)
-        *collocation = (struct motley__collocation){home, best.copies, now.copies};
-    else if (!status)
-        *collocation = (struct motley__collocation){NULL, now.copies, now.copies};
-    if (!collocation->home)
-        free(home);
-    return status;
+    if (!status)
+        status = motley__place_cost(&w->place, w->blocks, &blocks, w->error);
+    if (status)
+        return status;
+    if (!(best.seconds < BETTER * now.seconds)) {
+        memcpy(found->home, w->now, (size_t)E * sizeof *found->home);
+        best = now;
+    }
+    found->copies = best.copies;
+    found->copies_before = blocks.copies;
+    motley__choices_reach(&w->choices, found->home, G, found->reach);
+    return 0;
 }
 
-int motley__collocate(const struct motley__task *task, const struct motley__division *division,
-                      const struct motley__placement *stored, int layer, struct motley__collocation *collocation,
-                      struct motley_error *error)
+void motley__collocation_clear(struct motley__collocation *collocation)
 {
-    struct work w = {.task = task, .division = division, .error = error};
+    free(collocation->home);
+    free(collocation->reach);
     *collocation = (struct motley__collocation){0};
-    if (division->mode == MOTLEY_MODE_DATA || division->G < 2)
-        return 0;
-    int status = motley__choices_make(task->options.coactivation, layer, task->shape.K, &w.choices, error);
+}
+
+int motley__collocate(const struct motley__task *task, const struct motley__division *division, int layer,
+                      struct motley__collocation *collocation, struct motley_error *error)
+{
+    const int E = task->shape.E;
+    struct work w = {.task = task, .division = division, .error = error};
+    struct motley__collocation found = {.home = malloc((size_t)E * sizeof *found.home)};
+    int status = found.home ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to place %d experts", E);
+    if (!status)
+        motley__division_owners(division, E, 0, found.home);
+    if (!status && division->mode != MOTLEY_MODE_DATA && division->G > 1)
+        status = motley__choices_make(task->options.coactivation, layer, task->shape.K, &w.choices, error);
     if (!status && w.choices.sets)
-        status = open_work(&w, stored);
+        status = open_work(&w);
     if (!status && w.choices.sets)
         status = price(&w);
     if (!status && w.choices.sets)
-        status = place(&w, collocation);
+        status = place(&w, &found);
     close_work(&w);
+    if (status)
+        motley__collocation_clear(&found);
+    else
+        *collocation = found;
+    return status;
+}
+
+int motley__collocate_division(const struct motley__task *task, struct motley__division *division,
+                               struct motley__rank_cost *cost, struct motley__prediction *prediction,
+                               struct motley_error *error)
+{
+    const int only = task->options.coactivation_layer;
+    struct motley__collocation found = {0};
+    int status = motley__collocate(task, division, only ? only - 1 : MOTLEY__ALL_LAYERS, &found, error);
+    if (!status && found.reach) {
+        free(division->owner);
+        free(division->reach);
+        division->owner = found.home;
+        division->reach = found.reach;
+        division->copies = found.copies;
+        division->copies_before = found.copies_before;
+        found.home = NULL;
+        found.reach = NULL;
+        status = motley__predict(task, division, cost, prediction, error);
+    }
+    motley__collocation_clear(&found);
     return status;
 }

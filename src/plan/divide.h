@@ -23,9 +23,14 @@ struct motley__division {
     int group;                       /* in hybrid: the ranks of a group that were asked for */
     int R, G;
     int *group_of;                   /* [R] owned, and so are the next three */
-    int *experts;                    /* [G]: groups have them in ascending blocks, unless loads are known: */
-    int *owner;                      /* [E] the group that has each expert; owned, NULL where all get as many rows */
-    double *rest;                    /* [E] of its rows what the owner serves, 1 without replicas; likewise */
+    int *experts;                    /* [G]: groups have them in ascending blocks, unless loads or what is chosen
+                                      * together are known: */
+    int *owner;                      /* [E] the group that has each expert; owned, NULL: blocks */
+    double *rest;                    /* [E] of its rows what the owner serves, 1 without replicas; owned, NULL where all
+                                      * experts get as many */
+    double *reach;                   /* [G] of all tokens those that need the group, where it is known what they choose
+                                      * together (collocate.h); owned, NULL: they choose by chance */
+    double copies, copies_before;    /* ranks that a token's experts are on, mean, by that: so, and in blocks; or 0 */
     int replicas;                    /* by other groups; owned */
     struct motley__replica *replica;
     int *width;                      /* [R] of the rank's slice, 0: it holds nothing; slices ascend with the rank's
@@ -54,6 +59,9 @@ int motley__division_duties(const struct motley__task *task, const struct motley
 /* Seconds of the experts of a rank, of the options' directions or of forward alone; 0 when the profile does not say. */
 double motley__division_seconds(const struct motley__task *task, const struct motley__division *division, int rank,
                                 int forward);
+
+/* The group of every expert [E], written: as the division has it; with blocks in ascending blocks of as many. */
+void motley__division_owners(const struct motley__division *division, int E, int blocks, int *owner);
 
 /* What is stored where.  stored: alloc'ed, written.  Errors: MOTLEY_E_MEMORY. */
 int motley__division_placement(const struct motley__division *division, struct motley__placement *stored,

@@ -32,6 +32,7 @@ void motley__division_clear(struct motley__division *division)
     free(division->tokens);
     free(division->owner);
     free(division->rest);
+    free(division->reach);
     free(division->replica);
     memset(division, 0, sizeof *division);
 }
@@ -110,12 +111,15 @@ static void add_reach(const struct motley__task *task, const struct motley__divi
     for (int e = 0; e < task->shape.E && task->share; e++)
         reach->part[division->owner[e]] += task->share[e] * division->rest[e];
     for (int g = 0; g < division->G; g++) {
-        if (task->share) {
+        if (!task->share)
+            reach->part[g] = (double)division->experts[g] / task->shape.E;
+        if (division->reach) {
+            reach->others[g] = reach->own[g] = division->reach[g];
+        } else if (task->share) {
             reach->others[g] = reach_of(task, division, reach, g, 0);
             reach->own[g] = division->replicas ? reach_of(task, division, reach, g, 1) : reach->others[g];
         } else {
             reach->others[g] = reach->own[g] = motley__cost_reach(&task->shape, division->experts[g]);
-            reach->part[g] = (double)division->experts[g] / task->shape.E;
         }
         reach->groups += reach->others[g];
         reach->ranks += reach->others[g] * reach->members[g];
@@ -187,14 +191,14 @@ double motley__division_seconds(const struct motley__task *task, const struct mo
     return division->experts[division->group_of[rank]] * motley__cost_width(widths, division->width[rank]);
 }
 
-/* The group of every expert: those of the division, or ascending blocks. */
-static void find_owners(const struct motley__division *division, int E, int *owner)
+void motley__division_owners(const struct motley__division *division, int E, int blocks, int *owner)
 {
+    const int *given = blocks ? NULL : division->owner;
     for (int e = 0, g = 0, left = division->experts[0]; e < E; e++) {
-        while (!division->owner && !left && g + 1 < division->G)
+        while (!given && !left && g + 1 < division->G)
             left = division->experts[++g];
         left--;
-        owner[e] = division->owner ? division->owner[e] : g;
+        owner[e] = given ? given[e] : g;
     }
 }
 
@@ -206,7 +210,7 @@ int motley__division_placement(const struct motley__division *division, struct m
     if (!begin)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", division->R);
     int *owner = begin + G;
-    find_owners(division, E, owner);
+    motley__division_owners(division, E, 0, owner);
     for (int r = 0; r < division->R && !status; r++) {
         const int g = division->group_of[r], width = division->width[r];
         struct motley__holding *holding = &stored->rank[r];

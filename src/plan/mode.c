@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/collocate.h"
 #include "plan/group.h"
 #include "plan/mode.h"
 #include "plan/refine.h"
@@ -137,6 +138,22 @@ static int better(const struct search *s, const struct motley__alternative *alte
            a->forward_seconds + a->backward_seconds < NEARLY * (b->forward_seconds + b->backward_seconds);
 }
 
+/* May it be better than the chosen one, once rows go to as few ranks as what is chosen together allows?  Searching for
+ * that takes long. */
+static int worth_collocating(const struct search *s, const struct motley__alternative *alternative)
+{
+    const struct motley__prediction *p = &alternative->predicted;
+    const double rows = p->forward.dispatch + p->forward.combine + p->backward.dispatch + p->backward.combine;
+    if (!s->task->options.coactivation)
+        return 0;
+    if (s->task->options.mode != MOTLEY_MODE_AUTO)
+        return asked_for(s, alternative);
+    if (*s->chosen < 0 || !p->known)
+        return *s->chosen < 0;
+    const struct motley__prediction *chosen = &s->list[*s->chosen].predicted;
+    return p->forward_seconds + p->backward_seconds - rows < chosen->forward_seconds + chosen->backward_seconds;
+}
+
 /* Divide and predict alternative i; it is the chosen one when it is better. */
 static int consider(struct search *s, int i)
 {
@@ -155,6 +172,8 @@ static int consider(struct search *s, int i)
     status = motley__predict(s->task, &division, s->trial, &alternative->predicted, s->error);
     if (!status)
         status = motley__refine(s->task, &division, s->trial, &alternative->predicted, s->error);
+    if (!status && worth_collocating(s, alternative))
+        status = motley__collocate_division(s->task, &division, s->trial, &alternative->predicted, s->error);
     alternative->fits = 1;
     if (!status && better(s, alternative)) {
         const struct motley__division before = s->division;

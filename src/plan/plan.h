@@ -123,9 +123,10 @@ int motley__plan_index(motley_plan *plan, struct motley_error *error);
 /* The plan of one layer of a model: its own, or the plan itself. */
 const motley_plan *motley__plan_of_layer(const motley_plan *plan, int layer);
 
-/* plan_layers.c.  Experts change places, in the plan and for each layer, by task->options.coactivation; what is stored
- * lies in the groups of the division, and is still to be indexed.  Pure.  Errors: those of motley__collocate. */
-int motley__plan_collocate(motley_plan *plan, const struct motley__task *task, const struct motley__division *division,
+/* plan_layers.c.  The plan of a collocated division gets plans of its layers, each with its experts in other places, by
+ * task->options.coactivation; what the division reaches becomes the mean over them.  The plan's stored is written, and
+ * still to be indexed.  Pure.  Errors: those of motley__collocate. */
+int motley__plan_collocate(motley_plan *plan, const struct motley__task *task, struct motley__division *division,
                            struct motley_error *error);
 void motley__plan_layers_clear(motley_plan *plan);
 

@@ -64,39 +64,45 @@ static int make_room(motley_plan *plan, int layers, struct motley_error *error)
     return plan->layer ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for plans of %d layers", layers);
 }
 
-/* Where a plan's experts go by one layer's tokens; 0 also when nothing is known of them. */
-static int place(motley_plan *plan, const struct motley__task *task, const struct motley__division *division, int layer,
-                 struct motley_error *error)
+/* A plan of its own for layer l, with its experts where its tokens want them; what it reaches is added to sum [G]. */
+static int place_layer(motley_plan *plan, const struct motley__task *task, const struct motley__division *division,
+                       int l, double *sum, struct motley_error *error)
 {
-    struct motley__collocation collocation;
-    int status = motley__collocate(task, division, &plan->stored, layer, &collocation, error);
-    if (status)
-        return status;
-    plan->copies = collocation.copies;
-    plan->copies_before = collocation.copies_before;
-    if (collocation.home)
-        move_in(&plan->stored, division->group_of, collocation.home);
-    free(collocation.home);
-    return 0;
+    struct motley__collocation found = {0};
+    motley_plan *layer;
+    int status = add_layer(plan, &layer, error);
+    if (!status)
+        status = motley__collocate(task, division, l, &found, error);
+    if (!status) {
+        layer->copies = found.copies;
+        layer->copies_before = found.copies_before;
+        move_in(&layer->stored, division->group_of, found.home);
+        status = motley__plan_index(layer, error);
+    }
+    for (int g = 0; g < division->G && !status; g++)
+        sum[g] += found.reach ? found.reach[g] : motley__cost_reach(&task->shape, division->experts[g]);
+    motley__collocation_clear(&found);
+    return status;
 }
 
-int motley__plan_collocate(motley_plan *plan, const struct motley__task *task, const struct motley__division *division,
+int motley__plan_collocate(motley_plan *plan, const struct motley__task *task, struct motley__division *division,
                            struct motley_error *error)
 {
     const motley_coactivation *coactivation = task->options.coactivation;
-    const int only = task->options.coactivation_layer;
-    const int layers = only || division->G < 2 || division->mode == MOTLEY_MODE_DATA ? 1 : coactivation->layers;
-    int status = layers > 1 ? make_room(plan, layers, error) : 0;
+    const int layers = task->options.coactivation_layer || !division->reach ? 1 : coactivation->layers;
+    double *sum = calloc((size_t)division->G, sizeof *sum);
+    int status = sum ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the layers of a plan");
     plan->coactivation = motley__coactivation_hash(coactivation);
-    for (int l = 0; l < layers && layers > 1 && !status; l++) {
-        motley_plan *layer;
-        status = add_layer(plan, &layer, error);
-        if (!status)
-            status = place(layer, task, division, l, error);
-        if (!status)
-            status = motley__plan_index(layer, error);
-    }
-    return status ? status : place(plan, task, division, only ? only - 1 : MOTLEY__ALL_LAYERS, error);
+    plan->copies = division->copies;
+    plan->copies_before = division->copies_before;
+    if (!status && layers > 1)
+        status = make_room(plan, layers, error);
+    for (int l = 0; l < layers && layers > 1 && !status; l++)
+        status = place_layer(plan, task, division, l, sum, error);
+    for (int g = 0; g < division->G && layers > 1 && !status; g++)
+        division->reach[g] = sum[g] / layers;
+    free(sum);
+    return status;
 }
 
 static json_t *layer_json(const motley_plan *layer)

@@ -68,9 +68,6 @@ static int check_loads(const struct motley_layer_shape *shape, const struct motl
     double sum = 0;
     if (!options->load)
         return 0;
-    if (options->coactivation)
-        return motley__fail(error, MOTLEY_E_INVALID, "experts' loads are given, and a record of co-activation, which "
-                            "says them too: leave one out");
     for (int e = 0; e < shape->E; e++) {
         if (!isfinite(options->load[e]) || options->load[e] < 0)
             return motley__fail(error, MOTLEY_E_INVALID, "the load of expert %d is %g, expected a number from 0 on", e,
@@ -204,17 +201,31 @@ static int take_replicas(motley_plan *plan, const struct motley__division *divis
     return 0;
 }
 
+/* How rows travel, and what ranks are, in the plan and in its layers'. */
+static void take_way(motley_plan *plan, const struct motley__way *way)
+{
+    plan->exchange = way->exchange;
+    plan->pipeline = way->chunks;
+    for (int l = 0; l < plan->layers; l++) {
+        memcpy(plan->layer[l]->rank, plan->rank, (size_t)plan->R * sizeof *plan->rank);
+        take_way(plan->layer[l], way);
+    }
+}
+
 /* The chosen division becomes the plan's: what ranks store and bring, and what that costs them. */
-static int hand_over(motley_plan *plan, const struct motley__task *task, const struct motley__division *division,
-                     const struct motley__rank_cost *cost, struct motley_error *error)
+static int hand_over(motley_plan *plan, const struct motley__task *task, struct motley__division *division,
+                     struct motley__rank_cost *cost, struct motley_error *error)
 {
     const double rows = fmax(1, motley__cost_rows(&task->shape, task->options.tokens));
+    struct motley__prediction *predicted = &plan->alternative[plan->chosen].predicted;
     int status = motley__division_placement(division, &plan->stored, error);
     if (!status)
         status = take_replicas(plan, division, error);
     plan->mode = division->mode;
-    plan->exchange = plan->alternative[plan->chosen].predicted.way[0].exchange;
-    plan->pipeline = plan->alternative[plan->chosen].predicted.way[0].chunks;
+    if (!status && task->options.coactivation)
+        status = motley__plan_collocate(plan, task, division, error);
+    if (!status && plan->layers)
+        status = motley__predict(task, division, cost, predicted, error);
     for (int r = 0; r < plan->R && !status; r++) {
         struct motley__plan_entry *rank = &plan->rank[r];
         describe(plan, task->entry[r], rows,
@@ -225,8 +236,7 @@ static int hand_over(motley_plan *plan, const struct motley__task *task, const s
         rank->backward = cost[r].backward;
         rank->bytes = cost[r].bytes;
     }
-    if (!status && task->options.coactivation)
-        status = motley__plan_collocate(plan, task, division, error);
+    take_way(plan, &predicted->way[0]);
     return status ? status : motley__plan_index(plan, error);
 }
 

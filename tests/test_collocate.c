@@ -1,0 +1,191 @@
+/* Placement by what tokens choose together: rows that are foretold to travel are those that do, and loads have their
+ * say where they are known, too.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "coactivation/coactivation.h"
+#include "plan/collocate.h"
+#include "plan_cluster.h"
+
+enum { E = 12, K = 3, FAMILY = 4, SETS = 3000, TOKENS = 20000, LAYERS = 3 };
+
+static int random_below(uint64_t stream, uint64_t at, int most)
+{
+    return (int)(motley__random_bits(17, stream, at) % (uint64_t)most);
+}
+
+/* The experts of a token of a layer: of one family, which are e, e + E/FAMILY, .. (so that blocks tear them), the first
+ * family twice as often as others; each sixth token takes one expert from anywhere. */
+static void choose(int layer, uint64_t token, int set[K])
+{
+    const uint64_t stream = (uint64_t)layer, at = 64 * token;
+    const int families = E / FAMILY, drawn = random_below(stream, at, families + 1);
+    const int family = drawn < families ? drawn : layer;
+    const int left_out = random_below(stream, at + 1, FAMILY), stray = random_below(stream, at + 2, 6) == 0;
+    for (int i = 0, k = 0; i < FAMILY; i++)
+        if (i != left_out)
+            set[k++] = family + i * families;
+    for (uint64_t next = at + 3; stray && set[0] % families == family; next++)
+        set[0] = random_below(stream, next, E);
+}
+
+/* What was recorded: other tokens than those that come. */
+static motley_coactivation *record(int layers)
+{
+    motley_coactivation *c;
+    assert_int_equal(motley__coactivation_alloc(layers, E, &c, NULL), 0);
+    assert_int_equal(motley__coactivation_alloc_sets(c, K, layers * SETS, NULL), 0);
+    for (int i = 0; i < layers * SETS; i++) {
+        const int layer = i / SETS;
+        int *set = c->set + (size_t)i * K;
+        choose(layer, (uint64_t)(TOKENS + i), set);
+        c->first[layer + 1] = i + 1;
+        for (int a = 0; a < K; a++)
+            for (int b = 0; b < K; b++)
+                c->together[((size_t)layer * E + (size_t)set[a]) * E + (size_t)set[b]] += a != b;
+    }
+    return c;
+}
+
+/* Rows that tokens of a layer send to other ranks; tokens of rank r are those from first[r] on. */
+static double count_sent(const motley_plan *plan, int layer, const int64_t *first)
+{
+    double sent = 0;
+    for (int r = 0; r < plan->R; r++)
+        for (int64_t t = first[r]; t < first[r + 1]; t++) {
+            int set[K];
+            choose(layer, (uint64_t)t, set);
+            for (int g = 0; g < plan->G; g++) {
+                int needed = 0;
+                for (int k = 0; k < K; k++)
+                    needed |= plan->server[set[k]] == g;
+                sent += needed * (plan->first_member[g + 1] - plan->first_member[g] - (plan->group_of[r] == g));
+            }
+        }
+    return sent;
+}
+
+static struct motley__links plain_links(int R)
+{
+    struct motley__links links;
+    assert_int_equal(motley__links_alloc(R, R, 1, &links, NULL), 0);
+    for (int r = 0; r < R; r++)
+        links.node[r] = r;
+    links.between[0] = (struct motley__link){1e-5, 1e-6, 1e7};
+    return links;
+}
+
+/* Rows sent in a forward step of a layer, by the bytes that are foretold to move. */
+static double foretold(const motley_plan *plan)
+{
+    const double row = 4.0 * plan->shape.D; /* there with 8 bytes, and 6 for each pair; and back */
+    double pairs = 0;
+    for (int r = 0; r < plan->R; r++)
+        pairs += K * (double)(plan->options.tokens - plan->rank[r].tokens) * motley__plan_part(plan, plan->group_of[r]);
+    return (plan->alternative[plan->chosen].predicted.moved - 6 * pairs) / (2 * row + 8);
+}
+
+static void check_rows(enum motley_mode mode, int group, int R, int layers)
+{
+    static const double slow[MOST_RANKS] = {1, 2, 1.5, 1};
+    const struct motley_layer_shape shape = fixture_shape(E, K);
+    motley_coactivation *c = record(layers);
+    struct motley_plan_options options = {.mode = mode, .group = group, .tokens = TOKENS};
+    struct motley__links links = plain_links(R);
+    struct cluster cluster;
+    motley_plan *blind, *plan;
+    int64_t first[MOST_RANKS + 1] = {0};
+    double sent = 0;
+    make_cluster(&cluster, &shape, R, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, R, cluster.entry, &links, &blind, NULL), 0);
+    options.coactivation = c;
+    assert_int_equal(motley__plan_make(&shape, &options, R, cluster.entry, &links, &plan, NULL), 0);
+    for (int r = 0; r < R; r++)
+        first[r + 1] = first[r] + plan->rank[r].tokens;
+    for (int l = 0; l < layers; l++)
+        sent += count_sent(motley__plan_of_layer(plan, l), l, first) / layers;
+    print_message("mode %d, %d ranks, %d layers: %.0f rows, foretold %.0f, by chance %.0f\n", (int)mode, R, layers, sent,
+                  foretold(plan), foretold(blind));
+    assert_true(fabs(foretold(plan) - sent) < 0.03 * sent);
+    assert_true(foretold(blind) > 1.15 * sent);
+    motley_plan_destroy(plan);
+    motley_plan_destroy(blind);
+    clear_cluster(&cluster);
+    motley__links_clear(&links);
+    motley_coactivation_destroy(c);
+}
+
+static void rows_are_foretold_by_what_is_chosen(void **state)
+{
+    (void)state;
+    for (int R = 2; R <= MOST_RANKS; R++)
+        check_rows(MOTLEY_MODE_EXPERT, 0, R, 1);
+    check_rows(MOTLEY_MODE_HYBRID, 2, 4, 1);
+    check_rows(MOTLEY_MODE_EXPERT, 0, 3, LAYERS); /* each layer with its own placement */
+}
+
+/* Two ranks alike.  The first two experts are often chosen together; by their loads they are most of the work. */
+static motley_plan *plan_pairs(const struct cluster *cluster, const double *load)
+{
+    const struct motley_layer_shape shape = fixture_shape(8, 2);
+    motley_coactivation *c;
+    motley_plan *plan;
+    assert_int_equal(motley__coactivation_alloc(1, 8, &c, NULL), 0);
+    for (int i = 0; i < 8; i++) /* 0 with 1, 2 with 3, .. */
+        c->together[i * 8 + (i ^ 1)] = 100;
+    const struct motley_plan_options options = {.mode = MOTLEY_MODE_EXPERT, .tokens = 1024, .coactivation = c,
+                                                .load = load};
+    assert_int_equal(motley__plan_make(&shape, &options, 2, cluster->entry, NULL, &plan, NULL), 0);
+    motley_coactivation_destroy(c);
+    return plan;
+}
+
+static void loads_and_choices_go_together(void **state)
+{
+    (void)state;
+    static const double slow[2] = {1, 1}, hot[8] = {8, 8, 1, 1, 1, 1, 1, 1}, even[8] = {3, 3, 3, 3, 3, 3, 3, 3};
+    const struct motley_layer_shape shape = fixture_shape(8, 2);
+    struct cluster cluster;
+    make_cluster(&cluster, &shape, 2, slow);
+    motley_plan *plan = plan_pairs(&cluster, NULL), *same = plan_pairs(&cluster, even),
+                *loaded = plan_pairs(&cluster, hot);
+    for (int e = 0; e < 8; e += 2)
+        assert_int_equal(plan->server[e], plan->server[e + 1]);
+    assert_true(fabs(plan->copies - 1) < 1e-12 && motley__placement_equal(&plan->stored, &same->stored));
+    assert_int_not_equal(loaded->server[0], loaded->server[1]);
+    assert_true(fabs(loaded->copies - 1.5) < 1e-12); /* four experts each: of the other pairs two stay whole */
+    assert_int_equal(loaded->replicas, 0);
+    for (int r = 0; r < 2; r++)
+        assert_true(fabs(motley_plan_rank(loaded, r).share - 0.5) < 0.05);
+    char *text, *again;
+    assert_int_equal(motley_plan_text(loaded, &text, NULL), 0); /* loads and what was chosen, there and back */
+    motley_plan_destroy(same);
+    assert_int_equal(motley_plan_parse(text, &same, NULL), 0);
+    assert_int_equal(motley_plan_text(same, &again, NULL), 0);
+    assert_string_equal(text, again);
+    free(text);
+    free(again);
+    motley_plan_destroy(same);
+    motley_plan_destroy(plan);
+    motley_plan_destroy(loaded);
+    clear_cluster(&cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_foretold_by_what_is_chosen),
+        cmocka_unit_test(loads_and_choices_go_together),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
