@@ -23,6 +23,8 @@ libmotley_all_la_SOURCES += \
     %D%/load_text.h \
     %D%/mode.c \
     %D%/mode.h \
+    %D%/order.c \
+    %D%/order.h \
     %D%/pipeline.c \
     %D%/pipeline.h \
     %D%/place.c \

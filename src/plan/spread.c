@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/order.h"
 #include "plan/spread.h"
 
 enum { TRIALS = 100000 };            /* single steps of the search at the end */
@@ -50,34 +51,21 @@ static void change(struct work *w, int e, int g)
     put(w, e, g);
 }
 
-struct heavy {
-    double seconds;
-    int expert;
-};
-
-static int heaviest_first(const void *first, const void *second)
-{
-    const struct heavy *a = first, *b = second;
-    return a->seconds != b->seconds ? (a->seconds < b->seconds) - (a->seconds > b->seconds) : a->expert - b->expert;
-}
-
 /* By what an expert takes where it takes least. */
 static int sort_experts(struct work *w, struct motley_error *error)
 {
-    struct heavy *heavy = malloc((size_t)w->E * sizeof *heavy);
-    if (!heavy)
+    double *least = malloc((size_t)w->E * sizeof *least);
+    if (!least)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to share out %d experts", w->E);
     for (int e = 0; e < w->E; e++) {
-        heavy[e] = (struct heavy){INFINITY, e};
+        least[e] = INFINITY;
         for (int g = 0; g < w->G; g++)
             if (w->most[g] > 0)
-                heavy[e].seconds = fmin(heavy[e].seconds, seconds_of(w, g, e));
+                least[e] = fmin(least[e], seconds_of(w, g, e));
     }
-    qsort(heavy, (size_t)w->E, sizeof *heavy, heaviest_first);
-    for (int i = 0; i < w->E; i++)
-        w->order[i] = heavy[i].expert;
-    free(heavy);
-    return 0;
+    int status = motley__order(least, w->E, w->order, error);
+    free(least);
+    return status;
 }
 
 /* Each to the group that would be done first with it. */

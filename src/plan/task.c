@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "plan/order.h"
 #include "plan/task.h"
 
 enum { LEAST_GRAIN = 16 };
@@ -20,32 +21,13 @@ static void expected_widths(const struct motley__task *task, int r, int backward
         widths->seconds[i] *= busy;
 }
 
-struct rank_speed {
-    double speed;
-    int rank;
-};
-
-static int fastest_first(const void *first, const void *second)
-{
-    const struct rank_speed *a = first, *b = second;
-    return a->speed != b->speed ? (a->speed < b->speed) - (a->speed > b->speed) : a->rank - b->rank;
-}
-
 static int sort_ranks(struct motley__task *task, struct motley_error *error)
 {
-    struct rank_speed *sorted = malloc((size_t)task->R * sizeof *sorted);
-    if (!sorted)
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", task->R);
     for (int r = 0; r < task->R; r++) {
         const struct motley__widths *widths = &task->widths[r];
         task->speed[r] = widths->points ? 1 / motley__cost_width(widths, task->shape.F) : 0;
-        sorted[r] = (struct rank_speed){task->speed[r], r};
     }
-    qsort(sorted, (size_t)task->R, sizeof *sorted, fastest_first);
-    for (int r = 0; r < task->R; r++)
-        task->fastest[r] = sorted[r].rank;
-    free(sorted);
-    return 0;
+    return motley__order(task->speed, task->R, task->fastest, error);
 }
 
 /* Shares of the pairs, unless all are alike. */

@@ -83,6 +83,20 @@ struct motley__profile_entry *motley__profile_add(struct motley__profile *profil
     return larger;
 }
 
+/* An item in place `at` of a list, which is made longer for one behind its last.  Returns the list, which may have
+ * moved; NULL: out of host memory, and the list is as it was. */
+static void *put(void *list, int *count, int at, const void *item, size_t size, struct motley_error *error)
+{
+    char *larger = at < *count ? list : realloc(list, ((size_t)at + 1) * size);
+    if (!larger) {
+        motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
+        return NULL;
+    }
+    *count = at < *count ? *count : at + 1;
+    memcpy(larger + (size_t)at * size, item, size);
+    return larger;
+}
+
 static int same_curve(const struct motley__curve *a, const struct motley__curve *b)
 {
     return !a->backward == !b->backward && a->D == b->D && a->F == b->F && a->activation == b->activation &&
@@ -104,17 +118,12 @@ const struct motley__curve *motley__curve_find(const struct motley__profile_entr
 int motley__curve_put(struct motley__profile_entry *entry, const struct motley__curve *curve,
                       struct motley_error *error)
 {
-    for (int i = 0; i < entry->curves; i++)
-        if (same_curve(&entry->curve[i], curve)) {
-            entry->curve[i] = *curve;
-            return 0;
-        }
-    struct motley__curve *larger = realloc(entry->curve, ((size_t)entry->curves + 1) * sizeof *larger);
-    if (!larger)
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
-    entry->curve = larger;
-    larger[entry->curves++] = *curve;
-    return 0;
+    int at = 0;
+    while (at < entry->curves && !same_curve(&entry->curve[at], curve))
+        at++;
+    struct motley__curve *list = put(entry->curve, &entry->curves, at, curve, sizeof *list, error);
+    entry->curve = list ? list : entry->curve;
+    return list ? 0 : MOTLEY_E_MEMORY;
 }
 
 void motley__curve_forget(struct motley__profile_entry *entry, const struct motley_layer_shape *shape)
@@ -164,16 +173,10 @@ int motley__choice_put(struct motley__profile_entry *entry, const struct motley_
                        struct motley_error *error)
 {
     const struct motley__choice *known = motley__choice_find(entry, (enum motley_dtype)choice->dtype, choice->shape);
-    if (known) {
-        entry->choice[known - entry->choice] = *choice;
-        return 0;
-    }
-    struct motley__choice *larger = realloc(entry->choice, ((size_t)entry->choices + 1) * sizeof *larger);
-    if (!larger)
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
-    entry->choice = larger;
-    larger[entry->choices++] = *choice;
-    return 0;
+    const int at = known ? (int)(known - entry->choice) : entry->choices;
+    struct motley__choice *list = put(entry->choice, &entry->choices, at, choice, sizeof *list, error);
+    entry->choice = list ? list : entry->choice;
+    return list ? 0 : MOTLEY_E_MEMORY;
 }
 
 const struct motley__link_line *motley__link_find(const struct motley__profile *profile,
@@ -191,16 +194,10 @@ const struct motley__link_line *motley__link_find(const struct motley__profile *
 int motley__link_put(struct motley__profile *profile, const struct motley__link_line *line, struct motley_error *error)
 {
     const struct motley__link_line *known = motley__link_find(profile, line);
-    if (known) {
-        profile->link[known - profile->link] = *line;
-        return 0;
-    }
-    struct motley__link_line *larger = realloc(profile->link, ((size_t)profile->links + 1) * sizeof *larger);
-    if (!larger)
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
-    profile->link = larger;
-    larger[profile->links++] = *line;
-    return 0;
+    const int at = known ? (int)(known - profile->link) : profile->links;
+    struct motley__link_line *list = put(profile->link, &profile->links, at, line, sizeof *list, error);
+    profile->link = list ? list : profile->link;
+    return list ? 0 : MOTLEY_E_MEMORY;
 }
 
 const struct motley__outcome *motley__outcome_find(const struct motley__profile *profile,
@@ -216,16 +213,10 @@ int motley__outcome_put(struct motley__profile *profile, const struct motley__ou
                         struct motley_error *error)
 {
     const struct motley__outcome *known = motley__outcome_find(profile, outcome);
-    if (known) {
-        profile->outcome[known - profile->outcome] = *outcome;
-        return 0;
-    }
-    struct motley__outcome *larger = realloc(profile->outcome, ((size_t)profile->outcomes + 1) * sizeof *larger);
-    if (!larger)
-        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
-    profile->outcome = larger;
-    larger[profile->outcomes++] = *outcome;
-    return 0;
+    const int at = known ? (int)(known - profile->outcome) : profile->outcomes;
+    struct motley__outcome *list = put(profile->outcome, &profile->outcomes, at, outcome, sizeof *list, error);
+    profile->outcome = list ? list : profile->outcome;
+    return list ? 0 : MOTLEY_E_MEMORY;
 }
 
 int motley__profile_merge(struct motley__profile *profile, const struct motley__profile *from,
