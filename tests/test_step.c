@@ -192,6 +192,23 @@ static void the_longest_list_runs(void **state)
     assert_int_equal(strlen(log), MOTLEY__STEP_LIMIT);
 }
 
+/* One more is refused before the first has begun. */
+static void a_longer_list_is_refused(void **state)
+{
+    char log[MOTLEY__STEP_LIMIT + 2] = "";
+    struct act a = {'A', log, 0, 0, 0};
+    const struct motley__executor executor = {.device = *state, .time_limit = 10};
+    struct motley__step step = {0};
+    struct motley__step_times times;
+    struct motley_error error = {0};
+
+    for (int i = 0; i <= MOTLEY__STEP_LIMIT; i++)
+        compute(&step, &a, 0);
+    assert_int_equal(motley__execute(&executor, &step, &times, &error), MOTLEY_E_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "65 operators where at most 64 are possible"));
+    assert_int_equal(strlen(log), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +219,7 @@ int main(void)
         cmocka_unit_test(a_failure_ends_the_list),
         cmocka_unit_test(a_silent_peer_is_an_error_that_names_it),
         cmocka_unit_test(the_longest_list_runs),
+        cmocka_unit_test(a_longer_list_is_refused),
     };
 
     return cmocka_run_group_tests(tests, open_device, close_device);

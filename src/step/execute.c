@@ -216,10 +216,13 @@ static void account(const struct run *run, struct motley__step_times *times)
 int motley__execute(const struct motley__executor *executor, const struct motley__step *step,
                     struct motley__step_times *times, struct motley_error *error)
 {
-    const uint64_t all = step->count == MOTLEY__STEP_LIMIT ? ~UINT64_C(0) : bit(step->count) - 1;
+    const uint64_t all = step->count >= MOTLEY__STEP_LIMIT ? ~UINT64_C(0) : bit(step->count) - 1;
     struct run run = {.executor = executor, .step = step};
     int status = 0;
 
+    if (step->count > MOTLEY__STEP_LIMIT)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "a step of %d operators where at most %d are possible; take "
+                            "fewer chunks (--pipeline)", step->count, MOTLEY__STEP_LIMIT);
     run.since = run.worked = motley__seconds();
     run.next[MOTLEY__COMPUTATION] = next_of_stream(&run, MOTLEY__COMPUTATION, 0);
     run.next[MOTLEY__COMMUNICATION] = next_of_stream(&run, MOTLEY__COMMUNICATION, 0);

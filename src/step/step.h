@@ -43,10 +43,11 @@ enum { MOTLEY__STEP_LIMIT = 64 };        /* bits of `after` */
 
 struct motley__step {
     struct motley__op op[MOTLEY__STEP_LIMIT];
-    int count;
+    int count;                           /* beyond the limit: of what was wanted; the rest is lost */
 };
 
-/* Append; returns the operator's bit, for `after` of those behind it. */
+/* Append; returns the operator's bit, for `after` of those behind it.  A list that grew beyond the limit is refused when
+ * it is to run. */
 uint64_t motley__step_add(struct motley__step *step, struct motley__op op);
 
 /* Where the time of one run of a list went, seconds. */
@@ -65,7 +66,8 @@ struct motley__executor {
 
 /* Run the list to its end: all operators done, the queue drained.  On failure of this rank it waits for the device,
  * leaves MPI requests to the caller (motley__exchange_cancel) and returns the code.
- * Errors: MOTLEY_E_COMM (a peer silent beyond the limit), and whatever operators report. */
+ * Errors: MOTLEY_E_COMM (a peer silent beyond the limit), MOTLEY_E_UNSUPPORTED (the list is too long: then nothing has
+ * begun), and whatever operators report. */
 int motley__execute(const struct motley__executor *executor, const struct motley__step *step,
                     struct motley__step_times *times, struct motley_error *error);
 
