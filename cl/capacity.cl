@@ -12,7 +12,8 @@
  * A key is the token's best score, whose bits as a float order like it; without scores all keys are 0.  A dropped
  * choice gets index -1 and weight 0.  Integers only: nothing depends on the order in which items count.
  *
- * indices, weights [N], counts [K,E], bins [E,64], limits [3,E] int: open, bound, ties.  Bytes 8 N, 12 N with keys; 16 N to drop.
+ * indices, weights [N], counts [K,E], bins [E,64], limits [3,E] int: open, bound, ties.  Bytes 8 N, 12 N with keys;
+ * 16 N to drop.
  *
  *   W   work-items of a group: 1 on CPUs (default), 128 on GPUs
  *

@@ -82,6 +82,7 @@ static void pick_first(int E, __global const uint *collaborators, __local real *
  *   correction [E] of sigmoid, for the choice alone; NULL: softmax
  *   collaborators [E, (E+31)/32] bits: who may stand beside each first choice, or NULL
  *   best [T] is written with the largest score, or NULL
+ *   last [T] is written with the logit of the last choice, or NULL
  *
  * Bytes 8 T E read, 4 T (E + 2K + 1) written; E exponentials a token, 2E of sigmoid. */
 __kernel __attribute__((reqd_work_group_size(W, 1, 1)))
@@ -89,8 +90,8 @@ void gate_select(const struct motley__gate_args a, __global const real *restrict
                  __global const int *restrict forced, __global const float *restrict correction,
                  __global const uint *restrict collaborators,
                  __global float *restrict p, __global float *restrict lse, __global int *restrict indices,
-                 __global float *restrict weights, __global float *restrict best, __local real *key,
-                 __local real *power, __local real *part, __local int *pick)
+                 __global float *restrict weights, __global float *restrict best, __global float *restrict last,
+                 __local real *key, __local real *power, __local real *part, __local int *pick)
 {
     const size_t t = get_group_id(0);
     const int item = get_local_id(0);
@@ -131,6 +132,8 @@ void gate_select(const struct motley__gate_args a, __global const real *restrict
         pick_largest(a.E, a.K, key, pick);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
+    if (last && item == 0)
+        last[t] = logits[pick[a.K - 1]];
 
     if (a.normalize) {
         sum = 0;

@@ -30,11 +30,13 @@ KERNELS = \
     %D%/estmm.cl \
     %D%/few.cl \
     %D%/gate.cl \
+    %D%/importance.cl \
     %D%/lanes.h \
     %D%/linear.cl \
     %D%/logits.cl \
     %D%/losses.cl \
     %D%/model.h \
+    %D%/noise.cl \
     %D%/nonlinear.h \
     %D%/norm.cl \
     %D%/nvidia/activation.cl \
@@ -64,6 +66,7 @@ KERNELS = \
     %D%/reduce.h \
     %D%/rope.cl \
     %D%/route.cl \
+    %D%/scale.cl \
     %D%/slice.cl \
     %D%/squares.cl \
     %D%/storage.h \

@@ -59,6 +59,27 @@ struct motley__cosine_args {
     int stride;     /* numbers of one token in the projection's scratch */
 };
 
+/* Gate noise, and the losses that need it. */
+struct motley__noise_args {
+    int E;
+    int stride;     /* logits of one token, as of the gate */
+    unsigned seed_low, seed_high;   /* 64 bits */
+    unsigned first_low, first_high; /* of the first token's number */
+    float sigma;
+};
+
+struct motley__importance_args {
+    int T, E, K;
+    float inverse;  /* 1 / sigma */
+};
+
+/* Weights before the experts: scale_rows. */
+struct motley__scale_args {
+    int first;      /* pairs first and on */
+    int D;
+    int own_rows;   /* as of a product */
+};
+
 /* capacity.cl: a key has 30 bits, found 6 at a time. */
 #define MOTLEY__CAPACITY_BITS 6
 #define MOTLEY__CAPACITY_KEYS (1u << 30)
@@ -144,6 +165,7 @@ struct motley__slice_args {
 
 struct motley__losses_args {
     int T, E, K;
+    float inverse;  /* importance and load: 1 / sigma */
 };
 
 #endif

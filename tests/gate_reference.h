@@ -8,6 +8,7 @@
 
 /* Owned; indices and weights go to who asked. */
 struct gate_answer {
+    double *clean;          /* [T,E] logits without noise */
     double *logits, *p;     /* [T,E] */
     double *unit, *length;  /* [T,P], [T] of a cosine gate */
     double *weights;        /* [T,K] */
@@ -17,6 +18,7 @@ struct gate_answer {
 
 static inline void gate_answer_release(struct gate_answer *g)
 {
+    free(g->clean);
     free(g->logits);
     free(g->p);
     free(g->unit);
@@ -31,17 +33,25 @@ static inline struct motley__ref_cosine cosine_of(const struct problem *q)
         *q->weight[MOTLEY_COS_TEMPERATURE]};
 }
 
-/* Scores of one token; equal logits give equal scores. */
-static inline void reference_scores(const struct problem *q, const double *logits, double *p)
+/* log sum exp of E logits, and their softmax. */
+static inline double reference_softmax(int E, const double *logits, double *p)
 {
-    const int E = q->shape.E;
     double highest = -INFINITY, sum = 0;
     for (int e = 0; e < E; e++)
         highest = fmax(highest, logits[e]);
     for (int e = 0; e < E; e++)
         sum += p[e] = exp(logits[e] - highest);
     for (int e = 0; e < E; e++)
-        p[e] = q->shape.gate == MOTLEY_GATE_SIGMOID ? 1 / (1 + exp(-logits[e])) : p[e] / sum;
+        p[e] /= sum;
+    return highest + log(sum);
+}
+
+/* Scores of one token; equal logits give equal scores. */
+static inline void reference_scores(const struct problem *q, const double *logits, double *p)
+{
+    reference_softmax(q->shape.E, logits, p);
+    for (int e = 0; e < q->shape.E && q->shape.gate == MOTLEY_GATE_SIGMOID; e++)
+        p[e] = 1 / (1 + exp(-logits[e]));
 }
 
 static inline void reference_choose(const struct problem *q, int t, const double *p, int32_t *chosen)
@@ -111,7 +121,8 @@ static inline void reference_drop(const struct problem *q, struct gate_answer *g
 static inline struct gate_answer gate_forward(const struct problem *q)
 {
     const size_t T = (size_t)q->T, E = (size_t)q->shape.E, K = (size_t)q->shape.K, P = (size_t)q->shape.gate_width;
-    struct gate_answer g = {.logits = zeros(T * E, sizeof(double)), .p = zeros(T * E, sizeof(double)),
+    struct gate_answer g = {.clean = zeros(T * E, sizeof(double)),
+        .logits = zeros(T * E, sizeof(double)), .p = zeros(T * E, sizeof(double)),
         .unit = zeros(T * P, sizeof(double)), .length = zeros(T, sizeof(double)),
         .weights = zeros(T * K, sizeof(double)), .indices = zeros(T * K, sizeof(int32_t)),
         .chosen = zeros(T * K, sizeof(int32_t))};
@@ -121,6 +132,9 @@ static inline struct gate_answer gate_forward(const struct problem *q)
     } else {
         motley__ref_gate_logits(q->T, q->shape.D, q->shape.E, q->x, q->weight[MOTLEY_GATE], g.logits);
     }
+    memcpy(g.clean, g.logits, T * E * sizeof *g.clean);
+    if (q->routing.noise > 0)
+        motley__ref_noise_add(q->T, q->shape.E, q->routing.noise / q->shape.E, q->routing.seed, 0, g.logits);
     for (size_t t = 0; t < T; t++) {
         double *p = g.p + t * E, *w = g.weights + t * K, total = 0;
         reference_scores(q, g.logits + t * E, p);
@@ -136,9 +150,84 @@ static inline struct gate_answer gate_forward(const struct problem *q)
     return g;
 }
 
+/* What the importance loss compares over experts: sums over all tokens of scores without noise and of chances to be
+ * chosen; and their parts of one token, q and Phi, with the slope of Phi. */
+static inline void importance_parts(const struct problem *q, const struct gate_answer *g, int t, double *p,
+                                    double *chance, double *slope)
+{
+    const int E = q->shape.E, last = g->chosen[t * q->shape.K + q->shape.K - 1];
+    const double sigma = q->routing.noise / E;
+    reference_softmax(E, g->clean + t * E, p);
+    for (int e = 0; e < E; e++) {
+        const double z = (g->clean[t * E + e] - g->logits[t * E + last]) / sigma;
+        chance[e] = 0.5 * (1 + erf(z / sqrt(2)));
+        slope[e] = exp(-z * z / 2) / sqrt(2 * acos(-1)) / sigma;
+    }
+}
+
+/* Variance over the square of the mean, and its derivatives [E]. */
+static inline double reference_variation(int E, const double *sum, double *derivative)
+{
+    double first = 0, second = 0;
+    for (int e = 0; e < E; e++) {
+        first += sum[e];
+        second += sum[e] * sum[e];
+    }
+    for (int e = 0; e < E; e++) /* E second / first^2 - 1 */
+        derivative[e] = 2 * E * sum[e] / (first * first) - 2 * E * second / (first * first * first);
+    return E * second / (first * first) - 1;
+}
+
+/* The importance loss; its gradient, times the coefficient, is added to dlogits [T,E]. */
+static inline double reference_importance(const struct problem *q, const struct gate_answer *g, double *dlogits)
+{
+    const int T = q->T, E = q->shape.E, K = q->shape.K;
+    double *work = zeros(7 * (size_t)E, sizeof *work), *sum = work, *chances = work + E, *along = work + 2 * E;
+    double *along_chances = work + 3 * E, *p = work + 4 * E, *chance = work + 5 * E, *slope = work + 6 * E;
+    for (int t = 0; t < T; t++) {
+        importance_parts(q, g, t, p, chance, slope);
+        for (int e = 0; e < E; e++) {
+            sum[e] += p[e];
+            chances[e] += chance[e];
+        }
+    }
+    const double value = (reference_variation(E, sum, along) + reference_variation(E, chances, along_chances)) / 2;
+    const double half = q->losses.importance / 2;
+    for (int t = 0; t < T; t++) {
+        double mean = 0;
+        importance_parts(q, g, t, p, chance, slope);
+        for (int e = 0; e < E; e++)
+            mean += p[e] * along[e];
+        for (int e = 0; e < E; e++) {
+            dlogits[t * E + e] += half * (p[e] * (along[e] - mean) + along_chances[e] * slope[e]);
+            dlogits[t * E + g->chosen[t * K + K - 1]] -= half * along_chances[e] * slope[e];
+        }
+    }
+    free(work);
+    return value;
+}
+
+/* The losses' values; share [E] becomes the balance loss's slope along each score. */
+static inline struct motley_losses reference_losses(const struct problem *q, const struct gate_answer *g, double *share)
+{
+    const int T = q->T, E = q->shape.E;
+    double *p = zeros((size_t)E, sizeof *p);
+    struct motley_losses value = {0};
+    for (int t = 0; t < T; t++)
+        share[g->chosen[t * q->shape.K]] += (double)E / T / T;
+    for (int t = 0; t < T; t++) {
+        const double all = reference_softmax(E, g->logits + t * E, p);
+        for (int e = 0; e < E; e++)
+            value.balance += g->p[t * E + e] * share[e];
+        value.z += all * all / T;
+    }
+    free(p);
+    return value;
+}
+
 /* dlogits [E] of one token, from the gradients dg [K] of its weights. */
 static inline void reference_dlogits(const struct problem *q, const struct gate_answer *g, int t, const double *dg,
-                                     double *dlogits)
+                                     const double *share, double *dlogits)
 {
     const int E = q->shape.E, K = q->shape.K;
     const int32_t *chosen = g->chosen + t * K;
@@ -150,21 +239,31 @@ static inline void reference_dlogits(const struct problem *q, const struct gate_
     }
     for (int k = 0; k < K; k++)
         dp[chosen[k]] += q->shape.normalize ? (dg[k] - mean) / total : dg[k];
-    for (int e = 0; e < E; e++)
+    for (int e = 0; e < E; e++) {
+        dp[e] += q->losses.balance * share[e];
         inner += p[e] * dp[e];
+    }
     for (int e = 0; e < E; e++)
         dlogits[e] = q->shape.gate == MOTLEY_GATE_SIGMOID ? p[e] * (1 - p[e]) * dp[e] : p[e] * (dp[e] - inner);
+    if (q->losses.z != 0) {
+        const double all = reference_softmax(E, g->logits + t * E, dp);
+        for (int e = 0; e < E; e++)
+            dlogits[e] += q->losses.z / q->T * 2 * all * dp[e];
+    }
     free(dp);
 }
 
-/* gradient of the gate's weights, and dx, added to; dg [T,K]. */
-static inline void gate_backward(const struct problem *q, const struct gate_answer *g, const double *dg,
+/* gradient of the gate's weights, and dx, added to; dg [T,K].  Returns the losses. */
+static inline struct motley_losses gate_backward(const struct problem *q, const struct gate_answer *g, const double *dg,
                                  double **gradient, double *dx)
 {
     const int T = q->T, E = q->shape.E, D = q->shape.D, K = q->shape.K;
-    double *dlogits = zeros((size_t)T * (size_t)E, sizeof *dlogits);
+    double *dlogits = zeros((size_t)T * (size_t)E, sizeof *dlogits), *share = zeros((size_t)E, sizeof *share);
+    struct motley_losses losses = reference_losses(q, g, share);
     for (int t = 0; t < T; t++)
-        reference_dlogits(q, g, t, dg + t * K, dlogits + t * E);
+        reference_dlogits(q, g, t, dg + t * K, share, dlogits + t * E);
+    if (q->losses.importance != 0 && T)
+        losses.importance = reference_importance(q, g, dlogits);
     if (q->shape.gate == MOTLEY_GATE_COSINE) {
         const struct motley__ref_cosine cosine = cosine_of(q);
         struct motley__ref_cosine_gradient slope = {dx, gradient[MOTLEY_COS_PROJ], gradient[MOTLEY_COS_BIAS],
@@ -181,6 +280,8 @@ static inline void gate_backward(const struct problem *q, const struct gate_answ
         }
     }
     free(dlogits);
+    free(share);
+    return losses;
 }
 
 #endif

@@ -27,6 +27,7 @@ enum gate_kind {
 struct problem {
     struct motley_layer_shape shape;
     struct motley_routing routing; /* K is the shape's */
+    struct motley_losses losses;   /* coefficients */
     int T;
     float *x, *dy;          /* [T,D] */
     float *weight[WEIGHTS]; /* by enum motley_weight; NULL: not used */
@@ -38,6 +39,7 @@ struct answer {
     double *weights;  /* [T,K] */
     int32_t *indices; /* [T,K] */
     double *gradient[WEIGHTS];
+    struct motley_losses losses; /* balance and z always */
     double closest; /* relu: the routed pre-activation nearest to 0, where there is no derivative */
 };
 
@@ -159,15 +161,16 @@ static inline double reference_activation(enum motley_activation activation, dou
     return a * s;
 }
 
-/* One pair (token, expert) with weight g, forward and backward; returns <dy, o>, the gradient of g. */
-static inline double reference_pair(const struct problem *q, struct answer *a, int t, int e, double g)
+/* One pair (token, expert) with weight g on one side of the expert, forward and backward; returns the gradient of g. */
+static inline double reference_pair(const struct problem *q, struct answer *a, int t, int e, double weight)
 {
     const struct motley_layer_shape *s = &q->shape;
     const int D = s->D, F = s->F;
+    const double in = q->routing.before ? weight : 1, g = q->routing.before ? 1 : weight;
     const float *x = q->x + t * D, *dy = q->dy + t * D;
     const float *w1 = q->weight[MOTLEY_W1] + e * F * D, *w2 = q->weight[MOTLEY_W2] + e * D * F;
     const float *w3 = s->activation == MOTLEY_SWIGLU ? q->weight[MOTLEY_W3] + e * F * D : NULL;
-    double dg = 0;
+    double dg = 0, dg_in = 0;
     for (int d = 0; s->bias && d < D; d++) {
         a->y[t * D + d] += g * q->weight[MOTLEY_B2][e * D + d];
         dg += dy[d] * (double)q->weight[MOTLEY_B2][e * D + d];
@@ -176,8 +179,8 @@ static inline double reference_pair(const struct problem *q, struct answer *a, i
     for (int f = 0; f < F; f++) {
         double first = s->bias ? q->weight[MOTLEY_B1][e * F + f] : 0, third = 0, slope, u = 0;
         for (int d = 0; d < D; d++) {
-            first += (double)x[d] * w1[f * D + d];
-            third += w3 ? (double)x[d] * w3[f * D + d] : 0;
+            first += in * x[d] * w1[f * D + d];
+            third += w3 ? in * x[d] * w3[f * D + d] : 0;
             u += (double)dy[d] * w2[d * F + f];
         }
         const double value = reference_activation(s->activation, first, &slope), h = w3 ? value * third : value;
@@ -186,17 +189,19 @@ static inline double reference_pair(const struct problem *q, struct answer *a, i
             a->closest = fmin(a->closest, fabs(first));
         dg += u * h;
         for (int d = 0; d < D; d++) {
+            const double dx = d1 * w1[f * D + d] + (w3 ? d3 * w3[f * D + d] : 0);
             a->y[t * D + d] += g * h * w2[d * F + f];
             a->gradient[MOTLEY_W2][(e * D + d) * F + f] += g * dy[d] * h;
-            a->gradient[MOTLEY_W1][(e * F + f) * D + d] += d1 * x[d];
-            a->dx[t * D + d] += d1 * w1[f * D + d] + (w3 ? d3 * w3[f * D + d] : 0);
+            a->gradient[MOTLEY_W1][(e * F + f) * D + d] += d1 * in * x[d];
+            a->dx[t * D + d] += in * dx;
+            dg_in += dx * x[d];
             if (w3)
-                a->gradient[MOTLEY_W3][(e * F + f) * D + d] += d3 * x[d];
+                a->gradient[MOTLEY_W3][(e * F + f) * D + d] += d3 * in * x[d];
         }
         if (s->bias)
             a->gradient[MOTLEY_B1][e * F + f] += d1;
     }
-    return dg;
+    return q->routing.before ? dg_in : dg;
 }
 
 static inline struct answer answer_create(const struct problem *q)
@@ -214,7 +219,7 @@ static inline struct answer answer_create(const struct problem *q)
             a.gradient[which] = zeros(weight_size(&q->shape, which), sizeof(double));
     for (size_t n = 0; n < T * K; n++)
         dg[n] = a.indices[n] < 0 ? 0 : reference_pair(q, &a, (int)(n / K), a.indices[n], a.weights[n]);
-    gate_backward(q, &gate, dg, a.gradient, a.dx);
+    a.losses = gate_backward(q, &gate, dg, a.gradient, a.dx);
     gate_answer_release(&gate);
     free(dg);
     return a;

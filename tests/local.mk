@@ -48,6 +48,8 @@ UNIT_TESTS = \
     %D%/test_arrive \
     %D%/test_decode \
     %D%/test_losses \
+    %D%/test_noise \
+    %D%/test_scale \
     %D%/test_profile \
     %D%/test_timing \
     %D%/test_contest \

@@ -214,6 +214,9 @@ static void rows_of_an_expert(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_right_ones_are_dropped), cmocka_unit_test(rows_of_an_expert)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_right_ones_are_dropped),
+        cmocka_unit_test(rows_of_an_expert),
+    };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -148,7 +148,8 @@ static void check(struct motley__device *device, struct sizes s, enum motley_dty
     SUCCEED(motley__matrix_set(cosine->projection->w, 0, p.projection, &error));
     SUCCEED(motley__matrix_set(cosine->bias, 0, p.bias, &error));
     SUCCEED(motley__matrix_set(cosine->temperature, 0, &s.temperature, &error));
-    struct motley__buffer *x = to_device_as(device, dtype, p.x, T * D), *dlogits = to_device(device, p.dlogits, T * E * 4);
+    struct motley__buffer *x = to_device_as(device, dtype, p.x, T * D);
+    struct motley__buffer *dlogits = to_device(device, p.dlogits, T * E * 4);
     const struct motley__cosine_step step = {
         .T = s.T, .single = single, .x = x, .scratch = unwritten(device, motley__gate_scratch_bytes(device, s.T, s.P)),
         .unit = unwritten(device, T * P * 4), .length = unwritten(device, T * 4), .dlogits = dlogits,

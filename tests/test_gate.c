@@ -16,8 +16,8 @@ static double *reference_among(const struct problem *problem, const int *forced,
     r->weights = ARRAY(float, (size_t)s.T * (size_t)s.K);
     r->indices = ARRAY(int, (size_t)s.T * (size_t)s.K);
     motley__ref_gate_logits(s.T, s.D, s.E, problem->x, problem->w, logits);
-    motley__ref_gate_select(s.T, s.E, s.K, s.normalize, logits, problem->correction, forced, collaborators, r->p, r->lse,
-                            r->indices, r->weights);
+    motley__ref_gate_select(s.T, s.E, s.K, s.normalize, logits, problem->correction, forced, collaborators, r->p,
+                            r->lse, r->indices, r->weights);
     return logits;
 }
 

@@ -58,6 +58,19 @@ struct motley_routing {
                          * with index -1 and weight 0.  0: nothing is dropped.  Buffers have no rows to spare for any f,
                          * so f and -f are the same */
     int prioritised;    /* 1: tokens in order of their best score instead */
+    double noise;       /* in training: normal numbers of deviation noise / E are added to the logits; 0: none */
+    uint64_t seed;      /* of the noise, which is a hash of it, the token's number among those of all ranks, and the
+                         * expert: give another one at every step */
+    int before;         /* 1: weights multiply what experts are given, else what they return */
+};
+
+/* Auxiliary losses of the gate: their coefficients, 0: not wanted; or their values, means over the tokens of all
+ * ranks. */
+struct motley_losses {
+    double balance;     /* GShard's; 1 when even */
+    double z;           /* mean square of log sum exp of the logits; not of a sigmoid gate */
+    double importance;  /* importance and load: how unlike the experts' sums are of scores without noise, and of chances
+                         * to be chosen under other noise; 0 when even.  Needs noise and a softmax or cosine gate */
 };
 
 /* plan is borrowed until the layer is destroyed.  A plan made with options.backward gives a layer that can be
@@ -84,6 +97,12 @@ int motley_layer_get_gradient(const motley_layer *layer, enum motley_weight whic
 /* Route so from the next forward on; nothing is planned anew.  Collective: all ranks give the same.
  * Errors: MOTLEY_E_INVALID, MOTLEY_E_MISMATCH. */
 int motley_layer_set_routing(motley_layer *layer, const struct motley_routing *routing, struct motley_error *error);
+
+/* From the next forward on losses are computed, and backward adds the gradient of the sum of coefficient times loss.
+ * Collective: all ranks give the same.  Errors: MOTLEY_E_INVALID, MOTLEY_E_MISMATCH. */
+int motley_layer_set_losses(motley_layer *layer, const struct motley_losses *coefficients, struct motley_error *error);
+/* Of the last forward; 0 of those that are not wanted.  Local; the same on every rank. */
+struct motley_losses motley_layer_losses(const motley_layer *layer);
 
 /* y = layer(x).  All tensors are stored as the plan's shape says (dtype).
  *

@@ -27,8 +27,7 @@ static int reserve_experts(motley_layer *layer, struct motley_error *error)
 static struct motley__expert_step step_of(const motley_layer *layer, int batch)
 {
     struct motley__buffer *const *saved = layer->saved, *const *scratch = layer->scratch->buffer;
-    const struct motley__rows x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], layer->rows.T, saved[MOTLEY__SAVED_INDEX],
-                                   layer->shape.dtype};
+    const struct motley__rows x = motley__layer_inputs(layer);
     const struct motley__rows dy = {layer->dy, scratch[MOTLEY__SCRATCH_DY], layer->rows.T, saved[MOTLEY__SAVED_INDEX],
                                     layer->shape.dtype};
 
@@ -42,12 +41,19 @@ static struct motley__expert_step step_of(const motley_layer *layer, int batch)
 int motley__backward_experts(void *self, struct motley_error *error)
 {
     const struct motley__numbered *batch = self;
-    int status = reserve_experts(batch->layer, error);
+    motley_layer *layer = batch->layer;
+    int status = reserve_experts(layer, error);
 
     if (!status) {
-        const struct motley__expert_step step = step_of(batch->layer, batch->number);
+        const struct motley__expert_step step = step_of(layer, batch->number);
 
-        status = motley__experts_backward(batch->layer->experts, &step, error);
+        status = motley__experts_backward(layer->experts, &step, error);
+    }
+    if (!status && layer->routing.before) {
+        const struct motley__scale scale = motley__layer_scale(layer, batch->number);
+
+        status = motley__scale_backward(layer->context->device, &scale, layer->scratch->buffer[MOTLEY__SCRATCH_O],
+                                        layer->scratch->buffer[MOTLEY__SCRATCH_DW], error);
     }
     return status;
 }
@@ -111,9 +117,7 @@ int motley__backward_gate(void *self, struct motley_error *error)
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DLOGITS, FLOATS((size_t)T * (size_t)E), error);
 
     if (!status && losses)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BALANCE, FLOATS(E), error);
-    if (!status && losses)
-        status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_BALANCE], 0, layer->balance_host, FLOATS(E), error);
+        status = motley__layer_balance(layer, error);
     if (!status)
         status = motley__gate_backward(layer->context->device, &(struct motley__gate_backward){
             .T = T, .E = E, .K = layer->shape.K, .normalize = layer->shape.normalize,
@@ -121,7 +125,9 @@ int motley__backward_gate(void *self, struct motley_error *error)
             .lse = saved[MOTLEY__SAVED_LSE], .indices = motley__layer_chosen(layer),
             .weights = saved[MOTLEY__SAVED_WEIGHTS], .dweights = scratch[MOTLEY__SCRATCH_DWEIGHTS],
             .balance = losses ? scratch[MOTLEY__SCRATCH_BALANCE] : NULL,
-            .z = tokens > 0 ? (float)(layer->losses.z_coefficient / tokens) : 0,
+            .z = tokens > 0 ? (float)(layer->coefficients.z / tokens) : 0,
             .dlogits = scratch[MOTLEY__SCRATCH_DLOGITS]}, error);
+    if (!status && motley__layer_wants_importance(layer))
+        status = motley__layer_importance_backward(layer, error);
     return status ? status : backward_logits(layer, error);
 }

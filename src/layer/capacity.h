@@ -4,7 +4,7 @@
  * on; what comes to an expert beyond its capacity is dropped.  Prioritised, tokens count in order of their best score
  * instead, equal ones still in order of rank and position.
  *
- * So at each expert the choices before one, `open`, are kept, those behind it dropped, and of those at it some are kept:
+ * So at each expert the choices before one, `open`, are kept, those behind it dropped, and some of those at it kept:
  *
  *   1. every rank counts its pairs of each choice and expert; the sum over ranks says which choice is open
  *   2. prioritised: the score down to which tokens are kept is found bit by bit, six bits at a time: every rank counts
@@ -13,8 +13,8 @@
  *   3. of tokens with just this score (else: of all) the first are kept: a scan over ranks says how many of them are on
  *      ranks before
  *
- * Where no expert drops anything nothing follows the first sum.  Source: Flex (arXiv 2206.03382), whose buffers have K *
- * int(f * ceil(tokens / E)) rows for an expert; here nothing has, so a capacity of 0 is none at all.
+ * Where no expert drops anything nothing follows the first sum.  Source: Flex (arXiv 2206.03382), whose buffers have
+ * K * int(f * ceil(tokens / E)) rows for an expert; here nothing has, so a capacity of 0 is none at all.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_CAPACITY_H
@@ -39,7 +39,7 @@ struct motley__capacity {
     int64_t *totals;                    /* [K*E+1] of all ranks; the last: tokens */
     int dropping;                       /* experts that drop something: */
     int *expert;                        /* [dropping] which, ascending */
-    int64_t *room;                      /* [E] how many of the open choice are kept, of those not yet found above bound */
+    int64_t *room;                      /* [E] how many of the open choice are kept, less those found above bound */
     int *limits;                        /* [3,E]: open (K: nothing is dropped), bound, ties, as cl/capacity.cl takes
                                          * them */
     int *bins;                          /* [E,64] of this rank */

@@ -3,8 +3,9 @@
  *   v = x proj^T + bias                    proj [P,D], bias [P]
  *   logits = v / |v| . M[e] / |M[e]| * s   M [E,P], s = exp(min(tau, log 100))
  *
- * It is the gate of gate.h on the unit rows v / |v|, with the matrix S[e] = s M[e] / |M[e]|: whatever follows the logits
- * stays as it is.  A length below 1e-12 counts as 1e-12.  Source: Flex (arXiv 2206.03382), after XMoE (2204.09179).
+ * It is the gate of gate.h on the unit rows v / |v|, with the matrix S[e] = s M[e] / |M[e]|: whatever follows the
+ * logits stays as it is.  A length below 1e-12 counts as 1e-12.  Source: Flex (arXiv 2206.03382), after XMoE
+ * (arXiv 2204.09179).
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_COSINE_H

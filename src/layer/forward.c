@@ -7,7 +7,6 @@
 
 #include "layer/encode.h"
 #include "layer/gate.h"
-#include "layer/losses.h"
 #include "layer/place.h"
 #include "layer/route.h"
 #include "layer/state.h"
@@ -67,8 +66,12 @@ int motley__forward_gate(void *self, struct motley_error *error)
     motley_layer *layer = self;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     const struct motley_layer_shape *shape = &layer->shape;
+    const int noisy = layer->routing.noise > 0;
+    struct motley__noise noise;
     int status = reserve_gate(layer, error);
 
+    if (!status && noisy)
+        status = motley__layer_noise(layer, &noise, error);
     if (!status && layer->forced)
         status = motley__buffer_write_later(scratch[MOTLEY__SCRATCH_FORCED], 0, layer->forced, INTS(layer->rows.N),
                                             error);
@@ -85,7 +88,8 @@ int motley__forward_gate(void *self, struct motley_error *error)
             .forced = layer->forced ? scratch[MOTLEY__SCRATCH_FORCED] : NULL, .collaborators = layer->collaborators,
             .logits = scratch[MOTLEY__SCRATCH_LOGITS], .p = saved[MOTLEY__SAVED_P], .lse = saved[MOTLEY__SAVED_LSE],
             .indices = saved[MOTLEY__SAVED_INDICES], .weights = saved[MOTLEY__SAVED_WEIGHTS],
-            .best = layer->capacity && layer->capacity->prioritised ? scratch[MOTLEY__SCRATCH_BEST] : NULL}, error);
+            .best = layer->capacity && layer->capacity->prioritised ? scratch[MOTLEY__SCRATCH_BEST] : NULL,
+            .noise = noisy ? &noise : NULL}, error);
     if (!status && layer->capacity)
         status = motley__drop_count(layer, error);
     return status;
@@ -177,50 +181,14 @@ int motley__forward_route(void *self, struct motley_error *error)
     return status ? status : sort_by_group(layer, error);
 }
 
-int motley__forward_losses(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    const int E = layer->shape.E;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SUMS, FLOATS(2 * E + 2), error);
-
-    if (!status)
-        status = motley__losses_sums(layer->context->device, layer->rows.T, E, layer->shape.K,
-                                     layer->saved[MOTLEY__SAVED_P], layer->saved[MOTLEY__SAVED_LSE],
-                                     motley__layer_chosen(layer), layer->scratch->buffer[MOTLEY__SCRATCH_SUMS], error);
-    if (!status)
-        status = motley__buffer_read_later(layer->scratch->buffer[MOTLEY__SCRATCH_SUMS], 0, layer->loss_host,
-                                           FLOATS(2 * E + 2), error);
-    return status;
-}
-
-int motley__forward_share_losses(void *self, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    const int n = 2 * layer->shape.E + 2;
-
-    for (int i = 0; i < n; i++)
-        layer->loss_sums[i] = layer->loss_host[i];
-    return motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, layer->loss_sums, n, MPI_DOUBLE, MPI_SUM,
-                                                  layer->context->comm, &layer->loss_request), "MPI_Iallreduce");
-}
-
-int motley__forward_share_losses_test(void *self, int *done, struct motley_error *error)
-{
-    motley_layer *layer = self;
-    int status = motley__fail_mpi(error, MPI_Test(&layer->loss_request, done, MPI_STATUS_IGNORE), "MPI_Test");
-
-    if (!status && *done)
-        motley__losses_value(layer->shape.E, layer->loss_sums, layer->losses.balance_coefficient,
-                             &layer->losses.balance, &layer->losses.z, layer->balance_host);
-    return status;
-}
-
 static int reserve_pairs(motley_layer *layer, struct motley_error *error)
 {
     const size_t P = (size_t)layer->rows.P, F = (size_t)layer->F_local, D = (size_t)layer->shape.D;
     const int swiglu = layer->shape.activation == MOTLEY_SWIGLU;
     const struct demand saved[] = {
         {MOTLEY__SAVED_INDEX, INTS(P)}, {MOTLEY__SAVED_PAIR_WEIGHT, FLOATS(P)},
+        {MOTLEY__SAVED_SCALE, layer->routing.before ? FLOATS(P) : 0},
+        {MOTLEY__SAVED_SCALED, layer->routing.before ? STORED(P * D) : 0},
         {MOTLEY__SAVED_PRE, layer->trained ? STORED(P * F) : 0},
         {MOTLEY__SAVED_PRE3, layer->trained && swiglu ? STORED(P * F) : 0},
     };
@@ -314,8 +282,32 @@ int motley__forward_place(void *self, struct motley_error *error)
             .order = scratch[MOTLEY__SCRATCH_ORDER], .weights = saved[MOTLEY__SAVED_WEIGHTS],
             .row = rows->M ? scratch[MOTLEY__SCRATCH_RECEIVED_ROW] : NULL,
             .received = rows->M ? scratch[MOTLEY__SCRATCH_RECEIVED_WEIGHT] : NULL,
-            .index = saved[MOTLEY__SAVED_INDEX], .weight = saved[MOTLEY__SAVED_PAIR_WEIGHT]}, error);
+            .index = saved[MOTLEY__SAVED_INDEX],
+            .weight = saved[layer->routing.before ? MOTLEY__SAVED_SCALE : MOTLEY__SAVED_PAIR_WEIGHT]}, error);
     return status;
+}
+
+/* A pair's row, in both directions. */
+static struct motley__rows rows_of(const motley_layer *layer)
+{
+    return (struct motley__rows){layer->x, layer->saved[MOTLEY__SAVED_RECEIVED], layer->rows.T,
+                                 layer->saved[MOTLEY__SAVED_INDEX], layer->shape.dtype};
+}
+
+struct motley__rows motley__layer_inputs(const motley_layer *layer)
+{
+    if (!layer->routing.before)
+        return rows_of(layer);
+    return (struct motley__rows){.own = layer->saved[MOTLEY__SAVED_SCALED], .own_rows = layer->rows.P,
+                                 .dtype = layer->shape.dtype};
+}
+
+struct motley__scale motley__layer_scale(const motley_layer *layer, int batch)
+{
+    const struct motley__ragged ragged = motley__layer_ragged(layer, batch);
+
+    return (struct motley__scale){.first = ragged.first, .P = ragged.P, .D = layer->shape.D, .x = rows_of(layer),
+                                  .weight = layer->saved[MOTLEY__SAVED_SCALE]};
 }
 
 int motley__forward_experts(void *self, struct motley_error *error)
@@ -323,10 +315,16 @@ int motley__forward_experts(void *self, struct motley_error *error)
     const struct motley__numbered *batch = self;
     motley_layer *layer = batch->layer;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
+    int status = 0;
 
-    return motley__experts_forward(layer->experts, &(struct motley__expert_step){
-        .ragged = motley__layer_ragged(layer, batch->number),
-        .x = {layer->x, saved[MOTLEY__SAVED_RECEIVED], layer->rows.T, saved[MOTLEY__SAVED_INDEX], layer->shape.dtype},
+    if (layer->routing.before) {
+        const struct motley__scale scale = motley__layer_scale(layer, batch->number);
+
+        status = motley__scale(layer->context->device, &scale, saved[MOTLEY__SAVED_SCALED],
+                               saved[MOTLEY__SAVED_PAIR_WEIGHT], error);
+    }
+    return status ? status : motley__experts_forward(layer->experts, &(struct motley__expert_step){
+        .ragged = motley__layer_ragged(layer, batch->number), .x = motley__layer_inputs(layer),
         .pre = layer->trained ? saved[MOTLEY__SAVED_PRE] : NULL,
         .pre3 = layer->trained && layer->experts->w3 ? saved[MOTLEY__SAVED_PRE3] : NULL,
         .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O]}, error);

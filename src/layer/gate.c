@@ -142,14 +142,18 @@ int motley__gate_forward(struct motley__device *device, const struct motley__gat
     if ((status = motley__kernel(device, "gate.cl", options, "gate_select", &kernel, error)) ||
         (status = motley__gate_logits(device, &(struct motley__gate_logits){.dtype = gate->dtype, .T = gate->T,
              .D = gate->D, .E = gate->E, .single = gate->single, .x = gate->x, .w = gate->w, .logits = gate->logits},
-             error)))
+             error)) ||
+        (gate->noise && (status = motley__noise_add(device, gate->noise, gate->T, gate->E, gate->single, gate->logits,
+                                                    error))))
         return status;
     const size_t real = real_bytes(single), experts = (size_t)gate->E * real;
+    const struct motley__buffer *last = gate->noise ? gate->noise->last : NULL;
     return motley__launch(device, kernel, ((struct motley__range){{(size_t)gate->T * (size_t)items}, {(size_t)items}}),
                           error, MOTLEY__VALUE(args), MOTLEY__BUFFER(gate->logits), MOTLEY__BUFFER(gate->forced),
                           MOTLEY__BUFFER(gate->correction), MOTLEY__BUFFER(gate->collaborators),
                           MOTLEY__BUFFER(gate->p), MOTLEY__BUFFER(gate->lse), MOTLEY__BUFFER(gate->indices),
-                          MOTLEY__BUFFER(gate->weights), MOTLEY__BUFFER(gate->best), MOTLEY__LOCAL(experts),
+                          MOTLEY__BUFFER(gate->weights), MOTLEY__BUFFER(gate->best),
+                          MOTLEY__BUFFER(last), MOTLEY__LOCAL(experts),
                           MOTLEY__LOCAL(experts), MOTLEY__LOCAL((size_t)items * real),
                           MOTLEY__LOCAL((size_t)gate->K * sizeof(cl_int)));
 }

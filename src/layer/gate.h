@@ -18,6 +18,7 @@
 #define MOTLEY_LAYER_GATE_H
 
 #include <motley/plan.h>
+#include "layer/noise.h"
 #include "product/linear.h"
 
 /* logits [T, motley__gate_stride(E)] = x w^T: each of a token's E numbers is a double, or a float on a device without;
@@ -65,6 +66,7 @@ struct motley__gate_forward {
     struct motley__buffer *indices;         /* [T,K] int, written */
     struct motley__buffer *weights;         /* [T,K] written */
     struct motley__buffer *best;            /* [T] written: the largest score; or NULL */
+    const struct motley__noise *noise;      /* everything above is that of the noisy logits; NULL: there is none */
 };
 static inline int motley__gate_mask_words(int E)
 {

@@ -25,8 +25,8 @@ static uint64_t transfer(motley_layer *layer, int chunk, struct motley__step *st
         .missing = motley__transfer_missing, .request = rows[chunk]});
 }
 
-/* Which choices are beyond the experts' capacity: a sum over ranks, prioritised some more, and a scan.  Returns the last
- * one's bit. */
+/* Which choices are beyond the experts' capacity: a sum over ranks, prioritised some more, and a scan.  Returns the
+ * last one's bit. */
 static uint64_t list_capacity(motley_layer *layer, struct motley__step *step, uint64_t counted)
 {
     struct motley__op share = {.name = "share counts", .stream = MOTLEY__COMMUNICATION, .phase = MOTLEY__PHASE_GATE,
@@ -46,6 +46,14 @@ static uint64_t list_capacity(motley_layer *layer, struct motley__step *step, ui
     share.begin = motley__drop_scan;
     share.test = motley__drop_scan_test;
     return motley__step_add(step, share);
+}
+
+/* Where this rank's tokens are among all: the noise of each follows from that. */
+static uint64_t list_position(motley_layer *layer, struct motley__step *step)
+{
+    return motley__step_add(step, (struct motley__op){.name = "share positions", .stream = MOTLEY__COMMUNICATION,
+        .phase = MOTLEY__PHASE_GATE, .begin = motley__forward_position, .self = layer,
+        .test = motley__forward_position_test, .request = layer});
 }
 
 static void list_losses(motley_layer *layer, struct motley__step *step)
@@ -162,12 +170,14 @@ static uint64_t list_experts(motley_layer *layer, struct motley__step *step, uin
 
 static void list_forward(motley_layer *layer, struct motley__step *step)
 {
-    uint64_t arrived[MOTLEY__CHUNKS_MOST], chosen, counted = 0, routed, listed = 0, fetched = 0, returned;
-    uint64_t multiplied = 0;
+    uint64_t arrived[MOTLEY__CHUNKS_MOST], chosen, placed = 0, counted = 0, routed, listed = 0, fetched = 0;
+    uint64_t multiplied = 0, returned;
 
     if (motley__layer_fetches(layer))
         fetched = fetch(layer, step);
-    chosen = compute(layer, step, "gate", MOTLEY__PHASE_GATE, 0, motley__forward_gate);
+    if (layer->routing.noise > 0 && layer->context->size > 1)
+        placed = list_position(layer, step);
+    chosen = compute(layer, step, "gate", MOTLEY__PHASE_GATE, placed, motley__forward_gate);
     if (layer->capacity)
         counted = list_capacity(layer, step, chosen);
     routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, counted, motley__forward_route);

@@ -10,12 +10,6 @@
 #include "plan/plan.h"
 #include "product/linear.h"
 
-/* Coefficients of the auxiliary losses, and their values in the last forward (global means; 0 when off). */
-struct motley__layer_losses {
-    double balance_coefficient, z_coefficient;
-    double balance, z;
-};
-
 /* Buffers that live only inside one step; layers of one model share one (destroy after all of them). */
 struct motley__scratch; /* opaque */
 struct motley__scratch *motley__scratch_create(void);
@@ -43,7 +37,8 @@ void motley__layer_add_rows(const motley_layer *layer, double *rows);
 
 struct motley__linear *motley__layer_gate(motley_layer *layer);
 struct motley__experts *motley__layer_experts(motley_layer *layer); /* what this rank stores of them */
-struct motley__layer_losses *motley__layer_losses(motley_layer *layer);
+/* Of the auxiliary losses; the same on all ranks. */
+struct motley_losses *motley__layer_coefficients(motley_layer *layer);
 
 /* Layers of one model that share a scratch, in the order in which their forward is called (and, the other way round,
  * their backward): in data mode each fetches the next one's weights ahead, and leaves its gradients under way to the

@@ -2,6 +2,7 @@
 #
 # SPDX-License-Identifier: BSD-3-Clause
 libmotley_all_la_SOURCES += \
+    %D%/auxiliary.c \
     %D%/backward.c \
     %D%/capacity.c \
     %D%/capacity.h \
@@ -26,6 +27,8 @@ libmotley_all_la_SOURCES += \
     %D%/losses.h \
     %D%/memory.c \
     %D%/mover.h \
+    %D%/noise.c \
+    %D%/noise.h \
     %D%/peers.c \
     %D%/peers.h \
     %D%/place.c \
@@ -33,11 +36,15 @@ libmotley_all_la_SOURCES += \
     %D%/ref.h \
     %D%/ref_cosine.c \
     %D%/ref_gate.c \
+    %D%/ref_losses.c \
     %D%/ref_route.c \
+    %D%/ref_scale.c \
     %D%/report.c \
     %D%/route.c \
     %D%/route.h \
     %D%/routing.c \
+    %D%/scale.c \
+    %D%/scale.h \
     %D%/state.c \
     %D%/state.h \
     %D%/travel.c \

@@ -76,14 +76,15 @@ static uint64_t saved_bytes(const struct motley__layer_memory *m)
 {
     const struct sizes n = sizes_of(m);
     const uint64_t pre = m->trained ? (m->shape.activation == MOTLEY_SWIGLU ? 2 : 1) : 0;
-    const uint64_t stored = n.M * n.D + pre * n.P * n.F;    /* received rows; pre, pre3 */
+    const uint64_t stored = n.M * n.D + pre * n.P * n.F + (m->before ? n.P * n.D : 0); /* received; pre, pre3; scaled */
     uint64_t words = 0;
 
     words += 2 * n.N + n.T * n.E + n.T;                     /* indices, weights, p, lse */
     words += m->shape.gate == MOTLEY_GATE_COSINE ? n.T * (n.W + 1) : 0; /* unit, length */
     words += m->capacity ? n.N : 0;                         /* chosen */
+    words += m->importance ? n.T * n.E + 2 * n.T : 0;       /* clean, clean lse, last */
     words += n.N + n.M_pairs + (uint64_t)local_slots(m) + 1; /* where, offsets */
-    words += 2 * n.P;                                       /* index, pair weight */
+    words += (m->before ? 3 : 2) * n.P;                     /* index, pair weight; scale */
     if (m->ranks > 1) {
         words += (m->lots > 1 ? 4 : 3) * n.N;               /* group place, row order, send row; choices */
         words += motley__peers_table(m->groups, m->streams, chunks_of(m)) + n.M + 1; /* table, begin */
@@ -101,6 +102,7 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
     words += n.N + n.M_pairs;                               /* order */
     words += m->shape.gate == MOTLEY_GATE_FORCED ? n.N : 0;
     words += m->losses ? 2 * n.E + 2 : 0;
+    words += m->importance ? 2 * n.E + 2 : 0;
     if (m->capacity)                                        /* order, where, offsets; counts, limits */
         words += 2 * n.N + n.E + 1 + (uint64_t)m->shape.K * n.E + 3 * n.E;
     if (m->capacity && m->prioritised)
@@ -118,6 +120,7 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
         words += n.P + n.N + n.T * n.E + (m->losses ? n.E : 0);  /* dw, dweights, dlogits, balance */
         words += n.M_pairs + n.B_pairs;                     /* scalars */
         words += n.T * n.W;                                 /* dunit */
+        words += m->importance ? 2 * n.E : 0;               /* slopes */
     }
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4 + units * MOTLEY__LIST_UNIT;
 }
@@ -191,6 +194,7 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
         .stride = layer->stride,
         .panel = layer->E_local ? layer->experts->w1->panel : 1, .trained = layer->trained,
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),
+        .importance = motley__layer_wants_importance(layer), .before = layer->routing.before,
         .capacity = layer->capacity != NULL, .prioritised = layer->capacity && layer->capacity->prioritised,
         .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, motley__gate_widest(shape)),
         .gate_bytes = sizeof(float) * motley__linear_numbers(device, path, rows, MOTLEY_F32, shape->E, inputs),

@@ -1,5 +1,5 @@
 /* Gate, losses and routing in plain C: their specification (ref_gate.c, ref_cosine.c,
- * ref_route.c).  Host memory, no device.
+ * ref_losses.c, ref_route.c, ref_scale.c).  Host memory, no device.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_REF_H
@@ -10,8 +10,8 @@
 
 #include "cl/types.h"
 
-/* Arguments as in gate.h; w [E,D] canonical, correction [E] (sigmoid), forced [T,K] and collaborators [E,words] or NULL,
- * logits [T,E].  Double inside. */
+/* Arguments as in gate.h; w [E,D] canonical, correction [E] (sigmoid), forced [T,K] and collaborators [E,words] or
+ * NULL, logits [T,E].  Double inside. */
 void motley__ref_gate_logits(int T, int D, int E, const float *x, const float *w, double *logits);
 void motley__ref_gate_select(int T, int E, int K, int normalize, const double *logits, const float *correction,
                              const int *forced, const uint32_t *collaborators, float *p, float *lse, int *indices,
@@ -35,8 +35,20 @@ struct motley__ref_cosine_gradient {
 void motley__ref_cosine_backward(const struct motley__ref_cosine *cosine, const double *unit, const double *length,
                                  const double *dlogits, struct motley__ref_cosine_gradient *gradient, double *scratch);
 
-/* losses.h; sums [2E+2]. */
+/* noise.h; logits [T,E]. */
+void motley__ref_noise_add(int T, int E, double sigma, uint64_t seed, int64_t first, double *logits);
+
+/* losses.h; sums [2E+2]; dlogits added to. */
 void motley__ref_losses_sums(int T, int E, int K, const float *p, const float *lse, const int *indices, double *sums);
+void motley__ref_importance_sums(int T, int E, double sigma, const float *clean, const float *lse, const float *last,
+                                 double *sums);
+void motley__ref_importance_backward(int T, int E, int K, double sigma, const float *clean, const float *lse,
+                                     const float *last, const int *indices, const float *gradient, double *dlogits);
+
+/* scale.h */
+void motley__ref_scale(int P, int D, const float *x, const int *index, const float *weight, float *scaled);
+void motley__ref_scale_backward(int P, int D, const float *x, const int *index, const float *weight, float *dx,
+                                float *dw);
 
 /* route.h; slot NULL: an index is its own slot. */
 void motley__ref_route(int N, int E, int slots, const int *indices, const int *slot, int *order, int *where,

@@ -104,16 +104,3 @@ void motley__ref_gate_backward(int T, int E, int K, int normalize, int sigmoid, 
                                  : p[e] * (dlogits[e] - dot + 2.0 * z * lse[t]);
     }
 }
-
-void motley__ref_losses_sums(int T, int E, int K, const float *p, const float *lse, const int *indices, double *sums)
-{
-    for (int i = 0; i < 2 * E + 2; i++)
-        sums[i] = 0;
-    for (int t = 0; t < T; t++) {
-        for (int e = 0; e < E; e++)
-            sums[e] += p[(size_t)t * E + e];
-        sums[E + indices[(size_t)t * K]] += 1;
-        sums[2 * E] += (double)lse[t] * lse[t];
-        sums[2 * E + 1] += 1;
-    }
-}

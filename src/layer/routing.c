@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <assert.h>
 #include <math.h>
 
 #include "layer/state.h"
@@ -15,36 +16,49 @@ static int check(const motley_layer *layer, const struct motley_routing *routing
         return motley__fail(error, MOTLEY_E_INVALID,
                             "K (experts per token) is %d, expected 1 to E = %d, or 0 for the plan's", routing->K, E);
     if (layer->collaborators && routing->K - 1 > layer->collaborators_most)
-        return motley__fail(error, MOTLEY_E_INVALID, "K (experts per token) is %d, expected at most %d: a token's first "
-                            "expert has %d collaborators", routing->K, layer->collaborators_most + 1,
-                            layer->collaborators_most);
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "K (experts per token) is %d, expected at most %d: a token's first expert has %d "
+                            "collaborators", routing->K, layer->collaborators_most + 1, layer->collaborators_most);
     if (!isfinite(routing->capacity))
         return motley__fail(error, MOTLEY_E_INVALID, "the capacity is %g, expected a finite number", routing->capacity);
-    return 0;
+    if (!isfinite(routing->noise) || routing->noise < 0)
+        return motley__fail(error, MOTLEY_E_INVALID, "the gate's noise is %g, expected a finite number, 0 or more",
+                            routing->noise);
+    return motley__layer_check_losses(layer, &layer->coefficients, routing->noise, error);
 }
 
-enum { NUMBERS = 3 };
+enum { MOST_NUMBERS = 8 };
 
 /* The lowest and the highest of every number must be the same. */
-static int check_alike(const motley_layer *layer, const struct motley_routing *routing, struct motley_error *error)
+int motley__layer_alike(const motley_layer *layer, const struct motley__alike *numbers, int count,
+                        struct motley_error *error)
 {
-    static const char *const names[NUMBERS] = {"K", "capacity", "prioritised"};
-    const double own[NUMBERS] = {routing->K, routing->capacity, routing->prioritised != 0};
-    double bounds[2 * NUMBERS];
+    double bounds[2 * MOST_NUMBERS];
     int status;
 
-    for (int i = 0; i < NUMBERS; i++) {
-        bounds[i] = own[i];
-        bounds[NUMBERS + i] = -own[i];
+    assert(count <= MOST_NUMBERS);
+    for (int i = 0; i < count; i++) {
+        bounds[i] = numbers[i].value;
+        bounds[count + i] = -numbers[i].value;
     }
-    status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, bounds, 2 * NUMBERS, MPI_DOUBLE, MPI_MIN,
+    status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, bounds, 2 * count, MPI_DOUBLE, MPI_MIN,
                                                    layer->context->comm), "MPI_Allreduce");
-    for (int i = 0; i < NUMBERS && !status; i++)
-        if (bounds[i] != -bounds[NUMBERS + i])
+    for (int i = 0; i < count && !status; i++)
+        if (bounds[i] != -bounds[count + i])
             status = motley__fail(error, MOTLEY_E_MISMATCH,
                                   "ranks route differently: %s is %g on one rank and %g on another; give all ranks the "
-                                  "same", names[i], bounds[i], -bounds[NUMBERS + i]);
+                                  "same", numbers[i].name, bounds[i], -bounds[count + i]);
     return motley__agree(layer->context->comm, status, error);
+}
+
+static int check_alike(const motley_layer *layer, const struct motley_routing *routing, struct motley_error *error)
+{
+    const struct motley__alike numbers[] = {{"K", routing->K}, {"capacity", routing->capacity},
+        {"prioritised", routing->prioritised != 0}, {"noise", routing->noise},
+        {"the noise's seed, high half,", (double)(routing->seed >> 32)},
+        {"the noise's seed, low half,", (double)(routing->seed & UINT32_MAX)}, {"before", routing->before != 0}};
+
+    return motley__layer_alike(layer, numbers, sizeof numbers / sizeof *numbers, error);
 }
 
 int motley__layer_set_routing(motley_layer *layer, const struct motley_routing *routing, struct motley_error *error)

@@ -15,7 +15,7 @@ enum { TAG_COUNTS = 1, TAG_LISTS = 32, TAG_DISPATCH = 64, TAG_COMBINE = 96, TAG_
 
 int motley__layer_has_losses(const motley_layer *layer)
 {
-    return layer->losses.balance_coefficient != 0 || layer->losses.z_coefficient != 0;
+    return layer->coefficients.balance != 0 || layer->coefficients.z != 0 || layer->coefficients.importance != 0;
 }
 
 /* One transfer for each chunk. */
@@ -129,11 +129,13 @@ static int create_host_side(motley_layer *layer, struct motley_error *error)
 {
     const size_t E = (size_t)layer->shape.E, slots = (size_t)layer->batches * (size_t)layer->stride;
 
-    layer->loss_sums = calloc(2 * E + 2, sizeof(double));
-    layer->loss_host = calloc(2 * E + 2, sizeof(float));
+    layer->loss_sums = calloc(2 * (2 * E + 2), sizeof(double));
+    layer->loss_host = calloc(2 * (2 * E + 2), sizeof(float));
     layer->balance_host = calloc(E, sizeof(float));
+    layer->importance_host = calloc(2 * E, sizeof(float));
     layer->offsets_host = calloc(slots + 1, sizeof(int));
-    if (!layer->loss_sums || !layer->loss_host || !layer->balance_host || !layer->offsets_host)
+    if (!layer->loss_sums || !layer->loss_host || !layer->balance_host || !layer->importance_host ||
+        !layer->offsets_host)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a layer of %d experts", layer->shape.E);
     return 0;
 }
@@ -228,7 +230,7 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
         l->stores = &plan->stored.rank[context->rank];
         l->E_local = l->holding->experts;
         l->F_local = l->E_local ? l->holding->end - l->holding->begin : l->shape.F; /* matrices have a width */
-        l->loss_request = l->drop_request = MPI_REQUEST_NULL;
+        l->loss_request = l->drop_request = l->position_request = MPI_REQUEST_NULL;
         divide_step(l);
         l->scratch = scratch ? scratch : motley__scratch_create();
         l->own_scratch = !scratch;
@@ -286,6 +288,7 @@ void motley_layer_destroy(motley_layer *layer)
     free(layer->loss_host);
     free(layer->balance_host);
     free(layer->offsets_host);
+    free(layer->importance_host);
     free(layer);
 }
 
@@ -299,7 +302,7 @@ struct motley__experts *motley__layer_experts(motley_layer *layer)
     return layer->stored;
 }
 
-struct motley__layer_losses *motley__layer_losses(motley_layer *layer)
+struct motley_losses *motley__layer_coefficients(motley_layer *layer)
 {
-    return &layer->losses;
+    return &layer->coefficients;
 }

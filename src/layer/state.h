@@ -11,6 +11,7 @@
  *   travel.c    what the operators between ranks do, in both directions
  *   data.c      what those of data mode do, where weights travel instead
  *   drop.c      what those of a capacity do, where choices are dropped
+ *   auxiliary.c what those of gate noise and auxiliary losses do
  *   routing.c   how tokens are routed, as the caller wants it
  *
  * Row numbers of a step (rank's own):
@@ -32,7 +33,9 @@
 #include "layer/cosine.h"
 #include "layer/decode.h"
 #include "layer/layer.h"
+#include "layer/noise.h"
 #include "layer/peers.h"
+#include "layer/scale.h"
 #include "layer/weight_cache.h"
 #include "step/step.h"
 
@@ -45,6 +48,7 @@ enum motley__scratch_buffer {
     MOTLEY__SCRATCH_H,               /* [P,F] */
     MOTLEY__SCRATCH_O,               /* [P,D] */
     MOTLEY__SCRATCH_SUMS,            /* [2E+2] */
+    MOTLEY__SCRATCH_IMPORTANCE,      /* [2E+2] with an importance loss */
     MOTLEY__SCRATCH_FORCED,          /* [T,K] int, forced gate */
     /* with a capacity */
     MOTLEY__SCRATCH_CAPACITY_HISTOGRAM, /* route's own */
@@ -77,6 +81,7 @@ enum motley__scratch_buffer {
     MOTLEY__SCRATCH_DWEIGHTS,        /* [T,K] */
     MOTLEY__SCRATCH_DLOGITS,         /* [T,E] */
     MOTLEY__SCRATCH_BALANCE,         /* [E] */
+    MOTLEY__SCRATCH_IMPORTANCE_SLOPES, /* [2E] with an importance loss */
     MOTLEY__SCRATCH_DUNIT,           /* [T,P] cosine gate */
     /* backward with other ranks */
     MOTLEY__SCRATCH_DY,              /* [M,D] received */
@@ -96,12 +101,17 @@ enum motley__saved_buffer {
     MOTLEY__SAVED_WEIGHTS,           /* [T,K] */
     MOTLEY__SAVED_P,                 /* [T,E] the gate's scores */
     MOTLEY__SAVED_LSE,               /* [T] */
+    MOTLEY__SAVED_CLEAN,             /* [T,E] with an importance loss: logits without noise */
+    MOTLEY__SAVED_CLEAN_LSE,         /* [T] ... theirs */
+    MOTLEY__SAVED_LAST,              /* [T] ... the noisy logit of the last choice */
     MOTLEY__SAVED_UNIT,              /* [T,P] cosine gate: projected tokens, of length 1 */
     MOTLEY__SAVED_LENGTH,            /* [T] ... their lengths before */
     MOTLEY__SAVED_WHERE,             /* [N+M_pairs] int: position of each pair by batch and local expert */
     MOTLEY__SAVED_OFFSETS,           /* [batches stride + 1] int: by batch and local expert, pairs */
     MOTLEY__SAVED_INDEX,             /* [P] int */
     MOTLEY__SAVED_PAIR_WEIGHT,       /* [P] */
+    MOTLEY__SAVED_SCALE,             /* [P] weights before the experts; the ones above are 1 then */
+    MOTLEY__SAVED_SCALED,            /* [P,D] ... rows times these */
     MOTLEY__SAVED_PRE,               /* [P,F] when trained */
     MOTLEY__SAVED_PRE3,              /* [P,F] when trained, swiglu */
     /* with other ranks */
@@ -167,12 +177,14 @@ struct motley_layer {
     MPI_Request drop_request;
 
     /* Host side of one step; owned. */
-    double *loss_sums;               /* [2E+2], summed over ranks */
-    float *loss_host;                /* [2E+2], this rank's, as read from the device */
+    double *loss_sums;               /* [2(2E+2)], summed over ranks; the second half of the importance loss */
+    float *loss_host;                /* the same, this rank's, as read from the device */
     float *balance_host;             /* [E] */
     int *offsets_host;               /* [batches stride + 1] saved offsets, when they were read */
-    MPI_Request loss_request;
-    struct motley__layer_losses losses;
+    float *importance_host;          /* [2E] */
+    MPI_Request loss_request, position_request;
+    int64_t position[2];             /* with noise: tokens here, and on the ranks before */
+    struct motley_losses coefficients, losses; /* ... and their values in the last forward */
 
     /* Arguments of the forward or backward under way. */
     const struct motley__buffer *x, *dy;
@@ -208,6 +220,11 @@ static inline struct motley__buffer *motley__layer_chosen(const motley_layer *la
     return layer->saved[drops ? MOTLEY__SAVED_CHOSEN : MOTLEY__SAVED_INDICES];
 }
 
+/* What experts are given: rows where they lie, or scaled ones; and how those of a batch are scaled, with weights before
+ * the experts. */
+struct motley__rows motley__layer_inputs(const motley_layer *layer);
+struct motley__scale motley__layer_scale(const motley_layer *layer, int batch);
+
 /* What decode needs to know of rows that came back; zero when none did. */
 struct motley__returned motley__layer_returned(const motley_layer *layer);
 
@@ -236,21 +253,41 @@ int motley__layer_scratch_reserve(motley_layer *layer, enum motley__scratch_buff
 int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer which, size_t bytes,
                                 struct motley_error *error);
 
-/* drop.c, part of the operators gate and route: count this rank's pairs by choice and expert; drop those that are beyond
- * what an expert takes. */
+/* drop.c, part of the operators gate and route: count this rank's pairs by choice and expert; drop those that are
+ * beyond what an expert takes. */
 int motley__drop_count(motley_layer *layer, struct motley_error *error);
 int motley__drop(motley_layer *layer, struct motley_error *error);
+
+/* auxiliary.c, part of the operators gate and gate backward: noise as the gate takes it, its buffers reserved; what
+ * gradients of losses need on the device; the importance loss's part of dlogits. */
+int motley__layer_noise(motley_layer *layer, struct motley__noise *noise, struct motley_error *error);
+int motley__layer_balance(motley_layer *layer, struct motley_error *error);
+int motley__layer_importance_backward(motley_layer *layer, struct motley_error *error);
+/* Local.  noise: what goes with them. */
+int motley__layer_check_losses(const motley_layer *layer, const struct motley_losses *coefficients, double noise,
+                               struct motley_error *error);
+
+/* routing.c: numbers that must be the same on all ranks.  Collective, agreed; MOTLEY_E_MISMATCH names the one that
+ * is not. */
+struct motley__alike {
+    const char *name;
+    double value;
+};
+int motley__layer_alike(const motley_layer *layer, const struct motley__alike *numbers, int count,
+                        struct motley_error *error);
 
 /* The operators' bodies; self is the layer, or its struct motley__numbered where a chunk or batch is named. */
 int motley__forward_gate(void *self, struct motley_error *error);           /* choose K experts for each token */
 int motley__drop_share(void *self, struct motley_error *error);             /* counts of choices added over ranks */
 int motley__drop_share_test(void *self, int *done, struct motley_error *error);
-int motley__drop_digits(void *self, struct motley_error *error);            /* prioritised: tokens by bits of their score */
+int motley__drop_digits(void *self, struct motley_error *error);            /* prioritised: tokens by bits of score */
 int motley__drop_share_digits(void *self, struct motley_error *error);      /* ... added over ranks */
 int motley__drop_share_digits_test(void *self, int *done, struct motley_error *error);
 int motley__drop_scan(void *self, struct motley_error *error);              /* who of equals comes first over ranks */
 int motley__drop_scan_test(void *self, int *done, struct motley_error *error);
 int motley__forward_route(void *self, struct motley_error *error);          /* sort the pairs by expert */
+int motley__forward_position(void *self, struct motley_error *error);       /* how many tokens are on ranks before */
+int motley__forward_position_test(void *self, int *done, struct motley_error *error);
 int motley__forward_losses(void *self, struct motley_error *error);         /* this rank's sums of auxiliary losses */
 int motley__forward_share_losses(void *self, struct motley_error *error);   /* ... added over ranks */
 int motley__forward_share_losses_test(void *self, int *done, struct motley_error *error);
@@ -281,6 +318,10 @@ int motley__backward_gate(void *self, struct motley_error *error);          /* t
 
 /* The sums of the auxiliary losses are wanted. */
 int motley__layer_has_losses(const motley_layer *layer);
+static inline int motley__layer_wants_importance(const motley_layer *layer)
+{
+    return layer->coefficients.importance != 0;
+}
 
 /* The closed formula: device bytes of a layer whose last step had these rows.  backward 1: its backward ran too.
  * Pure. */
@@ -295,6 +336,8 @@ struct motley__layer_memory {
     int ranks, groups, streams;      /* ranks 1: nothing travels */
     int chunks, stride;              /* as in the layer */
     int panel, trained, backward, losses;
+    int importance;                  /* 1: also the importance loss */
+    int before;                      /* 1: weights before the experts */
     int capacity, prioritised;       /* 1: choices may be dropped; in order of score */
     int layers, moments;             /* layers 0: one; moments: numbers an optimizer keeps beside each weight */
     size_t gate_scratch, gate_bytes; /* what the gate says it needs */

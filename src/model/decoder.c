@@ -81,8 +81,8 @@ int motley__decoder_make_layer(struct motley__decoder *d, int i, const motley_pl
     gate->w = motley__layer_gate(moe)->w;
     gate->dw = motley__layer_gate(moe)->dw;
     /* The model's losses are means over its layers. */
-    motley__layer_losses(moe)->balance_coefficient = d->config.balance_coefficient / d->config.layers;
-    motley__layer_losses(moe)->z_coefficient = d->config.z_coefficient / d->config.layers;
+    motley__layer_coefficients(moe)->balance = d->config.balance_coefficient / d->config.layers;
+    motley__layer_coefficients(moe)->z = d->config.z_coefficient / d->config.layers;
     return 0;
 }
 

@@ -168,8 +168,8 @@ static int read_losses(struct motley__decoder *d, int T, struct motley__pass *pa
     for (int t = 0; t < T; t++)
         pass->loss_sum += d->host_loss[t];
     for (int i = 0; i < d->config.layers; i++) {
-        pass->balance += motley__layer_losses(d->block[i].moe)->balance / d->config.layers;
-        pass->z += motley__layer_losses(d->block[i].moe)->z / d->config.layers;
+        pass->balance += motley_layer_losses(d->block[i].moe).balance / d->config.layers;
+        pass->z += motley_layer_losses(d->block[i].moe).z / d->config.layers;
     }
     return 0;
 }

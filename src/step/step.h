@@ -66,8 +66,8 @@ struct motley__executor {
 
 /* Run the list to its end: all operators done, the queue drained.  On failure of this rank it waits for the device,
  * leaves MPI requests to the caller (motley__exchange_cancel) and returns the code.
- * Errors: MOTLEY_E_COMM (a peer silent beyond the limit), MOTLEY_E_UNSUPPORTED (the list is too long: then nothing has
- * begun), and whatever operators report. */
+ * Errors: MOTLEY_E_COMM (a peer silent beyond the limit), MOTLEY_E_UNSUPPORTED (a list too long: nothing has
+ * begun then), and whatever operators report. */
 int motley__execute(const struct motley__executor *executor, const struct motley__step *step,
                     struct motley__step_times *times, struct motley_error *error);
 
