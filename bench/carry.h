@@ -30,7 +30,7 @@ struct motley__cell {
     int capacity;                       /* rows of an expert where all are padded to the fullest of any rank */
     struct motley__spans out, in;
     int *out_first, *in_first;          /* as MPI_Alltoallv wants them */
-    int *takes, *counts;                /* all take; what MPI_Alltoall makes of the counts */
+    int *others, *counts;               /* 1 of all but the own rank; what MPI_Alltoall makes of the counts */
     MPI_Datatype row_type, block_type;  /* a row; a rank's experts, padded */
     struct motley__buffer *send, *received;
     struct motley__transfer *transfer;

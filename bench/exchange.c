@@ -38,7 +38,7 @@ static void close_cell(struct motley__cell *cell)
     free(cell->in.first);
     free(cell->out_first);
     free(cell->in_first);
-    free(cell->takes);
+    free(cell->others);
     free(cell->counts);
     free(cell->out_host);
     free(cell->in_host);
@@ -106,13 +106,13 @@ static int alloc_spans(struct motley__cell *cell, struct motley_error *error)
     cell->in.first = calloc(R, sizeof(int64_t));
     cell->out_first = calloc(R, sizeof(int));
     cell->in_first = calloc(R, sizeof(int));
-    cell->takes = calloc(R, sizeof(int));
+    cell->others = calloc(R, sizeof(int));
     cell->counts = calloc(R, sizeof(int));
     if (!cell->out.rows || !cell->in.rows || !cell->out.first || !cell->in.first || !cell->out_first ||
-        !cell->in_first || !cell->takes || !cell->counts)
+        !cell->in_first || !cell->others || !cell->counts)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu ranks", R);
-    for (size_t r = 0; r < R; r++)
-        cell->takes[r] = 1;
+    for (int r = 0; r < cell->context->size; r++)
+        cell->others[r] = r != cell->context->rank;
     return 0;
 }
 
@@ -194,7 +194,7 @@ static int open_cell(struct motley__cell *cell, struct motley_error *error)
     if (!status)
         status = motley__transfer_create(context, "bench", TAG, 1, &cell->row, &cell->transfer, error);
     if (!status)
-        status = motley__counts_create(context, cell->takes, 1, TAG_COUNTS, &cell->counted, error);
+        status = motley__counts_create(context, cell->others, cell->others, 1, TAG_COUNTS, &cell->counted, error);
     return motley__agree(context->comm, status, error);
 }
 

@@ -5,6 +5,8 @@
  *                       + sum_k, k ascending, of the rows that token t came back in from the ranks of a group when
  *                         its pair k is the token's first for that group
  *
+ *             for tokens first .. first + T - 1, of which y has the rows; where NULL: no expert is an own one
+ *
  * o [P,D], returned [rows,D], y [T,D] in the storage type, s = weight[p] or 1.  Sums are taken in f32 and rounded once.
  *
  * What came back: pair n of group g = server[indices[n]] was sent to the ranks of streams table[g] .. table[g+1]-1;
@@ -111,19 +113,19 @@ static inline void add_returned(vec *sum, const struct motley__decode_args a, in
     }
 }
 
-/* y[t, vectors c .. c+count-1], count <= BLOCK. */
+/* Vectors c .. c+count-1 of token t, count <= BLOCK. */
 static inline void decode_vectors(const struct motley__decode_args a, int t, int c, const int count,
                                   __global const int *where, __global const STORED *o, __global const float *weight,
                                   __global const int *indices, __global const int *server, __global const int *row,
-                                  __global const int *table, __global const STORED *returned, __global STORED *y)
+                                  __global const int *table, __global const STORED *returned, __global STORED *to)
 {
     vec sum[BLOCK];
     for (int b = 0; b < count; b++)
         sum[b] = (vec)0;
-    add_pairs(sum, a.D, c, count, t * a.K, t * a.K + a.K, where, o, weight);
+    if (where)
+        add_pairs(sum, a.D, c, count, t * a.K, t * a.K + a.K, where, o, weight);
     if (a.streams)
         add_returned(sum, a, t, c, count, indices, server, row, table, returned);
-    __global STORED *to = y + (size_t)t * a.D;
     for (int b = 0; b < count; b++)
         STORE(a.accumulate ? LOAD(to, c + b) + sum[b] : sum[b], to, c + b);
 }
@@ -135,12 +137,14 @@ __kernel void decode(const struct motley__decode_args a, __global const int *res
                      __global const STORED *restrict returned, __global STORED *restrict y)
 {
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.T), vectors = a.D / V;
-    for (int t = first; t < last; t++) {
+    for (int i = first; i < last; i++) {
+        const int t = a.first + i;
+        __global STORED *to = y + (size_t)i * a.D;
         int c = get_global_id(0) * BLOCK;
         for (; c + BLOCK <= vectors; c += get_global_size(0) * BLOCK)
-            decode_vectors(a, t, c, BLOCK, where, o, weight, indices, server, row, table, returned, y);
+            decode_vectors(a, t, c, BLOCK, where, o, weight, indices, server, row, table, returned, to);
         for (int end = min(c + BLOCK, vectors); c < end; c++)
-            decode_vectors(a, t, c, 1, where, o, weight, indices, server, row, table, returned, y);
+            decode_vectors(a, t, c, 1, where, o, weight, indices, server, row, table, returned, to);
     }
 }
 
@@ -153,8 +157,8 @@ __kernel void combine_scalars(const int pair, const int pairs, const int first, 
         returned[q] = s[where[first + q]];
 }
 
-/* out[t,k] = s[where[t,k]] of an own expert, plus what came back for the pair; 0 for one that was left out.  One item
- * per pair. */
+/* out[t,k] = s[where[t,k]] of an own expert, plus what came back for the pair; 0 for one that was left out; with where
+ * NULL out[t,k] += what came back.  One item per pair. */
 __kernel void decode_scalars(const struct motley__decode_args a, __global const int *restrict where,
                              __global const float *restrict s, __global const int *restrict indices,
                              __global const int *restrict server, __global const int *restrict pair,
@@ -164,7 +168,7 @@ __kernel void decode_scalars(const struct motley__decode_args a, __global const 
     const int n = get_global_id(0);
     if (n >= a.T * a.K)
         return;
-    float sum = where[n] >= 0 ? s[where[n]] : 0;
+    float sum = where ? (where[n] >= 0 ? s[where[n]] : 0) : out[n];
     if (a.streams && pair[n] >= 0) {
         const int2 streams = streams_of(table, server[indices[n]]);
         __global const int *base = table + a.groups + 1 + (a.chunks + n / a.K / a.chunk_tokens) * a.streams;

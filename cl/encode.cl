@@ -4,7 +4,7 @@
  *                 heads[n] = slots[n] when g is sent to and pair n is its token's first for it; else -1
  *                                                                                    one work-item per pair, K loads
  *   choices       choices[n] = E (1 + t % lots) + indices[n], t = n / K; -1 stays     one work-item per pair
- *   encode        send[j,:] = x[order[j] / K, :]
+ *   encode        send[j,:] = x[t, :], t = order[j] / K, or rest[t - own, :] from t = own on
  *   encode_pairs  the list of the pairs that go along, one section for each slot       one work-item per pair
  *
  * Slots of groups that are sent to come chunk by chunk, those of the others behind them (src/layer/chunks.h).
@@ -59,11 +59,13 @@ __kernel void choices(const struct motley__choices_args a, __global const int *r
 }
 
 __kernel void encode(const struct motley__encode_args a, __global const STORED *restrict x,
-                     __global const int *restrict order, __global STORED *restrict send)
+                     __global const STORED *restrict rest, __global const int *restrict order,
+                     __global STORED *restrict send)
 {
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.rows);
     for (int j = a.first + first; j < a.first + last; j++) {
-        __global const STORED *from = x + (size_t)(order[j] / a.K) * a.D;
+        const int t = order[j] / a.K;
+        __global const STORED *from = t < a.own ? x + (size_t)t * a.D : rest + (size_t)(t - a.own) * a.D;
         __global STORED *to = send + (size_t)j * a.D;
         for (int c = get_global_id(0); c < a.D / V; c += get_global_size(0))
             MOVE(from, to, c);

@@ -30,6 +30,7 @@ KERNELS = \
     %D%/estmm.cl \
     %D%/few.cl \
     %D%/gate.cl \
+    %D%/guests.cl \
     %D%/importance.cl \
     %D%/lanes.h \
     %D%/linear.cl \

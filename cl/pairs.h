@@ -19,6 +19,20 @@ static struct section section_at(__global const int *row_offsets, __global const
     return section;
 }
 
+/* The last section whose rows begin at or before row j: one that has rows. */
+static int section_of(__global const int *row_offsets, int sections, int j)
+{
+    int low = 0, high = sections;
+    while (high - low > 1) {
+        const int middle = low + (high - low) / 2;
+        if (row_offsets[middle] <= j)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* A word of two units, which need not lie at a multiple of 4 bytes. */
 static void put_word(__global ushort *list, size_t at, uint word)
 {

@@ -20,20 +20,6 @@
 #include "pairs.h"
 #include "types.h"
 
-/* The last section whose rows begin at or before row j: one that has rows. */
-static int section_of(__global const int *row_offsets, int sections, int j)
-{
-    int low = 0, high = sections;
-    while (high - low > 1) {
-        const int middle = low + (high - low) / 2;
-        if (row_offsets[middle] <= j)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* The batch of own pair n: with chunks, the first or the last. */
 static int own_batch(const struct motley__arrive_args a, uint n)
 {

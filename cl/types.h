@@ -101,6 +101,7 @@ struct motley__encode_args {
     int D, K;
     int first;      /* rows first .. first + rows - 1 */
     int rows, per_item;
+    int own;        /* tokens in x, the others are in rest */
 };
 
 struct motley__heads_args {
@@ -127,6 +128,12 @@ struct motley__arrive_args {
     int chunks, chunk_tokens;
 };
 
+struct motley__guests_args {
+    int N, K;       /* own pairs */
+    int M;          /* guests */
+    int sources;    /* ranks */
+};
+
 struct motley__place_args {
     int P, N, K;
     int own_rows;
@@ -141,6 +148,7 @@ struct motley__combine_args {
 
 struct motley__decode_args {
     int D, K;
+    int first;      /* tokens first .. first + T - 1 */
     int T, per_item;
     int groups, streams; /* of the table of what came back; 0: nothing did */
     int chunks, chunk_tokens;

@@ -99,6 +99,7 @@ MPI_TESTS = \
     %D%/test_layer \
     %D%/test_collaborate \
     %D%/test_layer_stored \
+    %D%/test_hierarchical \
     %D%/test_replicas \
     %D%/test_skew \
     %D%/test_routing \
@@ -173,8 +174,8 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 
 # What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, travel.h those of
 # encode to decode, gate.h those of the gate, plan_fixture.h, plan_cluster.h and cluster_folder.h those of planning,
-# product.h and product_check.h those of the products, layer_reference.h and layer_step.h those of the layer, decoder.h
-# those of the model.
+# product.h and product_check.h those of the products, layer_reference.h, layer_step.h and layer_parts.h those of the
+# layer, decoder.h those of the model.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
@@ -186,6 +187,7 @@ endif
     %D%/gate.h \
     %D%/kernels.h \
     %D%/gate_reference.h \
+    %D%/layer_parts.h \
     %D%/layer_reference.h \
     %D%/layer_step.h \
     %D%/model.h \

@@ -6,6 +6,7 @@
 #include "travel.h"
 
 #include "layer/encode.h"
+#include "layer/guests.h"
 #include "layer/place.h"
 
 enum { K = 3, E = 11, MOST = 5 };
@@ -94,6 +95,53 @@ static void arrive_equals_twin(void **state)
     on_both_maps(*state, arrive_equals_twin_on);
 }
 
+/* The same lists as guests behind own tokens. */
+static void check_guests(struct motley__device *device, int N, int sources, const int *T, const int *server,
+                         uint64_t seed)
+{
+    struct arrival a = arrive_from(N, 1, sources, T, server, seed);
+    const struct motley__guests_args args = {.N = N, .K = K, .M = a.M, .sources = sources};
+    const size_t places = (size_t)(N + a.M * K) * 4;
+    int *indices = ARRAY(int, N + a.M * K), *at = ARRAY(int, a.M_pairs);
+    float *own = random_floats(seed, 5, (size_t)N), *weights = ARRAY(float, N + a.M * K);
+    struct motley__buffer *there[] = {
+        ints_there(device, a.indices, N), to_device(device, own, (size_t)N * 4),
+        ints_there(device, a.source, 2 * (a.sections + 1)),
+        to_device(device, a.list, (size_t)motley__list_units(a.M, a.M_pairs) * MOTLEY__LIST_UNIT),
+    };
+    const struct motley__guests guests = {
+        .N = N, .K = K, .M = a.M, .sources = sources, .own_indices = there[0], .own_weights = there[1],
+        .source = there[2], .list = there[3], .indices = unwritten(device, places),
+        .weights = unwritten(device, places), .at = unwritten(device, (size_t)a.M_pairs * 4),
+    };
+    SUCCEED(motley__guests(device, &guests, &error));
+    motley__ref_guests(&args, a.indices, own, a.source, a.list, indices, weights, at);
+    expect_bytes(guests.indices, indices, places);
+    expect_bytes(guests.weights, weights, places);
+    expect_bytes(guests.at, at, (size_t)a.M_pairs * 4);
+    destroy_all(there, sizeof there / sizeof *there);
+    void *host[] = {indices, at, own, weights, a.indices, a.list};
+    for (size_t i = 0; i < sizeof host / sizeof *host; i++)
+        free(host[i]);
+}
+
+static void guests_equal_twin_on(struct motley__device *device)
+{
+    static const int some[E] = {0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 1}, none[E] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    static const int uneven[MOST] = {0, 900, 1, 0, 7}, empty[MOST] = {0};
+    const int *const servers[] = {some, none}, *const tokens[] = {uneven, empty};
+    const uint64_t seed = test_seed();
+    for (int i = 0; i < 4; i++) {
+        check_guests(device, 57, MOST, tokens[i % 2], servers[i / 2], seed);
+        check_guests(device, 0, 2, tokens[i % 2], servers[i / 2], seed);
+    }
+}
+
+static void guests_equal_twin(void **state)
+{
+    on_both_maps(*state, guests_equal_twin_on);
+}
+
 static void check_place(struct motley__device *device, int P, int N, int M, int pairs, uint64_t seed)
 {
     int *order = random_permutation(seed, 1, N + pairs), *row = ARRAY(int, pairs), *index = ARRAY(int, P);
@@ -138,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrive_equals_twin),
+        cmocka_unit_test(guests_equal_twin),
         cmocka_unit_test(place_equals_twin),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

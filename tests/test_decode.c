@@ -91,6 +91,39 @@ struct decode_case {
     int T, K, D, E, G, sent, streams[4], weighted, accumulate, dropped, chunks;
 };
 
+/* What came back is added to rows and scalars that are there, where no expert is an own one. */
+static void check_added(struct motley__device *device, const struct motley__decode *decode, const float *y,
+                        const float *scalars, const struct motley__ref_returned *back)
+{
+    const int numbers = decode->T * decode->D, N = decode->T * decode->K;
+    int *where = ARRAY(int, N);
+    float *sums = ARRAY(float, numbers), *added = ARRAY(float, N);
+    struct motley__decode add = *decode;
+    add.where = add.o = add.weight = NULL;
+    add.accumulate = 1;
+    add.y = to_device(device, y, (size_t)numbers * 4);
+    struct motley__buffer *out = to_device(device, scalars, (size_t)N * 4);
+    SUCCEED(motley__decode(device, &add, &error));
+    SUCCEED(motley__decode_scalars(device, &add, NULL, out, &error));
+    memcpy(sums, y, (size_t)numbers * 4);
+    for (int n = 0; n < N; n++)
+        where[n] = -1;
+    motley__ref_decode(decode->T, decode->K, decode->D, where, NULL, NULL, back, 1, sums);
+    for (int n = 0; n < N; n++) { /* each scalar by itself onto what is there */
+        const int g = back->streams && back->pair[n] >= 0 ? back->server[back->indices[n]] : -1;
+        const int *base = back->table + back->groups + 1 +
+                          (back->chunks + n / decode->K / back->chunk_tokens) * back->streams;
+        added[n] = scalars[n];
+        for (int i = g < 0 ? 0 : back->table[g]; g >= 0 && i < back->table[g + 1]; i++)
+            added[n] += back->scalars[base[i] + back->pair[n]];
+    }
+    expect_bytes(add.y, sums, (size_t)numbers * 4);
+    expect_bytes(out, added, (size_t)N * 4);
+    free(where);
+    free(sums);
+    free(added);
+}
+
 /* Pairs of group G-1 are of own experts. */
 static void check_decode(struct motley__device *device, struct decode_case c, uint64_t seed)
 {
@@ -121,11 +154,18 @@ static void check_decode(struct motley__device *device, struct decode_case c, ui
     const struct motley__ref_returned back = {c.G, count, r.chunks.count, r.chunks.tokens, r.indices, server,
                                               r.send_row, r.pair_place, table, returned, s};
     struct motley__buffer *out = unwritten(device, (size_t)r.N * 4);
+    struct motley__decode part = decode; /* the last tokens alone */
+    part.first = c.T / 3;
+    part.T = c.T - part.first;
+    part.y = to_device(device, y + part.first * c.D, (size_t)(part.T * c.D) * 4);
     SUCCEED(motley__decode(device, &decode, &error));
+    SUCCEED(motley__decode(device, &part, &error));
     SUCCEED(motley__decode_scalars(device, &decode, there[2], out, &error));
     motley__ref_decode(c.T, c.K, c.D, where, o, c.weighted ? weight : NULL, &back, c.accumulate, y);
     motley__ref_decode_scalars(c.T, c.K, where, weight, &back, expected);
+    check_added(device, &decode, y, expected, &back);
     expect_bytes(decode.y, y, (size_t)(c.T * c.D) * 4);
+    expect_bytes(part.y, y + part.first * c.D, (size_t)(part.T * c.D) * 4);
     expect_bytes(out, expected, (size_t)r.N * 4);
     destroy_all(there, sizeof there / sizeof *there);
     routed_destroy(&r);

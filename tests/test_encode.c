@@ -22,8 +22,20 @@ static void check_encode(struct motley__device *device, int T, int K, int D, int
     encode.rows = rows;
     SUCCEED(motley__encode(device, &encode, &error));
     motley__ref_encode(D, K, first + rows, x, order, send);
+    struct motley__buffer *halves[] = {to_device(device, x, (size_t)(T / 2 * D) * 4),
+                                       to_device(device, x + T / 2 * D, (size_t)((T - T / 2) * D) * 4)};
+    struct motley__encode apart = encode; /* tokens in two places, rows in one part */
+    apart.first = 0;
+    apart.rows = first + rows;
+    apart.x = halves[0];
+    apart.rest = halves[1];
+    apart.T = T / 2;
+    apart.send = unwritten(device, (size_t)((first + rows) * D) * 4);
+    SUCCEED(motley__encode(device, &apart, &error));
     expect_bytes(encode.send, send, (size_t)((first + rows) * D) * 4);
+    expect_bytes(apart.send, send, (size_t)((first + rows) * D) * 4);
     destroy_all(there, 2);
+    destroy_all(halves, 2);
     free(x);
     free(order);
     free(send);

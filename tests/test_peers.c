@@ -10,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "layer/gateway.h"
 #include "layer/peers.h"
 
 /* Experts 0 and 2 on ranks 0 and 2, a slice each; 1 and 3 on rank 1; rank 3 has none. */
@@ -62,11 +63,12 @@ static void a_group_shares_its_rows(void **state)
     struct motley__count mine[4];
     const struct motley__count theirs[4] = {{0, 0}, {2, 3}, {4, 4}, {1, 2}};
     (void)state;
-    assert_int_equal(motley__peers_create(plan, 0, &p, NULL), 0);
+    assert_int_equal(motley__peers_create(plan, 0, NULL, &p, NULL), 0);
     assert_int_equal(p->G, 3);
     assert_int_equal(p->sent, 3);
     EXPECT(p->server, 2, 0, 2, 0);
-    EXPECT(p->takes, 1, 1, 1, 0);
+    EXPECT(p->to, 0, 1, 1, 0);
+    EXPECT(p->from, 0, 1, 1, 1);
     assert_int_equal(p->streams, 2);
     EXPECT(p->stream, 1, 2);
     memcpy(p->row_offsets, ((int[]){0, 5, 5, 8}), 4 * sizeof(int));
@@ -92,7 +94,7 @@ static void each_rank_of_a_group_gives_back(void **state)
     struct motley__count mine[4];
     const struct motley__count theirs[4] = {{0, 0}};
     (void)state;
-    assert_int_equal(motley__peers_create(plan, 1, &p, NULL), 0);
+    assert_int_equal(motley__peers_create(plan, 1, NULL, &p, NULL), 0);
     assert_int_equal(p->sent, 2);
     EXPECT(p->server, 0, 2, 0, 2);
     EXPECT(p->stream, 0, 2);
@@ -109,6 +111,78 @@ static void each_rank_of_a_group_gives_back(void **state)
     motley_plan_destroy(plan);
 }
 
+/* Ranks 0 and 3 on one node, 1 and 2 on others: of the own group, which is on two nodes, only rank 0 is here. */
+static void inside_a_node_others_are_left_out(void **state)
+{
+    static const int node_of[4] = {0, 1, 2, 0};
+    motley_plan *plan = make_plan();
+    struct motley__peers *p = NULL;
+    (void)state;
+    assert_int_equal(motley__peers_create(plan, 0, node_of, &p, NULL), 0);
+    assert_int_equal(p->G, 2); /* rank 3's, which serves nothing, and the own one */
+    assert_int_equal(p->sent, 1);
+    EXPECT(p->server, 1, -1, 1, -1);
+    EXPECT(p->to, 0, 0, 0, 0);
+    EXPECT(p->from, 0, 0, 0, 1);
+    assert_int_equal(p->streams, 0);
+    motley__peers_destroy(p);
+    motley_plan_destroy(plan);
+}
+
+/* A node's ranks take turns with another's as gateways. */
+static void gateways_take_turns(void **state)
+{
+    static const int node_of[7] = {0, 1, 0, 2, 0, 1, 0};
+    static const int wanted[7][3] = {{0, 1, 3}, {0, 1, 3}, {2, 5, 3}, {0, 1, 3}, {4, 1, 3}, {2, 5, 3}, {6, 5, 3}};
+    (void)state;
+    for (int source = 0; source < 7; source++)
+        for (int node = 0; node < 3; node++)
+            assert_int_equal(motley__gateway_of(node_of, 7, source, node), wanted[source][node]);
+}
+
+/* Rank 0 with nodes {0,3}, {1}, {2}: its own group is on the third node, too, and each other node is a set. */
+static void nodes_are_groups_of_gateways(void **state)
+{
+    static const int node_of[4] = {0, 1, 2, 0};
+    motley_plan *plan = make_plan();
+    struct motley__peers *p = NULL;
+    (void)state;
+    assert_int_equal(motley__gateway_peers(plan, 0, node_of, &p, NULL), 0);
+    assert_int_equal(p->G, 3);
+    assert_int_equal(p->sent, 2);
+    EXPECT(p->server, 1, 0, 1, 0);
+    EXPECT(p->group, 2, 0, 1, 2);
+    EXPECT(p->to, 0, 1, 1, 0);
+    EXPECT(p->from, 0, 1, 1, 0);
+    EXPECT(p->stream, 1, 2);
+    motley__peers_destroy(p);
+    /* Rank 3 has no experts, but tokens: the group of ranks 0 and 2 is here and there. */
+    assert_int_equal(motley__gateway_peers(plan, 3, node_of, &p, NULL), 0);
+    EXPECT(p->server, 1, 0, 1, 0);
+    EXPECT(p->from, 0, 0, 0, 0); /* ranks 1 and 2 are the first of their nodes, and so is rank 0 of this one */
+    motley__peers_destroy(p);
+    motley_plan_destroy(plan);
+}
+
+/* Ranks 0 and 2 share experts, so that for rank 1 their nodes are one set; from rank 3's, with nothing, come only
+ * tokens. */
+static void nodes_of_one_group_are_one_set(void **state)
+{
+    static const int node_of[4] = {0, 1, 2, 3};
+    motley_plan *plan = make_plan();
+    struct motley__peers *p = NULL;
+    (void)state;
+    assert_int_equal(motley__gateway_peers(plan, 1, node_of, &p, NULL), 0);
+    assert_int_equal(p->G, 2);
+    EXPECT(p->server, 0, -1, 0, -1);
+    EXPECT(p->group, 0, 1, 0, 1);
+    EXPECT(p->to, 1, 0, 1, 0);
+    EXPECT(p->from, 1, 0, 1, 1);
+    EXPECT(p->stream, 0, 2);
+    motley__peers_destroy(p);
+    motley_plan_destroy(plan);
+}
+
 /* What does not fit the wire is refused, not cut off. */
 static void too_much_is_refused(void **state)
 {
@@ -117,14 +191,14 @@ static void too_much_is_refused(void **state)
     struct motley__count mine[4];
     struct motley_error error = {0};
     (void)state;
-    assert_int_equal(motley__peers_create(plan, 0, &p, NULL), 0);
+    assert_int_equal(motley__peers_create(plan, 0, NULL, &p, NULL), 0);
     memcpy(p->row_offsets, ((int[]){0, 1 << 29, 1 << 29, 1 << 29}), 4 * sizeof(int));
     memcpy(p->pair_offsets, ((int[]){0, 1 << 29, 1 << 29, 1 << 29}), 4 * sizeof(int));
     assert_int_equal(motley__peers_sent(p, mine, &error), MOTLEY_E_UNSUPPORTED);
     assert_non_null(strstr(error.text, "smaller batches"));
     motley__peers_destroy(p);
     plan->shape.E = 65536;
-    assert_int_equal(motley__peers_create(plan, 0, &p, &error), MOTLEY_E_UNSUPPORTED);
+    assert_int_equal(motley__peers_create(plan, 0, NULL, &p, &error), MOTLEY_E_UNSUPPORTED);
     plan->shape.E = 4;
     motley_plan_destroy(plan);
 }
@@ -134,6 +208,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_shares_its_rows),
         cmocka_unit_test(each_rank_of_a_group_gives_back),
+        cmocka_unit_test(inside_a_node_others_are_left_out),
+        cmocka_unit_test(gateways_take_turns),
+        cmocka_unit_test(nodes_are_groups_of_gateways),
+        cmocka_unit_test(nodes_of_one_group_are_one_set),
         cmocka_unit_test(too_much_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,10 +43,12 @@ struct motley_layer_times {
 };
 
 /* What one forward moved.  A token goes once to every other rank that has a part of its experts, and comes back
- * once. */
+ * once; on the way there with the hierarchical exchange once to each other node. */
 struct motley_layer_traffic {
-    int64_t rows_sent, rows_returned;   /* to other ranks, dispatch and combine */
-    int64_t bytes_sent, bytes_sent_nodes; /* rows, what goes along with them, and the counts before them */
+    int64_t rows_sent, rows_returned;   /* from this rank's tokens to other ranks, and sums that it gave back; whichever
+                                         * way they went */
+    int64_t rows_sent_nodes;            /* that left the node in dispatch, through this rank */
+    int64_t bytes_sent, bytes_sent_nodes; /* rows, what goes along with them, and the counts before them; on all ways */
     double copies_per_token;            /* distinct ranks per token of this rank, own one included */
 };
 

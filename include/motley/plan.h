@@ -44,7 +44,8 @@ enum motley_mode {
 /* How rows travel between ranks. */
 enum motley_exchange {
     MOTLEY_EXCHANGE_AUTO,
-    MOTLEY_EXCHANGE_LINEAR   /* from every rank to every other one directly */
+    MOTLEY_EXCHANGE_LINEAR,  /* from every rank to every other one directly */
+    MOTLEY_EXCHANGE_HIERARCHICAL /* to each other node once, and from there to its ranks */
 };
 
 /* The shape of a layer.  D, F, E, K must be positive, K <= E. */

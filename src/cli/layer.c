@@ -21,14 +21,6 @@ struct later {
     uint64_t expert_memory;
 };
 
-enum { EXCHANGE_AUTO, EXCHANGE_LINEAR };
-
-/* A value of the option other than those that mean what is done now. */
-static int refuse(const char *option, const char *found, const char *accepted, struct motley_error *error)
-{
-    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%s: this version has not %s; give %s", option, found, accepted);
-}
-
 /* An option of which every value asks for something else. */
 static int refuse_option(const char *option, struct motley_error *error)
 {
@@ -37,8 +29,6 @@ static int refuse_option(const char *option, struct motley_error *error)
 
 static int refuse_later(const struct later *later, struct motley_error *error)
 {
-    if (later->exchange > EXCHANGE_LINEAR)
-        return refuse("--exchange", "hierarchical", "auto or linear", error);
     if (later->expert_memory > 0)
         return refuse_option("--expert-memory", error);
     return 0;
@@ -111,7 +101,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
     request->records = job->record_path != NULL;
     request->shares = (enum motley_shares)shares;
     request->dtype = (enum motley_dtype)dtype;
-    request->exchange = later->exchange == EXCHANGE_LINEAR ? MOTLEY_EXCHANGE_LINEAR : MOTLEY_EXCHANGE_AUTO;
+    request->exchange = (enum motley_exchange)later->exchange;
     request->gate = (enum motley_gate)gate;
     return outcome;
 }

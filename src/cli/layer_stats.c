@@ -12,6 +12,7 @@
 #include "cli/layer_job.h"
 #include "plan/mode.h"
 #include "plan/plan.h"
+#include "profile/names.h"
 
 /* What rank 0 must be told by the others; a value that travels as bytes between equal programs. */
 struct facts {
@@ -61,6 +62,7 @@ static json_t *rank_object(const struct motley__layer_job *job, int rank, const 
         {"comm_hidden_seconds", json_real(forward->comm_hidden)},
         {"rows_sent", json_integer(traffic->rows_sent)},
         {"rows_returned", json_integer(traffic->rows_returned)},
+        {"rows_sent_nodes", json_integer(traffic->rows_sent_nodes)},
         {"bytes_sent", json_integer(traffic->bytes_sent)},
         {"bytes_sent_nodes", json_integer(traffic->bytes_sent_nodes)},
         {"copies_per_token", json_real(traffic->copies_per_token)},
@@ -82,7 +84,8 @@ static char *stats_text(const struct motley__layer_job *job, const struct facts 
     for (int r = 0; r < job->R; r++)
         failed |= json_array_append_new(ranks, rank_object(job, r, &facts[r], &failed));
     set(root, "plan",
-        json_pack("{s:s, s:s, s:b, s:i}", "mode", mode, "exchange", "linear", "dedup",
+        json_pack("{s:s, s:s, s:b, s:i}", "mode", mode, "exchange",
+                  motley__exchange_names[job->plan->exchange], "dedup",
                   !job->plan->options.duplicate, "pipeline", job->plan->pipeline), &failed);
     set(root, "ranks", ranks, &failed);
     char *text = failed ? NULL : json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)), *line = NULL;

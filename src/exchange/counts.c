@@ -8,7 +8,7 @@
 
 #include "exchange/exchange.h"
 
-int motley__counts_create(const struct motley_context *context, const int *takes, int chunks, int tag,
+int motley__counts_create(const struct motley_context *context, const int *to, const int *from, int chunks, int tag,
                           struct motley__counts **counts, struct motley_error *error)
 {
     const size_t R = (size_t)context->size;
@@ -17,7 +17,8 @@ int motley__counts_create(const struct motley_context *context, const int *takes
     if (!c)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the exchange's counts");
     c->context = context;
-    c->takes = takes;
+    c->to = to;
+    c->from = from;
     c->chunks = chunks;
     c->tag = tag;
     c->mine = calloc(R * (size_t)chunks, sizeof *c->mine);
@@ -55,14 +56,14 @@ int motley__counts_begin(struct motley__counts *counts, struct motley_error *err
     for (int step = 1; !status && step < R; step++) {
         int from = (me + R - step) % R, to = (me + step) % R;
 
-        if (counts->takes[me]) {
+        if (counts->from[from]) {
             counts->peer[counts->requests] = from;
             status = motley__fail_mpi(error, MPI_Irecv(&counts->theirs[from * chunks], 2 * chunks, MPI_INT, from,
                                                        counts->tag, counts->context->comm,
                                                        &counts->request[counts->requests]), "MPI_Irecv");
             counts->requests += !status;
         }
-        if (!status && counts->takes[to]) {
+        if (!status && counts->to[to]) {
             counts->peer[counts->requests] = to;
             status = motley__fail_mpi(error, MPI_Isend(&counts->mine[to * chunks], 2 * chunks, MPI_INT, to,
                                                        counts->tag, counts->context->comm,
@@ -96,10 +97,8 @@ int64_t motley__counts_bytes(const struct motley__counts *counts, int64_t *nodes
 
     *nodes = 0;
     for (int peer = 0; peer < context->size; peer++) {
-        int64_t sent = counts->takes[peer] ? (int64_t)sizeof(struct motley__count) * counts->chunks : 0;
+        int64_t sent = counts->to[peer] ? (int64_t)sizeof(struct motley__count) * counts->chunks : 0;
 
-        if (peer == context->rank)
-            continue;
         bytes += sent;
         if (context->node_of[peer] != context->node_of[context->rank])
             *nodes += sent;

@@ -82,13 +82,14 @@ void motley__transfer_missing(const void *transfer, char *text, int size);
 /* Bytes that the last transfer sent to other ranks, and of them to other nodes. */
 void motley__transfer_bytes(const struct motley__transfer *transfer, int64_t *ranks, int64_t *nodes);
 
-/* The counts: how many rows and pairs of each chunk each rank has for this one.  They go to ranks that take any. */
+/* The counts: how many rows and pairs of each chunk each rank has for this one.  They go to ranks that take any, and
+ * come from ranks that may have some: r's `to` of this rank is this rank's `from` of r. */
 struct motley__count {
     int rows, pairs;
 };
 struct motley__counts {
     const struct motley_context *context;    /* borrowed */
-    const int *takes;                        /* [R] 1: the rank takes rows; borrowed */
+    const int *to, *from;                    /* [R] 1: takes rows of this one, may have rows for it; borrowed */
     int chunks;
     struct motley__count *mine, *theirs;     /* [R,chunks] for each rank; from each rank, own one 0; owned */
     MPI_Request *request;                    /* [2R] owned */
@@ -96,7 +97,7 @@ struct motley__counts {
     int requests;
     int tag;
 };
-int motley__counts_create(const struct motley_context *context, const int *takes, int chunks, int tag,
+int motley__counts_create(const struct motley_context *context, const int *to, const int *from, int chunks, int tag,
                           struct motley__counts **counts, struct motley_error *error);
 void motley__counts_destroy(struct motley__counts *counts); /* accepts NULL */
 int motley__counts_begin(struct motley__counts *counts, struct motley_error *error); /* `mine` is filled */

@@ -66,23 +66,26 @@ int motley__backward_gradients(void *self, struct motley_error *error)
     return motley__experts_gradients(batch->layer->experts, &step, error);
 }
 
-/* dx through the experts, and dweights [T,K]. */
+int motley__layer_decode_scalars(motley_layer *layer, struct motley_error *error)
+{
+    struct motley__buffer **scratch = layer->scratch->buffer;
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DWEIGHTS, FLOATS(layer->rows.pairs), error);
+
+    if (!status)
+        status = motley__decode_scalars(layer->context->device, &(struct motley__decode){
+            .T = layer->rows.tokens, .K = layer->shape.K, .where = layer->saved[MOTLEY__SAVED_WHERE],
+            .returned = motley__layer_returned(layer)}, scratch[MOTLEY__SCRATCH_DW], scratch[MOTLEY__SCRATCH_DWEIGHTS],
+            error);
+    return status;
+}
+
+/* dx through the experts, and dweights [T,K], unless they were wanted before, for guests. */
 int motley__backward_decode(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
-    struct motley__buffer **scratch = layer->scratch->buffer;
-    const struct motley__decode decode = {
-        .dtype = layer->shape.dtype, .T = layer->rows.T, .K = layer->shape.K, .D = layer->shape.D,
-        .where = layer->saved[MOTLEY__SAVED_WHERE], .o = scratch[MOTLEY__SCRATCH_O],
-        .returned = motley__layer_returned(layer), .accumulate = layer->accumulate, .y = layer->dx};
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DWEIGHTS, FLOATS(layer->rows.N), error);
+    int status = motley__layer_decode(layer, 0, layer->rows.T, NULL, layer->accumulate, layer->dx, error);
 
-    if (!status)
-        status = motley__decode(layer->context->device, &decode, error);
-    if (!status)
-        status = motley__decode_scalars(layer->context->device, &decode, scratch[MOTLEY__SCRATCH_DW],
-                                        scratch[MOTLEY__SCRATCH_DWEIGHTS], error);
-    return status;
+    return status || layer->gateway ? status : motley__layer_decode_scalars(layer, error);
 }
 
 /* dgate = dlogits^T x, dx += dlogits gate; of a cosine gate through the projection. */

@@ -44,8 +44,9 @@ struct motley__returned {
 
 struct motley__decode {
     enum motley_dtype dtype;                   /* of o, the returned rows and y */
-    int T, K, D;
-    const struct motley__buffer *where;        /* [T,K] sorted position of each pair, -1: not of an own expert */
+    int first, T, K, D;                        /* tokens first .. first + T - 1: y is of those alone */
+    const struct motley__buffer *where;        /* sorted position of each pair, -1: not of an own expert; NULL: none is,
+                                                * and scalars that came back are added to those that are there */
     const struct motley__buffer *o;            /* [P,D] own experts' outputs */
     const struct motley__buffer *weight;       /* [P], or NULL: not weighted */
     struct motley__returned returned;          /* zero: nothing came back */
@@ -55,7 +56,7 @@ struct motley__decode {
 int motley__decode(struct motley__device *device, const struct motley__decode *decode, struct motley_error *error);
 
 /* returned[q] = s[where[first + q]], pair <= q < pair + pairs;
- * out[t,k] = s[p] of an own expert plus the scalars that came back. */
+ * out[t,k] = s[p] of an own expert plus the scalars that came back, of tokens from 0 on. */
 int motley__combine_scalars(struct motley__device *device, int pair, int pairs, int first,
                             const struct motley__buffer *s, const struct motley__buffer *where,
                             struct motley__buffer *returned, struct motley_error *error);

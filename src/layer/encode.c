@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include <assert.h>
+#include <limits.h>
 
 #include "cl/types.h"
 #include "layer/encode.h"
@@ -54,9 +55,10 @@ int motley__encode(struct motley__device *device, const struct motley__encode *e
         return status;
     const struct motley__encode_args args = {
         .D = encode->D, .K = encode->K, .first = encode->first, .rows = encode->rows, .per_item = mover.per_item,
+        .own = encode->rest ? encode->T : INT_MAX,
     };
     return motley__launch(device, mover.kernel, mover.range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(encode->x),
-                          MOTLEY__BUFFER(encode->order), MOTLEY__BUFFER(encode->send));
+                          MOTLEY__BUFFER(encode->rest), MOTLEY__BUFFER(encode->order), MOTLEY__BUFFER(encode->send));
 }
 
 int motley__encode_pairs(struct motley__device *device, const struct motley__encode_pairs *encode,

@@ -39,11 +39,13 @@ struct motley__choices {
 };
 int motley__choices(struct motley__device *device, const struct motley__choices *choices, struct motley_error *error);
 
-/* send[j,:] = x[order[j] / K, :]   first <= j < first + rows */
+/* send[j,:] = row of token order[j] / K   first <= j < first + rows */
 struct motley__encode {
     enum motley_dtype dtype;                   /* of x and send */
     int D, K, first, rows;
     const struct motley__buffer *x;            /* [T,D] */
+    const struct motley__buffer *rest;         /* rows of tokens T and on; NULL: all are in x */
+    int T;                                     /* with rest */
     const struct motley__buffer *order;        /* [first + rows] pairs */
     struct motley__buffer *send;               /* [first + rows,D] written from row `first` on */
 };

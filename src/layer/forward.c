@@ -98,7 +98,7 @@ int motley__forward_gate(void *self, struct motley_error *error)
 /* Own pairs, and received ones behind them, by batch and local expert. */
 static int sort_by_expert(motley_layer *layer, const struct motley__buffer *experts, struct motley_error *error)
 {
-    const int count = layer->rows.N + layer->rows.M_pairs, slots = layer->batches * layer->stride;
+    const int count = layer->rows.pairs + layer->rows.M_pairs, slots = layer->batches * layer->stride;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     const struct demand sorted[] = {{MOTLEY__SAVED_WHERE, INTS(count)}, {MOTLEY__SAVED_OFFSETS, INTS(slots + 1)}};
     const struct demand sorting[] = {{MOTLEY__SCRATCH_ORDER, INTS(count)},
@@ -118,7 +118,7 @@ static int sort_by_expert(motley_layer *layer, const struct motley__buffer *expe
 
 static int reserve_groups(motley_layer *layer, struct motley_error *error)
 {
-    const int N = layer->rows.N, slots = layer->chunks * layer->peers->G;
+    const int N = layer->rows.pairs, slots = layer->chunks * layer->peers->G;
     const struct demand saved[] = {{MOTLEY__SAVED_GROUP_PLACE, INTS(N)}, {MOTLEY__SAVED_ROW_ORDER, INTS(N)},
                                    {MOTLEY__SAVED_SEND_ROW, INTS(N)},
                                    {MOTLEY__SAVED_CHOICES, layer->peers->lots > 1 ? INTS(N) : 0}};
@@ -132,41 +132,47 @@ static int reserve_groups(motley_layer *layer, struct motley_error *error)
     return status ? status : RESERVE(scratch, layer, scratch, error);
 }
 
+int motley__layer_sort(motley_layer *layer, const struct motley__heads *heads, const struct motley__route *pairs,
+                       const struct motley__route *rows, struct motley__peers *peers, struct motley_error *error)
+{
+    struct motley__device *device = layer->context->device;
+    int status = motley__heads(device, heads, error);
+
+    if (!status)
+        status = motley__route(device, pairs, error);
+    if (!status)
+        status = motley__route(device, rows, error);
+    if (!status)
+        status = motley__buffer_read_later(pairs->offsets, 0, peers->pair_offsets, INTS(pairs->slots + 1), error);
+    if (!status)
+        status = motley__buffer_read_later(rows->offsets, 0, peers->row_offsets, INTS(rows->slots + 1), error);
+    return status;
+}
+
 /* Pairs, and the first of each token for a group, by chunk and the group that serves them; their numbers to the host,
  * for the exchange counts by them. */
 static int sort_by_group(motley_layer *layer, struct motley_error *error)
 {
-    struct motley__device *device = layer->context->device;
     struct motley__peers *peers = layer->peers;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     const int slots = layer->chunks * peers->G;
-    const struct motley__heads heads = {.N = layer->rows.N, .K = layer->shape.K, .groups = peers->G,
+    const struct motley__heads heads = {.N = layer->rows.pairs, .K = layer->shape.K, .groups = peers->G,
         .sent = peers->sent, .every = layer->plan->options.duplicate,
-        .chunks = motley__chunks_of(layer->rows.T, layer->chunks), .indices = motley__layer_lookup(layer),
+        .chunks = motley__chunks_of(layer->rows.tokens, layer->chunks), .indices = motley__layer_lookup(layer),
         .server = layer->server, .slots = scratch[MOTLEY__SCRATCH_SLOTS], .heads = scratch[MOTLEY__SCRATCH_HEADS]};
-    const struct motley__route pairs = {.N = layer->rows.N, .E = slots, .slots = slots, .indices = heads.slots,
+    const struct motley__route pairs = {.N = layer->rows.pairs, .E = slots, .slots = slots, .indices = heads.slots,
         .histogram = scratch[MOTLEY__SCRATCH_GROUP_HISTOGRAM], .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER],
         .where = saved[MOTLEY__SAVED_GROUP_PLACE], .offsets = scratch[MOTLEY__SCRATCH_PAIR_OFFSETS]};
-    const struct motley__route rows = {.N = layer->rows.N, .E = slots, .slots = slots, .indices = heads.heads,
+    const struct motley__route rows = {.N = layer->rows.pairs, .E = slots, .slots = slots, .indices = heads.heads,
         .histogram = pairs.histogram, .order = saved[MOTLEY__SAVED_ROW_ORDER], .where = saved[MOTLEY__SAVED_SEND_ROW],
         .offsets = scratch[MOTLEY__SCRATCH_ROW_OFFSETS]};
     int status = 0;
 
     if (peers->lots > 1)
-        status = motley__choices(device, &(struct motley__choices){.N = layer->rows.N, .K = layer->shape.K,
-            .E = layer->shape.E, .lots = peers->lots, .indices = saved[MOTLEY__SAVED_INDICES],
+        status = motley__choices(layer->context->device, &(struct motley__choices){.N = layer->rows.pairs,
+            .K = layer->shape.K, .E = layer->shape.E, .lots = peers->lots, .indices = motley__layer_indices(layer),
             .choices = saved[MOTLEY__SAVED_CHOICES]}, error);
-    if (!status)
-        status = motley__heads(device, &heads, error);
-    if (!status)
-        status = motley__route(device, &pairs, error);
-    if (!status)
-        status = motley__route(device, &rows, error);
-    if (!status)
-        status = motley__buffer_read_later(pairs.offsets, 0, peers->pair_offsets, INTS(slots + 1), error);
-    if (!status)
-        status = motley__buffer_read_later(rows.offsets, 0, peers->row_offsets, INTS(slots + 1), error);
-    return status;
+    return status ? status : motley__layer_sort(layer, &heads, &pairs, &rows, peers, error);
 }
 
 int motley__forward_route(void *self, struct motley_error *error)
@@ -207,7 +213,8 @@ static int reserve_arrivals(motley_layer *layer, struct motley_error *error)
                                    {MOTLEY__SAVED_BEGIN, INTS(rows->M + 1)}};
     const struct demand scratch[] = {
         {MOTLEY__SCRATCH_SOURCE, INTS(motley__peers_source(peers->R, peers->chunks))},
-        {MOTLEY__SCRATCH_EXPERT, INTS(rows->N + rows->M_pairs)}, {MOTLEY__SCRATCH_RECEIVED_ROW, INTS(rows->M_pairs)},
+        {MOTLEY__SCRATCH_EXPERT, INTS(rows->pairs + rows->M_pairs)},
+        {MOTLEY__SCRATCH_RECEIVED_ROW, INTS(rows->M_pairs)},
         {MOTLEY__SCRATCH_RECEIVED_WEIGHT, FLOATS(rows->M_pairs)},
     };
     int status = RESERVE(saved, layer, saved, error);
@@ -230,8 +237,8 @@ static int sort_arrivals(motley_layer *layer, struct motley_error *error)
                                             INTS(motley__peers_source(peers->R, peers->chunks)), error);
     if (!status)
         status = motley__arrive(layer->context->device, &(struct motley__arrive){
-            .N = layer->rows.N, .K = layer->shape.K, .E = motley__layer_lookup_count(layer), .M = layer->rows.M,
-            .sources = peers->R, .chunks = motley__chunks_of(layer->rows.T, layer->chunks),
+            .N = layer->rows.pairs, .K = layer->shape.K, .E = motley__layer_lookup_count(layer), .M = layer->rows.M,
+            .sources = peers->R, .chunks = motley__chunks_of(layer->rows.tokens, layer->chunks),
             .indices = motley__layer_lookup(layer),
             .source = scratch[MOTLEY__SCRATCH_SOURCE], .list = scratch[MOTLEY__SCRATCH_RECEIVED_LIST],
             .expert = scratch[MOTLEY__SCRATCH_EXPERT], .begin = saved[MOTLEY__SAVED_BEGIN],
@@ -278,8 +285,8 @@ int motley__forward_place(void *self, struct motley_error *error)
         status = sort_arrivals(layer, error);
     if (!status)
         status = motley__place(layer->context->device, &(struct motley__place){
-            .P = rows->P, .N = rows->N, .K = layer->shape.K, .own_rows = rows->T,
-            .order = scratch[MOTLEY__SCRATCH_ORDER], .weights = saved[MOTLEY__SAVED_WEIGHTS],
+            .P = rows->P, .N = rows->pairs, .K = layer->shape.K, .own_rows = rows->tokens,
+            .order = scratch[MOTLEY__SCRATCH_ORDER], .weights = motley__layer_weights(layer),
             .row = rows->M ? scratch[MOTLEY__SCRATCH_RECEIVED_ROW] : NULL,
             .received = rows->M ? scratch[MOTLEY__SCRATCH_RECEIVED_WEIGHT] : NULL,
             .index = saved[MOTLEY__SAVED_INDEX],
@@ -330,13 +337,19 @@ int motley__forward_experts(void *self, struct motley_error *error)
         .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O]}, error);
 }
 
+int motley__layer_decode(motley_layer *layer, int first, int count, const struct motley__buffer *weight, int accumulate,
+                         struct motley__buffer *y, struct motley_error *error)
+{
+    return motley__decode(layer->context->device, &(struct motley__decode){
+        .dtype = layer->shape.dtype, .first = first, .T = count, .K = layer->shape.K, .D = layer->shape.D,
+        .where = layer->saved[MOTLEY__SAVED_WHERE], .o = layer->scratch->buffer[MOTLEY__SCRATCH_O], .weight = weight,
+        .returned = motley__layer_returned(layer), .accumulate = accumulate, .y = y}, error);
+}
+
 int motley__forward_decode(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
 
-    return motley__decode(layer->context->device, &(struct motley__decode){
-        .dtype = layer->shape.dtype, .T = layer->rows.T, .K = layer->shape.K, .D = layer->shape.D,
-        .where = layer->saved[MOTLEY__SAVED_WHERE], .o = layer->scratch->buffer[MOTLEY__SCRATCH_O],
-        .weight = layer->saved[MOTLEY__SAVED_PAIR_WEIGHT], .returned = motley__layer_returned(layer),
-        .accumulate = layer->accumulate, .y = layer->y}, error);
+    return motley__layer_decode(layer, 0, layer->rows.T, layer->saved[MOTLEY__SAVED_PAIR_WEIGHT], layer->accumulate,
+                                layer->y, error);
 }

@@ -120,6 +120,51 @@ static void dispatch(motley_layer *layer, struct motley__step *step, uint64_t af
                               after | encoded[c] | (c >= ahead ? arrived[c - ahead] : 0), begin, rows);
 }
 
+/* Between nodes: something of their exchange that is waited for; returns its bit. */
+static uint64_t far_transfer(motley_layer *layer, struct motley__step *step, enum motley__phase phase, uint64_t after,
+                             int (*begin)(void *, struct motley_error *), struct motley__transfer *rows)
+{
+    return motley__step_add(step, (struct motley__op){.name = rows->name, .stream = MOTLEY__COMMUNICATION,
+        .phase = phase, .after = after, .begin = begin, .self = layer, .test = motley__transfer_test,
+        .missing = motley__transfer_missing, .request = rows});
+}
+
+/* The pairs that cross between nodes; returns the bit of their arrival. */
+static uint64_t list_crossing(motley_layer *layer, struct motley__step *step, uint64_t chosen)
+{
+    struct motley__gateway *gateway = layer->gateway;
+    uint64_t routed = compute(layer, step, "route to nodes", MOTLEY__PHASE_GATE, chosen, motley__forward_route_far);
+    uint64_t counted = motley__step_add(step, (struct motley__op){.name = "counts to nodes",
+        .stream = MOTLEY__COMMUNICATION, .phase = MOTLEY__PHASE_DISPATCH, .after = routed,
+        .begin = motley__forward_count_far, .self = layer, .test = motley__counts_test,
+        .missing = motley__counts_missing, .request = gateway->counts});
+    uint64_t listed = compute(layer, step, "list for nodes", MOTLEY__PHASE_DISPATCH, routed, motley__forward_list_far);
+    uint64_t crossed = far_transfer(layer, step, MOTLEY__PHASE_DISPATCH, counted | listed, motley__forward_lists_far,
+                                    gateway->lists);
+
+    return compute(layer, step, "guests", MOTLEY__PHASE_DISPATCH, crossed, motley__forward_guests);
+}
+
+/* The rows; returns the bit of their arrival. */
+static uint64_t dispatch_far(motley_layer *layer, struct motley__step *step, uint64_t after, const char *name,
+                             int (*encode)(void *, struct motley_error *), int (*begin)(void *, struct motley_error *),
+                             struct motley__transfer *rows)
+{
+    uint64_t encoded = compute(layer, step, name, MOTLEY__PHASE_DISPATCH, after, encode);
+
+    return far_transfer(layer, step, MOTLEY__PHASE_DISPATCH, after | encoded, begin, rows);
+}
+
+/* What guests get, back to their nodes; returns the bit of what other nodes gave. */
+static uint64_t combine_far(motley_layer *layer, struct motley__step *step, uint64_t returned, const char *name,
+                            int (*decode)(void *, struct motley_error *), int (*begin)(void *, struct motley_error *),
+                            struct motley__transfer *rows)
+{
+    uint64_t decoded = compute(layer, step, name, MOTLEY__PHASE_COMBINE, returned, decode);
+
+    return far_transfer(layer, step, MOTLEY__PHASE_COMBINE, decoded, begin, rows);
+}
+
 /* Rows and pairs out; returns the bit of the pairs, which come first. */
 static uint64_t list_dispatch(motley_layer *layer, struct motley__step *step, uint64_t routed, uint64_t *arrived)
 {
@@ -128,6 +173,9 @@ static uint64_t list_dispatch(motley_layer *layer, struct motley__step *step, ui
         .phase = MOTLEY__PHASE_DISPATCH, .after = routed, .begin = motley__forward_count, .self = layer,
         .test = motley__counts_test, .missing = motley__counts_missing, .request = layer->counts});
 
+    if (layer->gateway)
+        routed |= dispatch_far(layer, step, routed | counted, "encode for nodes", motley__forward_encode_far,
+                               motley__forward_dispatch_far, layer->gateway->dispatch);
     for (int c = 0; c < layer->chunks; c++)
         encoded[c] = compute(&layer->number[c], step, "encode", MOTLEY__PHASE_DISPATCH, routed, motley__forward_encode);
     listed = motley__step_add(step, (struct motley__op){.name = "pairs", .stream = MOTLEY__COMMUNICATION,
@@ -171,7 +219,7 @@ static uint64_t list_experts(motley_layer *layer, struct motley__step *step, uin
 static void list_forward(motley_layer *layer, struct motley__step *step)
 {
     uint64_t arrived[MOTLEY__CHUNKS_MOST], chosen, placed = 0, counted = 0, routed, listed = 0, fetched = 0;
-    uint64_t multiplied = 0, returned;
+    uint64_t multiplied = 0, returned, far = 0;
 
     if (motley__layer_fetches(layer))
         fetched = fetch(layer, step);
@@ -180,6 +228,8 @@ static void list_forward(motley_layer *layer, struct motley__step *step)
     chosen = compute(layer, step, "gate", MOTLEY__PHASE_GATE, placed, motley__forward_gate);
     if (layer->capacity)
         counted = list_capacity(layer, step, chosen);
+    if (layer->gateway)
+        counted = list_crossing(layer, step, counted);
     routed = compute(layer, step, "route", MOTLEY__PHASE_GATE, counted, motley__forward_route);
     if (layer->peers)
         listed = list_dispatch(layer, step, routed, arrived);
@@ -189,7 +239,12 @@ static void list_forward(motley_layer *layer, struct motley__step *step)
     returned = list_experts(layer, step, fetched, arrived, &multiplied);
     if (layer->next && motley__layer_fetches(layer->next))
         prefetch(layer, step, multiplied, motley__forward_prefetch);
+    if (layer->gateway)
+        far = combine_far(layer, step, returned, "decode for nodes", motley__forward_decode_guests,
+                          motley__forward_combine_far, layer->gateway->combine);
     compute(layer, step, "decode", MOTLEY__PHASE_COMBINE, returned, motley__forward_decode);
+    if (layer->gateway)
+        compute(layer, step, "decode from nodes", MOTLEY__PHASE_COMBINE, far, motley__forward_decode_far);
 }
 
 /* The same for backward: gradients of weights, for which nobody waits, hide what goes back. */
@@ -219,13 +274,18 @@ static uint64_t list_experts_backward(motley_layer *layer, struct motley__step *
 static void list_backward(motley_layer *layer, struct motley__step *step)
 {
     uint64_t arrived[MOTLEY__CHUNKS_MOST], encoded[MOTLEY__CHUNKS_MOST], fetched = 0, returned, multiplied = 0;
+    uint64_t far = 0;
 
     if (layer->cache && layer->cache->experts && layer->cache->holds != layer->stored)
         fetched = fetch(layer, step);
     if (layer->cache && layer->cache->settle.owner)
         fetched |= settle(layer, step, 0, 0, go_on);
+    if (layer->gateway)
+        far = dispatch_far(layer, step, 0, "encode dy for nodes", motley__backward_encode_far,
+                           motley__backward_dispatch_far, layer->gateway->dispatch_back);
     for (int c = 0; layer->peers && c < layer->chunks; c++)
-        encoded[c] = compute(&layer->number[c], step, "encode dy", MOTLEY__PHASE_DISPATCH, 0, motley__backward_encode);
+        encoded[c] = compute(&layer->number[c], step, "encode dy", MOTLEY__PHASE_DISPATCH, far,
+                             motley__backward_encode);
     if (layer->peers)
         dispatch(layer, step, 0, encoded, motley__backward_dispatch, layer->dispatch_back, arrived);
     returned = list_experts_backward(layer, step, fetched, arrived, &multiplied);
@@ -233,7 +293,12 @@ static void list_backward(motley_layer *layer, struct motley__step *step)
         settle(layer, step, multiplied, layer->previous != NULL, motley__backward_settle);
     if (layer->cache && layer->cache->experts && layer->previous)
         prefetch(layer, step, multiplied, motley__backward_prefetch);
+    if (layer->gateway)
+        far = combine_far(layer, step, returned, "decode dx for nodes", motley__backward_decode_guests,
+                          motley__backward_combine_far, layer->gateway->combine_back);
     compute(layer, step, "decode dx", MOTLEY__PHASE_COMBINE, returned, motley__backward_decode);
+    if (layer->gateway)
+        compute(layer, step, "decode dx from nodes", MOTLEY__PHASE_COMBINE, far, motley__backward_decode_far);
     compute(layer, step, "gate backward", MOTLEY__PHASE_GATE, 0, motley__backward_gate);
 }
 
@@ -251,7 +316,8 @@ int motley__layer_forward(motley_layer *layer, int T, const struct motley__buffe
 {
     int status;
 
-    layer->rows = (struct motley__row_numbers){.T = T, .N = T * layer->shape.K};
+    layer->rows = (struct motley__row_numbers){.T = T, .N = T * layer->shape.K, .tokens = T,
+                                               .pairs = T * layer->shape.K};
     layer->x = x;
     layer->y = y;
     layer->forced = forced;

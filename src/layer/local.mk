@@ -10,6 +10,7 @@ libmotley_all_la_SOURCES += \
     %D%/collaborate.c \
     %D%/cosine.c \
     %D%/cosine.h \
+    %D%/crossing.c \
     %D%/data.c \
     %D%/decode.c \
     %D%/decode.h \
@@ -21,6 +22,10 @@ libmotley_all_la_SOURCES += \
     %D%/forward.c \
     %D%/gate.c \
     %D%/gate.h \
+    %D%/gateway.c \
+    %D%/gateway.h \
+    %D%/guests.c \
+    %D%/guests.h \
     %D%/layer.c \
     %D%/layer.h \
     %D%/losses.c \

@@ -39,7 +39,7 @@ int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer w
 
 /* Numbers of the rows of a step as they are multiplied with. */
 struct sizes {
-    uint64_t T, N, S, S_pairs, M, M_pairs, B, B_pairs, P, D, F, E, slots; /* slots: that pairs leave in */
+    uint64_t T, N, pairs, S, S_pairs, M, M_pairs, B, B_pairs, P, D, F, E, slots; /* slots: that pairs leave in */
     uint64_t W;                         /* the cosine gate's width, 0 of others */
 };
 
@@ -60,11 +60,17 @@ static int local_slots(const struct motley__layer_memory *m)
     return chunks_of(m) > 1 ? batches_of(m) * m->stride : m->E_local ? m->E_local : 1;
 }
 
+/* A memory that says nothing of guests has none. */
+static int64_t pairs_of(const struct motley__layer_memory *m)
+{
+    return m->far_groups ? m->rows.pairs : m->rows.N;
+}
+
 static struct sizes sizes_of(const struct motley__layer_memory *m)
 {
     const struct motley__row_numbers *r = &m->rows;
 
-    return (struct sizes){.T = (uint64_t)r->T, .N = (uint64_t)r->N, .S = (uint64_t)r->S,
+    return (struct sizes){.T = (uint64_t)r->T, .N = (uint64_t)r->N, .pairs = (uint64_t)pairs_of(m), .S = (uint64_t)r->S,
         .S_pairs = (uint64_t)r->S_pairs, .M = (uint64_t)r->M, .M_pairs = (uint64_t)r->M_pairs, .B = (uint64_t)r->B,
         .B_pairs = (uint64_t)r->B_pairs, .P = (uint64_t)r->P, .D = (uint64_t)m->shape.D,
         .F = (uint64_t)(m->hidden_end - m->hidden_begin), .E = (uint64_t)m->shape.E,
@@ -76,30 +82,42 @@ static uint64_t saved_bytes(const struct motley__layer_memory *m)
 {
     const struct sizes n = sizes_of(m);
     const uint64_t pre = m->trained ? (m->shape.activation == MOTLEY_SWIGLU ? 2 : 1) : 0;
-    const uint64_t stored = n.M * n.D + pre * n.P * n.F + (m->before ? n.P * n.D : 0); /* received; pre, pre3; scaled */
+    const uint64_t received = (uint64_t)m->rows.far.M + n.M;
+    const uint64_t stored = received * n.D + pre * n.P * n.F + (m->before ? n.P * n.D : 0); /* received; pre, pre3;
+                                                                                             * scaled */
     uint64_t words = 0;
 
     words += 2 * n.N + n.T * n.E + n.T;                     /* indices, weights, p, lse */
     words += m->shape.gate == MOTLEY_GATE_COSINE ? n.T * (n.W + 1) : 0; /* unit, length */
     words += m->capacity ? n.N : 0;                         /* chosen */
     words += m->importance ? n.T * n.E + 2 * n.T : 0;       /* clean, clean lse, last */
-    words += n.N + n.M_pairs + (uint64_t)local_slots(m) + 1; /* where, offsets */
+    words += n.pairs + n.M_pairs + (uint64_t)local_slots(m) + 1; /* where, offsets */
     words += (m->before ? 3 : 2) * n.P;                     /* index, pair weight; scale */
     if (m->ranks > 1) {
-        words += (m->lots > 1 ? 4 : 3) * n.N;               /* group place, row order, send row; choices */
+        words += (m->lots > 1 ? 4 : 3) * n.pairs;           /* group place, row order, send row; choices */
         words += motley__peers_table(m->groups, m->streams, chunks_of(m)) + n.M + 1; /* table, begin */
     }
+    if (m->far_groups) {
+        words += 3 * n.N + n.pairs + (uint64_t)m->rows.far.M_pairs; /* place, row order, send row; indices, at */
+        words += motley__peers_table(m->far_groups, m->far_streams, 1);
+    }
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4;
+}
+
+static uint64_t more(uint64_t rows, int far)
+{
+    return rows > (uint64_t)far ? rows : (uint64_t)far;
 }
 
 /* What does not outlive a list, likewise; and the lists of pairs. */
 static uint64_t scratch_bytes(const struct motley__layer_memory *m)
 {
     const struct sizes n = sizes_of(m);
+    const struct motley__far_numbers *far = &m->rows.far;
     uint64_t stored = 0, words = 0, units = 0;
 
     stored += n.P * n.F + n.P * n.D;                        /* h, o */
-    words += n.N + n.M_pairs;                               /* order */
+    words += n.pairs + n.M_pairs;                           /* order */
     words += m->shape.gate == MOTLEY_GATE_FORCED ? n.N : 0;
     words += m->losses ? 2 * n.E + 2 : 0;
     words += m->importance ? 2 * n.E + 2 : 0;
@@ -108,16 +126,24 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
     if (m->capacity && m->prioritised)
         words += n.T + MOTLEY__CAPACITY_BINS * n.E;         /* best, bins */
     if (m->ranks > 1) {
-        stored += n.S * n.D + n.M * n.D + n.B * n.D;        /* send, back, returned */
-        words += 3 * n.N + 2 * (n.slots + 1);               /* slots, heads, pair order; both offsets */
+        stored += (more(n.S, far->S) + more(n.M, far->M) + n.B) * n.D; /* send, back, returned */
+        words += 3 * n.pairs + 2 * (n.slots + 1);           /* slots, heads, pair order; both offsets */
         words += motley__peers_source(m->ranks, chunks_of(m));
-        words += n.N + 3 * n.M_pairs;                       /* expert, received row and weight */
+        words += n.pairs + 3 * n.M_pairs;                   /* expert, received row and weight */
         units += (uint64_t)motley__list_units(m->rows.S, m->rows.S_pairs) +
                  (uint64_t)motley__list_units(m->rows.M, m->rows.M_pairs);
     }
+    if (m->far_groups) {
+        stored += (uint64_t)far->B * n.D;                   /* returned */
+        words += 3 * n.N + 2 * ((uint64_t)m->far_groups + 1); /* slots, heads, pair order; both offsets */
+        words += motley__peers_source(m->ranks, 1) + n.pairs; /* source, weights */
+        units += (uint64_t)motley__list_units(far->S, far->S_pairs) +
+                 (uint64_t)motley__list_units(far->M, far->M_pairs);
+        words += m->backward ? (uint64_t)far->M_pairs + (uint64_t)far->B_pairs : 0; /* scalars */
+    }
     if (m->backward) {
-        stored += n.M * n.D + n.P * n.F;                    /* dy, u */
-        words += n.P + n.N + n.T * n.E + (m->losses ? n.E : 0);  /* dw, dweights, dlogits, balance */
+        stored += ((uint64_t)far->M + n.M) * n.D + n.P * n.F; /* dy, u */
+        words += n.P + n.pairs + n.T * n.E + (m->losses ? n.E : 0);  /* dw, dweights, dlogits, balance */
         words += n.M_pairs + n.B_pairs;                     /* scalars */
         words += n.T * n.W;                                 /* dunit */
         words += m->importance ? 2 * n.E : 0;               /* slopes */
@@ -125,14 +151,16 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4 + units * MOTLEY__LIST_UNIT;
 }
 
-/* Histograms: of pairs and heads by group, of pairs by expert, and of all pairs by local expert. */
+/* Histograms: of pairs and heads by set of nodes and by group, of pairs by expert, and of all pairs by local expert. */
 static size_t route_scratch_bytes(const struct motley__layer_memory *m)
 {
-    const int N = m->rows.N, slots = local_slots(m);
-    const size_t by_group = m->ranks > 1 ? motley__route_scratch_bytes(N, m->groups * chunks_of(m)) : 0;
-    const int64_t all = (int64_t)N + m->rows.M_pairs; /* plans ask for more than int counts, which fits nowhere */
+    const int64_t pairs = pairs_of(m);
+    const int slots = local_slots(m);
+    const size_t by_set = m->far_groups ? motley__route_scratch_bytes(m->rows.N, m->far_groups) : 0;
+    const size_t by_group = m->ranks > 1 ? motley__route_scratch_bytes((int)pairs, m->groups * chunks_of(m)) : 0;
+    const int64_t all = pairs + m->rows.M_pairs; /* plans ask for more than int counts, which fits nowhere */
 
-    return by_group + (m->capacity ? motley__route_scratch_bytes(N, m->shape.E) : 0) +
+    return by_set + by_group + (m->capacity ? motley__route_scratch_bytes(m->rows.N, m->shape.E) : 0) +
            motley__route_scratch_bytes(all < INT_MAX ? (int)all : INT_MAX, slots);
 }
 
@@ -163,7 +191,8 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     const uint64_t layers = m->layers > 1 ? (uint64_t)m->layers : 1;
     struct motley_layer_shape slice = m->shape;
     const uint64_t choices = (uint64_t)m->shape.E * (m->lots > 1 ? 1 + (uint64_t)m->lots : 1);
-    const uint64_t tables = choices * 4 * ((uint64_t)batches_of(m) + (m->ranks > 1)); /* local; server */
+    const uint64_t tables = choices * 4 * ((uint64_t)batches_of(m) + (m->ranks > 1)) + /* local; server */
+                            (m->far_groups ? (uint64_t)m->shape.E * 4 : 0);             /* between nodes */
     const int stored = m->caches ? m->stored : m->E_local - m->replicas;
     const int begin = m->caches ? m->stored_begin : m->hidden_begin, end = m->caches ? m->stored_end : m->hidden_end;
 
@@ -191,7 +220,8 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
         .stored_begin = layer->stores->begin, .stored_end = layer->stores->end,
         .cache_scratch = layer->cache ? motley__weight_cache_scratch(layer->cache) : 0, .ranks = peers ? peers->R : 1,
         .groups = peers ? peers->G : 1, .streams = peers ? peers->streams : 0, .chunks = layer->chunks,
-        .stride = layer->stride,
+        .stride = layer->stride, .far_groups = layer->gateway ? layer->gateway->peers->G : 0,
+        .far_streams = layer->gateway ? layer->gateway->peers->streams : 0,
         .panel = layer->E_local ? layer->experts->w1->panel : 1, .trained = layer->trained,
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),
         .importance = motley__layer_wants_importance(layer), .before = layer->routing.before,

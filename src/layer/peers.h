@@ -10,6 +10,8 @@
  * expert e in lot s is then choice (1 + s) E + e; what other ranks send is for this one whatever its lot, and stays
  * choice e.  Without replicas experts are the choices.
  *
+ * Between nodes (gateway.h) a group is a set of them, its members their gateways, and the own node is the last group.
+ *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_PEERS_H
 #define MOTLEY_LAYER_PEERS_H
@@ -22,6 +24,7 @@
 enum motley__span_of {
     MOTLEY__SENT_ROWS, MOTLEY__SENT_LIST,                         /* by group; list in units (encode.h) */
     MOTLEY__ARRIVED_ROWS, MOTLEY__ARRIVED_LIST, MOTLEY__ARRIVED_PAIRS,
+    MOTLEY__PLACED_ROWS,                                          /* arrived ones, behind the guests */
     MOTLEY__BACK_ROWS, MOTLEY__BACK_PAIRS,
     MOTLEY__SPANS
 };
@@ -29,14 +32,15 @@ enum motley__span_of {
 struct motley__peers {
     int R, me;
     int G, sent;                /* groups; of them sent to: numbers 0 .. sent-1 */
-    int *group;                 /* [R] of each rank; owned, as all arrays */
-    int *takes;                 /* [R] 1: the rank has experts */
+    int *group;                 /* [R] of each rank, for one that is in none the last; owned, as all arrays */
+    int *to, *from;             /* [R] 1: other ranks that take this one's rows; whose rows come here */
     int E, lots;                /* lots 1: no replicas */
-    int *server;                /* [choices] group that serves each */
+    int *server;                /* [choices] group that serves each; -1: none of these */
     int streams, *stream;       /* [streams] rank of each */
     int chunks;
 
     /* Of the step under way. */
+    int guests;                             /* rows of other nodes before those that arrive (gateway.h) */
     int *row_offsets, *pair_offsets;        /* [chunks G + 1] rows and pairs of slots before each, as routed */
     struct motley__spans *span[MOTLEY__SPANS];  /* [chunks] each */
     int *table;                 /* [G+1 + 2 chunks streams] of struct motley__returned */
@@ -68,9 +72,23 @@ static inline int motley__peers_choices(const struct motley__peers *peers)
     return peers->lots > 1 ? (1 + peers->lots) * peers->E : peers->E;
 }
 
-/* Errors: MOTLEY_E_MEMORY, MOTLEY_E_UNSUPPORTED (more experts than their numbers on the wire can tell apart). */
-int motley__peers_create(const motley_plan *plan, int rank, struct motley__peers **peers, struct motley_error *error);
+/* The plan's groups.  node_of [R] borrowed: of every group only the members on the rank's own node; NULL: all members.
+ * Errors: MOTLEY_E_MEMORY, MOTLEY_E_UNSUPPORTED (more experts than their numbers on the wire can tell apart). */
+int motley__peers_create(const motley_plan *plan, int rank, const int *node_of, struct motley__peers **peers,
+                         struct motley_error *error);
 void motley__peers_destroy(struct motley__peers *peers); /* accepts NULL */
+
+/* Peers of so many ranks, groups, experts, lots and chunks whose arrays are still to be filled: group, to, from,
+ * server, and, by motley__peers_add in the order of groups and then of the sums, the streams.
+ * Errors: MOTLEY_E_MEMORY. */
+struct motley__peers_sizes {
+    int R, me, G, E, lots, chunks;
+    int streams;                /* at most */
+};
+int motley__peers_alloc(const struct motley__peers_sizes *sizes, struct motley__peers **peers,
+                        struct motley_error *error);
+void motley__peers_add(struct motley__peers *peers, int group, int rank);
+void motley__peers_close(struct motley__peers *peers); /* all are added */
 
 /* row_offsets and pair_offsets are known: what is sent, and mine [R,chunks], the counts for each rank.
  * Errors: MOTLEY_E_UNSUPPORTED (a message would pass 2^31 units). */

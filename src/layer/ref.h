@@ -61,6 +61,10 @@ void motley__ref_encode(int D, int K, int rows, const float *x, const int *order
 void motley__ref_encode_pairs(int slots, const int *indices, const float *weights, const int *order,
                               const int *pair_offsets, const int *row, const int *row_offsets, uint16_t *list);
 
+/* guests.h */
+void motley__ref_guests(const struct motley__guests_args *a, const int *own_indices, const float *own_weights,
+                        const int *source, const uint16_t *list, int *indices, float *weights, int *at);
+
 /* place.h */
 void motley__ref_arrive(const struct motley__arrive_args *a, const int *indices, const int *source,
                         const uint16_t *list, int *expert, int *begin, int *row, float *received);

@@ -115,6 +115,32 @@ void motley__ref_arrive(const struct motley__arrive_args *a, const int *indices,
         begin[source[sections]] = pair_offsets[sections];
 }
 
+void motley__ref_guests(const struct motley__guests_args *a, const int *own_indices, const float *own_weights,
+                        const int *source, const uint16_t *list, int *indices, float *weights, int *at)
+{
+    const int *pair_offsets = source + a->sources + 1;
+    for (int n = 0; n < a->N + a->M * a->K; n++) {
+        indices[n] = n < a->N ? own_indices[n] : -1;
+        weights[n] = n < a->N ? own_weights[n] : 0;
+    }
+    for (int s = 0; s < a->sources; s++) {
+        const int rows = source[s + 1] - source[s], first = pair_offsets[s], pairs = pair_offsets[s + 1] - first;
+        const uint16_t *values = list + 2 * (size_t)rows, *experts = values + 2 * (size_t)pairs;
+        for (int j = 0; j < rows; j++) {
+            const int from = (int)get_word(list + 2 * (size_t)j);
+            const int to = j + 1 < rows ? (int)get_word(list + 2 * (size_t)(j + 1)) : pairs;
+            for (int i = from; i < to; i++) {
+                const int place = a->N + (source[s] + j) * a->K + i - from;
+                const uint32_t bits = get_word(values + 2 * (size_t)i);
+                indices[place] = experts[i];
+                memcpy(weights + place, &bits, sizeof bits);
+                at[first + i] = place;
+            }
+        }
+        list = experts + pairs;
+    }
+}
+
 void motley__ref_place(int P, int N, int K, int own_rows, const int *order, const float *weights, const int *row,
                        const float *received, int *index, float *weight)
 {

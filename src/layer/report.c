@@ -81,75 +81,155 @@ static int group_of(const motley_layer *layer, const int32_t *indices, int n)
     return indices[n] < 0 ? -1 : peers->server[(peers->lots > 1 ? (1 + lot) * peers->E : 0) + indices[n]];
 }
 
-/* Distinct ranks that serve each token's experts, own one included, over all tokens. */
-static double copies_per_token(const motley_layer *layer, const int32_t *indices)
+/* Ranks that serve a token's experts, own one included, and rows for others, over all tokens of a rank. */
+struct copies {
+    int64_t ranks, rows;
+};
+
+/* The group of the plan or of the peers that serves pair n, and its ranks that have experts, of them others. */
+struct taken {
+    int group, ranks, others;
+};
+
+static struct taken taken_by(const motley_layer *layer, const int32_t *indices, int n)
 {
     const struct motley__peers *peers = layer->peers;
-    const int T = layer->rows.T, K = layer->shape.K;
-    int64_t copies = 0;
+    const motley_plan *plan = layer->plan;
+    struct taken taken = {.group = layer->gateway && indices[n] >= 0 ? plan->server[indices[n]]
+                                                                     : group_of(layer, indices, n)};
 
-    for (int t = 0; t < T; t++)
-        for (int k = 0; k < K; k++) {
-            const int group = group_of(layer, indices, t * K + k);
-            int seen = group < 0;
+    if (taken.group < 0)
+        return taken;
+    if (!layer->gateway) {
+        taken.others = peers->table[taken.group + 1] - peers->table[taken.group];
+        taken.ranks = taken.others + (taken.group == peers->G - 1 && layer->E_local > 0);
+        return taken;
+    }
+    for (int i = plan->first_member[taken.group]; i < plan->first_member[taken.group + 1]; i++) {
+        const int takes = plan->computed.rank[plan->member[i]].experts > 0;
 
-            for (int j = 0; j < k && !seen; j++)
-                seen = group_of(layer, indices, t * K + j) == group;
-            copies += seen ? 0 : peers->table[group + 1] - peers->table[group] +
-                                 (group == peers->G - 1 && layer->E_local > 0);
-        }
-    return T ? (double)copies / T : 0;
+        taken.ranks += takes;
+        taken.others += takes && plan->member[i] != peers->me;
+    }
+    return taken;
 }
 
-/* The routing is read back to count the copies. */
-static int count_copies(const motley_layer *layer, double *copies, struct motley_error *error)
+static struct copies count_pairs(const motley_layer *layer, const int32_t *indices)
 {
-    const size_t bytes = (size_t)layer->rows.N * sizeof(int32_t);
+    const int T = layer->rows.T, K = layer->shape.K;
+    struct copies copies = {0, 0};
+
+    for (int t = 0; t < T; t++)
+        for (int n = t * K; n < (t + 1) * K; n++) {
+            const struct taken taken = taken_by(layer, indices, n);
+            int seen = 0;
+
+            for (int m = t * K; m < n && !seen; m++)
+                seen = taken_by(layer, indices, m).group == taken.group;
+            copies.ranks += seen ? 0 : taken.ranks;
+            copies.rows += seen && !layer->plan->options.duplicate ? 0 : taken.others;
+        }
+    return copies;
+}
+
+/* Guests that an own expert served: their rows are given back, too. */
+static int64_t count_served(const motley_layer *layer, const int32_t *indices)
+{
+    const int K = layer->shape.K;
+    int64_t served = 0;
+
+    for (int t = layer->rows.T; t < layer->rows.tokens && layer->E_local; t++) {
+        int own = 0;
+
+        for (int k = 0; k < K; k++)
+            own |= group_of(layer, indices, t * K + k) == layer->peers->G - 1;
+        served += own;
+    }
+    return served;
+}
+
+/* The routing is read back to count copies: of own tokens, and what this rank gave back for guests. */
+static int count_copies(const motley_layer *layer, struct copies *copies, int64_t *served, struct motley_error *error)
+{
+    const size_t bytes = (size_t)layer->rows.pairs * sizeof(int32_t);
     int32_t *indices = malloc(bytes ? bytes : 1);
     int status = 0;
 
     if (!indices)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for %zu bytes of routing", bytes);
     if (bytes)
-        status = motley__buffer_read(layer->saved[MOTLEY__SAVED_INDICES], 0, indices, bytes, error);
-    if (!status)
-        *copies = copies_per_token(layer, indices);
+        status = motley__buffer_read(motley__layer_indices(layer), 0, indices, bytes, error);
+    if (!status) {
+        *copies = count_pairs(layer, indices);
+        *served = count_served(layer, indices);
+    }
     free(indices);
     return status;
 }
 
-/* What all chunks sent. */
-static void add_bytes(const motley_layer *layer, struct motley__transfer *const *transfer,
-                      struct motley_layer_traffic *traffic)
+static void add_transfer(const struct motley__transfer *transfer, struct motley_layer_traffic *traffic)
 {
-    for (int c = 0; c < layer->chunks; c++) {
-        int64_t ranks, nodes;
+    int64_t ranks, nodes;
 
-        motley__transfer_bytes(transfer[c], &ranks, &nodes);
-        traffic->bytes_sent += ranks;
-        traffic->bytes_sent_nodes += nodes;
+    motley__transfer_bytes(transfer, &ranks, &nodes);
+    traffic->bytes_sent += ranks;
+    traffic->bytes_sent_nodes += nodes;
+}
+
+static void add_counts(const struct motley__counts *counts, struct motley_layer_traffic *traffic)
+{
+    int64_t nodes;
+
+    traffic->bytes_sent += motley__counts_bytes(counts, &nodes);
+    traffic->bytes_sent_nodes += nodes;
+}
+
+static void add_redistribution(const motley_layer *layer, struct motley_layer_traffic *traffic)
+{
+    int64_t nodes;
+
+    traffic->bytes_sent += motley__redistribution_bytes(layer->cache->fetch.redistribution, &nodes);
+    traffic->bytes_sent_nodes += nodes;
+}
+
+/* What all chunks sent. */
+static void add_exchange(const motley_layer *layer, struct motley_layer_traffic *traffic)
+{
+    const struct motley__gateway *gateway = layer->gateway;
+    const struct motley__peers *peers = gateway ? gateway->peers : layer->peers;
+    const int *node_of = layer->context->node_of;
+
+    add_counts(layer->counts, traffic);
+    for (int c = 0; c < layer->chunks; c++) {
+        add_transfer(layer->lists[c], traffic);
+        add_transfer(layer->dispatch[c], traffic);
+        add_transfer(layer->combine[c], traffic);
     }
+    if (gateway) {
+        add_counts(gateway->counts, traffic);
+        add_transfer(gateway->lists, traffic);
+        add_transfer(gateway->dispatch, traffic);
+        add_transfer(gateway->combine, traffic);
+    }
+    for (int c = 0; c < peers->chunks; c++)
+        for (int r = 0; r < peers->R; r++)
+            if (node_of[r] != node_of[peers->me])
+                traffic->rows_sent_nodes += peers->span[MOTLEY__SENT_ROWS][c].rows[r];
 }
 
 int motley_layer_traffic(const motley_layer *layer, struct motley_layer_traffic *traffic, struct motley_error *error)
 {
-    double copies = layer->rows.T ? 1 : 0; /* where nothing travels */
-    int status = layer->peers ? count_copies(layer, &copies, error) : 0;
+    struct copies copies = {.ranks = layer->rows.T}; /* where nothing travels */
+    int64_t served = 0;
+    int status = layer->peers ? count_copies(layer, &copies, &served, error) : 0;
 
     if (status)
         return status;
-    *traffic = (struct motley_layer_traffic){.rows_sent = layer->rows.B, .rows_returned = layer->rows.M,
-                                             .copies_per_token = copies};
-    if (layer->peers) {
-        traffic->bytes_sent = motley__counts_bytes(layer->counts, &traffic->bytes_sent_nodes);
-        add_bytes(layer, layer->lists, traffic);
-        add_bytes(layer, layer->dispatch, traffic);
-        add_bytes(layer, layer->combine, traffic);
-    }
-    if (layer->cache && (layer->cache->experts || layer->trained)) { /* replicas else travel once */
-        int64_t nodes;
-        traffic->bytes_sent += motley__redistribution_bytes(layer->cache->fetch.redistribution, &nodes);
-        traffic->bytes_sent_nodes += nodes;
-    }
+    *traffic = (struct motley_layer_traffic){.rows_sent = copies.rows, .rows_returned = layer->rows.M + served,
+        .copies_per_token = layer->rows.T ? (double)copies.ranks / layer->rows.T : 0};
+    if (layer->peers)
+        add_exchange(layer, traffic);
+    if (layer->cache && (layer->cache->experts || layer->trained)) /* replicas else travel once */
+        add_redistribution(layer, traffic);
     return 0;
 }

@@ -56,16 +56,29 @@ static int create_table(motley_layer *layer, const int *host, int numbers, struc
     return status ? status : motley__buffer_write(*table, 0, host, bytes, error);
 }
 
+/* Rows go through gateways: there are other nodes. */
+static int crosses(const motley_layer *layer)
+{
+    int nodes = 0;
+
+    for (int r = 0; r < layer->context->size; r++)
+        nodes |= layer->context->node_of[r] != layer->context->node_of[0];
+    return nodes && layer->plan->exchange == MOTLEY_EXCHANGE_HIERARCHICAL;
+}
+
 static int create_exchange(motley_layer *layer, struct motley_error *error)
 {
-    int status = motley__peers_create(layer->plan, layer->context->rank, &layer->peers, error);
+    const int *node_of = crosses(layer) ? layer->context->node_of : NULL;
+    int status = motley__peers_create(layer->plan, layer->context->rank, node_of, &layer->peers, error);
 
+    if (!status && node_of)
+        status = motley__gateway_create(layer, &layer->gateway, error);
     if (!status)
         status = create_table(layer, layer->peers->server, motley__layer_lookup_count(layer),
                               &layer->server, error);
     if (!status)
-        status = motley__counts_create(layer->context, layer->peers->takes, layer->chunks, TAG_COUNTS, &layer->counts,
-                                       error);
+        status = motley__counts_create(layer->context, layer->peers->to, layer->peers->from, layer->chunks,
+                                       TAG_COUNTS, &layer->counts, error);
     return status ? status : create_transfers(layer, error);
 }
 
@@ -275,6 +288,7 @@ void motley_layer_destroy(motley_layer *layer)
     motley__buffer_destroy(layer->local);
     motley__buffer_destroy(layer->collaborators);
     motley__buffer_destroy(layer->server);
+    motley__gateway_destroy(layer->gateway);
     motley__peers_destroy(layer->peers);
     motley__capacity_destroy(layer->capacity);
     motley__cosine_destroy(layer->cosine);

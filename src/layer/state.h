@@ -13,13 +13,17 @@
  *   drop.c      what those of a capacity do, where choices are dropped
  *   auxiliary.c what those of gate noise and auxiliary losses do
  *   routing.c   how tokens are routed, as the caller wants it
+ *   gateway.c   the hierarchical exchange's own half, between nodes   (crossing.c its operators)
  *
  * Row numbers of a step (rank's own):
  *   T tokens, N = T*K routed pairs
  *   S rows for other ranks with S_pairs pairs, each once however many ranks of a group it goes to
  *   M rows received with M_pairs pairs; as many go back
  *   B rows and B_pairs scalars come back: S counted for every rank that they went to
- *   P pairs for the local experts: those of N that are, and M_pairs
+ *   P pairs for the local experts: those of `pairs` that are, and M_pairs
+ *   tokens, pairs  what the exchange starts from: T and N; with the hierarchical exchange, whose other numbers are then
+ *                  those inside the node, besides them the guests, far.M rows from other nodes, K pairs each
+ *   far       the same of what crosses between nodes
  *
  * With chunks (chunks.h) all rows and pairs lie chunk by chunk, the pairs of the local experts batch by batch.
  *
@@ -32,6 +36,7 @@
 #include "layer/chunks.h"
 #include "layer/cosine.h"
 #include "layer/decode.h"
+#include "layer/gateway.h"
 #include "layer/layer.h"
 #include "layer/noise.h"
 #include "layer/peers.h"
@@ -44,7 +49,7 @@
 enum motley__scratch_buffer {
     MOTLEY__SCRATCH_LOGITS,          /* gate's own [T,E]; before, of a cosine gate, [T,P] */
     MOTLEY__SCRATCH_HISTOGRAM,       /* route's own */
-    MOTLEY__SCRATCH_ORDER,           /* [N+M_pairs] int: pairs by batch and local expert */
+    MOTLEY__SCRATCH_ORDER,           /* [pairs+M_pairs] int: pairs by batch and local expert */
     MOTLEY__SCRATCH_H,               /* [P,F] */
     MOTLEY__SCRATCH_O,               /* [P,D] */
     MOTLEY__SCRATCH_SUMS,            /* [2E+2] */
@@ -61,32 +66,46 @@ enum motley__scratch_buffer {
     MOTLEY__SCRATCH_BINS,            /* [E,64] int, prioritised */
     /* with other ranks */
     MOTLEY__SCRATCH_GROUP_HISTOGRAM, /* route's own */
-    MOTLEY__SCRATCH_SLOTS,           /* [N] int: chunk and group of each pair */
-    MOTLEY__SCRATCH_HEADS,           /* [N] int */
-    MOTLEY__SCRATCH_PAIR_ORDER,      /* [N] int: pairs by slot */
+    MOTLEY__SCRATCH_SLOTS,           /* [pairs] int: chunk and group of each pair */
+    MOTLEY__SCRATCH_HEADS,           /* [pairs] int */
+    MOTLEY__SCRATCH_PAIR_ORDER,      /* [pairs] int: pairs by slot */
     MOTLEY__SCRATCH_PAIR_OFFSETS,    /* [chunks G + 1] int */
     MOTLEY__SCRATCH_ROW_OFFSETS,     /* [chunks G + 1] int */
-    MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks */
+    MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks, before them [far.S,D] to other nodes */
     MOTLEY__SCRATCH_SEND_LIST,       /* units: their pairs */
     MOTLEY__SCRATCH_RECEIVED_LIST,   /* units */
     MOTLEY__SCRATCH_SOURCE,          /* [2 (chunks R + 1)] int */
-    MOTLEY__SCRATCH_EXPERT,          /* [N+M_pairs] int */
+    MOTLEY__SCRATCH_EXPERT,          /* [pairs+M_pairs] int */
     MOTLEY__SCRATCH_RECEIVED_ROW,    /* [M_pairs] int */
     MOTLEY__SCRATCH_RECEIVED_WEIGHT, /* [M_pairs] */
-    MOTLEY__SCRATCH_BACK,            /* [M,D] rows going back */
+    MOTLEY__SCRATCH_BACK,            /* [M,D] rows going back, after them [far.M,D] to other nodes */
     MOTLEY__SCRATCH_RETURNED,        /* [B,D] rows come back */
+    /* with other nodes, the hierarchical exchange; as above, between nodes */
+    MOTLEY__SCRATCH_FAR_HISTOGRAM,
+    MOTLEY__SCRATCH_FAR_SLOTS,       /* [N] int */
+    MOTLEY__SCRATCH_FAR_HEADS,       /* [N] int */
+    MOTLEY__SCRATCH_FAR_PAIR_ORDER,  /* [N] int */
+    MOTLEY__SCRATCH_FAR_PAIR_OFFSETS,/* [sets + 1] int */
+    MOTLEY__SCRATCH_FAR_ROW_OFFSETS, /* [sets + 1] int */
+    MOTLEY__SCRATCH_FAR_SEND_LIST,   /* units */
+    MOTLEY__SCRATCH_FAR_RECEIVED_LIST,/* units */
+    MOTLEY__SCRATCH_FAR_SOURCE,      /* [2 (R + 1)] int */
+    MOTLEY__SCRATCH_FAR_WEIGHTS,     /* [pairs]: own ones and guests' */
+    MOTLEY__SCRATCH_FAR_RETURNED,    /* [far.B,D] */
     /* backward only */
     MOTLEY__SCRATCH_U,               /* [P,F] */
     MOTLEY__SCRATCH_DW,              /* [P] */
-    MOTLEY__SCRATCH_DWEIGHTS,        /* [T,K] */
+    MOTLEY__SCRATCH_DWEIGHTS,        /* [pairs] */
     MOTLEY__SCRATCH_DLOGITS,         /* [T,E] */
     MOTLEY__SCRATCH_BALANCE,         /* [E] */
     MOTLEY__SCRATCH_IMPORTANCE_SLOPES, /* [2E] with an importance loss */
     MOTLEY__SCRATCH_DUNIT,           /* [T,P] cosine gate */
     /* backward with other ranks */
-    MOTLEY__SCRATCH_DY,              /* [M,D] received */
+    MOTLEY__SCRATCH_DY,              /* [far.M + M,D] received */
     MOTLEY__SCRATCH_BACK_SCALARS,    /* [M_pairs] */
     MOTLEY__SCRATCH_RETURNED_SCALARS,/* [B_pairs] */
+    MOTLEY__SCRATCH_FAR_BACK_SCALARS,/* [far.M_pairs] */
+    MOTLEY__SCRATCH_FAR_RETURNED_SCALARS,/* [far.B_pairs] */
     MOTLEY__SCRATCH_COUNT
 };
 struct motley__scratch {
@@ -106,7 +125,7 @@ enum motley__saved_buffer {
     MOTLEY__SAVED_LAST,              /* [T] ... the noisy logit of the last choice */
     MOTLEY__SAVED_UNIT,              /* [T,P] cosine gate: projected tokens, of length 1 */
     MOTLEY__SAVED_LENGTH,            /* [T] ... their lengths before */
-    MOTLEY__SAVED_WHERE,             /* [N+M_pairs] int: position of each pair by batch and local expert */
+    MOTLEY__SAVED_WHERE,             /* [pairs+M_pairs] int: position of each pair by batch and local expert */
     MOTLEY__SAVED_OFFSETS,           /* [batches stride + 1] int: by batch and local expert, pairs */
     MOTLEY__SAVED_INDEX,             /* [P] int */
     MOTLEY__SAVED_PAIR_WEIGHT,       /* [P] */
@@ -115,19 +134,30 @@ enum motley__saved_buffer {
     MOTLEY__SAVED_PRE,               /* [P,F] when trained */
     MOTLEY__SAVED_PRE3,              /* [P,F] when trained, swiglu */
     /* with other ranks */
-    MOTLEY__SAVED_GROUP_PLACE,       /* [N] int: position of each pair by slot */
-    MOTLEY__SAVED_ROW_ORDER,         /* [N] int: heads by slot, one for each row sent */
-    MOTLEY__SAVED_SEND_ROW,          /* [N] int: row of each head */
+    MOTLEY__SAVED_GROUP_PLACE,       /* [pairs] int: position of each pair by slot */
+    MOTLEY__SAVED_ROW_ORDER,         /* [pairs] int: heads by slot, one for each row sent */
+    MOTLEY__SAVED_SEND_ROW,          /* [pairs] int: row of each head */
     MOTLEY__SAVED_CHOICES,           /* [N] int: with replicas, indices by lot (peers.h) */
     MOTLEY__SAVED_TABLE,             /* of struct motley__returned, int */
-    MOTLEY__SAVED_RECEIVED,          /* [M,D] */
+    MOTLEY__SAVED_RECEIVED,          /* [far.M + M,D]: guests first */
     MOTLEY__SAVED_BEGIN,             /* [M+1] int: pairs of each received row */
+    /* with other nodes; as above, between nodes */
+    MOTLEY__SAVED_FAR_PLACE,         /* [N] int */
+    MOTLEY__SAVED_FAR_ROW_ORDER,     /* [N] int */
+    MOTLEY__SAVED_FAR_SEND_ROW,      /* [N] int */
+    MOTLEY__SAVED_FAR_TABLE,         /* int */
+    MOTLEY__SAVED_FAR_INDICES,       /* [pairs] int: own ones and guests' */
+    MOTLEY__SAVED_FAR_AT,            /* [far.M_pairs] int: place of guests' pairs there */
     MOTLEY__SAVED_COUNT
 };
 
 /* The row numbers of the last forward; they size every buffer. */
+struct motley__far_numbers {
+    int S, S_pairs, M, M_pairs, B, B_pairs;
+};
 struct motley__row_numbers {
-    int T, N, S, S_pairs, M, M_pairs, B, B_pairs, P;
+    int T, N, tokens, pairs, S, S_pairs, M, M_pairs, B, B_pairs, P;
+    struct motley__far_numbers far;
 };
 
 /* What an operator gets that there is one of for each chunk or batch. */
@@ -171,6 +201,7 @@ struct motley_layer {
     struct motley__transfer *lists[MOTLEY__CHUNKS_MOST], *dispatch[MOTLEY__CHUNKS_MOST], /* [chunks] each */
                             *combine[MOTLEY__CHUNKS_MOST], *dispatch_back[MOTLEY__CHUNKS_MOST],
                             *combine_back[MOTLEY__CHUNKS_MOST];
+    struct motley__gateway *gateway; /* the other half of the hierarchical exchange; NULL: there is none */
 
     struct motley_routing routing;   /* as the caller wants it */
     struct motley__capacity *capacity; /* NULL: nothing is dropped; owned */
@@ -228,6 +259,23 @@ struct motley__scale motley__layer_scale(const motley_layer *layer, int batch);
 /* What decode needs to know of rows that came back; zero when none did. */
 struct motley__returned motley__layer_returned(const motley_layer *layer);
 
+struct motley__heads;
+struct motley__route;
+
+/* Pairs and their heads are sorted by slot (encode.h); the offsets are on their way to the host, `pair_offsets` and
+ * `row_offsets` of the peers. */
+int motley__layer_sort(motley_layer *layer, const struct motley__heads *heads, const struct motley__route *pairs,
+                       const struct motley__route *rows, struct motley__peers *peers, struct motley_error *error);
+
+/* Counts are known at both ends: from here on every buffer has its size. */
+int motley__layer_count_arrivals(motley_layer *layer, struct motley_error *error);
+
+/* The sums of tokens first .. first + count - 1 over own experts and what came back from ranks, into the rows of y. */
+int motley__layer_decode(motley_layer *layer, int first, int count, const struct motley__buffer *weight, int accumulate,
+                         struct motley__buffer *y, struct motley_error *error);
+/* dweights [pairs], likewise. */
+int motley__layer_decode_scalars(motley_layer *layer, struct motley_error *error);
+
 /* data.c.  The cache is the scratch's: of this plan, made when there is none.  Collective, agreed. */
 int motley__layer_open_cache(motley_layer *layer, struct motley_error *error);
 /* 1 when a forward has weights to fetch, or to wait for. */
@@ -235,10 +283,21 @@ int motley__layer_fetches(const motley_layer *layer);
 /* Replicas of a layer that is not trained are stale on all ranks when weights were set on any.  Collective. */
 int motley__layer_share_news(motley_layer *layer, struct motley_error *error);
 
+/* The experts and weights of `pairs`, the exchange's. */
+static inline struct motley__buffer *motley__layer_indices(const motley_layer *layer)
+{
+    return layer->saved[layer->gateway ? MOTLEY__SAVED_FAR_INDICES : MOTLEY__SAVED_INDICES];
+}
+
+static inline struct motley__buffer *motley__layer_weights(const motley_layer *layer)
+{
+    return layer->gateway ? layer->scratch->buffer[MOTLEY__SCRATCH_FAR_WEIGHTS] : layer->saved[MOTLEY__SAVED_WEIGHTS];
+}
+
 /* What pairs chose, as the tables `local` and `server` are indexed. */
 static inline struct motley__buffer *motley__layer_lookup(const motley_layer *layer)
 {
-    return layer->saved[layer->peers && layer->peers->lots > 1 ? MOTLEY__SAVED_CHOICES : MOTLEY__SAVED_INDICES];
+    return layer->peers && layer->peers->lots > 1 ? layer->saved[MOTLEY__SAVED_CHOICES] : motley__layer_indices(layer);
 }
 
 /* How many choices there are. */
@@ -335,6 +394,7 @@ struct motley__layer_memory {
     uint64_t cache_scratch;          /* what the cache says it needs besides */
     int ranks, groups, streams;      /* ranks 1: nothing travels */
     int chunks, stride;              /* as in the layer */
+    int far_groups, far_streams;     /* of the exchange between nodes; far_groups 0: there is none */
     int panel, trained, backward, losses;
     int importance;                  /* 1: also the importance loss */
     int before;                      /* 1: weights before the experts */

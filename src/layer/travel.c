@@ -21,8 +21,9 @@ int motley__forward_count(void *self, struct motley_error *error)
     return status ? status : motley__counts_begin(layer->counts, error);
 }
 
-/* Rows of the heads of x or dy, of a chunk. */
-static int encode_rows(motley_layer *layer, int chunk, const struct motley__buffer *x, struct motley_error *error)
+/* Rows of the heads of x or dy, of a chunk; those of guests are where they arrived. */
+static int encode_rows(motley_layer *layer, int chunk, const struct motley__buffer *x,
+                       const struct motley__buffer *guests, struct motley_error *error)
 {
     const struct motley__peers *peers = layer->peers;
     const int first = motley__peers_before(peers, peers->row_offsets, chunk);
@@ -33,7 +34,8 @@ static int encode_rows(motley_layer *layer, int chunk, const struct motley__buff
     if (!status)
         status = motley__encode(layer->context->device, &(struct motley__encode){
             .dtype = layer->shape.dtype, .D = layer->shape.D, .K = layer->shape.K, .first = first,
-            .rows = rows, .x = x, .order = layer->saved[MOTLEY__SAVED_ROW_ORDER], .send = *send}, error);
+            .rows = rows, .x = x, .rest = layer->rows.far.M ? guests : NULL, .T = layer->rows.T,
+            .order = layer->saved[MOTLEY__SAVED_ROW_ORDER], .send = *send}, error);
     return status;
 }
 
@@ -46,8 +48,8 @@ static int encode_lists(motley_layer *layer, struct motley_error *error)
 
     if (!status)
         status = motley__encode_pairs(layer->context->device, &(struct motley__encode_pairs){
-            .pairs = layer->rows.S_pairs, .indices = saved[MOTLEY__SAVED_INDICES],
-            .weights = saved[MOTLEY__SAVED_WEIGHTS], .slots = scratch[MOTLEY__SCRATCH_SLOTS],
+            .pairs = layer->rows.S_pairs, .indices = motley__layer_indices(layer),
+            .weights = motley__layer_weights(layer), .slots = scratch[MOTLEY__SCRATCH_SLOTS],
             .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER], .pair_offsets = scratch[MOTLEY__SCRATCH_PAIR_OFFSETS],
             .row = saved[MOTLEY__SAVED_SEND_ROW], .row_offsets = scratch[MOTLEY__SCRATCH_ROW_OFFSETS],
             .list = scratch[MOTLEY__SCRATCH_SEND_LIST]}, error);
@@ -66,23 +68,26 @@ int motley__forward_encode(void *self, struct motley_error *error)
         layer->rows.S_pairs = motley__peers_before(peers, peers->pair_offsets, peers->chunks);
         status = encode_lists(layer, error);
     }
-    return status ? status : encode_rows(layer, chunk->number, layer->x, error);
+    return status ? status
+                  : encode_rows(layer, chunk->number, layer->x, layer->saved[MOTLEY__SAVED_RECEIVED], error);
 }
 
-/* Counts are known at both ends: from here on every buffer has its size. */
-static int count_arrivals(motley_layer *layer, struct motley_error *error)
+int motley__layer_count_arrivals(motley_layer *layer, struct motley_error *error)
 {
     struct motley__row_numbers *rows = &layer->rows;
     const int last = layer->chunks - 1;
-    int status = motley__peers_arrived(layer->peers, layer->counts->theirs, error);
+    int status;
 
+    layer->peers->guests = rows->far.M;
+    status = motley__peers_arrived(layer->peers, layer->counts->theirs, error);
     if (status)
         return status;
     rows->M = (int)SPAN(ARRIVED_ROWS, last)->end;
     rows->M_pairs = (int)SPAN(ARRIVED_PAIRS, last)->end;
     rows->B = (int)SPAN(BACK_ROWS, last)->end;
     rows->B_pairs = (int)SPAN(BACK_PAIRS, last)->end;
-    status = motley__layer_saved_reserve(layer, MOTLEY__SAVED_RECEIVED, ROWS(rows->M), error);
+    status = motley__layer_saved_reserve(layer, MOTLEY__SAVED_RECEIVED, ROWS((size_t)rows->far.M + (size_t)rows->M),
+                                         error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RECEIVED_LIST, UNITS(rows->M, rows->M_pairs),
                                                error);
@@ -93,7 +98,7 @@ int motley__forward_lists(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
     struct motley__buffer **scratch = layer->scratch->buffer;
-    int status = count_arrivals(layer, error);
+    int status = layer->gateway ? 0 : motley__layer_count_arrivals(layer, error); /* rows of other nodes counted */
 
     for (int c = 0; c < layer->chunks && !status; c++)
         status = motley__transfer_begin(layer->lists[c], (struct motley__part[]){
@@ -132,7 +137,7 @@ int motley__forward_dispatch(void *self, struct motley_error *error)
 
     return motley__transfer_begin(layer->dispatch[c], (struct motley__part[]){
         {layer->scratch->buffer[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS, c), layer->saved[MOTLEY__SAVED_RECEIVED],
-         SPAN(ARRIVED_ROWS, c)}}, error);
+         SPAN(PLACED_ROWS, c)}}, error);
 }
 
 /* Rows of a chunk to give back: of each received row the sum over its pairs. */
@@ -140,14 +145,15 @@ static int combine_rows(motley_layer *layer, int chunk, const struct motley__buf
 {
     const int64_t first = SPAN(ARRIVED_ROWS, chunk)->begin, end = SPAN(ARRIVED_ROWS, chunk)->end;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, ROWS(layer->rows.M), error);
+    const int most = layer->rows.M > layer->rows.far.M ? layer->rows.M : layer->rows.far.M;
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, ROWS(most), error);
 
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, ROWS(layer->rows.B), error);
     if (!status)
         status = motley__combine(layer->context->device, &(struct motley__combine){
             .dtype = layer->shape.dtype, .row = (int)first, .rows = (int)(end - first), .D = layer->shape.D,
-            .first = layer->rows.N, .o = scratch[MOTLEY__SCRATCH_O], .begin = saved[MOTLEY__SAVED_BEGIN],
+            .first = layer->rows.pairs, .o = scratch[MOTLEY__SCRATCH_O], .begin = saved[MOTLEY__SAVED_BEGIN],
             .where = saved[MOTLEY__SAVED_WHERE], .weight = weight, .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
     return status;
 }
@@ -178,7 +184,7 @@ struct motley__returned motley__layer_returned(const motley_layer *layer)
     if (!layer->rows.B)
         return (struct motley__returned){0};
     return (struct motley__returned){.groups = layer->peers->G, .streams = layer->peers->streams,
-        .chunks = motley__chunks_of(layer->rows.T, layer->chunks),
+        .chunks = motley__chunks_of(layer->rows.tokens, layer->chunks),
         .indices = motley__layer_lookup(layer), .server = layer->server, .row = saved[MOTLEY__SAVED_SEND_ROW],
         .pair = saved[MOTLEY__SAVED_GROUP_PLACE], .table = saved[MOTLEY__SAVED_TABLE],
         .rows = scratch[MOTLEY__SCRATCH_RETURNED], .scalars = scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]};
@@ -189,9 +195,11 @@ int motley__backward_encode(void *self, struct motley_error *error)
 {
     const struct motley__numbered *chunk = self;
     motley_layer *layer = chunk->layer;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DY, ROWS(layer->rows.M), error);
+    const size_t rows = (size_t)layer->rows.far.M + (size_t)layer->rows.M;
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DY, ROWS(rows), error);
 
-    return status ? status : encode_rows(layer, chunk->number, layer->dy, error);
+    return status ? status
+                  : encode_rows(layer, chunk->number, layer->dy, layer->scratch->buffer[MOTLEY__SCRATCH_DY], error);
 }
 
 int motley__backward_dispatch(void *self, struct motley_error *error)
@@ -202,8 +210,7 @@ int motley__backward_dispatch(void *self, struct motley_error *error)
     const int c = chunk->number;
 
     return motley__transfer_begin(layer->dispatch_back[c], (struct motley__part[]){
-        {scratch[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS, c), scratch[MOTLEY__SCRATCH_DY], SPAN(ARRIVED_ROWS, c)}},
-        error);
+        {scratch[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS, c), scratch[MOTLEY__SCRATCH_DY], SPAN(PLACED_ROWS, c)}}, error);
 }
 
 /* dx of each received row of a chunk, and the gradient of the routing weight of each received pair. */
@@ -222,7 +229,7 @@ int motley__backward_gather(void *self, struct motley_error *error)
         status = combine_rows(layer, chunk->number, NULL, error);
     if (!status)
         status = motley__combine_scalars(layer->context->device, (int)pairs->begin, (int)(pairs->end - pairs->begin),
-                                         rows->N, scratch[MOTLEY__SCRATCH_DW], layer->saved[MOTLEY__SAVED_WHERE],
+                                         rows->pairs, scratch[MOTLEY__SCRATCH_DW], layer->saved[MOTLEY__SAVED_WHERE],
                                          scratch[MOTLEY__SCRATCH_BACK_SCALARS], error);
     return status;
 }

@@ -256,8 +256,10 @@ static int share_experts(struct work *w, int bounded, struct motley_error *error
         status = assign_experts(w, error);
     if (!status)
         memcpy(division->experts, w->share, (size_t)G * sizeof *w->share);
-    if (!status && w->task->share && !even(w) && G > 1 && !w->task->options.coactivation)
-        status = replicate(w, error); /* else experts still change places */
+    /* With co-activation experts still change places; the hierarchical exchange knows one place of each. */
+    if (!status && w->task->share && !even(w) && G > 1 && !w->task->options.coactivation &&
+        w->task->options.exchange != MOTLEY_EXCHANGE_HIERARCHICAL)
+        status = replicate(w, error);
     for (int i = 0; i < division->replicas; i++) /* what serves replicas alone keeps its slices */
         w->share[division->group_of[division->replica[i].rank]] = 1;
     for (int r = 0; r < division->R && !status; r++)

@@ -140,7 +140,8 @@ static void name_exchange(const motley_plan *plan, char *text, size_t size)
 {
     text[0] = 0;
     if (plan->R > 1 && plan->mode != MOTLEY_MODE_DATA)
-        snprintf(text, size, ", linear exchange%s in %d chunk%s", plan->options.duplicate ? " of duplicates" : "",
+        snprintf(text, size, ", %s exchange%s in %d chunk%s", motley__exchange_names[plan->exchange],
+                 plan->options.duplicate ? " of duplicates" : "",
                  plan->pipeline, plan->pipeline > 1 ? "s" : "");
 }
 

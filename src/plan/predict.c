@@ -221,6 +221,11 @@ static void find_ways(struct work *w)
     struct motley__prediction *total = &w->total;
     struct motley__chunked list[MOTLEY__CHUNKINGS];
     const double bare = total->forward_seconds + total->backward_seconds;
+    if (w->task->options.exchange == MOTLEY_EXCHANGE_HIERARCHICAL) {
+        total->ways = 1;
+        total->way[0] = (struct motley__way){MOTLEY_EXCHANGE_HIERARCHICAL, 1, bare};
+        return;
+    }
     total->ways = motley__pipeline_list(w->task, w->division, w->cost, list);
     for (int i = 0; i < total->ways; i++)
         total->way[i] = (struct motley__way){MOTLEY_EXCHANGE_LINEAR, list[i].chunks,
