@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,12 +89,16 @@ static int count_rows(struct motley__cell *cell, struct motley_error *error)
     return status;
 }
 
-static void lay_out(struct motley__spans *span, int *first, int R)
+static int lay_out(struct motley__spans *span, int *first, int R, struct motley_error *error)
 {
     for (int r = 0; r < R; r++) {
         span->first[r] = first[r] = (int)span->end;
         span->end += span->rows[r];
+        if (span->end > INT_MAX)
+            return motley__fail(error, MOTLEY_E_UNSUPPORTED, "more than %d rows of one rank; take fewer tokens",
+                                INT_MAX);
     }
+    return 0;
 }
 
 static int alloc_spans(struct motley__cell *cell, struct motley_error *error)
@@ -186,9 +191,11 @@ static int open_cell(struct motley__cell *cell, struct motley_error *error)
         status = exchange_counts(cell, error);
     if (status)
         return status;
-    lay_out(&cell->out, cell->out_first, context->size);
-    lay_out(&cell->in, cell->in_first, context->size);
-    status = make_types(cell, error);
+    status = lay_out(&cell->out, cell->out_first, context->size, error);
+    if (!status)
+        status = lay_out(&cell->in, cell->in_first, context->size, error);
+    if (!status)
+        status = make_types(cell, error);
     if (!status)
         status = fill(cell, error);
     if (!status)

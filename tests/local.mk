@@ -44,6 +44,7 @@ UNIT_TESTS = \
     %D%/test_capacity \
     %D%/test_route \
     %D%/test_encode \
+    %D%/test_flow \
     %D%/test_peers \
     %D%/test_arrive \
     %D%/test_decode \

@@ -3,12 +3,15 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -248,6 +251,100 @@ static void rows_between_nodes_go_in_parts(void **state)
     free(apart);
 }
 
+/* Memory of which only what is touched is there; NULL where the machine does not give so much even so. */
+static void *reserve_memory(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* The first number of row i of what `from` sends. */
+static int beyond(int from, int to, int i)
+{
+    return from * 1000 + to * 10 + i;
+}
+
+/* Every rank sends every other one `rows` rows of `bytes` of which only the first number travels: rank r's, and those
+ * from rank r, begin at row `first` + r * rows. */
+static void rows_of_large_buffers(size_t bytes, int rows, int64_t first)
+{
+    const int R = context->size, me = context->rank;
+    const size_t whole = (size_t)(first + R * rows) * bytes;
+    char *memory[2] = {reserve_memory(whole), reserve_memory(whole)};
+    struct motley__buffer send = {.device = context->device, .host = memory[0], .bytes = whole}, received = send;
+    struct motley__spans out = spans_create(), in = spans_create();
+    struct motley__transfer *transfer;
+    MPI_Datatype number;
+    int64_t sent, nodes;
+    int given = memory[0] && memory[1];
+
+    MPI_Allreduce(MPI_IN_PLACE, &given, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+    received.host = memory[1];
+    out.begin = in.begin = first;
+    out.end = in.end = first + R * rows;
+    for (int r = 0; r < R; r++) {
+        out.rows[r] = in.rows[r] = r == me ? 0 : rows;
+        out.first[r] = in.first[r] = first + r * rows;
+        for (int i = 0; i < rows && given; i++)
+            *(int *)(void *)(memory[0] + (size_t)(out.first[r] + i) * bytes) = beyond(me, r, i);
+    }
+    assert_int_equal(motley__transfer_create(context, "test", 60, 1, &bytes, &transfer, NULL), 0);
+    MPI_Type_free(&transfer->row[0]);
+    MPI_Type_create_resized(MPI_INT, 0, (MPI_Aint)bytes, &number);
+    transfer->row[0] = number;
+    MPI_Type_commit(&transfer->row[0]);
+    if (given) {
+        assert_int_equal(motley__transfer_begin(transfer, &(struct motley__part){&send, &out, &received, &in}, NULL),
+                         0);
+        finish(transfer, motley__transfer_test);
+        motley__transfer_bytes(transfer, &sent, &nodes);
+        assert_true(sent == (int64_t)bytes * rows * (R - 1));
+        for (int r = 0; r < R; r++)
+            for (int i = 0; i < in.rows[r]; i++)
+                assert_int_equal(*(int *)(void *)(memory[1] + (size_t)(in.first[r] + i) * bytes), beyond(r, me, i));
+    }
+    motley__transfer_destroy(transfer);
+    for (int i = 0; i < 2; i++)
+        if (memory[i])
+            munmap(memory[i], whole);
+    spans_destroy(&out);
+    spans_destroy(&in);
+    if (!given)
+        skip();
+}
+
+/* Places and bytes beyond 2^31, in memory that is only reserved. */
+static void rows_lie_beyond_2_gib(void **state)
+{
+    (void)state;
+    if (!context->device->zero_copy)
+        skip();
+    rows_of_large_buffers(4096, 700, INT64_C(1) << 20);      /* begin at 4 GiB */
+    rows_of_large_buffers(4096, 700, (INT64_C(1) << 19) - 350); /* begin below 2 GiB, end above */
+    rows_of_large_buffers((size_t)1 << 30, 3, 2);             /* 3 GiB for each rank */
+}
+
+/* Counts that no int holds are refused before anything is sent. */
+static void more_than_an_int_counts_is_refused(void **state)
+{
+    const size_t row = (size_t)INT_MAX + 1;
+    struct motley__stretches list = {0};
+    struct motley__transfer *transfer = NULL;
+    struct motley_error error = {0}, other = {0};
+
+    (void)state;
+    assert_int_equal(motley__transfer_create(context, "test", 60, 1, &row, &transfer, &error), MOTLEY_E_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "2147483648 bytes"));
+    assert_int_equal(motley__stretches_cut(&list, 0, 1, INT64_C(1) << 40, INT_MAX, INT_MAX - 1, NULL), 0);
+    assert_int_equal(list.count, 2);
+    assert_true(list.stretch[1].first == (INT64_C(1) << 40) + INT_MAX - 1);
+    assert_int_equal(list.stretch[1].rows, 1);
+    assert_int_equal(motley__stretches_cut(&list, 0, 2, 0, INT_MAX, 1, &other), MOTLEY_E_UNSUPPORTED);
+    assert_non_null(strstr(other.text, "smaller batches"));
+    assert_int_equal(list.count, 2);
+    free(list.stretch);
+}
+
 /* Every second rank takes none. */
 static void counts_arrive_by_source(void **state)
 {
@@ -323,6 +420,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(rows_arrive_where_they_belong),
         cmocka_unit_test(rows_are_staged_where_memory_is_not_shared),
         cmocka_unit_test(rows_between_nodes_go_in_parts),
+        cmocka_unit_test(rows_lie_beyond_2_gib),
+        cmocka_unit_test(more_than_an_int_counts_is_refused),
         cmocka_unit_test(counts_arrive_by_source),
         cmocka_unit_test(the_missing_peer_is_named),
     };

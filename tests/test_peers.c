@@ -183,6 +183,33 @@ static void nodes_of_one_group_are_one_set(void **state)
     motley_plan_destroy(plan);
 }
 
+/* Lists of more than 2^31 bytes: their units, of two bytes, are fewer. */
+static void bytes_may_pass_what_rows_cannot(void **state)
+{
+    enum { SENT = 1 << 28, COMES = 1 << 27 };
+    motley_plan *plan = make_plan();
+    struct motley__peers *p = NULL;
+    struct motley__count mine[4];
+    const struct motley__count theirs[4] = {{0, 0}, {COMES, COMES}, {COMES, COMES}, {COMES, COMES}};
+    const struct motley__count more[4] = {{0, 0}, {COMES, COMES}, {COMES, COMES}, {COMES, 2 * COMES}};
+    struct motley_error error = {0};
+    (void)state;
+    assert_int_equal(motley__peers_create(plan, 0, NULL, &p, NULL), 0);
+    memcpy(p->row_offsets, ((int[]){0, SENT, SENT, SENT + 7}), 4 * sizeof(int));
+    memcpy(p->pair_offsets, ((int[]){0, SENT, SENT, SENT + 9}), 4 * sizeof(int));
+    assert_int_equal(motley__peers_sent(p, mine, NULL), 0);
+    expect_span(p->span[MOTLEY__SENT_ROWS], SENT + 7, FOUR(0, SENT, 7, 0), FOUR(0, 0, SENT, 0));
+    expect_span(p->span[MOTLEY__SENT_LIST], 5 * SENT + 41, FOUR(0, 5 * SENT, 41, 0), FOUR(0, 0, 5 * SENT, 0));
+    assert_int_equal(motley__peers_arrived(p, theirs, NULL), 0);
+    expect_span(p->span[MOTLEY__ARRIVED_ROWS], 3 * COMES, FOUR(0, COMES, COMES, COMES), FOUR(0, 0, COMES, 2 * COMES));
+    expect_span(p->span[MOTLEY__ARRIVED_LIST], INT64_C(15) * COMES, FOUR(0, 5 * COMES, 5 * COMES, 5 * COMES),
+                FOUR(0, 0, 5 * COMES, 10 * COMES));
+    assert_int_equal(motley__peers_arrived(p, more, &error), MOTLEY_E_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "smaller batches"));
+    motley__peers_destroy(p);
+    motley_plan_destroy(plan);
+}
+
 /* What does not fit the wire is refused, not cut off. */
 static void too_much_is_refused(void **state)
 {
@@ -212,6 +239,7 @@ int main(void)
         cmocka_unit_test(gateways_take_turns),
         cmocka_unit_test(nodes_are_groups_of_gateways),
         cmocka_unit_test(nodes_of_one_group_are_one_set),
+        cmocka_unit_test(bytes_may_pass_what_rows_cannot),
         cmocka_unit_test(too_much_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "exchange/flow.h"
@@ -40,7 +41,9 @@ static void flatten(struct motley__slice_side *side, int panel)
 
 static void take_panels(struct motley__slice_args *args)
 {
-    const int panel = args->from.panel;
+    const int panel = args->from.panel, longest = args->from.I > args->to.I ? args->from.I : args->to.I;
+    if ((int64_t)longest * panel > INT_MAX)
+        return;
     if (panel != args->to.panel || args->lines % panel || args->from.row % panel || args->to.row % panel)
         return;
     args->lines /= panel;
@@ -87,6 +90,29 @@ static void add_flows(const struct plan *plan, int q, int r, struct motley__flow
         flow->args.to = side_of(b, p, begin, plan->panel[r * plan->projections + i], in_a + experts);
         take_panels(&flow->args);
     }
+}
+
+/* Lines are numbered, and pieces counted and sent, in ints. */
+static int check_sizes(const struct plan *plan, const struct motley__flows *flows, size_t piece_bytes,
+                       struct motley_error *error)
+{
+    int64_t pieces = 0;
+    for (int f = 0; f < flows->flows; f++) {
+        const struct motley__flow *flow = &flows->flow[f];
+        const enum motley_dtype dtype = plan->projection[flow->projection].dtype;
+        const int64_t lines = flow->args.lines, width = flow->args.width;
+        const int64_t line = width * (int64_t)motley__storage_bytes(dtype), fit = (int64_t)piece_bytes / line;
+        if (flow->experts * lines > INT_MAX || line > INT_MAX || lines * width > INT_MAX)
+            return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%d experts of %lld lines of %lld bytes between two "
+                                "ranks: lines, bytes of one and numbers of an expert can be at most %d; divide the "
+                                "hidden dimension among more ranks", flow->experts, (long long)lines, (long long)line,
+                                INT_MAX);
+        pieces += fit > 0 ? flow->experts * lines / fit + 1 : flow->experts * lines;
+    }
+    if (pieces <= INT_MAX && piece_bytes <= INT_MAX)
+        return 0;
+    return motley__fail(error, MOTLEY_E_UNSUPPORTED, "experts of one rank move in %lld pieces of at most %zu bytes, "
+                        "both can be at most %d", (long long)pieces, piece_bytes, INT_MAX);
 }
 
 /* The pieces of flows first .. end-1; with pieces NULL they are only counted.  *largest grows to the bytes of the
@@ -221,7 +247,9 @@ int motley__flows_make(const struct motley__placement *from, const struct motley
         for (int r = 0; r < from->R; r++)
             if (r != me)
                 add_flows(&plan, me, r, flows);
-        status = cut_both(&plan, received, piece_bytes, flows, error);
+        status = check_sizes(&plan, flows, piece_bytes, error);
+        if (!status)
+            status = cut_both(&plan, received, piece_bytes, flows, error);
     }
     if (status)
         motley__flows_clear(flows);

@@ -48,7 +48,7 @@ struct motley__flows {
  * rank is no flow.  sum 0: pieces from a rank
  * that follows closely come first; all pieces of a round go before the next round.  sum 1: what an element is given
  * comes in the order of ranks.  Either order is one that cannot stall while ranks have room for one piece each way.
- * Errors: MOTLEY_E_MEMORY. */
+ * Errors: MOTLEY_E_MEMORY, MOTLEY_E_UNSUPPORTED (what an int must count passes 2^31; bytes of a flow may). */
 int motley__flows_make(const struct motley__placement *from, const struct motley__placement *to,
                        const struct motley__projection *projection, int projections, const int *panel, int me, int sum,
                        int apart, size_t piece_bytes, struct motley__flows *flows, struct motley_error *error);

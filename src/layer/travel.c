@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <limits.h>
+
 #include "layer/encode.h"
 #include "layer/state.h"
 
@@ -82,6 +84,9 @@ int motley__layer_count_arrivals(motley_layer *layer, struct motley_error *error
     status = motley__peers_arrived(layer->peers, layer->counts->theirs, error);
     if (status)
         return status;
+    if (rows->N + SPAN(ARRIVED_PAIRS, last)->end > INT_MAX)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "%d own pairs and %lld of other ranks, expected at most %d; "
+                            "use smaller batches", rows->N, (long long)SPAN(ARRIVED_PAIRS, last)->end, INT_MAX);
     rows->M = (int)SPAN(ARRIVED_ROWS, last)->end;
     rows->M_pairs = (int)SPAN(ARRIVED_PAIRS, last)->end;
     rows->B = (int)SPAN(BACK_ROWS, last)->end;
