@@ -104,6 +104,7 @@ MPI_TESTS = \
     %D%/test_replicas \
     %D%/test_skew \
     %D%/test_routing \
+    %D%/test_fuzz_routing \
     %D%/test_exchange \
     %D%/test_redistribution \
     %D%/test_decoder \

@@ -247,6 +247,20 @@ static int sort_arrivals(motley_layer *layer, struct motley_error *error)
     return status ? status : sort_by_expert(layer, scratch[MOTLEY__SCRATCH_EXPERT], error);
 }
 
+/* Pairs of choices that are experts: all but those that the caller's are not, or that were dropped. */
+static int count_pairs(const motley_layer *layer)
+{
+    int pairs = 0;
+
+    if (layer->capacity)
+        return (int)layer->capacity->kept;
+    if (!layer->forced)
+        return layer->rows.N;
+    for (int n = 0; n < layer->rows.N; n++)
+        pairs += layer->forced[n] >= 0 && layer->forced[n] < layer->shape.E;
+    return pairs;
+}
+
 /* How many pairs the local experts have in each batch.  Where nothing travels it is all of them, and the host need not
  * know how many each expert has. */
 static void count_batches(motley_layer *layer)
@@ -257,7 +271,7 @@ static void count_batches(motley_layer *layer)
 
     first[0] = 0;
     if (!peers) {
-        first[1] = layer->capacity ? (int)layer->capacity->kept : layer->rows.N;
+        first[1] = count_pairs(layer);
         return;
     }
     first[1] = layer->E_local ? motley__peers_staying(peers, 0, chunks > 1 ? half : chunks) : 0;
