@@ -205,6 +205,11 @@ refused 2 "--gate: expected one of softmax|sigmoid|cosine|forced, found 'hash'" 
 refused 2 "good: tensor cos_proj is missing; add it" --gate cosine
 refused 2 "--capacity: expected a number from -1000000000 to 1000000000, found 'nan'" --capacity nan
 refused 2 "--capacity: expected a number .*found 'inf'" --capacity inf
+refused 2 "--noise: expected a number .*found '-1'" --noise -1
+refused 2 "an importance loss of 1 without gate noise" --importance 1
+refused 2 "an importance loss of 1, expected a softmax or cosine gate" --importance 1 --noise 1 --gate sigmoid
+refused 1 "a z-loss of 0.5 with a sigmoid gate" --z-loss 0.5 --gate sigmoid
+refused 1 "--weigh: expected one of after|before, found 'never'" --weigh never
 refused "1 2" "absent/out: cannot be created: No such file" --output "$work/absent/out"
 
 # Devices.

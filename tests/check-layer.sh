@@ -57,6 +57,10 @@ compare 3 "$small 61 --top-k 2 --activation swiglu --tokens-per-rank 40 0 21" \
     "--top-k 2 --activation swiglu --capacity 0.8 --normalize --backward"
 compare 4 "$small 61 --top-k 3 --gate sigmoid --activation swiglu" \
     "--top-k 3 --activation swiglu --gate sigmoid --capacity -0.9 --bpr --normalize --backward"
+compare 3 "$small 53 --top-k 2 --activation swiglu --tokens-per-rank 9 0 44" \
+    "--top-k 2 --activation swiglu --noise 2 --seed 5 --balance 0.7 --z-loss 0.2 --backward"
+compare 4 "$small 47 --top-k 3 --bias b1 b2" \
+    "--top-k 3 --activation gelu --weigh before --capacity 0.9 --balance 0.5 --normalize --backward"
 compare 2 "$small 29 --top-k 3 --gate forced --activation swiglu" \
     "--top-k 3 --activation swiglu --gate forced --backward"
 compare 3 "$small 29 --top-k 3 --gate forced --bias b1 b2" \

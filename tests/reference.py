@@ -124,18 +124,34 @@ def cosine_parts(t):
     return v / r, r, gate / norms, norms, math.exp(min(float(t["cos_temperature"][0]), math.log(100)))
 
 
-def scores(t, kind):
-    """p [T,E], and by what experts are chosen."""
+def normals(seed, count):
+    """Numbers 0 .. count-1 of stream 0: a hash by SplitMix64, then Box and Muller."""
+    def mix(x):
+        x = x + np.uint64(0x9e3779b97f4a7c15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xbf58476d1ce4e5b9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94d049bb133111eb)
+        return x ^ (x >> np.uint64(31))
+
+    stream = mix(mix(np.array([seed], np.uint64)))
+    u = (mix(stream ^ np.arange(2 * count, dtype=np.uint64)) >> np.uint64(11)) * 2.0 ** -53
+    return np.sqrt(-2 * np.log1p(-u[::2])) * np.cos(2 * np.pi * u[1::2])
+
+
+def scores(t, options):
+    """p [T,E], by what experts are chosen, and the logits' log sum exp [T,1]."""
+    kind = options.gate
     if kind == "cosine":
         u, _, m, _, scale = cosine_parts(t)
         logits = scale * gate_logits(u, m)
     else:
         logits = gate_logits(t["x"].astype(float), t["gate"].astype(float))
+    logits = logits + options.noise / logits.shape[1] * normals(options.seed, logits.size).reshape(logits.shape)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
+    lse = np.log(p.sum(axis=1, keepdims=True)) + (logits.max(axis=1, keepdims=True) if len(logits) else 0)
     if kind == "sigmoid":
         p = sigmoid(logits)
-        return p, p + t.get("gate_correction", 0)
-    p = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
-    return p / p.sum(axis=1, keepdims=True), logits
+        return p, p + t.get("gate_correction", 0), lse
+    return p / p.sum(axis=1, keepdims=True), logits, lse
 
 
 def drop(p, indices, capacity, prioritised):
@@ -154,7 +170,7 @@ def drop(p, indices, capacity, prioritised):
 
 
 def route(t, K, options):
-    p, key = scores(t, options.gate)
+    p, key, lse = scores(t, options)
     if options.gate == "forced":
         indices = t["forced"].astype(int)
     elif options.among:
@@ -163,21 +179,32 @@ def route(t, K, options):
         indices = np.argsort(-key, axis=1, kind="stable")[:, :K]  # stable: ties to the lower expert
     chosen = np.take_along_axis(p, indices, axis=1)
     total = chosen.sum(axis=1, keepdims=True)
-    return p, indices, chosen / total if options.normalize else chosen, total
+    return p, lse, indices, chosen / total if options.normalize else chosen, total
 
 
-def gate_gradient(t, p, indices, weights, total, dweights, options):
+def share_of(p, indices):
+    """E times the fraction of tokens whose first choice each expert is."""
+    return p.shape[1] * np.bincount(indices[:, 0], minlength=p.shape[1]) / max(len(p), 1)
+
+
+def losses(p, lse, indices):
+    """The gate's balance loss and z-loss."""
+    T = max(len(p), 1)
+    return {"balance": (p * share_of(p, indices)).sum() / T, "z": (lse ** 2).sum() / T, "importance": 0}
+
+
+def gate_gradient(t, p, lse, indices, weights, total, dweights, options):
     """Gradients of the gate's tensors, and the part of dx that goes through them."""
     x, gate = t["x"].astype(float), t["gate"].astype(float)
     normal = (dweights - (weights * dweights).sum(axis=1, keepdims=True)) / total
     dchosen = normal if options.normalize else dweights
-    dp = np.zeros_like(p)
+    dp = np.zeros_like(p) + options.balance / max(len(p), 1) * share_of(p, indices)
     for k in range(indices.shape[1]):
         np.add.at(dp, (np.arange(len(p)), indices[:, k]), dchosen[:, k])
     if options.gate == "sigmoid":
         dlogits = p * (1 - p) * dp
     else:
-        dlogits = p * (dp - (p * dp).sum(axis=1, keepdims=True))
+        dlogits = p * (dp - (p * dp).sum(axis=1, keepdims=True) + options.z_loss / max(len(p), 1) * 2 * lse)
     if options.gate != "cosine":
         return {"dgate": dlogits.T @ x}, dlogits @ gate
     u, r, m, norms, scale = cosine_parts(t)
@@ -195,7 +222,7 @@ def layer(t, K, act, options):
     """The outputs by name, and how near to 0 a routed pre-activation of relu comes (it has no derivative there)."""
     x, backward = t["x"].astype(float), options.backward
     swiglu = act == "swiglu"
-    p, chosen, weights, total = route(t, K, options)
+    p, lse, chosen, weights, total = route(t, K, options)
     indices = chosen
     if options.capacity:
         dropped = drop(p, chosen, options.capacity, options.bpr)
@@ -212,7 +239,9 @@ def layer(t, K, act, options):
     for e in range(len(t["gate"])):
         tokens, k = np.nonzero(indices == e)
         w1, w2 = t["w1"][e].astype(float), t["w2"][e].astype(float)
-        xe, g = x[tokens], weights[tokens, k][:, None]
+        weight, one = weights[tokens, k][:, None], np.ones((len(tokens), 1))
+        inside, g = (weight, one) if options.weigh == "before" else (one, weight)
+        xe = inside * x[tokens]
         a = xe @ w1.T + (t["b1"][e] if "b1" in t else 0)
         h, slope = activation(act, a)
         if act == "relu" and a.size:
@@ -225,7 +254,6 @@ def layer(t, K, act, options):
         np.add.at(out["y"], tokens, g * o)
         if not backward:
             continue
-        dweights[tokens, k] = (dy[tokens] * o).sum(axis=1)
         do = g * dy[tokens]
         dh = do @ w2
         da = dh * slope * third if swiglu else dh * slope
@@ -239,9 +267,11 @@ def layer(t, K, act, options):
             out["db1"][e] = da.sum(axis=0)
         if "db2" in out:
             out["db2"][e] = do.sum(axis=0)
-        np.add.at(dx, tokens, dxe)
+        np.add.at(dx, tokens, inside * dxe)
+        slope = dxe * x[tokens] if options.weigh == "before" else dy[tokens] * o
+        dweights[tokens, k] = slope.sum(axis=1)
     if backward:
-        gradients, through_gate = gate_gradient(t, p, chosen, weights, total, dweights, options)
+        gradients, through_gate = gate_gradient(t, p, lse, chosen, weights, total, dweights, options)
         out.update(gradients)
         out["dx"] = dx + through_gate
     return out, closest
@@ -354,6 +384,17 @@ def check_stats(path, t, indices, backward, dtype):
     return wrong
 
 
+def check_losses(path, t, options):
+    """What the stats say of the gate's losses, where any was asked for."""
+    with open(path) as file:
+        found = json.load(file).get("losses")
+    wanted = losses(*route(t, options.top_k, options)[:3]) if options.balance or options.z_loss else None
+    if found is None or wanted is None:
+        return [] if found is wanted else [f"losses are {found}, expected {wanted}"]
+    return [f"loss {name} is {found[name]}, expected {value}" for name, value in wanted.items()
+            if not abs(found[name] - value) <= 1e-5 * abs(value)]
+
+
 # Normalised errors allowed: of y, and of gradients.  f32 rounds sums of F and D terms.  Rounding a row to bf16 changes
 # a number by 2^-8 of itself at most, which makes a normalised error of 1.5e-3: h, o, the weighted row and y going
 # forward, together 3e-3; pre, u, dh1, w h and dx besides going backward.  f16 has 3 bits more.  The gate's sums are f32
@@ -400,6 +441,7 @@ def check(args):
                 wrong.append(f"{name}: relative error {gap:.3g}, limit {limit:g}")
     if args.stats:
         wrong += check_stats(args.stats, t, wanted["indices"], args.backward, args.dtype)
+        wrong += check_losses(args.stats, t, options)
     if args.recorded:
         wrong += check_recorded(args.recorded, wanted["indices"], len(t["gate"]))
     for line in wrong:
@@ -421,7 +463,8 @@ def main():
     maker.add_argument("--pairs", help="a co-activation file: forced pairs drawn as often as it counts them")
     maker.add_argument("--layer", type=int, default=0, help="of that file")
     maker.add_argument("--temperature", type=float, default=math.log(2))
-    maker.set_defaults(normalize=False, backward=False, capacity=0, bpr=False, among=None)
+    maker.set_defaults(normalize=False, backward=False, capacity=0, bpr=False, among=None, weigh="after", noise=0,
+                       balance=0, z_loss=0)
     maker.add_argument("--tokens-per-rank", type=int, nargs="+")
     maker.add_argument("--offset", type=int, default=0)
     maker.add_argument("--dtype", default="F32", choices=["F32", "BF16", "F16"])
@@ -433,6 +476,10 @@ def main():
     checker.add_argument("--activation", default="relu")
     checker.add_argument("--capacity", type=float, default=0)
     checker.add_argument("--bpr", action="store_true")
+    checker.add_argument("--weigh", default="after", choices=["after", "before"])
+    for name in ("--noise", "--balance", "--z-loss"):
+        checker.add_argument(name, type=float, default=0)
+    checker.add_argument("--seed", type=int, default=0)
     checker.add_argument("--normalize", action="store_true")
     checker.add_argument("--backward", action="store_true")
     checker.add_argument("--collaborators", type=int)

@@ -65,7 +65,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--gate", MOTLEY__CHOICE, &gate, 0, 0, "softmax|sigmoid|cosine|forced",
          "how experts are chosen (softmax)", 0},
         {"--normalize", MOTLEY__FLAG, &request->normalize, 0, 0, NULL, "divide a token's weights by their sum", 0},
-        {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "gradients of sum(y*dy) too", 0},
+        {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "gradients of sum(y*dy), and of the losses, too", 0},
         {"--shares", MOTLEY__CHOICE, &shares, 0, 0, "measured|even", "how experts are shared out (measured)", 0},
         {"--repeat", MOTLEY__INTEGER, &request->repeat, 1, 1000000, NULL, "timed steps after one to warm up (1)", 0},
         {"--stats", MOTLEY__TEXT, &job->stats_path, 0, 0, "FILE.json", "write what every rank did, as JSON", 0},
@@ -81,6 +81,16 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
          "an expert takes K * int(|f| * ceil(T / E)) rows; 0: all (0)", 0},
         {"--bpr", MOTLEY__FLAG, &request->routing.prioritised, 0, 0, NULL,
          "with --capacity: tokens in order of their best score", 0},
+        {"--weigh", MOTLEY__CHOICE, &request->routing.before, 0, 0, "after|before",
+         "weights multiply what experts return, or what they are given (after)", 0},
+        {"--noise", MOTLEY__NUMBER, &request->routing.noise, 0, 1e9, "s",
+         "normal numbers of deviation s / E are added to the gate's logits (0)", 0},
+        {"--seed", MOTLEY__INTEGER, &request->seed, 0, INT64_MAX, NULL, "of the noise (0)", 0},
+        {"--balance", MOTLEY__NUMBER, &request->losses.balance, 0, 1e9, NULL,
+         "coefficient of the gate's balance loss (0: not computed)", 0},
+        {"--z-loss", MOTLEY__NUMBER, &request->losses.z, 0, 1e9, NULL, "of its z-loss (0)", 0},
+        {"--importance", MOTLEY__NUMBER, &request->losses.importance, 0, 1e9, NULL,
+         "of its importance and load loss; needs --noise (0)", 0},
         {"--coactivation", MOTLEY__TEXT, &job->coactivation_path, 0, 0, "FILE",
          "put experts that tokens chose together on one rank", 0},
         {"--coactivation-layer", MOTLEY__INTEGER, &request->coactivation_layer, 0, INT_MAX - 1, NULL,
@@ -103,6 +113,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
     request->dtype = (enum motley_dtype)dtype;
     request->exchange = (enum motley_exchange)later->exchange;
     request->gate = (enum motley_gate)gate;
+    request->routing.seed = (uint64_t)request->seed;
     return outcome;
 }
 
@@ -250,6 +261,8 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
                                                         (int)job->request.collaborators, error), error);
     if (!status)
         status = motley_layer_set_routing(job->layer, &job->request.routing, error);
+    if (!status)
+        status = motley_layer_set_losses(job->layer, &job->request.losses, error);
     if (!status)
         status = motley__layer_load_weights(job, error);
     if (!status)

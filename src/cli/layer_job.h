@@ -30,6 +30,8 @@ struct motley__layer_request {
     int64_t top_k; /* 0: not given */
     int64_t repeat;
     struct motley_routing routing; /* K 0: the plan's, which is --top-k */
+    int64_t seed;
+    struct motley_losses losses;
     int64_t coactivation_layer, collaborators; /* -1: all layers; 0: not given */
     int activation; /* enum motley_activation, or -1: by the input */
     enum motley_gate gate;

@@ -77,6 +77,7 @@ static json_t *rank_object(const struct motley__layer_job *job, int rank, const 
 /* Text owned by the caller; NULL when memory is out. */
 static char *stats_text(const struct motley__layer_job *job, const struct facts *facts)
 {
+    const struct motley_losses losses = motley_layer_losses(job->layer), *wanted = &job->request.losses;
     char mode[32];
     int failed = 0;
     motley__mode_text(motley_plan_mode(job->plan), motley__plan_group(job->plan), mode, sizeof mode);
@@ -87,6 +88,9 @@ static char *stats_text(const struct motley__layer_job *job, const struct facts 
         json_pack("{s:s, s:s, s:b, s:i}", "mode", mode, "exchange",
                   motley__exchange_names[job->plan->exchange], "dedup",
                   !job->plan->options.duplicate, "pipeline", job->plan->pipeline), &failed);
+    if (wanted->balance > 0 || wanted->z > 0 || wanted->importance > 0)
+        set(root, "losses", json_pack("{s:f, s:f, s:f}", "balance", losses.balance, "z", losses.z, "importance",
+                                      losses.importance), &failed);
     set(root, "ranks", ranks, &failed);
     char *text = failed ? NULL : json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)), *line = NULL;
     json_decref(root);
