@@ -60,6 +60,7 @@ UNIT_TESTS = \
     %D%/test_divide \
     %D%/test_mode \
     %D%/test_pipeline \
+    %D%/test_hierarchy \
     %D%/test_rivals \
     %D%/test_placement \
     %D%/test_link \

@@ -176,10 +176,19 @@ static uint64_t pieces_bytes(const struct motley_layer_shape *shape, const struc
                ? (trained ? 2 : 1) * 2 * MOTLEY__REDISTRIBUTION_SLOTS * piece : 0;
 }
 
+/* What crosses between nodes; each row may have all of its pairs. */
+static struct motley__far_numbers far_rows(const struct motley_layer_shape *shape, const struct motley__duty *duty)
+{
+    const int pairs = whole(duty->crossing * shape->K);
+    return (struct motley__far_numbers){.S = whole(duty->crossing), .B = whole(duty->crossing), .S_pairs = pairs,
+                                        .B_pairs = pairs, .M = whole(duty->guests),
+                                        .M_pairs = whole(duty->guests * shape->K)};
+}
+
 uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct motley_plan_options *options, int R,
                             const struct motley__duty *duty, int panel)
 {
-    const double stay = duty->tokens * shape->K; /* at most: those of its own experts */
+    const double own = duty->tokens * shape->K, stay = own + duty->guests * shape->K; /* at most those of its experts */
     struct motley__layer_memory memory = {
         .shape = *shape, .E_local = duty->experts + duty->replicas, .replicas = duty->replicas, .lots = duty->lots,
         .cache_scratch = pieces_bytes(shape, duty, R, options->backward), .hidden_end = shape->F,
@@ -192,7 +201,9 @@ uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct
                                                              shape->dtype ? 1 : panel),
         .projection_bytes = sizeof(float) * motley__matrix_numbers(shape->gate_width, shape->D,
                                                                    shape->dtype ? 1 : panel),
-        .rows = {.T = whole(duty->tokens), .N = whole(stay), .S = whole(duty->gathered),
+        .far_groups = duty->sets ? duty->sets + 1 : 0, .far_streams = duty->sets,
+        .rows = {.T = whole(duty->tokens), .N = whole(own), .tokens = whole(duty->tokens + duty->guests),
+                 .pairs = whole(stay), .far = far_rows(shape, duty), .S = whole(duty->gathered),
                  .S_pairs = whole(fmin(duty->gathered * shape->K, stay)), .B = whole(duty->sent),
                  .B_pairs = whole(duty->sent * shape->K), .M = whole(duty->received),
                  .M_pairs = whole(fmin(duty->received * shape->K, duty->pairs)), .P = whole(duty->pairs)},

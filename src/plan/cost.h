@@ -68,6 +68,9 @@ struct motley__duty {
     double tokens;                   /* of its own */
     double pairs;                    /* rows of its experts, counted once for each expert */
     double gathered, sent, received; /* rows in its send buffer; to other ranks; from them */
+    double crossing, guests;         /* with the hierarchical exchange rows to other nodes, and from them; then those
+                                      * before are those inside the node */
+    int sets;                        /* other nodes; 0: rows go directly */
     double reach, part;              /* of the tokens of other groups those that come here; of all pairs those of its
                                       * experts here */
 };

@@ -17,6 +17,8 @@ libmotley_all_la_SOURCES += \
     %D%/drift.h \
     %D%/group.c \
     %D%/group.h \
+    %D%/hierarchy.c \
+    %D%/hierarchy.h \
     %D%/known.c \
     %D%/known.h \
     %D%/load_text.c \

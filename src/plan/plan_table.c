@@ -145,6 +145,19 @@ static void name_exchange(const motley_plan *plan, char *text, size_t size)
                  plan->pipeline, plan->pipeline > 1 ? "s" : "");
 }
 
+/* The ways that were open to rows, where there was more than one. */
+static void print_ways(const motley_plan *plan, FILE *stream)
+{
+    const struct motley__prediction *p = plan->alternatives ? &plan->alternative[plan->chosen].predicted : NULL;
+    if (!p || p->ways < 2 || !p->known)
+        return;
+    fprintf(stream, "ways of rows:");
+    for (int i = 0; i < p->ways; i++)
+        fprintf(stream, "%s %s in %d chunk%s %.3f ms", i ? "," : "", motley__exchange_names[p->way[i].exchange],
+                p->way[i].chunks, p->way[i].chunks > 1 ? "s" : "", 1e3 * p->way[i].seconds);
+    fprintf(stream, "\n\n");
+}
+
 void motley_plan_print(const motley_plan *plan, FILE *stream)
 {
     const struct motley_layer_shape *shape = &plan->shape;
@@ -166,6 +179,7 @@ void motley_plan_print(const motley_plan *plan, FILE *stream)
             motley__shares_names[plan->options.shares], mode, exchange);
     if (plan->alternatives > 1)
         print_alternatives(plan, stream);
+    print_ways(plan, stream);
     for (int r = 0; table && r < plan->R; r++) {
         const struct motley__plan_entry *rank = &plan->rank[r];
         char experts[96], hidden[32], gflops[32], dense[32], milliseconds[32];

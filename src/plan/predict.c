@@ -5,9 +5,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "device/storage.h"
 #include "layer/expert.h"
+#include "plan/hierarchy.h"
 #include "plan/pipeline.h"
 #include "plan/predict.h"
 #include "plan/replicate.h"
@@ -20,6 +22,9 @@ enum {
                                       * (doc/performance.md, Links) */
 };
 
+/* The hierarchical exchange is known less well: it must be faster by so much. */
+static const double LEAST_GAIN = 0.05;
+
 /* One call of motley__predict. */
 struct work {
     const struct motley__task *task;
@@ -28,6 +33,7 @@ struct work {
     struct motley__duty *duty;       /* [R] owned, and so are the next three */
     double *give, *take;             /* [R] of an exchange */
     double *seconds, *wire;          /* [R] what it takes, and the part in which the rank can compute */
+    enum motley_exchange exchange;   /* how rows travel in this prediction */
     struct motley__prediction total;
     struct motley_error *error;
 };
@@ -148,6 +154,56 @@ static int rows_direction(struct work *w, int backward)
     return status;
 }
 
+/* The same through gateways; what kernels move more are the rows between nodes. */
+static int hops_direction(struct work *w, const struct motley__hierarchy *h, int backward)
+{
+    const double row = w->task->shape.D * (double)motley__storage_bytes(w->task->shape.dtype);
+    const double K = w->task->shape.K;
+    int status = 0;
+    for (int back = 0; back < 2 && !status; back++) {
+        struct motley__traffic traffic = {0};
+        const double with_row = back || backward ? 0 : ROW_BYTES;
+        const double with_pair = !back ? (backward ? 0 : PAIR_BYTES) : backward ? (double)sizeof(float) : 0;
+        const int messages = back ? (backward ? 2 : 1) : backward ? 1 : MESSAGES;
+        status = motley__hierarchy_exchange(h, row + with_row, with_pair * K, back, messages, w->seconds, &traffic,
+                                            w->error);
+        w->total.moved += traffic.bytes;
+        w->total.node_moved += traffic.node_bytes;
+        for (int r = 0; r < w->task->R && !status; r++) {
+            struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
+            const struct motley__duty *d = &w->duty[r];
+            const double out = d->crossing + d->gathered, in = d->guests + d->received;
+            if (back)
+                phases->combine = w->seconds[r] + stage_rows(w, r, in, d->crossing + d->sent) +
+                                  move_rows(w, r, d->pairs + 2 * d->received + 2 * d->guests) +
+                                  move_rows(w, r, d->sent + d->crossing + 2 * d->tokens);
+            else
+                phases->dispatch = move_rows(w, r, 2 * out) + w->seconds[r] + stage_rows(w, r, out, in);
+        }
+    }
+    return status;
+}
+
+static int hops(struct work *w)
+{
+    struct motley__hierarchy h;
+    int status = motley__hierarchy_open(w->task, w->division, w->duty, &h, w->error);
+    if (status)
+        return status;
+    for (int r = 0; r < w->task->R; r++) {
+        const struct motley__hops own = motley__hierarchy_hops(&h, r);
+        w->duty[r].crossing = own.crossing;
+        w->duty[r].guests = own.guests;
+        w->duty[r].gathered = w->duty[r].sent = own.sent;
+        w->duty[r].received = own.received;
+        w->duty[r].sets = w->task->links->nodes - 1;
+    }
+    for (int backward = 0; backward <= !!w->task->options.backward && !status; backward++)
+        status = hops_direction(w, &h, backward);
+    motley__hierarchy_close(&h);
+    return status;
+}
+
 /* Weights of the whole layer to every rank, or their gradients back to who stores them. */
 static int weights_direction(struct work *w, int backward)
 {
@@ -221,7 +277,7 @@ static void find_ways(struct work *w)
     struct motley__prediction *total = &w->total;
     struct motley__chunked list[MOTLEY__CHUNKINGS];
     const double bare = total->forward_seconds + total->backward_seconds;
-    if (w->task->options.exchange == MOTLEY_EXCHANGE_HIERARCHICAL) {
+    if (w->exchange == MOTLEY_EXCHANGE_HIERARCHICAL) { /* sums cross when all is computed */
         total->ways = 1;
         total->way[0] = (struct motley__way){MOTLEY_EXCHANGE_HIERARCHICAL, 1, bare};
         return;
@@ -279,30 +335,85 @@ static int open_work(struct work *w)
     w->take = w->give + R;
     w->seconds = w->take + R;
     w->wire = w->seconds + R;
-    return motley__division_duties(w->task, w->division, w->duty, w->error);
+    return 0;
+}
+
+/* The prediction with w->exchange. */
+static int predict(struct work *w)
+{
+    const struct motley__task *task = w->task;
+    const int several = task->links && task->links->nodes > 1;
+    int status = motley__division_duties(task, w->division, w->duty, w->error);
+    w->total = (struct motley__prediction){.known = 1};
+    memset(w->cost, 0, (size_t)task->R * sizeof *w->cost);
+    if (!status && task->R > 1 && w->division->mode == MOTLEY_MODE_DATA)
+        for (int backward = 0; backward <= !!task->options.backward && !status; backward++)
+            status = weights_direction(w, backward);
+    else if (!status && task->R > 1 && w->exchange == MOTLEY_EXCHANGE_HIERARCHICAL && several)
+        status = hops(w);
+    else if (!status && task->R > 1)
+        for (int backward = 0; backward <= !!task->options.backward && !status; backward++)
+            status = rows_direction(w, backward);
+    for (int r = 0; r < task->R && task->R == 1 && !status; r++) { /* one rank: nothing moves */
+        w->cost[r].forward.combine = move_rows(w, r, w->duty[r].pairs + w->duty[r].tokens);
+        w->cost[r].backward.combine = task->options.backward ? w->cost[r].forward.combine : 0;
+    }
+    if (status)
+        return status;
+    for (int r = 0; r < task->R; r++)
+        experts_and_gate(w, r);
+    add_replicas(w);
+    add_up(w);
+    return 0;
+}
+
+/* Is there a choice?  Replicas know no hierarchical exchange, duplicates are for comparison. */
+static int may_cross(const struct work *w)
+{
+    const struct motley__task *task = w->task;
+    return task->options.exchange == MOTLEY_EXCHANGE_AUTO && task->links && task->links->nodes > 1 &&
+           w->division->mode != MOTLEY_MODE_DATA && !w->division->replicas && !task->options.duplicate &&
+           task->options.pipeline <= 1;
+}
+
+/* Both exchanges: the ways of the other one come behind those of the better one, which has the costs. */
+static int predict_both(struct work *w)
+{
+    const size_t bytes = (size_t)w->task->R * sizeof *w->cost;
+    struct motley__rank_cost *linear_cost = malloc(bytes);
+    int status = linear_cost ? predict(w) : motley__fail(w->error, MOTLEY_E_MEMORY,
+                                                         "out of host memory to predict %d ranks", w->task->R);
+    if (!status) {
+        const struct motley__prediction linear = w->total;
+        memcpy(linear_cost, w->cost, bytes);
+        w->exchange = MOTLEY_EXCHANGE_HIERARCHICAL;
+        status = predict(w);
+        const struct motley__prediction *better = &w->total, *other = &linear;
+        if (!status && w->total.way[0].seconds > (1 - LEAST_GAIN) * linear.way[0].seconds) {
+            memcpy(w->cost, linear_cost, bytes);
+            better = &linear;
+            other = &w->total;
+        }
+        struct motley__prediction both = *better;
+        for (int i = 0; i < other->ways && both.ways < MOTLEY__WAYS; i++)
+            both.way[both.ways++] = other->way[i];
+        w->total = both;
+    }
+    free(linear_cost);
+    return status;
 }
 
 int motley__predict(const struct motley__task *task, const struct motley__division *division,
                     struct motley__rank_cost *cost, struct motley__prediction *prediction, struct motley_error *error)
 {
-    struct work w = {.task = task, .division = division, .cost = cost, .total = {.known = 1}, .error = error};
-    const int data = division->mode == MOTLEY_MODE_DATA;
+    struct work w = {.task = task, .division = division, .cost = cost, .error = error,
+        .exchange = task->options.exchange == MOTLEY_EXCHANGE_HIERARCHICAL ? MOTLEY_EXCHANGE_HIERARCHICAL
+                                                                           : MOTLEY_EXCHANGE_LINEAR};
     int status = open_work(&w);
-    for (int r = 0; r < task->R && !status; r++) {
-        cost[r] = (struct motley__rank_cost){0};
-        experts_and_gate(&w, r);
-    }
-    for (int backward = 0; backward <= !!task->options.backward && task->R > 1 && !status; backward++)
-        status = data ? weights_direction(&w, backward) : rows_direction(&w, backward);
-    for (int r = 0; r < task->R && task->R == 1 && !status; r++) { /* one rank: nothing moves */
-        cost[r].forward.combine = move_rows(&w, r, w.duty[r].pairs + w.duty[r].tokens);
-        cost[r].backward.combine = task->options.backward ? cost[r].forward.combine : 0;
-    }
-    if (!status) {
-        add_replicas(&w);
-        add_up(&w);
+    if (!status)
+        status = may_cross(&w) ? predict_both(&w) : predict(&w);
+    if (!status)
         *prediction = w.total;
-    }
     free(w.duty);
     free(w.give);
     return status;
