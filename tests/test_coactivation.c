@@ -132,7 +132,8 @@ static void sets_that_lie_are_told(void **state)
 static void choices_follow_from_the_files(void **state)
 {
     (void)state;
-    static const int split[3] = {0, 1, 1};
+    static const int split[3] = {0, 1, 1}, apart[3] = {0, 1, 2};
+    static const uint8_t has[6] = {1, 0, 1, 1, 0, 1};
     double reach[2];
     motley_coactivation *c = parse(THREE);
     struct motley__choices choices;
@@ -141,8 +142,12 @@ static void choices_follow_from_the_files(void **state)
     assert_int_equal(choices.sets, 3);
     assert_true(fabs(choices.chosen[0] - 0.7) < 1e-12 && fabs(choices.chosen[2] - 0.5) < 1e-12);
     /* 5 + 2 of 10 tokens go to both groups, 3 to the second alone */
-    motley__choices_reach(&choices, split, 2, reach);
+    motley__choices_reach(&choices, split, NULL, 2, reach);
     assert_true(fabs(reach[0] - 0.7) < 1e-12 && fabs(reach[1] - 1) < 1e-12);
+    motley__choices_reach(&choices, apart, has, 2, reach); /* 0 and 1 in the first place, 1 and 2 in the second */
+    assert_true(fabs(reach[0] - 1) < 1e-12 && fabs(reach[1] - 1) < 1e-12);
+    motley__choices_reach(&choices, split, has, 1, reach + 1); /* groups 0 and 1, of which the first is there */
+    assert_true(fabs(reach[1] - 0.7) < 1e-12);
     motley__choices_clear(&choices);
     assert_int_equal(motley__choices_make(c, MOTLEY__ALL_LAYERS, 2, &choices, NULL), 0);
     assert_true(fabs(choices.chosen[1] - 9.0 / 20) < 1e-12);
@@ -155,7 +160,7 @@ static void choices_follow_from_the_files(void **state)
     assert_non_null(strstr(error.text, "sets of 3 experts"));
     assert_int_equal(motley__choices_make(c, 0, 3, &choices, NULL), 0);
     assert_int_equal(choices.sets, 2);
-    motley__choices_reach(&choices, split, 2, reach);
+    motley__choices_reach(&choices, split, NULL, 2, reach);
     assert_true(fabs(reach[0] - 0.5) < 1e-12 && fabs(reach[1] - 1) < 1e-12);
     motley__choices_clear(&choices);
     motley_coactivation_destroy(c);

@@ -75,12 +75,14 @@ static double count_sent(const motley_plan *plan, int layer, const int64_t *firs
     return sent;
 }
 
-static struct motley__links plain_links(int R)
+/* Ranks in turn on so many nodes. */
+static struct motley__links plain_links(int R, int nodes)
 {
     struct motley__links links;
-    assert_int_equal(motley__links_alloc(R, R, 1, &links, NULL), 0);
+    assert_int_equal(motley__links_alloc(R, nodes, 1, &links, NULL), 0);
     for (int r = 0; r < R; r++)
-        links.node[r] = r;
+        links.node[r] = r % nodes;
+    links.inside[0] = (struct motley__link){1e-6, 1e-6, 1e9};
     links.between[0] = (struct motley__link){1e-5, 1e-6, 1e7};
     return links;
 }
@@ -101,7 +103,7 @@ static void check_rows(enum motley_mode mode, int group, int R, int layers)
     const struct motley_layer_shape shape = fixture_shape(E, K);
     motley_coactivation *c = record(layers);
     struct motley_plan_options options = {.mode = mode, .group = group, .tokens = TOKENS};
-    struct motley__links links = plain_links(R);
+    struct motley__links links = plain_links(R, R);
     struct cluster cluster;
     motley_plan *blind, *plan;
     int64_t first[MOST_RANKS + 1] = {0};
@@ -132,6 +134,67 @@ static void rows_are_foretold_by_what_is_chosen(void **state)
         check_rows(MOTLEY_MODE_EXPERT, 0, R, 1);
     check_rows(MOTLEY_MODE_HYBRID, 2, 4, 1);
     check_rows(MOTLEY_MODE_EXPERT, 0, 3, LAYERS); /* each layer with its own placement */
+}
+
+/* Rows that tokens send to another of two nodes, where ranks are in turn on them. */
+static double count_crossed(const motley_plan *plan, int layer, const int64_t *first)
+{
+    double crossed = 0;
+    for (int r = 0; r < plan->R; r++)
+        for (int64_t t = first[r]; t < first[r + 1]; t++) {
+            int set[K], needed = 0;
+            choose(layer, (uint64_t)t, set);
+            for (int q = 0; q < plan->R; q++)
+                for (int k = 0; k < K && q % 2 != r % 2; k++)
+                    needed |= plan->server[set[k]] == plan->group_of[q];
+            crossed += needed;
+        }
+    return crossed;
+}
+
+/* By the bytes that are foretold to cross; half of all pairs are for the experts of the other node. */
+static double foretold_crossing(const motley_plan *plan)
+{
+    return (plan->alternative[plan->chosen].predicted.node_moved - 6.0 * K * TOKENS / 2) / (8.0 * plan->shape.D + 8);
+}
+
+static void check_crossing(int layers)
+{
+    enum { RANKS = 4 };
+    static const double slow[RANKS] = {1, 1, 1, 1};
+    const struct motley_layer_shape shape = fixture_shape(E, K);
+    motley_coactivation *c = record(layers);
+    struct motley_plan_options options = {.mode = MOTLEY_MODE_EXPERT, .tokens = TOKENS, .shares = MOTLEY_SHARES_EVEN,
+                                          .exchange = MOTLEY_EXCHANGE_HIERARCHICAL};
+    struct motley__links links = plain_links(RANKS, 2);
+    struct cluster cluster;
+    motley_plan *blind, *plan;
+    int64_t first[RANKS + 1] = {0};
+    double crossed = 0;
+    make_cluster(&cluster, &shape, RANKS, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, RANKS, cluster.entry, &links, &blind, NULL), 0);
+    options.coactivation = c;
+    assert_int_equal(motley__plan_make(&shape, &options, RANKS, cluster.entry, &links, &plan, NULL), 0);
+    for (int r = 0; r < RANKS; r++)
+        first[r + 1] = first[r] + plan->rank[r].tokens;
+    for (int l = 0; l < layers; l++)
+        crossed += count_crossed(motley__plan_of_layer(plan, l), l, first) / layers;
+    print_message("%d layers: %.0f rows cross, foretold %.0f, by chance %.0f\n", layers, crossed,
+                  foretold_crossing(plan), foretold_crossing(blind));
+    assert_true(fabs(foretold_crossing(plan) - crossed) < 0.03 * crossed);
+    assert_true(foretold_crossing(blind) > 1.05 * crossed);
+    motley_plan_destroy(plan);
+    motley_plan_destroy(blind);
+    clear_cluster(&cluster);
+    motley__links_clear(&links);
+    motley_coactivation_destroy(c);
+}
+
+static void so_are_those_that_cross_between_nodes(void **state)
+{
+    (void)state;
+    check_crossing(1);
+    check_crossing(LAYERS);
 }
 
 /* Two ranks alike.  The first two experts are often chosen together; by their loads they are most of the work. */
@@ -185,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_foretold_by_what_is_chosen),
+        cmocka_unit_test(so_are_those_that_cross_between_nodes),
         cmocka_unit_test(loads_and_choices_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,18 +172,24 @@ void motley__choices_clear(struct motley__choices *choices)
     *choices = (struct motley__choices){0};
 }
 
-void motley__choices_reach(const struct motley__choices *choices, const int *group, int G, double *reach)
+/* Is expert e in this place? */
+static int is_in(const int *group, const uint8_t *has, int places, int e, int place)
 {
-    for (int g = 0; g < G; g++)
-        reach[g] = 0;
+    return e >= 0 && (has ? has[(size_t)group[e] * (size_t)places + (size_t)place] : group[e] == place);
+}
+
+void motley__choices_reach(const struct motley__choices *choices, const int *group, const uint8_t *has, int places,
+                           double *reach)
+{
+    for (int place = 0; place < places; place++)
+        reach[place] = 0;
     for (int s = 0; s < choices->sets; s++) {
         const int *set = choices->set + (size_t)s * (size_t)choices->K;
-        for (int k = 0; k < choices->K; k++) {
-            int first = set[k] >= 0;
-            for (int before = 0; before < k && first; before++)
-                first = set[before] < 0 || group[set[before]] != group[set[k]];
-            if (first)
-                reach[group[set[k]]] += choices->weight[s];
+        for (int place = 0; place < places; place++) {
+            int needed = 0;
+            for (int k = 0; k < choices->K && !needed; k++)
+                needed = is_in(group, has, places, set[k], place);
+            reach[place] += needed ? choices->weight[s] : 0;
         }
     }
 }

@@ -64,8 +64,10 @@ int motley__choices_make(const motley_coactivation *coactivation, int layer, int
 void motley__choices_clear(struct motley__choices *choices);
 
 /* The part of the tokens that choose any of the experts of each of G groups: reach [G] written.  group [E] of each
- * expert. */
-void motley__choices_reach(const struct motley__choices *choices, const int *group, int G, double *reach);
+ * expert.  has [G,places] may say (else NULL, and places is G) where groups are, in one place or several: then the same
+ * for each place, reach [places]. */
+void motley__choices_reach(const struct motley__choices *choices, const int *group, const uint8_t *has, int places,
+                           double *reach);
 
 /* Experts [T,K] for so many tokens, written: sets as often as they are chosen, -1 as in the sets.  There is a set.
  * Errors: MOTLEY_E_MEMORY. */

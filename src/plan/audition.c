@@ -101,8 +101,8 @@ static void show_as_chosen(const motley_plan *all, motley_plan *plan)
     plan->options.group = all->options.group;
     plan->options.exchange = all->options.exchange;
     plan->options.pipeline = all->options.pipeline;
-    for (int i = 0; i < plan->alternatives && plan->alternatives == all->alternatives; i++)
-        plan->alternative[i] = all->alternative[i];
+    if (plan->alternatives == all->alternatives) /* else there are so many ranks that it was considered alone */
+        memcpy(plan->alternative, all->alternative, (size_t)all->alternatives * sizeof *all->alternative);
     plan->alternative[plan->chosen] = chosen;
 }
 

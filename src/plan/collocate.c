@@ -115,6 +115,26 @@ static int price(struct work *w)
     return status;
 }
 
+/* The same for nodes, where there are several. */
+static int reach_nodes(const struct work *w, struct motley__collocation *found)
+{
+    const struct motley__links *links = w->task->links;
+    const struct motley__division *division = w->division;
+    if (!links || links->nodes < 2)
+        return 0;
+    const size_t nodes = (size_t)links->nodes;
+    uint8_t *has = calloc((size_t)division->G * nodes, sizeof *has);
+    found->node_reach = malloc(nodes * sizeof *found->node_reach);
+    int status = has && found->node_reach ? 0 : motley__fail(w->error, MOTLEY_E_MEMORY,
+                                                             "out of host memory for the rows of %zu nodes", nodes);
+    for (int r = 0; r < division->R && !status; r++)
+        has[(size_t)division->group_of[r] * nodes + (size_t)links->node[r]] |= division->width[r] > 0;
+    if (!status)
+        motley__choices_reach(&w->choices, found->home, has, links->nodes, found->node_reach);
+    free(has);
+    return status;
+}
+
 /* The best placement, unless it is no better than what is. */
 static int place(struct work *w, struct motley__collocation *found)
 {
@@ -137,14 +157,15 @@ static int place(struct work *w, struct motley__collocation *found)
     }
     found->copies = best.copies;
     found->copies_before = blocks.copies;
-    motley__choices_reach(&w->choices, found->home, G, found->reach);
-    return 0;
+    motley__choices_reach(&w->choices, found->home, NULL, G, found->reach);
+    return reach_nodes(w, found);
 }
 
 void motley__collocation_clear(struct motley__collocation *collocation)
 {
     free(collocation->home);
     free(collocation->reach);
+    free(collocation->node_reach);
     *collocation = (struct motley__collocation){0};
 }
 
@@ -183,12 +204,14 @@ int motley__collocate_division(const struct motley__task *task, struct motley__d
     if (!status && found.reach) {
         free(division->owner);
         free(division->reach);
+        free(division->node_reach);
         division->owner = found.home;
         division->reach = found.reach;
+        division->node_reach = found.node_reach;
         division->copies = found.copies;
         division->copies_before = found.copies_before;
         found.home = NULL;
-        found.reach = NULL;
+        found.reach = found.node_reach = NULL;
         status = motley__predict(task, division, cost, prediction, error);
     }
     motley__collocation_clear(&found);

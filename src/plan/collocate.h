@@ -15,6 +15,7 @@
 struct motley__collocation {
     int *home;                       /* [E] group of each expert */
     double *reach;                   /* [G] of all tokens those that go to it then; NULL: nothing is known */
+    double *node_reach;              /* [nodes] those that go to any of its ranks; NULL with one node, too */
     double copies, copies_before;    /* ranks that a token's experts are on, mean: so, and in ascending blocks; or 0 */
 };
 

@@ -30,6 +30,8 @@ struct motley__division {
                                       * experts get as many */
     double *reach;                   /* [G] of all tokens those that need the group, where it is known what they choose
                                       * together (collocate.h); owned, NULL: they choose by chance */
+    double *node_reach;              /* [nodes] of all tokens those that need a group with a rank on the node; likewise,
+                                      * and NULL with one node */
     double copies, copies_before;    /* ranks that a token's experts are on, mean, by that: so, and in blocks; or 0 */
     int replicas;                    /* by other groups; owned */
     struct motley__replica *replica;

@@ -33,6 +33,7 @@ void motley__division_clear(struct motley__division *division)
     free(division->owner);
     free(division->rest);
     free(division->reach);
+    free(division->node_reach);
     free(division->replica);
     memset(division, 0, sizeof *division);
 }

@@ -57,20 +57,21 @@ static void list_ranks(const struct motley__links *links, int *first, int *next)
 static void find_node(const struct motley__task *task, const struct motley__division *division, int node,
                       const int *next, int *on, double *share, struct motley__hierarchy *h)
 {
-    double experts = 0, apart = 1;
+    double experts = 0;
 
     for (int r = h->head[node]; r >= 0; r = next[r]) {
         const int g = division->group_of[r], counts = division->width[r] > 0 && !on[g];
 
         on[g] |= counts;
         experts += counts ? division->experts[g] : 0;
-        apart *= counts && division->reach ? 1 - fmin(1, division->reach[g]) : 1;
         h->ranks[node]++;
     }
     h->part[node] = experts / task->shape.E;
-    h->reach[node] = division->reach ? 1 - apart : motley__cost_reach(&task->shape, experts);
-    if (task->share && division->owner && !division->reach)
+    h->reach[node] = motley__cost_reach(&task->shape, experts);
+    if (task->share && division->owner)
         add_shares(task, division, node, on, share, h);
+    if (division->node_reach)
+        h->reach[node] = division->node_reach[node];
     for (int r = h->head[node]; r >= 0; r = next[r])
         on[division->group_of[r]] = 0;
 }

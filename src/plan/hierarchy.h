@@ -6,7 +6,8 @@
  * where foreign are the tokens of other nodes, as many for each rank of a node: of them come, as guests, those that need
  * the node, and all that a rank of it is given by guests would come to it directly, too.  The two follow each other.
  *
- * Pure functions, for tokens that choose by chance, or by the loads that the task knows.
+ * Pure functions, for tokens that choose by chance, by the loads that the task knows, or as the division says that they
+ * choose together.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_HIERARCHY_H

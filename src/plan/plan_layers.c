@@ -64,9 +64,26 @@ static int make_room(motley_plan *plan, int layers, struct motley_error *error)
     return plan->layer ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for plans of %d layers", layers);
 }
 
-/* A plan of its own for layer l, with its experts where its tokens want them; what it reaches is added to sum [G]. */
+/* What a division reaches, as the sum over layers. */
+struct sum {
+    int G, nodes;                    /* nodes 0: there is one */
+    double *reach, *node_reach;      /* [G], [nodes]; one array, owned */
+};
+
+static void add_reach(const struct motley__division *division, const struct motley__collocation *found,
+                      struct sum *sum)
+{
+    const double *reach = found->reach ? found->reach : division->reach; /* else by what all layers choose */
+    const double *node_reach = found->reach ? found->node_reach : division->node_reach;
+    for (int g = 0; g < sum->G; g++)
+        sum->reach[g] += reach[g];
+    for (int n = 0; n < sum->nodes; n++)
+        sum->node_reach[n] += node_reach[n];
+}
+
+/* A plan of its own for layer l, with its experts where its tokens want them; what it reaches is added. */
 static int place_layer(motley_plan *plan, const struct motley__task *task, const struct motley__division *division,
-                       int l, double *sum, struct motley_error *error)
+                       int l, struct sum *sum, struct motley_error *error)
 {
     struct motley__collocation found = {0};
     motley_plan *layer;
@@ -79,9 +96,28 @@ static int place_layer(motley_plan *plan, const struct motley__task *task, const
         move_in(&layer->stored, division->group_of, found.home);
         status = motley__plan_index(layer, error);
     }
-    for (int g = 0; g < division->G && !status; g++)
-        sum[g] += found.reach ? found.reach[g] : motley__cost_reach(&task->shape, division->experts[g]);
+    if (!status)
+        add_reach(division, &found, sum);
     motley__collocation_clear(&found);
+    return status;
+}
+
+static int place_layers(motley_plan *plan, const struct motley__task *task, struct motley__division *division,
+                        int layers, struct motley_error *error)
+{
+    struct sum sum = {.G = division->G, .nodes = division->node_reach ? task->links->nodes : 0};
+    sum.reach = calloc((size_t)sum.G + (size_t)sum.nodes, sizeof *sum.reach);
+    if (!sum.reach)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for plans of %d layers", layers);
+    sum.node_reach = sum.reach + sum.G;
+    int status = make_room(plan, layers, error);
+    for (int l = 0; l < layers && !status; l++)
+        status = place_layer(plan, task, division, l, &sum, error);
+    for (int g = 0; g < sum.G && !status; g++)
+        division->reach[g] = sum.reach[g] / layers;
+    for (int n = 0; n < sum.nodes && !status; n++)
+        division->node_reach[n] = sum.node_reach[n] / layers;
+    free(sum.reach);
     return status;
 }
 
@@ -89,20 +125,12 @@ int motley__plan_collocate(motley_plan *plan, const struct motley__task *task, s
                            struct motley_error *error)
 {
     const motley_coactivation *coactivation = task->options.coactivation;
-    const int layers = task->options.coactivation_layer || !division->reach ? 1 : coactivation->layers;
-    double *sum = calloc((size_t)division->G, sizeof *sum);
-    int status = sum ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the layers of a plan");
     plan->coactivation = motley__coactivation_hash(coactivation);
     plan->copies = division->copies;
     plan->copies_before = division->copies_before;
-    if (!status && layers > 1)
-        status = make_room(plan, layers, error);
-    for (int l = 0; l < layers && layers > 1 && !status; l++)
-        status = place_layer(plan, task, division, l, sum, error);
-    for (int g = 0; g < division->G && layers > 1 && !status; g++)
-        division->reach[g] = sum[g] / layers;
-    free(sum);
-    return status;
+    if (task->options.coactivation_layer || !division->reach || coactivation->layers == 1)
+        return 0;
+    return place_layers(plan, task, division, coactivation->layers, error);
 }
 
 static json_t *layer_json(const motley_plan *layer)
