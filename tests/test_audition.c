@@ -213,7 +213,7 @@ static void earlier_outcomes_are_believed(void **state)
 
 static struct motley__room room_of(const motley_plan *plan)
 {
-    return motley__room_of_layer(plan, context->rank, motley__esmm_panel(context->device, MOTLEY_F32));
+    return motley__room_of_layer(plan, context->rank, context->node_of, motley__esmm_panel(context->device, MOTLEY_F32));
 }
 
 /* Every token of every rank chooses the same experts, the first ones or the last. */
@@ -254,26 +254,41 @@ static uint64_t bytes_taken(const motley_plan *plan, int last)
     return bytes;
 }
 
-static void no_choice_of_experts_needs_more_room(void **state)
+static void check_room(enum motley_exchange exchange)
 {
-    (void)state;
     struct motley__alternative list[MOTLEY__ALTERNATIVES];
     const struct motley_layer_shape shape = shape_of();
     struct cluster cluster;
     make_cluster(&cluster, &shape, context->size, SLOW);
     for (int i = motley__mode_list(context->size, list); i-- > 0;) {
+        if (list[i].mode == MOTLEY_MODE_DATA && exchange != MOTLEY_EXCHANGE_LINEAR)
+            continue; /* no rows travel */
         motley_plan *plan = plan_in_mode(&cluster, list[i].mode, list[i].group);
+        plan->exchange = exchange;
         const struct motley__room room = room_of(plan);
         for (int last = 0; last < 2; last++) {
             const uint64_t bytes = bytes_taken(plan, last);
-            print_message("mode %d: %llu bytes of %llu\n", (int)list[i].mode, (unsigned long long)bytes,
-                          (unsigned long long)room.bytes);
+            print_message("mode %d, exchange %d: %llu bytes of %llu\n", (int)list[i].mode, (int)exchange,
+                          (unsigned long long)bytes, (unsigned long long)room.bytes);
             assert_true(bytes <= room.bytes);
             assert_true(room.largest < room.bytes);
         }
         motley_plan_destroy(plan);
     }
     clear_cluster(&cluster);
+}
+
+static void no_choice_of_experts_needs_more_room(void **state)
+{
+    (void)state;
+    static int houses[][MOST_RANKS] = {{0, 1, 0, 1}, {0, 0, 0, 1}, {0, 1, 2, 2}};
+    int *const real_nodes = context->node_of;
+    check_room(MOTLEY_EXCHANGE_LINEAR);
+    for (int house = 0; house < 3 && context->size > 1; house++) {
+        context->node_of = houses[house];
+        check_room(MOTLEY_EXCHANGE_HIERARCHICAL);
+    }
+    context->node_of = real_nodes;
 }
 
 /* Together where memory allows, else one by one, else not at all: on every rank, though but one is short. */

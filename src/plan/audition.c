@@ -177,7 +177,8 @@ static int find_room(const struct work *w, int *held)
     const int panel = motley__esmm_panel(device, w->plan->shape.dtype);
     uint64_t all = device->used_bytes, most = 0, largest = 0;
     for (int i = 0; i < w->count; i++) {
-        const struct motley__room room = motley__room_of_layer(w->rival[i].plan, context->rank, panel);
+        const struct motley__room room = motley__room_of_layer(w->rival[i].plan, context->rank,
+                                                               context->node_of, panel);
         all += room.bytes;
         most = room.bytes > most ? room.bytes : most;
         largest = room.largest > largest ? room.largest : largest;

@@ -15,7 +15,7 @@ struct motley__room {
     uint64_t largest;                /* of one buffer of rows */
 };
 
-/* Of a rank that brings the tokens which the plan expects; panel: of its family.  Pure. */
-struct motley__room motley__room_of_layer(const motley_plan *plan, int rank, int panel);
+/* Of a rank that brings the tokens which the plan expects; node_of [R], panel: of its family.  Pure. */
+struct motley__room motley__room_of_layer(const motley_plan *plan, int rank, const int *node_of, int panel);
 
 #endif
