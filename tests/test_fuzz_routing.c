@@ -4,7 +4,7 @@
  * so that y[t] = x[t] times the sum of e + 1 over the choices that count, divided by E, a power of two: every number is
  * exact, and a pair that is lost, doubled or given to another expert is seen.  Ranks without tokens, one hot expert,
  * experts named twice, choices of nobody, capacities that drop some or all, any K; experts on any rank, in slices,
- * gathered, with replicas.
+ * gathered, with replicas; rows straight to their rank, or through gateways of nodes.
  *
  * MOTLEY_TEST_ROUTINGS says how many routings each process group tries (10000).
  *
@@ -21,6 +21,7 @@
 
 #include <motley/motley.h>
 #include "base/random.h"
+#include "context.h"
 #include "layer/layer.h"
 #include "plan_json.h"
 #include "tests/device.h"
@@ -58,7 +59,30 @@ static int below(struct draws *draws, int bound)
 }
 
 /* How experts lie on ranks. */
-enum way { WHOLE, CHUNKS, PLAIN, SLICES, GATHERED, SHARED, REPLICAS, MORE_REPLICAS, WAYS };
+enum way { WHOLE, CHUNKS, PLAIN, SLICES, GATHERED, SHARED, REPLICAS, MORE_REPLICAS, ACROSS, SHARED_ACROSS, WAYS };
+
+/* The ranks are on any nodes from now on. */
+static void move_in(struct draws *draws)
+{
+    static int node_of[MOST_R];
+    int nodes = 1;
+    for (int r = 1; r < R; r++) {
+        node_of[r] = below(draws, nodes + 1);
+        nodes += node_of[r] == nodes;
+    }
+    context->node_of = node_of;
+}
+
+/* The same plan, whose rows go through the nodes' gateways. */
+static motley_plan *through_gateways(const motley_plan *plan)
+{
+    motley_plan *made = NULL;
+    json_t *root = plan_json(plan);
+    require(root != NULL, "the plan's text is no JSON", -1);
+    json_object_set_new(root, "exchange", json_string("hierarchical"));
+    SUCCEED(parse_plan(root, &made, &error));
+    return made;
+}
 
 /* Experts on any ranks, perhaps none on some; each with replicas on any others. */
 static motley_plan *scattered(const motley_plan *plan, struct draws *draws, int chunks)
@@ -92,10 +116,11 @@ static motley_plan *make_plan(enum way way, struct draws *draws)
     static const struct { enum motley_mode mode; int group, pipeline, duplicate; } ways[WAYS] = {
         {MOTLEY_MODE_EXPERT, 0, 1, 0}, {MOTLEY_MODE_EXPERT, 0, 2, 0}, {MOTLEY_MODE_EXPERT, 0, 1, 1},
         {MOTLEY_MODE_MODEL, 0, 1, 0}, {MOTLEY_MODE_DATA, 0, 1, 0}, {MOTLEY_MODE_HYBRID, 2, 4, 0},
-        {MOTLEY_MODE_EXPERT, 0, 1, 0}, {MOTLEY_MODE_EXPERT, 0, 1, 0}};
+        {MOTLEY_MODE_EXPERT, 0, 1, 0}, {MOTLEY_MODE_EXPERT, 0, 1, 0}, {MOTLEY_MODE_EXPERT, 0, 1, 0},
+        {MOTLEY_MODE_HYBRID, 2, 1, 0}};
     const struct motley_layer_shape shape = {.D = D, .F = F, .E = E, .K = 2, .activation = MOTLEY_RELU,
                                              .gate = MOTLEY_GATE_FORCED};
-    const int fits = way != SHARED || R > 2, alone = R == 1;
+    const int fits = (way != SHARED && way != SHARED_ACROSS) || R > 2, alone = R == 1;
     const struct motley_plan_options options = {.tokens = MOST_T * R, .backward = 1, .shares = MOTLEY_SHARES_EVEN,
         .mode = fits && !alone ? ways[way].mode : MOTLEY_MODE_EXPERT, .group = fits && !alone ? ways[way].group : 0,
         .pipeline = alone ? 0 : ways[way].pipeline, .duplicate = !alone && ways[way].duplicate,
@@ -104,7 +129,7 @@ static motley_plan *make_plan(enum way way, struct draws *draws)
     SUCCEED(motley_plan_create(context, &shape, &options, &plan, &error));
     if (way >= REPLICAS && !alone) {
         motley_plan *even = plan;
-        plan = scattered(even, draws, way == REPLICAS ? 1 : 2);
+        plan = way < ACROSS ? scattered(even, draws, way == REPLICAS ? 1 : 2) : through_gateways(even);
         motley_plan_destroy(even);
     }
     return plan;
@@ -217,6 +242,7 @@ static void every_row_is_conserved(void **state)
     struct tensors tensors[MOST_T + 1];
     struct draws draws = {1, 0};
     const int each = (count() + WAYS - 1) / WAYS;
+    int *node_of = context->node_of;
     (void)state;
     for (int T = 0; T <= MOST_T; T++) {
         SUCCEED(motley_tensor_create(context, MOTLEY_F32, T, D, &tensors[T].x, &error));
@@ -224,6 +250,8 @@ static void every_row_is_conserved(void **state)
         SUCCEED(motley_tensor_create(context, MOTLEY_F32, T, D, &tensors[T].dx, &error));
     }
     for (int way = 0; way < WAYS; way++) {
+        if (way >= ACROSS)
+            move_in(&draws);
         motley_plan *plan = make_plan((enum way)way, &draws);
         motley_layer *layer = make_layer(plan);
         for (int i = 0; i < each; i++) {
@@ -233,6 +261,7 @@ static void every_row_is_conserved(void **state)
         motley_layer_destroy(layer);
         motley_plan_destroy(plan);
     }
+    context->node_of = node_of;
     for (int T = 0; T <= MOST_T; T++) {
         motley_tensor_destroy(tensors[T].x);
         motley_tensor_destroy(tensors[T].y);

@@ -4,7 +4,9 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include "context.h"
 #include "layer_step.h"
+#include "plan_json.h"
 
 static void same_value(const char *what, double got, double wanted)
 {
@@ -145,6 +147,34 @@ static void everything_goes_with_everything(void **state)
         }
 }
 
+/* Ranks on two nodes, rows through gateways. */
+static void everything_goes_through_gateways(void **state)
+{
+    static int nodes[] = {0, 1, 1, 0};
+    int *node_of = context->node_of;
+    (void)state;
+    if (motley_context_size(context) == 1)
+        skip();
+    context->node_of = nodes;
+    for (int gate = MOTLEY_GATE_SOFTMAX; gate <= MOTLEY_GATE_FORCED; gate++) {
+        const struct motley_layer_shape shape = shape_with_gate((enum motley_gate)gate, 2);
+        motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN), *across = NULL;
+        json_t *root = plan_json(plan);
+        json_object_set_new(root, "exchange", json_string("hierarchical"));
+        SUCCEED(parse_plan(root, &across, &error));
+        motley_layer *layer = layer_for(across, GATE_SPREAD);
+        for (int i = gate % 2; i < COMBINATIONS; i += 3) {
+            const struct motley_routing routing = combination(i);
+            const struct motley_losses losses = losses_of((enum motley_gate)gate, &routing);
+            check_losses(layer, across, &routing, &losses, T, GATE_SPREAD, (enum split)(i % 3));
+        }
+        motley_layer_destroy(layer);
+        motley_plan_destroy(across);
+        motley_plan_destroy(plan);
+    }
+    context->node_of = node_of;
+}
+
 /* With 8 chunks, a capacity by score, noise and losses the list of operators is as long as it can be. */
 static void the_longest_step_runs(void **state)
 {
@@ -253,6 +283,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(K_changes_from_call_to_call),
         cmocka_unit_test(choices_beyond_capacity_are_dropped),
         cmocka_unit_test(everything_goes_with_everything),
+        cmocka_unit_test(everything_goes_through_gateways),
         cmocka_unit_test(the_longest_step_runs),
         cmocka_unit_test(memory_is_what_was_planned),
         cmocka_unit_test(losses_that_do_not_fit_are_refused),

@@ -54,6 +54,8 @@ int motley__forward_route_far(void *self, struct motley_error *error)
         .histogram = pairs.histogram, .order = saved[MOTLEY__SAVED_FAR_ROW_ORDER],
         .where = saved[MOTLEY__SAVED_FAR_SEND_ROW], .offsets = scratch[MOTLEY__SCRATCH_FAR_ROW_OFFSETS]};
 
+    if (!status && layer->capacity) /* before anything crosses */
+        status = motley__drop(layer, error);
     return status ? status : motley__layer_sort(layer, &heads, &pairs, &rows, gateway->peers, error);
 }
 

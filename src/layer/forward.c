@@ -178,7 +178,7 @@ static int sort_by_group(motley_layer *layer, struct motley_error *error)
 int motley__forward_route(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
-    int status = layer->capacity ? motley__drop(layer, error) : 0;
+    int status = layer->capacity && !layer->gateway ? motley__drop(layer, error) : 0;
 
     if (!status && !layer->peers)
         return sort_by_expert(layer, layer->saved[MOTLEY__SAVED_INDICES], error);
