@@ -148,8 +148,10 @@ static int wait_a_little(struct run *run, struct motley_error *error)
     }
     if (computing < 0 && waited > run->executor->time_limit)
         return silent_peer(run, communicating, waited, error);
+    /* Kernels of a CPU need its core, and copies where it has memory of its own. */
+    const int needed = device->crowded || (device->is_cpu && (computing >= 0 || !device->zero_copy));
     if (++run->polls % POLLS == 0)
-        motley__idle(now - run->worked, !device->crowded && !(device->is_cpu && computing >= 0));
+        motley__idle(now - run->worked, !needed);
     return 0;
 }
 
