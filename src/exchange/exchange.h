@@ -23,6 +23,7 @@
 
 #include "context.h"
 #include "device/buffer.h"
+#include "exchange/message.h"
 #include "exchange/stretches.h"
 
 enum { MOTLEY__PARTS = 2 };
@@ -61,6 +62,8 @@ struct motley__transfer {
     struct motley__part part[MOTLEY__PARTS];
     int requests;                            /* begun */
     int receives;                            /* the first of them; the others are sends */
+    int window;                              /* messages to other nodes that may be under way (message.h) */
+    int flying, flight[MOTLEY__WINDOW_MOST]; /* those that are: which requests */
 };
 
 /* row_bytes [parts], of one row of each part.  Collective in the sense that all ranks must create the same

@@ -6,6 +6,10 @@
  * as large as what a device copies at once (stretches.h): a rank with memory of its own sends and receives them one by
  * one, and both ends of a message must cut it alike.
  *
+ * Several flows over one link drop each other's packets when together they send more than a switch holds, and TCP waits
+ * 200 ms for what was dropped last.  So a rank whose node sends in several flows has only a window of messages under way
+ * to other nodes; that a message has arrived is known by sending it synchronously.
+ *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_EXCHANGE_MESSAGE_H
 #define MOTLEY_EXCHANGE_MESSAGE_H
@@ -19,6 +23,7 @@ struct motley__message {
     int rows;
     MPI_Datatype row;
     size_t row_bytes;
+    int answered;                       /* 1: sending it is complete when it has begun to be received */
 };
 
 /* Rows of each part of a message, of which the last may have fewer.  Those inside a node are so many of the others. */
@@ -34,6 +39,14 @@ static inline size_t motley__message_parts(int rows, size_t row_bytes)
 {
     return rows > 0 ? ((size_t)rows - 1) / (size_t)motley__message_rows(1, row_bytes) + 1 : 0;
 }
+
+/* 1: the peer is on another node. */
+int motley__message_far(const motley_context *context, int peer);
+
+/* Messages to other nodes that a rank should have under way at most: all of its node's together as much as the slowest
+ * link carries in 10 ms; MOTLEY__WINDOW_MOST: as many as there are. */
+enum { MOTLEY__WINDOW_MOST = 64 };
+int motley__message_window(const motley_context *context);
 
 /* Begin; request [motley__message_parts] written, *count of them.  Messages to one rank with one tag are received in
  * the order in which they are sent; the receiver must expect the same rows.  Errors: MOTLEY_E_COMM. */

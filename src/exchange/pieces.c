@@ -75,7 +75,7 @@ static int device_done(struct motley__slot *slot, int *done, struct motley_error
 static struct motley__message message_of(const struct motley__redistribution *r, const struct motley__piece *piece,
                                          int peer)
 {
-    return (struct motley__message){peer, r->options.tag, (int)motley__piece_bytes(r, piece), MPI_BYTE, 1};
+    return (struct motley__message){peer, r->options.tag, (int)motley__piece_bytes(r, piece), MPI_BYTE, 1, 0};
 }
 
 static int message_done(struct motley__slot *slot, int *done, struct motley_error *error)

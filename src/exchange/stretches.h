@@ -23,6 +23,7 @@ struct motley__stretch {
     int part, peer;
     int64_t first;                      /* row in the part's buffer */
     int rows;
+    int sent;                           /* rows of it in messages begun */
     int index, of;                      /* its number among those of its part and peer; how many these are */
     int request, requests;              /* which of the transfer's are its messages; known when they are begun */
     cl_event copied;                    /* out: behind its copy to the host; NULL where nothing is copied */

@@ -140,7 +140,8 @@ int motley__transfer_begin(struct motley__transfer *transfer, const struct motle
     int status;
 
     motley__stretches_forget(&transfer->out);
-    transfer->requests = transfer->receives = 0;
+    transfer->requests = transfer->receives = transfer->flying = 0;
+    transfer->window = motley__message_window(transfer->context);
     transfer->in.count = transfer->in.ended = transfer->out.count = transfer->out.ended = 0;
     memcpy(transfer->part, part, (size_t)transfer->parts * sizeof *part);
     status = motley__linear_stretches(transfer, error);
@@ -156,12 +157,10 @@ int motley__transfer_begin(struct motley__transfer *transfer, const struct motle
 }
 
 /* *done = 1 when what came is on the device. */
-static int test_staged(struct motley__transfer *transfer, int *done, struct motley_error *error)
+static int take_in(struct motley__transfer *transfer, int *done, struct motley_error *error)
 {
-    int status = motley__stretches_send(transfer, error);
+    int status = motley__stretches_copy_in(transfer, error);
 
-    if (!status)
-        status = motley__stretches_copy_in(transfer, error);
     *done = !status && transfer->in.ended == transfer->in.count;
     if (*done && transfer->copied_in) {
         status = motley__event_done(transfer->copied_in, done, error);
@@ -179,8 +178,9 @@ int motley__transfer_test(void *self, int *done, struct motley_error *error)
     int status = 0, inside = 1, ready = 0;
 
     *done = 0;
-    if (!transfer->context->device->zero_copy)
-        status = test_staged(transfer, &inside, error);
+    status = motley__stretches_send(transfer, error);
+    if (!status && !transfer->context->device->zero_copy)
+        status = take_in(transfer, &inside, error);
     if (!status)
         status = motley__fail_mpi(error, MPI_Testall(transfer->requests, transfer->request, &ready,
                                                      MPI_STATUSES_IGNORE), "MPI_Testall");
