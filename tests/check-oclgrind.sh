@@ -66,4 +66,7 @@ conclude decode losses
 simulate gate
 simulate gate_backward
 conclude gate gate_backward
+simulate noise
+simulate scale
+conclude noise scale
 exit $failed
