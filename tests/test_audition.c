@@ -50,8 +50,10 @@ static motley_plan *make_plan(const struct cluster *cluster)
 
 /* The mode and the chunks that won, after a trial when `changed` comes back 1. */
 struct winner {
-    int mode, chunks, changed;
+    int mode, chunks, exchange, changed;
 };
+
+static enum motley_exchange crossing; /* of the second way; 0: linear */
 
 static struct winner try_in(const struct cluster *cluster, struct motley__profile *profile, int again,
                             enum motley_mode asked, int ways)
@@ -62,11 +64,15 @@ static struct winner try_in(const struct cluster *cluster, struct motley__profil
     struct motley_error error = {0};
     struct winner winner = {0};
     make_alike(plan, ways);
+    if (crossing)
+        plan->alternative[plan->chosen].predicted.way[1] = /* in one chunk */
+            (struct motley__way){crossing, 1, plan->alternative[plan->chosen].predicted.way[1].seconds};
     plan->shape.gate = MOTLEY_GATE_FORCED; /* a trial has no experts to force */
     if (motley__audition(&audition, &plan, &winner.changed, &error))
         fail_msg("%s", error.text);
     winner.mode = (int)plan->mode;
     winner.chunks = plan->pipeline;
+    winner.exchange = (int)plan->exchange;
     assert_int_equal(plan->options.mode, asked);
     assert_int_equal(plan->options.pipeline, 0);
     assert_int_equal(plan->options.exchange, MOTLEY_EXCHANGE_AUTO);
@@ -155,6 +161,36 @@ static void chunks_are_tried_and_believed(void **state)
     assert_int_equal(read.outcomes, 4);
     free(text);
     motley__profile_clear(&read);
+    motley__profile_clear(&profile);
+    clear_cluster(&cluster);
+}
+
+/* So are the exchanges, between ranks that are told to sit on two nodes. */
+static void exchanges_are_tried_and_believed(void **state)
+{
+    (void)state;
+    static int house[MOST_RANKS] = {0, 1, 0, 1};
+    struct motley__profile profile = {0};
+    struct cluster cluster;
+    const struct motley_layer_shape shape = shape_of();
+    int *const real_nodes = context->node_of;
+    if (context->size == 1)
+        skip();
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    context->node_of = house;
+    crossing = MOTLEY_EXCHANGE_HIERARCHICAL;
+    struct winner winner = try_in(&cluster, &profile, 0, MOTLEY_MODE_EXPERT, 2);
+    assert_int_equal(winner.changed, 1);
+    assert_int_equal(profile.outcomes, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_true(profile.outcome[i].exchange == (i ? MOTLEY_EXCHANGE_HIERARCHICAL : MOTLEY_EXCHANGE_LINEAR));
+        profile.outcome[i].seconds = i ? 0.5 : 1;
+    }
+    winner = try_in(&cluster, &profile, 0, MOTLEY_MODE_EXPERT, 2);
+    assert_int_equal(winner.changed, 0);
+    assert_int_equal(winner.exchange, MOTLEY_EXCHANGE_HIERARCHICAL);
+    crossing = MOTLEY_EXCHANGE_AUTO;
+    context->node_of = real_nodes;
     motley__profile_clear(&profile);
     clear_cluster(&cluster);
 }
@@ -333,49 +369,16 @@ static void trials_keep_to_the_memory(void **state)
     clear_cluster(&cluster);
 }
 
-/* How many are read of this line with another part. */
-static int outcomes_of(const char *good, const char *part, const char *with)
-{
-    struct motley__profile profile = {0};
-    char line[512];
-    const char *at = strstr(good, part);
-    snprintf(line, sizeof line, "%.*s%s%s", (int)(at - good), good, with, at + strlen(part));
-    assert_int_equal(motley__profile_parse(line, "text", NULL, &profile, NULL), 0);
-    const int outcomes = profile.outcomes;
-    motley__profile_clear(&profile);
-    return outcomes;
-}
-
-static void bad_lines_are_dropped(void **state)
-{
-    (void)state;
-    static const char good[] = "outcome ranks=00c0ffee00c0ffee of=2 direction=backward D=8 F=16 E=4 K=2 "
-                               "activation=swiglu bias=0 dtype=f32 tokens=1024 mode=model group=0 exchange=linear "
-                               "pipeline=2 seconds=0.5 samples=5\n";
-    static const struct {
-        const char *part, *with;
-    } truths[] = {{"", ""}, {"exchange=linear pipeline=2 ", ""}}, lies[] = {
-        {"exchange=linear", ""}, {"pipeline=2", ""}, {"pipeline=2", "pipeline=0"}, {"=linear", "=auto"},
-        {"=linear", "=none"}, {"mode=model", "mode=auto"}, {"mode=model", "mode=none"}, {"seconds=0.5", "seconds=0"},
-        {"seconds=0.5", "seconds=nan"}, {"of=2", "of=0"}, {"D=8", "D=-8"}, {"samples=5", "samples=0"},
-        {"K=2", "L=2"}, {"bias=0", "bias=2"}, {"ranks=00", "ranks=xx"},
-    };
-    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
-        assert_int_equal(outcomes_of(good, truths[i].part, truths[i].with), 1);
-    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
-        assert_int_equal(outcomes_of(good, lies[i].part, lies[i].with), 0);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outcomes_are_kept_and_believed),
         cmocka_unit_test(chunks_are_tried_and_believed),
+        cmocka_unit_test(exchanges_are_tried_and_believed),
         cmocka_unit_test(trials_choose_as_recorded),
         cmocka_unit_test(earlier_outcomes_are_believed),
         cmocka_unit_test(no_choice_of_experts_needs_more_room),
         cmocka_unit_test(trials_keep_to_the_memory),
-        cmocka_unit_test(bad_lines_are_dropped),
     };
     struct motley_error error = {0};
     MPI_Init(&argc, &argv);

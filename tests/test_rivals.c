@@ -1,4 +1,5 @@
-/* Who is tried: candidates whose predictions are near, unlike each other, and left open by the options.
+/* Who is tried: candidates whose predictions are near, unlike each other, and left open by the options; and lines that
+ * say what trials took.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -101,11 +102,45 @@ static void ways_are_rivals_too(void **state)
         ways_too(R);
 }
 
+/* How many are read of this line with another part. */
+static int outcomes_of(const char *good, const char *part, const char *with)
+{
+    struct motley__profile profile = {0};
+    char line[512];
+    const char *at = strstr(good, part);
+    snprintf(line, sizeof line, "%.*s%s%s", (int)(at - good), good, with, at + strlen(part));
+    assert_int_equal(motley__profile_parse(line, "text", NULL, &profile, NULL), 0);
+    const int outcomes = profile.outcomes;
+    motley__profile_clear(&profile);
+    return outcomes;
+}
+
+static void bad_outcomes_are_dropped(void **state)
+{
+    (void)state;
+    static const char good[] = "outcome ranks=00c0ffee00c0ffee of=2 direction=backward D=8 F=16 E=4 K=2 "
+                               "activation=swiglu bias=0 dtype=f32 tokens=1024 mode=model group=0 exchange=linear "
+                               "pipeline=2 seconds=0.5 samples=5\n";
+    static const struct {
+        const char *part, *with;
+    } truths[] = {{"", ""}, {"exchange=linear pipeline=2 ", ""}}, lies[] = {
+        {"exchange=linear", ""}, {"pipeline=2", ""}, {"pipeline=2", "pipeline=0"}, {"=linear", "=auto"},
+        {"=linear", "=none"}, {"mode=model", "mode=auto"}, {"mode=model", "mode=none"}, {"seconds=0.5", "seconds=0"},
+        {"seconds=0.5", "seconds=nan"}, {"of=2", "of=0"}, {"D=8", "D=-8"}, {"samples=5", "samples=0"},
+        {"K=2", "L=2"}, {"bias=0", "bias=2"}, {"ranks=00", "ranks=xx"},
+    };
+    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
+        assert_int_equal(outcomes_of(good, truths[i].part, truths[i].with), 1);
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
+        assert_int_equal(outcomes_of(good, lies[i].part, lies[i].with), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rivals_are_near_and_unlike),
         cmocka_unit_test(ways_are_rivals_too),
+        cmocka_unit_test(bad_outcomes_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
