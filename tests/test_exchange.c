@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "exchange/exchange.h"
+#include "plan/known.h"
 #include "tests/device.h"
 
 static motley_context *context;
@@ -251,6 +252,35 @@ static void rows_between_nodes_go_in_parts(void **state)
     free(apart);
 }
 
+/* One flow from a node has no window; several have one that the slowest link carries in 10 ms. */
+static void flows_of_a_node_share_a_window(void **state)
+{
+    static int node_of[4] = {0, 0, 1, 1};
+    struct motley__known known = {0};
+    motley_context nodes = {.size = 4, .node_size = 2, .node_of = node_of};
+
+    (void)state;
+    assert_in_range(motley__message_window(&nodes), 1, MOTLEY__WINDOW_MOST - 1); /* links are not known */
+    nodes.known = &known;
+    assert_int_equal(motley__links_alloc(4, 2, 2, &known.links, NULL), 0);
+    memcpy(known.links.node, node_of, sizeof node_of);
+    known.links.kind[1] = 1;
+    for (double bandwidth = 1e6; bandwidth < 1e12; bandwidth *= 3) {
+        known.links.between[1] = known.links.between[2] = (struct motley__link){.bandwidth = bandwidth};
+        const double held = motley__message_window(&nodes) * 2.0 * MOTLEY__MESSAGE_BYTES;
+        if (motley__message_window(&nodes) < MOTLEY__WINDOW_MOST)
+            assert_true(held <= 0.01 * bandwidth || held <= 4.0 * MOTLEY__MESSAGE_BYTES);
+        else
+            assert_true(0.01 * bandwidth >= MOTLEY__WINDOW_MOST * 2.0 * MOTLEY__MESSAGE_BYTES);
+    }
+    nodes.size = 2;
+    nodes.node_size = 1;
+    node_of[1] = 1;
+    assert_int_equal(motley__message_window(&nodes), MOTLEY__WINDOW_MOST);
+    node_of[1] = 0;
+    motley__links_clear(&known.links);
+}
+
 /* Memory of which only what is touched is there; NULL where the machine does not give so much even so. */
 static void *reserve_memory(size_t bytes)
 {
@@ -420,6 +450,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(rows_arrive_where_they_belong),
         cmocka_unit_test(rows_are_staged_where_memory_is_not_shared),
         cmocka_unit_test(rows_between_nodes_go_in_parts),
+        cmocka_unit_test(flows_of_a_node_share_a_window),
         cmocka_unit_test(rows_lie_beyond_2_gib),
         cmocka_unit_test(more_than_an_int_counts_is_refused),
         cmocka_unit_test(counts_arrive_by_source),
