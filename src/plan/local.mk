@@ -27,6 +27,8 @@ libmotley_all_la_SOURCES += \
     %D%/mode.h \
     %D%/order.c \
     %D%/order.h \
+    %D%/phases.c \
+    %D%/phases.h \
     %D%/pipeline.c \
     %D%/pipeline.h \
     %D%/place.c \

@@ -2,24 +2,22 @@
  *
  *   discover -> measure -> profile -> cost -> allocate -> plan
  *
- *   device/discover.c   which devices there are
- *   tune.c              settings of kernels, by contests on each device   (contest.c the rule)
- *   measure.c           the ranks time the real operator together   (trial.c one rank's part, timing.c its statistics)
- *   profile.c           what was measured, kept in a file           (profile_text.c its text, record.c among ranks)
- *   link.c              what moving bytes between ranks costs       pure   (pairs.c who is measured with whom)
+ *   device/             which devices there are
+ *   measure/            the ranks time the real operator together, and links; settings of kernels by contests
+ *   profile/            what was measured, kept in a file and told to all ranks; what moving bytes costs (link.c)
  *   cost.c              seconds and bytes of a set of experts       pure
- *   predict.c           seconds of a step by phase                  pure
+ *   predict.c           seconds of a step                           pure   (phases.c of its phases)
  *   allocate.c          the integer optimum                         pure
  *   divide.c            experts, slices, tokens in a given mode     pure   (group.c which ranks form a group)
+ *   refine.c            experts moved for the sake of the step      pure
+ *   hierarchy.c         rows that cross between nodes once          pure
  *   tokens.c            who brings how many of the tokens           pure
  *   pipeline.c          chunks that rows travel in                  pure
  *   mode.c              every mode, and the fastest of them         pure
- *   audition.c          modes and ways predicted nearly alike are tried   (rivals.c which, outcome.c what they took,
- *                                                                    room.c memory for it)
+ *   audition.c          modes and ways predicted nearly alike are tried   (rivals.c which, room.c memory for it)
  *   spread.c            experts with unequal numbers of rows        pure   (replicate.c hot ones on several groups)
  *   placement.c         which rank holds which part of the experts  pure
- *   collocate.c         experts chosen together on one group        pure   (coactivation.c what is chosen, place.c the
- *                                                                    search)
+ *   collocate.c         experts chosen together on one group        pure   (place.c the search)
  *   serve.c             which group serves a pair                   pure
  *   plan.c              the value that comes of it                  (plan_make.c pure, plan_layers.c each layer's,
  *                                                                    plan_text.c JSON, plan_parse.c from it,
