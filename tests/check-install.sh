@@ -1,6 +1,6 @@
 #!/bin/sh
 # A user's first programs: install into an empty prefix, build examples/02_layer.c through pkg-config alone, as C and as
-# C++, and 04_modes.c as C, and run them at 2 ranks.
+# C++, and 04_modes.c and 05_routing.c as C, and run them at 2 ranks.
 #
 # SPDX-License-Identifier: BSD-3-Clause
 set -eu
@@ -37,11 +37,13 @@ flags=$(pkg-config --define-variable=prefix="$prefix" --define-variable=exec_pre
 cp "$SOURCE_DIR/examples/02_layer.c" "$work/layer.c"
 cp "$SOURCE_DIR/examples/02_layer.c" "$work/layer.cc"
 cp "$SOURCE_DIR/examples/04_modes.c" "$work/modes.c"
+cp "$SOURCE_DIR/examples/05_routing.c" "$work/routing.c"
 cd "$work"
 $CC -o layer_c layer.c $flags
 $CXX -o layer_cxx layer.cc $flags
 $CC -o modes_c modes.c $flags -lm
-for program in layer_c layer_cxx modes_c; do
+$CC -o routing_c routing.c $flags
+for program in layer_c layer_cxx modes_c routing_c; do
     echo "== $program"
     sh "$here/run-mpi" 2 "./$program"
 done
