@@ -286,4 +286,35 @@ static inline struct motley_layer_shape shape_with_gate(enum motley_gate gate, i
     return shape;
 }
 
+/* What was promised of device memory is what was taken. */
+static inline void check_planned(const motley_layer *layer, const char *what)
+{
+    char text[160];
+    snprintf(text, sizeof text, "%s: %llu bytes planned, %llu used", what,
+             (unsigned long long)motley_layer_planned_bytes(layer),
+             (unsigned long long)motley_layer_peak_bytes(layer));
+    require(motley_layer_planned_bytes(layer) == motley_layer_peak_bytes(layer), text);
+}
+
+/* The number of tokens may change from step to step, down to none and up again. */
+static inline void check_changing_tokens(const motley_plan *plan)
+{
+    static const int tokens[] = {5, T, 0, 17, T};
+    const struct motley_layer_shape *shape = motley_plan_shape(plan);
+    struct problem weights = problem_create(shape, 0, GATE_SPREAD, SEED);
+    motley_layer *layer = make_layer(plan, &weights);
+    for (int i = 0; i < 5; i++) {
+        struct problem p = problem_create(shape, tokens[i], GATE_SPREAD, SEED); /* the same weights */
+        struct answer a = answer_create(&p);
+        struct held held = hold(&p, (enum split)(i % 3));
+        step(layer, plan, &p, &held);
+        compare(plan, &p, &a, &held);
+        let_go(&held);
+        answer_destroy(&a);
+        problem_destroy(&p);
+    }
+    motley_layer_destroy(layer);
+    problem_destroy(&weights);
+}
+
 #endif

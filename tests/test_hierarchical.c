@@ -111,26 +111,12 @@ static void gates_duplicates_and_types(void **state)
 /* Tokens come and go: what was allotted for many serves few, and none. */
 static void tokens_come_and_go(void **state)
 {
-    static const int tokens[] = {5, T, 0, 17, T};
     const struct motley_layer_shape shape = shape_of(MOTLEY_SILU, 2);
     (void)state;
     settle(0);
-    struct problem weights = problem_create(&shape, 0, GATE_SPREAD, SEED);
     motley_plan *plan = plan_of(&shape, VARIANTS, 0);
-    motley_layer *layer = make_layer(plan, &weights);
-    for (int i = 0; i < 5; i++) {
-        struct problem p = problem_create(&shape, tokens[i], GATE_SPREAD, SEED); /* the same weights */
-        struct answer a = answer_create(&p);
-        struct held held = hold(&p, (enum split)(i % 3));
-        step(layer, plan, &p, &held);
-        compare(plan, &p, &a, &held);
-        let_go(&held);
-        answer_destroy(&a);
-        problem_destroy(&p);
-    }
-    motley_layer_destroy(layer);
+    check_changing_tokens(plan);
     motley_plan_destroy(plan);
-    problem_destroy(&weights);
 }
 
 /* Of whole experts, the rank that computes one. */

@@ -13,6 +13,7 @@
 #include "plan/hierarchy.h"
 #include "plan/mode.h"
 #include "plan_fixture.h"
+#include "plan_predict.h"
 
 enum { RANKS = 4, E = 64, K = 6, TOKENS = 4000, ROW = 64 * 4 };
 
@@ -54,23 +55,6 @@ static void close_cluster(struct cluster *c)
     motley__links_clear(&c->links);
 }
 
-static struct motley__prediction predict(const struct motley__task *task, enum motley_mode mode, int group)
-{
-    struct motley__division division;
-    struct motley__rank_cost cost[RANKS];
-    struct motley__prediction prediction;
-    assert_int_equal(motley__mode_divide(task, mode, group, &division, NULL), 0);
-    assert_int_equal(motley__predict(task, &division, cost, &prediction, NULL), 0);
-    motley__division_clear(&division);
-    return prediction;
-}
-
-static void assert_near(double found, double expected)
-{
-    if (!(fabs(found - expected) <= 1e-9 * fabs(expected)))
-        fail_msg("found %.12g, expected %.12g", found, expected);
-}
-
 /* The chance that none of n of the 64 experts is among 6. */
 static double none_of(int n)
 {
@@ -86,9 +70,10 @@ static const int PAIRED[RANKS] = {0, 1, 0, 1};
 static void two_nodes_by_hand(void **state)
 {
     struct cluster c;
+    struct motley__rank_cost cost[RANKS];
     (void)state;
     open_cluster(&c, PAIRED, 25e6, MOTLEY_EXCHANGE_HIERARCHICAL);
-    const struct motley__prediction p = predict(&c.task, MOTLEY_MODE_EXPERT, 0);
+    const struct motley__prediction p = predict(&c.task, MOTLEY_MODE_EXPERT, 0, cost);
     const double crossing = TOKENS * (1 - none_of(32));
     /* To its neighbour each rank sends of 1000 own tokens and of as many foreign ones. */
     const double inside = RANKS * 2000 * (1 - none_of(16));
@@ -109,9 +94,10 @@ static void two_nodes_by_hand(void **state)
 static void slices_on_both_nodes(void **state)
 {
     struct cluster c;
+    struct motley__rank_cost cost[RANKS];
     (void)state;
     open_cluster(&c, PAIRED, 25e6, MOTLEY_EXCHANGE_HIERARCHICAL);
-    const struct motley__prediction p = predict(&c.task, MOTLEY_MODE_MODEL, 0);
+    const struct motley__prediction p = predict(&c.task, MOTLEY_MODE_MODEL, 0, cost);
     assert_near(p.node_moved, TOKENS * (4.0 * ROW + 8 + K * (6 + 4)));
     close_cluster(&c);
 }
@@ -119,8 +105,9 @@ static void slices_on_both_nodes(void **state)
 static enum motley_exchange chosen(const int *node_of, double bandwidth, int *ways)
 {
     struct cluster c;
+    struct motley__rank_cost cost[RANKS];
     open_cluster(&c, node_of, bandwidth, MOTLEY_EXCHANGE_AUTO);
-    const struct motley__prediction p = predict(&c.task, MOTLEY_MODE_EXPERT, 0);
+    const struct motley__prediction p = predict(&c.task, MOTLEY_MODE_EXPERT, 0, cost);
     enum motley_exchange exchange = p.way[0].exchange;
     assert_near(p.forward_seconds + p.backward_seconds, p.way[0].seconds);
     *ways = p.ways;

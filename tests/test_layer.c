@@ -261,28 +261,13 @@ static void the_same_bits_again(void **state)
     problem_destroy(&p);
 }
 
-/* The number of tokens may change from step to step, down to none and up again. */
 static void tokens_come_and_go(void **state)
 {
-    static const int tokens[] = {5, T, 0, 17, T};
     const struct motley_layer_shape shape = shape_of(MOTLEY_SILU, 2);
     (void)state;
-    struct problem weights = problem_create(&shape, 0, GATE_SPREAD, SEED);
     motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN);
-    motley_layer *layer = make_layer(plan, &weights);
-    for (int i = 0; i < 5; i++) {
-        struct problem p = problem_create(&shape, tokens[i], GATE_SPREAD, SEED); /* the same weights */
-        struct answer a = answer_create(&p);
-        struct held held = hold(&p, (enum split)(i % 3));
-        step(layer, plan, &p, &held);
-        compare(plan, &p, &a, &held);
-        let_go(&held);
-        answer_destroy(&a);
-        problem_destroy(&p);
-    }
-    motley_layer_destroy(layer);
+    check_changing_tokens(plan);
     motley_plan_destroy(plan);
-    problem_destroy(&weights);
 }
 
 static void memory_is_what_was_planned(void **state)

@@ -17,6 +17,7 @@
 #include "plan/plan.h"
 #include "plan/refine.h"
 #include "plan_fixture.h"
+#include "plan_predict.h"
 
 enum { SEED = 31, RANKS = 4 };
 
@@ -92,23 +93,6 @@ static void the_list_has_every_number_of_groups(void **state)
             before = list[i].group;
         }
     }
-}
-
-static struct motley__prediction predict(const struct motley__task *task, enum motley_mode mode, int group,
-                                         struct motley__rank_cost *cost)
-{
-    struct motley__division division;
-    struct motley__prediction prediction;
-    assert_int_equal(motley__mode_divide(task, mode, group, &division, NULL), 0);
-    assert_int_equal(motley__predict(task, &division, cost, &prediction, NULL), 0);
-    motley__division_clear(&division);
-    return prediction;
-}
-
-static void assert_near(double found, double expected)
-{
-    if (!(fabs(found - expected) <= 1e-9 * fabs(expected)))
-        fail_msg("found %.12g, expected %.12g", found, expected);
 }
 
 /* Data mode by hand: 8 experts of 3*64*128 f32, 900 tokens at K = 1. */
