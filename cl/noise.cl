@@ -6,8 +6,8 @@
  * n(i) is normal number i of stream 0 of src/base/random.h, taken as `real`.  `first` numbers the first of this rank's
  * tokens among those of all ranks, so that noise does not depend on how tokens lie on ranks.
  *
- * One group of W items for a token.  Bytes 16 T E, and 20 T E; per logit of noise two hashes of 3 multiplications each, a
- * logarithm, a root and a cosine.
+ * One group of W items for a token.  Bytes 16 T E, and 20 T E; per logit of noise two hashes of 3 multiplications each,
+ * a logarithm, a root and a cosine.
  *
  *   W   work-items of a group, a power of two: 1 on CPUs (default), 32 to 128 on GPUs
  *

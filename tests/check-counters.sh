@@ -60,6 +60,6 @@ steps 1 --exchange linear --pipeline 1 # measures what is not known yet
 compare linear --exchange linear --pipeline 1 || failed=1
 compare chunks --exchange linear --pipeline 4 || failed=1
 compare hierarchical --exchange hierarchical || failed=1
-"$python" "$SOURCE_DIR/tests/reference.py" check "$work/in" "$work/out" --top-k 2 --activation relu --stats "$work/stats" ||
-    failed=1
+"$python" "$SOURCE_DIR/tests/reference.py" check "$work/in" "$work/out" --top-k 2 --activation relu \
+    --stats "$work/stats" || failed=1
 exit $failed

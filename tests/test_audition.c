@@ -249,7 +249,8 @@ static void earlier_outcomes_are_believed(void **state)
 
 static struct motley__room room_of(const motley_plan *plan)
 {
-    return motley__room_of_layer(plan, context->rank, context->node_of, motley__esmm_panel(context->device, MOTLEY_F32));
+    return motley__room_of_layer(plan, context->rank, context->node_of,
+                                 motley__esmm_panel(context->device, MOTLEY_F32));
 }
 
 /* Every token of every rank chooses the same experts, the first ones or the last. */

@@ -116,8 +116,8 @@ static void check_rows(enum motley_mode mode, int group, int R, int layers)
         first[r + 1] = first[r] + plan->rank[r].tokens;
     for (int l = 0; l < layers; l++)
         sent += count_sent(motley__plan_of_layer(plan, l), l, first) / layers;
-    print_message("mode %d, %d ranks, %d layers: %.0f rows, foretold %.0f, by chance %.0f\n", (int)mode, R, layers, sent,
-                  foretold(plan), foretold(blind));
+    print_message("mode %d, %d ranks, %d layers: %.0f rows, foretold %.0f, by chance %.0f\n", (int)mode, R, layers,
+                  sent, foretold(plan), foretold(blind));
     assert_true(fabs(foretold(plan) - sent) < 0.03 * sent);
     assert_true(foretold(blind) > 1.15 * sent);
     motley_plan_destroy(plan);

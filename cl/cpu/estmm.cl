@@ -17,7 +17,7 @@
 #include "cpu/tile.h"
 
 #ifndef BLOCK_INPUTS
-#define BLOCK_INPUTS 288 /* inputs of one work-group at most, a multiple of both ROWS; src/product/cpu.c says the same */
+#define BLOCK_INPUTS 288 /* inputs of one work-group at most, a multiple of both ROWS; as in src/product/cpu.c */
 #endif
 
 /* The tile of tile.h, put straight into the gradient: `count` of its rows are inputs that exist, and a sum that is not

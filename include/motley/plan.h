@@ -68,7 +68,7 @@ struct motley_plan_options {
     const int64_t *tokens_of;           /* [ranks] how many of them each rank brings, copied; NULL: even, in
                                          * MOTLEY_MODE_DATA by the ranks' speed */
     int sequence;                       /* tokens of a sequence, none of which is divided: ranks bring whole ones by the
-                                         * speed of all that is theirs, attention as well as experts; 0: single tokens */
+                                         * speed of all that is theirs, attention and experts; 0: single tokens */
     int backward;                       /* 1: plan for forward and backward, 0: forward only */
     enum motley_shares shares;
     enum motley_mode mode;

@@ -52,7 +52,8 @@ static int list_tensors(const struct motley__layer_job *job, struct motley__tens
         return count;
     int64_t inputs = shape->gate == MOTLEY_GATE_COSINE ? shape->gate_width : D, P = shape->gate_width;
     const struct motley__tensor_info gradients[MOTLEY__WEIGHTS] = {
-        [MOTLEY_GATE] = {"dgate", MOTLEY__F32, 2, {E, inputs}, 0, 0}, [MOTLEY_W1] = {"dw1", MOTLEY__F32, 3, {E, F, D}, 0, 0},
+        [MOTLEY_GATE] = {"dgate", MOTLEY__F32, 2, {E, inputs}, 0, 0},
+        [MOTLEY_W1] = {"dw1", MOTLEY__F32, 3, {E, F, D}, 0, 0},
         [MOTLEY_W2] = {"dw2", MOTLEY__F32, 3, {E, D, F}, 0, 0},  [MOTLEY_W3] = {"dw3", MOTLEY__F32, 3, {E, F, D}, 0, 0},
         [MOTLEY_B1] = {"db1", MOTLEY__F32, 2, {E, F}, 0, 0},     [MOTLEY_B2] = {"db2", MOTLEY__F32, 2, {E, D}, 0, 0},
         [MOTLEY_COS_PROJ] = {"dcos_proj", MOTLEY__F32, 2, {P, D}, 0, 0},

@@ -79,15 +79,15 @@ struct motley__device {
     uint64_t memory_bytes;              /* what this rank may use; == info.memory_bytes */
     uint64_t used_bytes, peak_bytes;
 
-    /* Products of at most so many pairs stream the weights past them (product/few.h); 0: the variant's own way.  Set for
-     * GPUs when opened, 0 again where motley__admit finds that it fails. */
+    /* Products of at most so many pairs stream the weights past them (product/few.h); 0: the variant's own way.  Set
+     * for GPUs when opened, 0 again where motley__admit finds that it fails. */
     int few_pairs[MOTLEY__DTYPES];
 
     /* Kernel variant of each storage type (product/variant.h); NULL until motley__admit. */
     const struct motley__variant *variant[MOTLEY__DTYPES];
     char why[MOTLEY__DTYPES][256];      /* that one, and why not those before it; "" until then */
 
-    struct motley__tuning *tuning[MOTLEY__DTYPES];  /* owned: what was chosen for it (product/tuning.h); NULL: defaults */
+    struct motley__tuning *tuning[MOTLEY__DTYPES];  /* owned: chosen for it (product/tuning.h); NULL: defaults */
 
     cl_mem tickets;                     /* owned: a counter that each kernel leaves at zero; NULL until one needs it
                                            (product/nvidia.c) */

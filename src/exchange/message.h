@@ -7,8 +7,8 @@
  * one, and both ends of a message must cut it alike.
  *
  * Several flows over one link drop each other's packets when together they send more than a switch holds, and TCP waits
- * 200 ms for what was dropped last.  So a rank whose node sends in several flows has only a window of messages under way
- * to other nodes; that a message has arrived is known by sending it synchronously.
+ * 200 ms for what was dropped last.  So a rank whose node sends in several flows has only a window of messages under
+ * way to other nodes; that a message has arrived is known by sending it synchronously.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_EXCHANGE_MESSAGE_H

@@ -312,8 +312,8 @@ int motley__layer_scratch_reserve(motley_layer *layer, enum motley__scratch_buff
 int motley__layer_saved_reserve(motley_layer *layer, enum motley__saved_buffer which, size_t bytes,
                                 struct motley_error *error);
 
-/* drop.c, part of the operators gate and route (route to nodes, where rows cross between nodes): count this rank's pairs
- * by choice and expert; drop those that are beyond what an expert takes. */
+/* drop.c, part of the operators gate and route (route to nodes, where rows cross between nodes): count this rank's
+ * pairs by choice and expert; drop those that are beyond what an expert takes. */
 int motley__drop_count(motley_layer *layer, struct motley_error *error);
 int motley__drop(motley_layer *layer, struct motley_error *error);
 

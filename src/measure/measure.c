@@ -58,8 +58,8 @@ static struct motley__pool pool_for(const struct motley__measuring *w, int rows)
 
 /* Set the rows and let the runtime build its kernels; *pass_seconds of the slowest rank.  foretold: what a pass should
  * take, 0: unknown; one that took much longer was building, and is repeated.  Agreed. */
-static int warm_up(struct motley__measuring *w, const struct motley__pool *pool, int backward, int rows, double foretold,
-                   double *own_seconds, double *pass_seconds)
+static int warm_up(struct motley__measuring *w, const struct motley__pool *pool, int backward, int rows,
+                   double foretold, double *own_seconds, double *pass_seconds)
 {
     double seconds = 0;
     int status = pool->trial ? motley__trial_rows(pool->trial, rows, w->error) : 0;

@@ -33,8 +33,8 @@ void motley__trial_destroy(struct motley__trial *trial); /* accepts NULL */
 /* Experts: this many rows for each from now on.  Also runs one forward, so that kernels are built. */
 int motley__trial_rows(struct motley__trial *trial, int rows, struct motley_error *error);
 
-/* The same for rows as they fall in a step: of MOTLEY__SKEWED_EXPERTS half, half, all and twice the rows; another number
- * of experts has them evenly.  rows is 1 or even. */
+/* The same for rows as they fall in a step: of MOTLEY__SKEWED_EXPERTS half, half, all and twice the rows; another
+ * number of experts has them evenly.  rows is 1 or even. */
 int motley__trial_skewed_rows(struct motley__trial *trial, int rows, struct motley_error *error);
 
 /* Seconds of one pass (experts: divided by E), the mean of `repeats` that are enqueued behind one another.  backward:

@@ -3,8 +3,8 @@
  *   between nodes   rank r -> one rank of node n    tokens of r * reach of n               rows
  *   inside a node   rank r -> rank q                (tokens of r + foreign of r) * reach of q
  *
- * where foreign are the tokens of other nodes, as many for each rank of a node: of them come, as guests, those that need
- * the node, and all that a rank of it is given by guests would come to it directly, too.  The two follow each other.
+ * where foreign are the tokens of other nodes, as many for each rank of a node: of them come, as guests, those that
+ * need the node, and all that a rank of it is given by guests would come to it directly, too.  The two follow each other.
  *
  * Pure functions, for tokens that choose by chance, by the loads that the task knows, or as the division says that they
  * choose together.
@@ -41,8 +41,8 @@ void motley__hierarchy_close(struct motley__hierarchy *hierarchy);
 
 struct motley__hops motley__hierarchy_hops(const struct motley__hierarchy *hierarchy, int rank);
 
-/* Both exchanges of rows of so many bytes, and of so many with each of a row's K pairs; back: the way back.  seconds [R]
- * written; traffic's seconds are the slowest rank's.  Errors: MOTLEY_E_MEMORY. */
+/* Both exchanges of rows of so many bytes, and of so many with each of a row's K pairs; back: the way back.  seconds
+ * [R] written; traffic's seconds are the slowest rank's.  Errors: MOTLEY_E_MEMORY. */
 int motley__hierarchy_exchange(const struct motley__hierarchy *hierarchy, double row, double pairs, int back,
                                int messages, double *seconds, struct motley__traffic *traffic,
                                struct motley_error *error);

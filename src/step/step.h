@@ -46,8 +46,8 @@ struct motley__step {
     int count;                           /* beyond the limit: of what was wanted; the rest is lost */
 };
 
-/* Append; returns the operator's bit, for `after` of those behind it.  A list that grew beyond the limit is refused when
- * it is to run. */
+/* Append; returns the operator's bit, for `after` of those behind it.  A list that grew beyond the limit is refused
+ * when it is to run. */
 uint64_t motley__step_add(struct motley__step *step, struct motley__op op);
 
 /* Where the time of one run of a list went, seconds. */
