@@ -97,34 +97,50 @@ static double foretold(const motley_plan *plan)
     return (plan->alternative[plan->chosen].predicted.moved - 6 * pairs) / (2 * row + 8);
 }
 
+/* A layer planned blindly, and by what tokens chose together. */
+struct both {
+    motley_coactivation *coactivation;
+    struct motley__links links;
+    struct cluster cluster;
+    motley_plan *blind, *plan;
+    int64_t first[MOST_RANKS + 1];   /* token of each rank */
+};
+
+static void make_both(struct motley_plan_options options, int R, int nodes, const double *slow, int layers,
+                      struct both *b)
+{
+    const struct motley_layer_shape shape = fixture_shape(E, K);
+    *b = (struct both){.coactivation = record(layers), .links = plain_links(R, nodes)};
+    make_cluster(&b->cluster, &shape, R, slow);
+    assert_int_equal(motley__plan_make(&shape, &options, R, b->cluster.entry, &b->links, &b->blind, NULL), 0);
+    options.coactivation = b->coactivation;
+    assert_int_equal(motley__plan_make(&shape, &options, R, b->cluster.entry, &b->links, &b->plan, NULL), 0);
+    for (int r = 0; r < R; r++)
+        b->first[r + 1] = b->first[r] + b->plan->rank[r].tokens;
+}
+
+static void clear_both(struct both *b)
+{
+    motley_plan_destroy(b->plan);
+    motley_plan_destroy(b->blind);
+    clear_cluster(&b->cluster);
+    motley__links_clear(&b->links);
+    motley_coactivation_destroy(b->coactivation);
+}
+
 static void check_rows(enum motley_mode mode, int group, int R, int layers)
 {
     static const double slow[MOST_RANKS] = {1, 2, 1.5, 1};
-    const struct motley_layer_shape shape = fixture_shape(E, K);
-    motley_coactivation *c = record(layers);
-    struct motley_plan_options options = {.mode = mode, .group = group, .tokens = TOKENS};
-    struct motley__links links = plain_links(R, R);
-    struct cluster cluster;
-    motley_plan *blind, *plan;
-    int64_t first[MOST_RANKS + 1] = {0};
+    struct both b;
     double sent = 0;
-    make_cluster(&cluster, &shape, R, slow);
-    assert_int_equal(motley__plan_make(&shape, &options, R, cluster.entry, &links, &blind, NULL), 0);
-    options.coactivation = c;
-    assert_int_equal(motley__plan_make(&shape, &options, R, cluster.entry, &links, &plan, NULL), 0);
-    for (int r = 0; r < R; r++)
-        first[r + 1] = first[r] + plan->rank[r].tokens;
+    make_both((struct motley_plan_options){.mode = mode, .group = group, .tokens = TOKENS}, R, R, slow, layers, &b);
     for (int l = 0; l < layers; l++)
-        sent += count_sent(motley__plan_of_layer(plan, l), l, first) / layers;
+        sent += count_sent(motley__plan_of_layer(b.plan, l), l, b.first) / layers;
     print_message("mode %d, %d ranks, %d layers: %.0f rows, foretold %.0f, by chance %.0f\n", (int)mode, R, layers,
-                  sent, foretold(plan), foretold(blind));
-    assert_true(fabs(foretold(plan) - sent) < 0.03 * sent);
-    assert_true(foretold(blind) > 1.15 * sent);
-    motley_plan_destroy(plan);
-    motley_plan_destroy(blind);
-    clear_cluster(&cluster);
-    motley__links_clear(&links);
-    motley_coactivation_destroy(c);
+                  sent, foretold(b.plan), foretold(b.blind));
+    assert_true(fabs(foretold(b.plan) - sent) < 0.03 * sent);
+    assert_true(foretold(b.blind) > 1.15 * sent);
+    clear_both(&b);
 }
 
 static void rows_are_foretold_by_what_is_chosen(void **state)
@@ -160,34 +176,18 @@ static double foretold_crossing(const motley_plan *plan)
 
 static void check_crossing(int layers)
 {
-    enum { RANKS = 4 };
-    static const double slow[RANKS] = {1, 1, 1, 1};
-    const struct motley_layer_shape shape = fixture_shape(E, K);
-    motley_coactivation *c = record(layers);
-    struct motley_plan_options options = {.mode = MOTLEY_MODE_EXPERT, .tokens = TOKENS, .shares = MOTLEY_SHARES_EVEN,
-                                          .exchange = MOTLEY_EXCHANGE_HIERARCHICAL};
-    struct motley__links links = plain_links(RANKS, 2);
-    struct cluster cluster;
-    motley_plan *blind, *plan;
-    int64_t first[RANKS + 1] = {0};
+    static const double slow[MOST_RANKS] = {1, 1, 1, 1};
+    struct both b;
     double crossed = 0;
-    make_cluster(&cluster, &shape, RANKS, slow);
-    assert_int_equal(motley__plan_make(&shape, &options, RANKS, cluster.entry, &links, &blind, NULL), 0);
-    options.coactivation = c;
-    assert_int_equal(motley__plan_make(&shape, &options, RANKS, cluster.entry, &links, &plan, NULL), 0);
-    for (int r = 0; r < RANKS; r++)
-        first[r + 1] = first[r] + plan->rank[r].tokens;
+    make_both((struct motley_plan_options){.mode = MOTLEY_MODE_EXPERT, .tokens = TOKENS, .shares = MOTLEY_SHARES_EVEN,
+                                           .exchange = MOTLEY_EXCHANGE_HIERARCHICAL}, MOST_RANKS, 2, slow, layers, &b);
     for (int l = 0; l < layers; l++)
-        crossed += count_crossed(motley__plan_of_layer(plan, l), l, first) / layers;
+        crossed += count_crossed(motley__plan_of_layer(b.plan, l), l, b.first) / layers;
     print_message("%d layers: %.0f rows cross, foretold %.0f, by chance %.0f\n", layers, crossed,
-                  foretold_crossing(plan), foretold_crossing(blind));
-    assert_true(fabs(foretold_crossing(plan) - crossed) < 0.03 * crossed);
-    assert_true(foretold_crossing(blind) > 1.05 * crossed);
-    motley_plan_destroy(plan);
-    motley_plan_destroy(blind);
-    clear_cluster(&cluster);
-    motley__links_clear(&links);
-    motley_coactivation_destroy(c);
+                  foretold_crossing(b.plan), foretold_crossing(b.blind));
+    assert_true(fabs(foretold_crossing(b.plan) - crossed) < 0.03 * crossed);
+    assert_true(foretold_crossing(b.blind) > 1.05 * crossed);
+    clear_both(&b);
 }
 
 static void so_are_those_that_cross_between_nodes(void **state)
