@@ -26,6 +26,17 @@ run() {
     sh "$here/run-mpi" "$ranks" "$motley" "$@" >"$work/out" 2>"$work/log"
 }
 
+# refused RANKS WORDS COMMAND [OPTION...]: must fail within 30 s, saying so in one line.
+refused() {
+    ranks=$1 words=$2
+    shift 2
+    MOTLEY_TEST_SECONDS=30 run "$ranks" "$@"
+    status=$?
+    [ $status != 0 ] && [ $status != 124 ] || fail "'$*' ended with $status"
+    [ "$(grep -c "^motley $1: " "$work/log")" = 1 ] && grep "^motley $1: " "$work/log" | grep -q -- "$words" ||
+        fail "'$*' does not say '$words' once"
+}
+
 echo "== a run, what it says and what it leaves"
 run 2 train --text "$work/text" --output "$work/a" --steps 6 --eval-every 3 --save-every 2 $sizes || fail "train"
 for word in GFLOP/s "stored as f32" "bits per byte" bigram "Witten-Bell" "step      6" checkpoint-6 "held out"; do
@@ -78,6 +89,20 @@ for dtype in f32 bf16; do
     [ "$(wc -c <"$work/out")" = 24 ] || fail "generate in $dtype did not write 20 bytes"
 done
 
+echo "== other gates: learnt, gone on with, written with"
+run 2 train --text "$work/text" --output "$work/gate" --steps 6 --save-every 3 --gate sigmoid --weigh before $sizes ||
+    fail "train with a sigmoid gate"
+grep -q "a sigmoid gate" "$work/out" || fail "train does not say that its gate is a sigmoid"
+grep -q '"motley_gate": "sigmoid"' "$work/gate/checkpoint-6/config.json" || fail "config.json does not name the gate"
+cp -r "$work/gate" "$work/half-gate"
+rm -r "$work/half-gate/checkpoint-6"
+run 2 train --output "$work/half-gate" --resume || fail "going on with a sigmoid gate"
+cmp "$work/gate/checkpoint-6/model.safetensors" "$work/half-gate/checkpoint-6/model.safetensors" ||
+    fail "a resumed sigmoid gate is not bit for bit"
+run 1 generate --model "$work/gate" --prompt "if " --max-tokens 20 || fail "generate with a sigmoid gate"
+[ "$(wc -c <"$work/out")" = 24 ] || fail "generate with a sigmoid gate did not write 20 bytes"
+refused 2 "cannot be changed to cosine" train --output "$work/gate" --resume --gate cosine
+
 echo "== SIGTERM to one rank: all save and stop"
 setsid sh "$here/run-mpi" 2 "$motley" train --text "$work/text" --output "$work/term" --steps 100000 --save-every 0 \
     --eval-every 0 $sizes >"$work/out" 2>"$work/log" &
@@ -99,17 +124,6 @@ grep -q "stopped on request behind step $step" "$work/out" || fail "it does not 
 run 2 train --output "$work/term" --resume --steps $((step + 2)) || fail "going on behind SIGTERM"
 [ -f "$work/term/checkpoint-$((step + 2))/trainer.json" ] || fail "the last step is not saved"
 
-# refused RANKS WORDS COMMAND [OPTION...]: must fail within 30 s, saying so in one line.
-refused() {
-    ranks=$1 words=$2
-    shift 2
-    MOTLEY_TEST_SECONDS=30 run "$ranks" "$@"
-    status=$?
-    [ $status != 0 ] && [ $status != 124 ] || fail "'$*' ended with $status"
-    [ "$(grep -c "^motley $1: " "$work/log")" = 1 ] && grep "^motley $1: " "$work/log" | grep -q -- "$words" ||
-        fail "'$*' does not say '$words' once"
-}
-
 echo "== bad input"
 head -c 1000 "$work/text" >"$work/small"
 : >"$work/empty"
@@ -123,6 +137,8 @@ for ranks in 1 2; do
     refused $ranks "not the one of the checkpoint" train --text "$work/small" --output "$work/a" --resume
     refused $ranks "--text" train --output "$work/x"
     refused $ranks "loss scaling" train --text "$work/text" --output "$work/x" --dtype f16 $sizes
+    refused $ranks "without gate noise" train --text "$work/text" --output "$work/x" --importance 0.1 $sizes
+    refused $ranks "without a capacity" train --text "$work/text" --output "$work/x" --bpr $sizes
     refused $ranks "experts per token" train --text "$work/text" --output "$work/x" --top-k 9
     refused $ranks "cannot be" train --text "$work/text" --output "$work/text/below" $sizes
     refused $ranks "no such directory" generate --model "$work/nowhere" --prompt x

@@ -50,6 +50,10 @@ static void test_nonsense_is_refused(void **state)
     REFUSE(norm_eps, NAN, "rms_norm_eps");
     REFUSE(balance_coefficient, -1, "balance");
     REFUSE(z_coefficient, INFINITY, "z-loss");
+    REFUSE(gate, MOTLEY_GATE_FORCED, "motley_gate");
+    REFUSE(gate, MOTLEY_GATE_COSINE, "motley_gate_width"); /* which is 0 */
+    REFUSE(gate_width, 3, "motley_gate_width"); /* of a softmax gate */
+    REFUSE(gate, MOTLEY_GATE_SIGMOID, "z-loss"); /* 0.001 as of others */
 #undef REFUSE
 }
 
@@ -62,6 +66,11 @@ static void test_weights_are_counted(void **state)
     /* embedding and head 40 each, norm 4; a block: q, o 16 each, k, v 8 each, norms 8, gate 20; an expert 36 */
     assert_true(motley__config_weights(&c, &active) == 84 + 2 * (76 + 5 * 36));
     assert_true(active == 84 + 2 * (76 + 2 * 36));
+    c.gate = MOTLEY_GATE_SIGMOID; /* a correction of 5 */
+    assert_true(motley__config_weights(&c, NULL) == 84 + 2 * (81 + 5 * 36));
+    c.gate = MOTLEY_GATE_COSINE; /* gate 15, projection 12, its bias 3, temperature 1 instead of a gate of 20 */
+    c.gate_width = 3;
+    assert_true(motley__config_weights(&c, NULL) == 84 + 2 * (87 + 5 * 36));
 }
 
 int main(void)

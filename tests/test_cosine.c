@@ -143,7 +143,7 @@ static void check(struct motley__device *device, struct sizes s, enum motley_dty
     struct motley__linear *matrix;
     struct motley__cosine *cosine;
     SUCCEED(motley__linear_create(device, path, MOTLEY_F32, MOTLEY_F32, s.E, s.P, 1, NULL, NULL, &matrix, &error));
-    SUCCEED(motley__cosine_create(device, path, dtype, s.D, 1, matrix, &cosine, &error));
+    SUCCEED(motley__cosine_create(device, path, dtype, s.D, 1, matrix, NULL, &cosine, &error));
     SUCCEED(motley__matrix_set(matrix->w, 0, p.matrix, &error));
     SUCCEED(motley__matrix_set(cosine->projection->w, 0, p.projection, &error));
     SUCCEED(motley__matrix_set(cosine->bias, 0, p.bias, &error));

@@ -74,7 +74,7 @@ static void check_rows(struct motley__decoder *decoder)
         for (int i = 0; i < T * c->K; i++)
             chosen[indices[i]]++;
     }
-    SUCCEED(motley__decoder_add_rows(decoder, rows, &error));
+    SUCCEED(motley__decoder_add_rows(decoder, 0, rows, &error));
     MPI_Allreduce(MPI_IN_PLACE, rows, c->E, MPI_DOUBLE, MPI_SUM, context->comm);
     MPI_Allreduce(MPI_IN_PLACE, chosen, c->E, MPI_DOUBLE, MPI_SUM, context->comm);
     for (int e = 0; e < c->E; e++)

@@ -151,6 +151,86 @@ static void test_storage_is_kept_or_changed(void **state)
     motley__settings_clear(&first);
 }
 
+/* What routes belongs to the model, what helps it to learn to the run. */
+static void test_routing_is_kept_or_refused(void **state)
+{
+    (void)state;
+    struct motley_trainer_options options = given(), again = {.output = "out", .noise = -1, .importance = -1};
+    struct motley__settings first, second;
+    options.gate = MOTLEY_GATE_COSINE;
+    options.before = 1;
+    options.noise = 0.5;
+    options.importance = 0.1;
+    options.capacity = 1.25;
+    options.prioritised = 1;
+    make(&options, NULL, &first);
+    const struct motley__config config = motley__settings_config(&first);
+    assert_int_equal(config.gate, MOTLEY_GATE_COSINE);
+    assert_int_equal(config.gate_width, 64);
+    assert_int_equal(config.before, 1);
+    json_t *saved = motley__settings_json(&first);
+    make(&again, saved, &second);
+    assert_int_equal(second.o.gate, MOTLEY_GATE_COSINE);
+    assert_int_equal(second.o.before, 1);
+    assert_true(second.o.noise < 0 && second.o.importance < 0);
+    assert_true(second.o.capacity == 1.25 && second.o.prioritised == 1);
+    motley__settings_clear(&second);
+    again.capacity = -1; /* then nothing is to be prioritised */
+    make(&again, saved, &second);
+    assert_true(second.o.capacity < 0 && second.o.prioritised < 0);
+    motley__settings_clear(&second);
+    again.gate = -1;
+    refuse(&again, saved, MOTLEY_E_INVALID, "gate is cosine in the checkpoint and cannot be changed to softmax");
+    again.gate = 0;
+    again.before = -1;
+    refuse(&again, saved, MOTLEY_E_INVALID, "before is yes in the checkpoint and cannot be changed to no");
+    json_decref(saved);
+    motley__settings_clear(&first);
+
+    options = given();
+    make(&options, NULL, &first);
+    saved = motley__settings_json(&first);
+    static const char *const young[] = {"gate", "before", "correction_rate", "noise", "importance", "capacity",
+                                        "prioritised"};
+    for (size_t i = 0; i < sizeof young / sizeof *young; i++)
+        assert_int_equal(json_object_del(saved, young[i]), 0); /* from before there was a choice */
+    make(&(struct motley_trainer_options){0}, saved, &second);
+    assert_true(motley__settings_hash(&first) == motley__settings_hash(&second));
+    assert_int_equal(motley__settings_config(&second).gate, MOTLEY_GATE_SOFTMAX);
+    refuse(&(struct motley_trainer_options){.gate = MOTLEY_GATE_SIGMOID}, saved, MOTLEY_E_INVALID, "gate is softmax");
+    motley__settings_clear(&second);
+    json_decref(saved);
+    motley__settings_clear(&first);
+}
+
+static void test_routing_that_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    struct motley_trainer_options options = given();
+    struct motley__settings settings;
+    options.importance = 0.1;
+    refuse(&options, NULL, MOTLEY_E_INVALID, "without gate noise");
+    options.noise = 1;
+    options.gate = MOTLEY_GATE_SIGMOID;
+    refuse(&options, NULL, MOTLEY_E_INVALID, "expected a softmax or cosine gate");
+    options = given();
+    options.prioritised = 1;
+    refuse(&options, NULL, MOTLEY_E_INVALID, "without a capacity");
+    options = given();
+    options.correction_rate = 0.01;
+    refuse(&options, NULL, MOTLEY_E_INVALID, "only a sigmoid gate");
+    options = given();
+    options.gate = MOTLEY_GATE_SIGMOID;
+    options.z = 0.01;
+    refuse(&options, NULL, MOTLEY_E_INVALID, "z-loss");
+    options.z = 0;
+    make(&options, NULL, &settings);
+    assert_true(settings.o.z < 0 && settings.o.correction_rate == 0.001);
+    motley__settings_clear(&settings);
+    options.gate = MOTLEY_GATE_FORCED;
+    refuse(&options, NULL, MOTLEY_E_INVALID, "gate");
+}
+
 static void test_different_options_have_different_hashes(void **state)
 {
     (void)state;
@@ -216,7 +296,20 @@ static void test_config_comes_back(void **state)
     assert_true(read.positions == config.positions && read.rope_theta == 12345.5 && read.norm_eps == config.norm_eps);
     assert_true(read.balance_coefficient == config.balance_coefficient && read.z_coefficient == config.z_coefficient);
     free(text);
+
+    config.gate = MOTLEY_GATE_COSINE; /* not what transformers computes */
+    config.gate_width = 17;
+    config.before = 1;
+    assert_int_equal(motley__config_text(&config, &text, NULL), 0);
+    assert_null(strstr(text, "ixtral"));
+    assert_int_equal(motley__config_parse(text, &read, NULL), 0);
+    assert_true(read.gate == MOTLEY_GATE_COSINE && read.gate_width == 17 && read.before == 1 && read.D == 96);
+    free(text);
 }
+
+#define SIZES "\"vocab_size\": 256, \"hidden_size\": 8, \"intermediate_size\": 8, \"num_hidden_layers\": 1, " \
+    "\"num_attention_heads\": 2, \"num_key_value_heads\": 2, \"num_local_experts\": 2, \"num_experts_per_tok\": 1, " \
+    "\"max_position_embeddings\": 8"
 
 static void test_other_models_are_refused(void **state)
 {
@@ -232,6 +325,9 @@ static void test_other_models_are_refused(void **state)
         {"{\"model_type\": \"mixtral\", \"tie_word_embeddings\": true}", "tied", MOTLEY_E_UNSUPPORTED},
         {"{\"model_type\": \"mixtral\", \"vocab_size\": \"x\"}", "vocab_size", MOTLEY_E_FORMAT},
         {"{\"model_type\": \"mixtral\", \"vocab_size\": 256}", "hidden_size", MOTLEY_E_FORMAT},
+        {"{\"model_type\": \"motley\"," SIZES "}", "motley_gate", MOTLEY_E_FORMAT},
+        {"{\"model_type\": \"motley\"," SIZES ", \"motley_gate\": \"forced\"}", "forced", MOTLEY_E_FORMAT},
+        {"{\"model_type\": \"motley\"," SIZES ", \"motley_gate\": \"cosine\"}", "before", MOTLEY_E_FORMAT},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct motley__config config;
@@ -249,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_nonsense_is_refused_by_name),
         cmocka_unit_test(test_resumed_run_takes_what_was_saved),
         cmocka_unit_test(test_storage_is_kept_or_changed),
+        cmocka_unit_test(test_routing_is_kept_or_refused),
+        cmocka_unit_test(test_routing_that_cannot_be_is_refused),
         cmocka_unit_test(test_different_options_have_different_hashes),
         cmocka_unit_test(test_journal_comes_back_exactly),
         cmocka_unit_test(test_config_comes_back),

@@ -1,6 +1,6 @@
-/* Training over several ranks: the same losses as one rank alone, with two-byte weights nearly those of four, going on
- * bit for bit from a checkpoint, going on with other ranks or another storage type, and refusing what is not finite or
- * not the same text.
+/* Training over several ranks: the same losses as one rank alone, with every gate, with two-byte weights nearly those
+ * of four, going on bit for bit from a checkpoint, going on with other ranks or another storage type, and refusing what
+ * is not finite or not the same text.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -109,6 +109,87 @@ static void losses_do_not_depend_on_the_ranks(void **state)
     motley__test_alone_end(&solo);
 }
 
+/* Every gate with what goes with it. */
+enum { ROUTINGS = 3 };
+static void route_by(int which, struct motley_trainer_options *options)
+{
+    options->gate = which == 0 ? -1 : which;
+    if (which != MOTLEY_GATE_SIGMOID) {
+        options->noise = 1;
+        options->importance = 0.05;
+    }
+    if (which == MOTLEY_GATE_SOFTMAX) {
+        options->capacity = 1.2;
+        options->prioritised = 1;
+    }
+    if (which == MOTLEY_GATE_SIGMOID)
+        options->correction_rate = 0.02;
+    if (which == MOTLEY_GATE_COSINE)
+        options->before = 1;
+}
+
+static void every_gate_learns_alike_on_all_ranks(void **state)
+{
+    (void)state;
+    if (context->size > 2) /* test_routing has every gate at more */
+        skip();
+    motley_context solo = motley__test_alone(context);
+    for (int gate = 0; gate < ROUTINGS; gate++) {
+        struct motley_trainer_options options = options_of(NULL);
+        struct motley_trainer_report last, alone;
+        route_by(gate, &options);
+        motley_trainer *together = open_trainer(context, &options, 0), *one = open_trainer(&solo, &options, 0);
+        double first = 0, held_out, held_out_alone;
+        assert_int_equal(motley_trainer_facts(together).gate, gate);
+        for (int step = 1; step <= STEPS; step++) {
+            SUCCEED(motley_trainer_step(together, &last, &error));
+            SUCCEED(motley_trainer_step(one, &alone, &error));
+            assert_float_equal(last.loss, alone.loss, 2e-4);
+            assert_float_equal(last.importance, alone.importance, 1e-3);
+            assert_true((last.importance > 0) == (gate != MOTLEY_GATE_SIGMOID));
+            first = step == 1 ? last.loss : first;
+        }
+        SUCCEED(motley_trainer_evaluate(together, &held_out, &error));
+        SUCCEED(motley_trainer_evaluate(one, &held_out_alone, &error));
+        assert_float_equal(held_out, held_out_alone, 2e-4);
+        assert_true(last.loss < 0.75 * first);
+        motley_trainer_destroy(together);
+        motley_trainer_destroy(one);
+    }
+    motley__test_alone_end(&solo);
+}
+
+/* By hand what one step does to the corrections, from what its bytes chose. */
+static void a_correction_follows_the_choices(void **state)
+{
+    (void)state;
+    struct motley_trainer_options options = options_of(NULL);
+    struct motley_trainer_report report;
+    route_by(MOTLEY_GATE_SIGMOID, &options);
+    motley_trainer *trainer = open_trainer(context, &options, 0);
+    const int E = options.experts, S = options.sequence, T = motley_trainer_sequences(trainer, context->rank) * S;
+    int32_t *chosen = ARRAY(int32_t, T * options.top_k);
+    float found[5], wanted[2][5] = {{0}};
+    for (int step = 1; step <= 3; step++) {
+        SUCCEED(motley_trainer_step(trainer, &report, &error));
+        for (int layer = 0; layer < options.layers; layer++) {
+            double rows[5] = {0};
+            SUCCEED(motley__decoder_choices(trainer->decoder, layer, chosen, &error));
+            for (int i = 0; i < T * options.top_k; i++)
+                rows[chosen[i]]++;
+            MPI_Allreduce(MPI_IN_PLACE, rows, E, MPI_DOUBLE, MPI_SUM, context->comm);
+            SUCCEED(motley__matrix_get(motley__decoder_correction(trainer->decoder, layer), 0, found, &error));
+            for (int e = 0; e < E; e++) {
+                const double over = E * rows[e] - (double)(options.batch * S * options.top_k);
+                wanted[layer][e] += over > 0 ? -0.02f : over < 0 ? 0.02f : 0;
+                assert_true(found[e] == wanted[layer][e]);
+            }
+        }
+    }
+    free(chosen);
+    motley_trainer_destroy(trainer);
+}
+
 static void assert_same_file(const char *a, const char *b, const char *name)
 {
     char path[2][192], *bytes[2];
@@ -124,7 +205,7 @@ static void assert_same_file(const char *a, const char *b, const char *name)
 }
 
 /* Stopped by the last rank behind step 7, gone on: the losses and the last checkpoint are those of a run in one go. */
-static void go_on_bit_for_bit(int dtype, enum motley_mode mode)
+static void go_on_bit_for_bit(int dtype, enum motley_mode mode, int gate)
 {
     char second[80];
     snprintf(second, sizeof second, "%s-2", output);
@@ -132,6 +213,8 @@ static void go_on_bit_for_bit(int dtype, enum motley_mode mode)
     options.dtype = other.dtype = dtype;
     options.mode = other.mode = mode;
     options.shares = other.shares = MOTLEY_SHARES_EVEN;
+    route_by(gate, &options);
+    route_by(gate, &other);
     const struct motley_trainer_options resumed = {.output = second};
     motley_trainer *trainer = open_trainer(context, &options, 0);
     char *plan, *plan_again;
@@ -147,6 +230,7 @@ static void go_on_bit_for_bit(int dtype, enum motley_mode mode)
     assert_int_equal(motley_trainer_facts(trainer).step, 7);
     assert_int_equal(motley_trainer_facts(trainer).planned_anew, 0);
     assert_int_equal(motley_trainer_facts(trainer).dtype, dtype);
+    assert_int_equal(motley_trainer_facts(trainer).gate, gate);
     SUCCEED(motley_plan_text(motley_trainer_plan(trainer), &plan_again, &error));
     assert_string_equal(plan, plan_again);
     struct log rest = run(trainer, -1, 0);
@@ -168,13 +252,14 @@ static void go_on_bit_for_bit(int dtype, enum motley_mode mode)
 static void a_resumed_run_goes_on_bit_for_bit(void **state)
 {
     (void)state;
-    go_on_bit_for_bit(MOTLEY_F32, MOTLEY_MODE_EXPERT);
+    go_on_bit_for_bit(MOTLEY_F32, MOTLEY_MODE_EXPERT, MOTLEY_GATE_SOFTMAX);
+    go_on_bit_for_bit(MOTLEY_F32, MOTLEY_MODE_MODEL, MOTLEY_GATE_COSINE);
 }
 
 static void so_does_one_of_two_byte_weights(void **state)
 {
     (void)state;
-    go_on_bit_for_bit(MOTLEY_BF16, MOTLEY_MODE_DATA);
+    go_on_bit_for_bit(MOTLEY_BF16, MOTLEY_MODE_DATA, MOTLEY_GATE_SIGMOID);
 }
 
 /* One run in one go. */
@@ -288,13 +373,14 @@ static void take_steps(motley_trainer *trainer, int first, int last, struct motl
 
 /* One run goes on from its checkpoint by a plan of another mode; another moves its experts to where that plan has
  * them. */
-static void check_move(enum motley_mode from, enum motley_mode to, enum motley_dtype dtype)
+static void check_move(enum motley_mode from, enum motley_mode to, enum motley_dtype dtype, int gate)
 {
     struct motley_trainer_options options = options_of(output);
     struct motley_trainer_report moved[7], resumed[7];
     options.shares = MOTLEY_SHARES_EVEN;
     options.dtype = (int)dtype;
     options.mode = from;
+    route_by(gate, &options);
     motley_trainer *trainer = open_trainer(context, &options, 0);
     run(trainer, 0, 3); /* leaves a checkpoint */
     options.mode = to;
@@ -320,9 +406,9 @@ static void check_move(enum motley_mode from, enum motley_mode to, enum motley_d
 static void experts_move_between_two_steps(void **state)
 {
     (void)state;
-    check_move(MOTLEY_MODE_EXPERT, MOTLEY_MODE_MODEL, MOTLEY_F32);
-    check_move(MOTLEY_MODE_MODEL, MOTLEY_MODE_DATA, MOTLEY_BF16);
-    check_move(MOTLEY_MODE_DATA, MOTLEY_MODE_EXPERT, MOTLEY_F32);
+    check_move(MOTLEY_MODE_EXPERT, MOTLEY_MODE_MODEL, MOTLEY_F32, MOTLEY_GATE_SIGMOID);
+    check_move(MOTLEY_MODE_MODEL, MOTLEY_MODE_DATA, MOTLEY_BF16, MOTLEY_GATE_SOFTMAX);
+    check_move(MOTLEY_MODE_DATA, MOTLEY_MODE_EXPERT, MOTLEY_F32, MOTLEY_GATE_COSINE);
 }
 
 static void runs_do_not_mix(void **state)
@@ -346,6 +432,9 @@ static void runs_do_not_mix(void **state)
     options = options_of(output);
     options.width = 64;
     refuse(1, &options, MOTLEY_E_INVALID, "width");
+    options = options_of(output);
+    options.gate = MOTLEY_GATE_COSINE;
+    refuse(1, &options, MOTLEY_E_INVALID, "gate is softmax in the checkpoint and cannot be changed to cosine");
     remove_output();
 }
 
@@ -394,9 +483,10 @@ static void collect(void *user, const char *bytes, size_t count)
     strncat(at, bytes, count);
 }
 
-static void check_text(enum motley_dtype trained, enum motley_dtype dtype)
+static void check_text(enum motley_dtype trained, enum motley_dtype dtype, int gate)
 {
     struct motley_trainer_options options = options_of(output);
+    route_by(gate, &options);
     options.dtype = trained;
     char written[3][128] = {"", "", ""};
     options.steps = 10;
@@ -422,10 +512,10 @@ static void check_text(enum motley_dtype trained, enum motley_dtype dtype)
 static void text_is_the_same_for_a_seed(void **state)
 {
     (void)state;
-    check_text(MOTLEY_F32, MOTLEY_F32);
-    check_text(MOTLEY_BF16, MOTLEY_F32);
-    check_text(MOTLEY_BF16, MOTLEY_BF16);
-    check_text(MOTLEY_F32, MOTLEY_F16);
+    check_text(MOTLEY_F32, MOTLEY_F32, MOTLEY_GATE_SOFTMAX);
+    check_text(MOTLEY_BF16, MOTLEY_F32, MOTLEY_GATE_SIGMOID);
+    check_text(MOTLEY_BF16, MOTLEY_BF16, MOTLEY_GATE_COSINE);
+    check_text(MOTLEY_F32, MOTLEY_F16, MOTLEY_GATE_SOFTMAX);
 }
 
 int main(int argc, char **argv)
@@ -439,7 +529,8 @@ int main(int argc, char **argv)
     if (context->rank == 0)
         write_text(text, test_seed());
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(losses_do_not_depend_on_the_ranks), cmocka_unit_test(a_resumed_run_goes_on_bit_for_bit),
+        cmocka_unit_test(losses_do_not_depend_on_the_ranks), cmocka_unit_test(every_gate_learns_alike_on_all_ranks),
+        cmocka_unit_test(a_correction_follows_the_choices), cmocka_unit_test(a_resumed_run_goes_on_bit_for_bit),
         cmocka_unit_test(so_does_one_of_two_byte_weights), cmocka_unit_test(two_bytes_learn_as_well_as_four),
         cmocka_unit_test(storage_may_change_behind_a_checkpoint),
         cmocka_unit_test(other_ranks_go_on_correctly), cmocka_unit_test(experts_move_between_two_steps),

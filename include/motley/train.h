@@ -11,7 +11,8 @@
  *
  * A checkpoint is a directory OUTPUT/checkpoint-STEP, independent of the ranks that wrote it:
  *
- *   config.json, model.safetensors    the model in f32, as Hugging Face transformers reads it
+ *   config.json, model.safetensors    the model in f32, as Hugging Face transformers reads it (if its gate is a softmax
+ *                                     and weights come behind the experts: Mixtral has nothing else)
  *   optimizer.safetensors             the moments of AdamW
  *   trainer.json, plan.json           options, progress and data; who computed what
  *
@@ -71,6 +72,22 @@ struct motley_trainer_options {
                                        nowhere */
     int dtype;                      /* storage of weights and activations: MOTLEY_BF16, or negative for f32; f32, and
                                        when resumed the checkpoint's */
+
+    /* How bytes are routed; doc/math.md has the equations.  Noise, capacity and importance loss are for learning alone:
+     * without them held-out text is judged, and text written. */
+    int gate;                       /* MOTLEY_GATE_SIGMOID, MOTLEY_GATE_COSINE, or negative for softmax; softmax, and
+                                       when resumed the checkpoint's */
+    int before;                     /* 1: weights multiply what experts are given; negative: what they return; that, and
+                                       when resumed as in the checkpoint */
+    double correction_rate;         /* of a sigmoid gate: by so much an expert's correction rises after a step that gave
+                                       it less than the mean, or else falls: 0.001; negative: it stays */
+    double noise;                   /* normal numbers of deviation noise / experts are added to the gate's logits,
+                                       others at every step: none; negative: none */
+    double importance;              /* coefficient of the importance and load loss; needs noise and a gate that is not
+                                       sigmoid: none; negative: none */
+    double capacity;                /* f: an expert takes at most top_k * int(f * ceil(tokens / experts)) choices in a
+                                       step, the others are dropped: all; negative: all */
+    int prioritised;                /* 1: tokens in order of their best score, with a capacity; negative: in order */
 };
 
 /* One step, as a watcher sees it.  A value. */
@@ -78,7 +95,7 @@ struct motley_trainer_report {
     int64_t step, steps, tokens;    /* this one, of how many; bytes learnt from until now */
     double loss;                    /* nats per predicted byte, before the step's update */
     double held_out_loss;           /* nats per held-out byte after it; NaN: not looked at in this step */
-    double balance, z;              /* the gate's losses, mean over layers */
+    double balance, z, importance;  /* the gate's losses, mean over layers; 0 of those that are not wanted */
     double learning_rate, gradient_norm;
     double tokens_per_second, seconds; /* of this step; of the run, with what it took before it was resumed */
     const char *saved;              /* the checkpoint written behind this step, or NULL; borrowed for the call */
@@ -94,6 +111,7 @@ struct motley_trainer_facts {
     int64_t step, steps, batch, sequence; /* steps done when it was created: 0, or the checkpoint's */
     int planned_anew;               /* resumed: 1 when the ranks, or dtype, are not those of the checkpoint */
     enum motley_dtype dtype;        /* storage of weights and activations */
+    enum motley_gate gate;
 };
 
 typedef struct motley_trainer motley_trainer;

@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "device/storage.h"
 #include "plan/mode.h"
+#include "profile/names.h"
 
 /* Set by SIGTERM, SIGINT or SIGUSR1: save and stop.  A handler can reach nothing else. */
 static volatile sig_atomic_t stop_requested;
@@ -34,6 +35,8 @@ struct request {
     int64_t width, layers, heads, hidden, experts, top_k, sequence;
     int64_t steps, batch, warmup, seed, save_every, eval_every, held_out;
     double learning_rate, weight_decay, beta1, beta2, clip, balance, z_loss;
+    double correction_rate, noise, importance, capacity;
+    int gate, weigh, prioritised;
     const char *how;                    /* --mode */
     enum motley_mode mode;
     int shares, dtype, resume, group, keep_plan;
@@ -47,7 +50,9 @@ enum { NO_CHOICE = -1 };
 static struct request nothing_given(void)
 {
     return (struct request){.warmup = NO_INTEGER, .save_every = NO_INTEGER, .eval_every = NO_INTEGER,
-                            .weight_decay = NAN, .clip = NAN, .balance = NAN, .z_loss = NAN, .dtype = NO_CHOICE};
+                            .weight_decay = NAN, .clip = NAN, .balance = NAN, .z_loss = NAN, .dtype = NO_CHOICE,
+                            .correction_rate = NAN, .noise = NAN, .importance = NAN, .capacity = NAN,
+                            .gate = NO_CHOICE, .weigh = NO_CHOICE};
 }
 
 static int parse(int argc, char **argv, struct motley__globals *globals, struct request *r)
@@ -75,7 +80,21 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--beta2", MOTLEY__NUMBER, &r->beta2, 1e-6, 0.999999, NULL, "memory of its square (0.95)", 0},
         {"--clip", MOTLEY__NUMBER, &r->clip, 0, 1e9, NULL, "the gradient's largest norm, 0: none (1)", 0},
         {"--balance", MOTLEY__NUMBER, &r->balance, 0, 1e9, NULL, "coefficient of the balance loss (0.02)", 0},
-        {"--z-loss", MOTLEY__NUMBER, &r->z_loss, 0, 1e9, NULL, "coefficient of the gate's z-loss (0.001)", 0},
+        {"--z-loss", MOTLEY__NUMBER, &r->z_loss, 0, 1e9, NULL,
+         "coefficient of the gate's z-loss (0.001; sigmoid: none)", 0},
+        {"--gate", MOTLEY__CHOICE, &r->gate, 0, 0, "softmax|sigmoid|cosine", "how experts are chosen (softmax)", 0},
+        {"--correction-rate", MOTLEY__NUMBER, &r->correction_rate, 0, 1e3, NULL,
+         "of a sigmoid gate, how much a step moves the correction for the choice (0.001)", 0},
+        {"--weigh", MOTLEY__CHOICE, &r->weigh, 0, 0, "after|before",
+         "weights multiply what experts return, or what they are given (after)", 0},
+        {"--noise", MOTLEY__NUMBER, &r->noise, 0, 1e9, "s",
+         "learning: normal numbers of deviation s / experts are added to the gate's logits (0)", 0},
+        {"--importance", MOTLEY__NUMBER, &r->importance, 0, 1e9, NULL,
+         "coefficient of the importance and load loss; needs --noise (0)", 0},
+        {"--capacity", MOTLEY__NUMBER, &r->capacity, -1e9, 1e9, "f",
+         "learning: an expert takes top-k * int(|f| * ceil(bytes / experts)) choices; 0: all (0)", 0},
+        {"--bpr", MOTLEY__FLAG, &r->prioritised, 0, 0, NULL,
+         "with --capacity: bytes in order of their best score", 0},
         {"--seed", MOTLEY__INTEGER, &r->seed, 0, 9e18, NULL, "of weights and of the order of the text (0)", 0},
         {"--save-every", MOTLEY__INTEGER, &r->save_every, 0, most, NULL, "steps; 0: only at the end (a 10th of all)",
          0},
@@ -108,6 +127,12 @@ static double number(double given)
     return isnan(given) ? 0 : given == 0 ? -1 : given;
 }
 
+/* The first choice of a list is 0 in the library, where it would not be heard. */
+static int choice(int given)
+{
+    return given == NO_CHOICE ? 0 : given == 0 ? -1 : given;
+}
+
 static struct motley_trainer_options to_options(const struct request *r)
 {
     return (struct motley_trainer_options){
@@ -120,7 +145,9 @@ static struct motley_trainer_options to_options(const struct request *r)
         .save_every = integer(r->save_every), .evaluate_every = integer(r->eval_every), .held_out = r->held_out,
         .shares = (enum motley_shares)r->shares, .mode = r->mode, .group = r->group, .keep_plan = r->keep_plan,
         .coactivation = r->coactivation, .collaborators = (int)r->collaborators, .record_coactivation = r->record,
-        .dtype = r->dtype == NO_CHOICE ? 0 : r->dtype == MOTLEY_F32 ? -1 : r->dtype,
+        .dtype = choice(r->dtype), .gate = choice(r->gate), .before = choice(r->weigh),
+        .correction_rate = number(r->correction_rate), .noise = number(r->noise), .importance = number(r->importance),
+        .capacity = number(fabs(r->capacity)), .prioritised = r->prioritised,
     };
 }
 
@@ -173,9 +200,9 @@ static void introduce(struct display *display, const motley_trainer *trainer, mo
         fprintf(stream, "         %d binary files were passed over\n", facts->skipped);
     fprintf(stream, "counting bigrams predicts it in %.3f bits per byte, a Witten-Bell trigram in %.3f\n",
             facts->bigram_bits, facts->trigram_bits);
-    fprintf(stream, "model    %.2f M weights, %.2f M of them used for a byte, stored as %s%s\n", facts->weights / 1e6,
-            facts->active_weights / 1e6, motley__storage_name(facts->dtype),
-            facts->dtype == MOTLEY_F32 ? "" : " with an f32 master");
+    fprintf(stream, "model    %.2f M weights, %.2f M of them used for a byte, a %s gate, stored as %s%s\n",
+            facts->weights / 1e6, facts->active_weights / 1e6, motley__gate_names[facts->gate],
+            motley__storage_name(facts->dtype), facts->dtype == MOTLEY_F32 ? "" : " with an f32 master");
     fprintf(stream, "steps    %" PRId64 " of %" PRId64 " sequences of %" PRId64 " bytes, into %s\n\n", facts->steps,
             facts->batch, facts->sequence, output);
     if (facts->step > 0)

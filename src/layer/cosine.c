@@ -15,19 +15,21 @@
 #include "layer/gate.h"
 
 /* A vector of n numbers, and where trained its gradient. */
-static int create_vector(struct motley__device *device, int n, int trained, struct motley__matrix **w,
-                         struct motley__matrix **dw, struct motley_error *error)
+static int create_vector(struct motley__device *device, int n, int trained, const struct motley__weight_place *place,
+                         struct motley__matrix **w, struct motley__matrix **dw, struct motley_error *error)
 {
-    int status = motley__matrix_create(device, MOTLEY_F32, 1, 1, n, 1, NULL, w, error);
+    int status = motley__matrix_create(device, MOTLEY_F32, 1, 1, n, 1, place->storage, w, error);
     if (!status && trained)
-        status = motley__matrix_create(device, MOTLEY_F32, 1, 1, n, 1, NULL, dw, error);
+        status = motley__matrix_create(device, MOTLEY_F32, 1, 1, n, 1, place->gradient, dw, error);
     return status;
 }
 
 int motley__cosine_create(struct motley__device *device, enum motley__dense path, enum motley_dtype dtype, int D,
-                          int trained, struct motley__linear *matrix, struct motley__cosine **cosine,
-                          struct motley_error *error)
+                          int trained, struct motley__linear *matrix, const struct motley__weight_place *place,
+                          struct motley__cosine **cosine, struct motley_error *error)
 {
+    static const struct motley__weight_place nowhere[3];
+    const struct motley__weight_place *at = place ? place : nowhere;
     const int E = matrix->w->O, P = matrix->w->I;
     struct motley__cosine *c = calloc(1, sizeof *c);
     if (!c)
@@ -35,12 +37,12 @@ int motley__cosine_create(struct motley__device *device, enum motley__dense path
     c->matrix = matrix;
     int status = motley__linear_create(device, path, MOTLEY_F32, MOTLEY_F32, E, P, 0, NULL, NULL, &c->scaled, error);
     if (!status)
-        status = motley__linear_create(device, path, dtype, MOTLEY_F32, P, D, trained, NULL, NULL, &c->projection,
-                                       error);
+        status = motley__linear_create(device, path, dtype, MOTLEY_F32, P, D, trained, at[0].storage, at[0].gradient,
+                                       &c->projection, error);
     if (!status)
-        status = create_vector(device, P, trained, &c->bias, &c->dbias, error);
+        status = create_vector(device, P, trained, &at[1], &c->bias, &c->dbias, error);
     if (!status)
-        status = create_vector(device, 1, trained, &c->temperature, &c->dtemperature, error);
+        status = create_vector(device, 1, trained, &at[2], &c->temperature, &c->dtemperature, error);
     if (!status && trained)
         status = motley__buffer_create(device, (size_t)E * sizeof(float), &c->slope, error);
     if (status) {

@@ -24,10 +24,11 @@ struct motley__cosine {
     struct motley__buffer *slope;           /* [E] when trained; owned */
 };
 
-/* Zeros.  matrix: M, with its gradient when trained; borrowed.  dtype: how tokens are stored. */
+/* Zeros.  matrix: M, with its gradient when trained; borrowed.  dtype: how tokens are stored.  place: of projection,
+ * bias and temperature, or NULL. */
 int motley__cosine_create(struct motley__device *device, enum motley__dense path, enum motley_dtype dtype, int D,
-                          int trained, struct motley__linear *matrix, struct motley__cosine **cosine,
-                          struct motley_error *error);
+                          int trained, struct motley__linear *matrix, const struct motley__weight_place *place,
+                          struct motley__cosine **cosine, struct motley_error *error);
 void motley__cosine_destroy(struct motley__cosine *cosine); /* accepts NULL */
 
 struct motley__cosine_step {

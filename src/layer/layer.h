@@ -15,10 +15,16 @@ struct motley__scratch; /* opaque */
 struct motley__scratch *motley__scratch_create(void);
 void motley__scratch_destroy(struct motley__scratch *scratch); /* accepts NULL */
 
-/* trained 0: inference, backward refused.  gate_storage, gate_gradient: as in linear.h, or NULL. */
+/* The weights of a gate, by its kind: returns how many, `which` written.  The first is its matrix. */
+enum { MOTLEY__GATE_WEIGHTS_MOST = 4 };
+int motley__gate_weights(const struct motley_layer_shape *shape, enum motley_weight which[MOTLEY__GATE_WEIGHTS_MOST]);
+
+/* trained 0: inference, backward refused.  gate: a place for each of its weights, or NULL; borrowed for the call. */
 int motley__layer_create(motley_context *context, const motley_plan *plan, int trained, struct motley__scratch *scratch,
-                         struct motley__buffer *gate_storage, struct motley__buffer *gate_gradient,
-                         motley_layer **layer, struct motley_error *error);
+                         const struct motley__weight_place *gate, motley_layer **layer, struct motley_error *error);
+
+/* What the layer has of a weight, or of its gradient; NULL where there is none.  Borrowed. */
+struct motley__matrix *motley__layer_matrix(const motley_layer *layer, enum motley_weight which, int gradient);
 
 /* The experts of this rank's tokens in the last forward: [T,K] host, written. */
 int motley__layer_choices(const motley_layer *layer, int32_t *indices, struct motley_error *error);
@@ -35,7 +41,6 @@ int motley__layer_pairs(const motley_layer *layer);
 int motley__layer_read_rows(const motley_layer *layer, struct motley_error *error);
 void motley__layer_add_rows(const motley_layer *layer, double *rows);
 
-struct motley__linear *motley__layer_gate(motley_layer *layer);
 struct motley__experts *motley__layer_experts(motley_layer *layer); /* what this rank stores of them */
 /* Of the auxiliary losses; the same on all ranks. */
 struct motley_losses *motley__layer_coefficients(motley_layer *layer);

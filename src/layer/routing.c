@@ -61,18 +61,35 @@ static int check_alike(const motley_layer *layer, const struct motley_routing *r
     return motley__layer_alike(layer, numbers, sizeof numbers / sizeof *numbers, error);
 }
 
+/* The one there is serves on where nothing of it changes: a model routes anew at every step. */
+static int create_capacity(const motley_layer *layer, const struct motley_routing *routing, int K,
+                           struct motley__capacity **capacity, struct motley_error *error)
+{
+    const struct motley__capacity *now = layer->capacity;
+    const int prioritised = routing->prioritised != 0;
+
+    *capacity = NULL;
+    if (routing->capacity == 0)
+        return 0;
+    if (now && now->K == K && now->factor == routing->capacity && now->prioritised == prioritised) {
+        *capacity = layer->capacity;
+        return 0;
+    }
+    return motley__capacity_create(layer->shape.E, K, routing->capacity, prioritised, capacity, error);
+}
+
 int motley__layer_set_routing(motley_layer *layer, const struct motley_routing *routing, struct motley_error *error)
 {
     const int K = routing->K ? routing->K : layer->plan->shape.K;
-    struct motley__capacity *capacity = NULL;
+    struct motley__capacity *capacity;
     int status = check(layer, routing, error);
 
-    if (!status && routing->capacity != 0)
-        status = motley__capacity_create(layer->shape.E, K, routing->capacity, routing->prioritised != 0, &capacity,
-                                         error);
+    if (!status)
+        status = create_capacity(layer, routing, K, &capacity, error);
     if (status)
         return status;
-    motley__capacity_destroy(layer->capacity);
+    if (layer->capacity != capacity)
+        motley__capacity_destroy(layer->capacity);
     layer->capacity = capacity;
     layer->routing = *routing;
     layer->shape.K = K;

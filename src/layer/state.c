@@ -159,27 +159,28 @@ static int travels(const motley_layer *layer)
 }
 
 /* The gate's matrix, and what else its kind has. */
-static int create_gate(motley_layer *layer, struct motley__buffer *storage, struct motley__buffer *gradient,
-                       struct motley_error *error)
+static int create_gate(motley_layer *layer, const struct motley__weight_place *given, struct motley_error *error)
 {
+    static const struct motley__weight_place nowhere[MOTLEY__GATE_WEIGHTS_MOST];
     struct motley__device *device = layer->context->device;
     const struct motley_layer_shape *shape = &layer->shape;
+    const struct motley__weight_place *place = given ? given : nowhere;
     const enum motley__dense path = (enum motley__dense)layer->plan->rank[layer->context->rank].dense;
     const int cosine = shape->gate == MOTLEY_GATE_COSINE;
     int status = motley__linear_create(device, path, cosine ? MOTLEY_F32 : shape->dtype, MOTLEY_F32, shape->E,
-                                       motley__gate_inputs(shape), layer->trained, storage, gradient, &layer->gate,
-                                       error);
+                                       motley__gate_inputs(shape), layer->trained, place->storage, place->gradient,
+                                       &layer->gate, error);
 
     if (!status && cosine)
-        status = motley__cosine_create(device, path, shape->dtype, shape->D, layer->trained, layer->gate,
+        status = motley__cosine_create(device, path, shape->dtype, shape->D, layer->trained, layer->gate, place + 1,
                                        &layer->cosine, error);
     if (!status && shape->gate == MOTLEY_GATE_SIGMOID)
-        status = motley__matrix_create(device, MOTLEY_F32, 1, 1, shape->E, 1, NULL, &layer->correction, error);
+        status = motley__matrix_create(device, MOTLEY_F32, 1, 1, shape->E, 1, place[1].storage, &layer->correction,
+                                       error);
     return status;
 }
 
-static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage, struct motley__buffer *gate_gradient,
-                        struct motley_error *error)
+static int create_parts(motley_layer *layer, const struct motley__weight_place *gate, struct motley_error *error)
 {
     struct motley__device *device = layer->context->device;
     struct motley_layer_shape slice = layer->shape;
@@ -196,7 +197,7 @@ static int create_parts(motley_layer *layer, struct motley__buffer *gate_storage
         status = motley__experts_view(layer->held, layer->stores->experts, &layer->stored, error);
     layer->experts = replicas ? layer->held : layer->stored;
     if (!status)
-        status = create_gate(layer, gate_storage, gate_gradient, error);
+        status = create_gate(layer, gate, error);
     if (!status)
         status = create_batches(layer, error);
     if (!status && travels(layer))
@@ -215,8 +216,7 @@ static void divide_step(motley_layer *layer)
 }
 
 int motley__layer_create(motley_context *context, const motley_plan *plan, int trained, struct motley__scratch *scratch,
-                         struct motley__buffer *gate_storage, struct motley__buffer *gate_gradient,
-                         motley_layer **layer, struct motley_error *error)
+                         const struct motley__weight_place *gate, motley_layer **layer, struct motley_error *error)
 {
     int status = motley__context_admit(context, plan->shape.dtype, error);
     motley_layer *l;
@@ -250,7 +250,7 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
         if (!l->scratch)
             status = motley__fail(error, MOTLEY_E_MEMORY, "no host memory for a layer");
         if (!status)
-            status = create_parts(l, gate_storage, gate_gradient, error);
+            status = create_parts(l, gate, error);
     }
     status = motley__agree(context->comm, status, error);
     if (!status && !motley__placement_equal(&plan->stored, &plan->computed))
@@ -266,7 +266,7 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
 int motley_layer_create(motley_context *context, const motley_plan *plan, motley_layer **layer,
                         struct motley_error *error)
 {
-    return motley__layer_create(context, plan, plan->options.backward, NULL, NULL, NULL, layer, error);
+    return motley__layer_create(context, plan, plan->options.backward, NULL, NULL, layer, error);
 }
 
 void motley_layer_destroy(motley_layer *layer)
@@ -304,11 +304,6 @@ void motley_layer_destroy(motley_layer *layer)
     free(layer->offsets_host);
     free(layer->importance_host);
     free(layer);
-}
-
-struct motley__linear *motley__layer_gate(motley_layer *layer)
-{
-    return layer->gate;
 }
 
 struct motley__experts *motley__layer_experts(motley_layer *layer)

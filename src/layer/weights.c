@@ -15,16 +15,24 @@
 static const char *const NAME[] = {"gate", "w1", "w2", "w3", "b1", "b2", "gate_correction", "cos_proj", "cos_bias",
                                    "cos_temperature"};
 
+int motley__gate_weights(const struct motley_layer_shape *shape, enum motley_weight which[MOTLEY__GATE_WEIGHTS_MOST])
+{
+    static const enum motley_weight kinds[][MOTLEY__GATE_WEIGHTS_MOST] = {
+        [MOTLEY_GATE_SOFTMAX] = {MOTLEY_GATE}, [MOTLEY_GATE_FORCED] = {MOTLEY_GATE},
+        [MOTLEY_GATE_SIGMOID] = {MOTLEY_GATE, MOTLEY_GATE_CORRECTION},
+        [MOTLEY_GATE_COSINE] = {MOTLEY_GATE, MOTLEY_COS_PROJ, MOTLEY_COS_BIAS, MOTLEY_COS_TEMPERATURE}};
+
+    memcpy(which, kinds[shape->gate], sizeof *kinds);
+    return shape->gate == MOTLEY_GATE_SIGMOID ? 2 : shape->gate == MOTLEY_GATE_COSINE ? 4 : 1;
+}
+
 /* On every rank, whole. */
 static int is_everywhere(enum motley_weight which)
 {
     return which == MOTLEY_GATE || which > MOTLEY_B2;
 }
 
-/* The matrix of a weight or of its gradient, and the local number of the expert in it; *matrix is NULL where the rank
- * has nothing of it, as of b2. */
-static int find_matrix(const motley_layer *layer, enum motley_weight which, int expert, int gradient,
-                       struct motley__matrix **matrix, int *local, struct motley_error *error)
+struct motley__matrix *motley__layer_matrix(const motley_layer *layer, enum motley_weight which, int gradient)
 {
     const struct motley__experts *x = layer->stored;
     const struct motley__cosine *c = layer->cosine;
@@ -35,9 +43,19 @@ static int find_matrix(const motley_layer *layer, enum motley_weight which, int 
                                             c ? c->projection->dw : NULL, c ? c->dbias : NULL,
                                             c ? c->dtemperature : NULL};
 
+    return gradient ? slope[which] : weight[which];
+}
+
+/* The matrix of a weight or of its gradient, and the local number of the expert in it; *matrix is NULL where the rank
+ * has nothing of it, as of b2. */
+static int find_matrix(const motley_layer *layer, enum motley_weight which, int expert, int gradient,
+                       struct motley__matrix **matrix, int *local, struct motley_error *error)
+{
+    const struct motley__experts *x = layer->stored;
+
     if ((int)which < 0 || which > MOTLEY_COS_TEMPERATURE)
         return motley__fail(error, MOTLEY_E_INVALID, "there is no weight number %d in a layer", (int)which);
-    *matrix = gradient ? slope[which] : weight[which];
+    *matrix = motley__layer_matrix(layer, which, gradient);
     *local = 0;
     if (!*matrix && !(which == MOTLEY_B2 && (gradient ? x->db1 : x->b1)))
         return motley__fail(error, MOTLEY_E_INVALID, "this layer has no %s%s", gradient ? "gradient of " : "",

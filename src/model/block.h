@@ -40,7 +40,7 @@ struct motley__block {
     const struct motley__config *config;
     enum motley_dtype dtype;                    /* of rows */
     const struct motley__buffer *rope;
-    struct motley__dense_weight *weight;        /* [MOTLEY__BLOCK_WEIGHTS] */
+    struct motley__dense_weight *weight;        /* the block's first */
     motley_layer *moe;                          /* owned by the decoder */
 };
 

@@ -4,6 +4,7 @@
 #ifndef MOTLEY_MODEL_CONFIG_H
 #define MOTLEY_MODEL_CONFIG_H
 
+#include <motley/plan.h>
 #include "base/error.h"
 
 /* A value. */
@@ -19,10 +20,19 @@ struct motley__config {
     double norm_eps;
     double balance_coefficient;    /* of the gate's balance loss, mean over layers */
     double z_coefficient;          /* of its z-loss, mean over layers */
+    enum motley_gate gate;         /* softmax, sigmoid or cosine */
+    int gate_width;                /* of a cosine gate: what tokens are projected to, at most 256; else 0 */
+    int before;                    /* 1: weights multiply what experts are given, else what they return */
 };
 
 /* A small model for bytes: 256 tokens, theta 10000, eps 1e-5, Mixtral's balance coefficient; sizes are the caller's. */
 struct motley__config motley__config_default(void);
+
+/* The width that a cosine gate has in a model of width D: half of it (XMoE, arXiv 2204.09179), at most 256. */
+int motley__config_gate_width(int D);
+
+/* The shape of its mixture-of-experts layers. */
+struct motley_layer_shape motley__config_shape(const struct motley__config *config, enum motley_dtype dtype);
 
 /* Refuses what no model can be: MOTLEY_E_INVALID with the member, what was expected and what was found. */
 int motley__config_check(const struct motley__config *config, struct motley_error *error);

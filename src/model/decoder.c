@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/random.h"
 #include "device/queue.h"
 #include "model/rope.h"
 #include "model/state.h"
+#include "profile/names.h"
 
 enum { EXPERT_MATRICES = 3 };
 
@@ -30,18 +32,20 @@ static void matrices_of(const struct motley__experts *experts, struct motley__ma
 
 static int check_plan(const struct motley__config *c, const motley_plan *plan, struct motley_error *error)
 {
-    const struct motley_layer_shape *s = &plan->shape;
-    if (s->D == c->D && s->F == c->F && s->E == c->E && s->K == c->K && s->activation == MOTLEY_SWIGLU &&
-        s->gate == MOTLEY_GATE_SOFTMAX && s->normalize && (!plan->layers || plan->layers == c->layers))
+    const struct motley_layer_shape *s = &plan->shape, wanted = motley__config_shape(c, s->dtype);
+    if (s->D == c->D && s->F == c->F && s->E == c->E && s->K == c->K && s->activation == wanted.activation &&
+        s->gate == wanted.gate && s->gate_width == wanted.gate_width && s->normalize == wanted.normalize &&
+        (!plan->layers || plan->layers == c->layers))
         return 0;
     if (plan->layers && plan->layers != c->layers)
         return motley__fail(error, MOTLEY_E_INVALID, "the plan places the experts of %d layers, but the model has %d: "
                             "plan anew", plan->layers, c->layers);
     return motley__fail(error, MOTLEY_E_INVALID,
-                        "the plan is for D=%d F=%d E=%d K=%d%s%s, but the model needs D=%d F=%d E=%d K=%d, swiglu "
-                        "and a normalised softmax gate: plan anew",
+                        "the plan is for D=%d F=%d E=%d K=%d%s%s and a %s gate of width %d, but the model needs D=%d "
+                        "F=%d E=%d K=%d, swiglu and a normalised %s gate of width %d: plan anew",
                         s->D, s->F, s->E, s->K, s->activation == MOTLEY_SWIGLU ? "" : ", not swiglu",
-                        s->normalize ? "" : ", not normalised", c->D, c->F, c->E, c->K);
+                        s->normalize ? "" : ", not normalised", motley__gate_names[s->gate], s->gate_width, c->D, c->F,
+                        c->E, c->K, motley__gate_names[c->gate], c->gate_width);
 }
 
 /* A file of one layer is every block's. */
@@ -63,27 +67,57 @@ int motley__decoder_collaborate(struct motley__decoder *d, const motley_coactiva
     return motley__agree(d->context->comm, status, error);
 }
 
+/* What its kind of gate and of routing asks of a layer. */
+static int prepare_layer(const struct motley__decoder *d, motley_layer *moe, int i, struct motley_error *error)
+{
+    const struct motley_routing routing = {.before = d->config.before};
+    /* The model's losses are means over its layers. */
+    motley__layer_coefficients(moe)->balance = d->config.balance_coefficient / d->config.layers;
+    motley__layer_coefficients(moe)->z = d->config.z_coefficient / d->config.layers;
+    int status = motley__layer_set_routing(moe, &routing, error);
+    return status || !d->collaborators ? status : collaborate(d, moe, i, error);
+}
+
 int motley__decoder_make_layer(struct motley__decoder *d, int i, const motley_plan *plan, struct motley_error *error)
 {
     struct motley__dense_weight *gate = &d->block[i].weight[MOTLEY__GATE];
+    struct motley__weight_place place[MOTLEY__GATE_WEIGHTS_MOST];
+    enum motley_weight which[MOTLEY__GATE_WEIGHTS_MOST];
+    const int parts = motley__gate_weights(&plan->shape, which);
     motley_layer *moe;
-    int status = motley__layer_create(d->context, motley__plan_of_layer(plan, i), d->trained, d->scratch, gate->storage,
-                                      gate->gradient, &moe, error);
+    for (int k = 0; k < parts; k++)
+        place[k] = (struct motley__weight_place){gate[k].storage, gate[k].gradient};
+    int status = motley__layer_create(d->context, motley__plan_of_layer(plan, i), d->trained, d->scratch, place, &moe,
+                                      error);
     if (status)
         return status;
-    if (d->collaborators)
-        status = motley__agree(d->context->comm, collaborate(d, moe, i, error), error);
+    status = motley__agree(d->context->comm, prepare_layer(d, moe, i, error), error);
     if (status) {
         motley_layer_destroy(moe);
         return status;
     }
     d->block[i].moe = moe;
-    gate->w = motley__layer_gate(moe)->w;
-    gate->dw = motley__layer_gate(moe)->dw;
-    /* The model's losses are means over its layers. */
-    motley__layer_coefficients(moe)->balance = d->config.balance_coefficient / d->config.layers;
-    motley__layer_coefficients(moe)->z = d->config.z_coefficient / d->config.layers;
+    for (int k = 0; k < parts; k++) {
+        gate[k].w = motley__layer_matrix(moe, which[k], 0);
+        gate[k].dw = motley__layer_matrix(moe, which[k], 1);
+    }
     return 0;
+}
+
+int motley__decoder_route(struct motley__decoder *d, const struct motley_routing *routing, double importance,
+                          struct motley_error *error)
+{
+    struct motley_routing own = *routing;
+    int status = 0;
+    own.before = d->config.before;
+    for (int i = 0; i < d->config.layers && !status; i++) {
+        const uint64_t layer = (uint64_t)i;
+        own.seed = motley__hash_bytes(motley__hash_bytes(MOTLEY__HASH_START, &routing->seed, sizeof routing->seed),
+                                      &layer, sizeof layer); /* one noise for each */
+        motley__layer_coefficients(d->block[i].moe)->importance = importance / d->config.layers;
+        status = motley__layer_set_routing(d->block[i].moe, &own, error);
+    }
+    return status;
 }
 
 void motley__decoder_link_layers(struct motley__decoder *d)
@@ -122,9 +156,9 @@ static int draw_expert(struct motley__decoder *d, const struct motley__parameter
 static void add_dense(struct motley__decoder *d, const struct motley__dense_weight *weight)
 {
     struct motley__parameter *p = &d->parameter[d->parameters++];
-    const int vector = weight->kind == MOTLEY__DENSE_VECTOR;
+    const int vector = motley__dense_is_vector(weight->kind);
     *p = (struct motley__parameter){.w = weight->w, .dw = weight->dw, .dims = vector ? 1 : 2, .O = weight->O,
-                                    .I = weight->I, .decay = !vector};
+                                    .I = weight->I, .decay = !vector, .counted = weight->counted};
     snprintf(p->name, sizeof p->name, "%s", weight->name);
 }
 
@@ -151,7 +185,7 @@ static int draw_experts(struct motley__decoder *d, uint64_t seed, struct motley_
     const struct motley__parameter *p = d->parameter + 1; /* behind the embedding */
     int status = 0;
     for (int i = 0; i < d->config.layers; i++, p += EXPERT_MATRICES) {
-        p += MOTLEY__BLOCK_WEIGHTS;
+        p += d->weights->per_block;
         for (int e = 0; e < p->mine->experts; e++)
             for (int m = 0; m < EXPERT_MATRICES && !status; m++)
                 status = draw_expert(d, &p[m], i, e, m, seed, error);
@@ -163,7 +197,7 @@ static void list_parameters(struct motley__decoder *d)
 {
     add_dense(d, motley__weights_embedding(d->weights));
     for (int i = 0; i < d->config.layers; i++) {
-        for (int which = 0; which < MOTLEY__BLOCK_WEIGHTS; which++)
+        for (int which = 0; which < d->weights->per_block; which++)
             add_dense(d, &motley__weights_block(d->weights, i)[which]);
         add_experts(d, i);
     }
@@ -183,17 +217,20 @@ static int create_local(struct motley__decoder *d, struct motley_error *error)
     d->sets = d->trained ? c->layers : 1;
     d->scratch = motley__scratch_create();
     d->block = calloc((size_t)c->layers, sizeof *d->block);
-    d->parameter = calloc((size_t)(c->layers * (MOTLEY__BLOCK_WEIGHTS + EXPERT_MATRICES) + 3), sizeof *d->parameter);
     d->saved = calloc((size_t)d->sets, sizeof *d->saved);
     d->host_offsets = calloc((size_t)c->vocabulary + 1, sizeof *d->host_offsets);
-    if (!d->scratch || !d->block || !d->parameter || !d->saved || !d->host_offsets)
+    if (!d->scratch || !d->block || !d->saved || !d->host_offsets)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model of %d layers", c->layers);
     status = motley__rope_table(d->device, c->positions, c->D / c->heads, c->rope_theta, &d->rope, error);
     if (!status)
         status = motley__weights_create(d->device, c, d->dtype,
                                         (enum motley__dense)d->plan->rank[d->context->rank].dense, d->trained,
                                         &d->weights, error);
-    return status;
+    if (status)
+        return status;
+    d->parameter = calloc((size_t)(d->weights->count + c->layers * EXPERT_MATRICES), sizeof *d->parameter);
+    return d->parameter ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model of %d layers",
+                                           c->layers);
 }
 
 int motley__decoder_create(motley_context *context, const struct motley__config *config, const motley_plan *plan,
@@ -267,6 +304,11 @@ struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *d
     return decoder->weights->gradients;
 }
 
+struct motley__matrix *motley__decoder_correction(const struct motley__decoder *d, int layer)
+{
+    return motley__layer_matrix(d->block[layer].moe, MOTLEY_GATE_CORRECTION, 0);
+}
+
 int motley__decoder_choices(const struct motley__decoder *d, int layer, int32_t *indices, struct motley_error *error)
 {
     return motley__layer_choices(d->block[layer].moe, indices, error);
@@ -282,7 +324,7 @@ void motley__decoder_expert_phase(const struct motley__decoder *d, double *secon
     }
 }
 
-int motley__decoder_add_rows(const struct motley__decoder *d, double *rows, struct motley_error *error)
+int motley__decoder_add_rows(const struct motley__decoder *d, int apart, double *rows, struct motley_error *error)
 {
     int status = 0;
     for (int i = 0; i < d->config.layers && !status; i++)
@@ -290,7 +332,7 @@ int motley__decoder_add_rows(const struct motley__decoder *d, double *rows, stru
     if (!status)
         status = motley__queue_wait(d->context->device, error);
     for (int i = 0; i < d->config.layers && !status; i++)
-        motley__layer_add_rows(d->block[i].moe, rows);
+        motley__layer_add_rows(d->block[i].moe, rows + (apart ? i * d->config.E : 0));
     return status;
 }
 

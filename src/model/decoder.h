@@ -35,8 +35,8 @@ struct motley__buffer *motley__decoder_dense_gradients(struct motley__decoder *d
 
 /* Another plan of the same shape, between two passes, block by block.  Block i is given a layer by the new plan, whose
  * experts are still zero; *before, owned by the caller, is the old one with the weights as they are.  Parameters
- * *of_experts and the two behind it (w1, w2, w3) and *gate have the new matrices.  When all blocks have been moved
- * motley__decoder_moved ends it; plan is borrowed from then on.
+ * *of_experts and the two behind it (w1, w2, w3), and those of the gate, from *gate up to them, have the new matrices.
+ * When all blocks have been moved motley__decoder_moved ends it; plan is borrowed from then on.
  * Collective.  After a failure the model can only be destroyed. */
 int motley__decoder_move_block(struct motley__decoder *decoder, int block, const motley_plan *plan,
                                motley_layer **before, int *gate, int *of_experts, struct motley_error *error);
@@ -47,21 +47,33 @@ void motley__decoder_moved(struct motley__decoder *decoder, const motley_plan *p
 int motley__decoder_collaborate(struct motley__decoder *decoder, const motley_coactivation *coactivation,
                                 int collaborators, struct motley_error *error);
 
+/* How tokens are routed from the next pass on, with a coefficient of the importance loss, mean over layers; a new model
+ * drops nothing and has no noise.  Each layer makes its own noise from the seed; whether weights come before or after
+ * the experts is the model's.  Local: all ranks give the same.  Errors: MOTLEY_E_INVALID. */
+int motley__decoder_route(struct motley__decoder *decoder, const struct motley_routing *routing, double importance,
+                          struct motley_error *error);
+
+/* The correction of a layer's sigmoid gate [1,E]; NULL of other gates.  Borrowed until the model moves to another
+ * plan. */
+struct motley__matrix *motley__decoder_correction(const struct motley__decoder *decoder, int layer);
+
 /* The experts that this rank's tokens chose in a layer in the last pass: [T,K] host, written. */
 int motley__decoder_choices(const struct motley__decoder *decoder, int layer, int32_t *indices,
                             struct motley_error *error);
 
 /* Of the last pass forward and backward, all layers: seconds of this rank's experts, and the pairs they had. */
 void motley__decoder_expert_phase(const struct motley__decoder *decoder, double *seconds, double *pairs);
-/* To rows [E]: motley__layer_add_rows of all layers.  Waits for the device. */
-int motley__decoder_add_rows(const struct motley__decoder *decoder, double *rows, struct motley_error *error);
+/* motley__layer_add_rows of all layers, to rows [E], or where `apart` each to its own, rows [layers,E].  Waits for the
+ * device. */
+int motley__decoder_add_rows(const struct motley__decoder *decoder, int apart, double *rows,
+                             struct motley_error *error);
 
 const struct motley__config *motley__decoder_config(const struct motley__decoder *decoder); /* borrowed */
 
 /* What a pass over sequences found.  Sums over this rank's tokens; losses of the gate are already global means. */
 struct motley__pass {
     double loss_sum;               /* nats, of the predicted tokens */
-    double balance, z;             /* mean over layers */
+    double balance, z, importance; /* mean over layers */
 };
 
 /* tokens [B, S+1] host, borrowed: predict tokens[b][1..S] from tokens[b][0..S-1].  B may be 0.

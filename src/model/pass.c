@@ -168,8 +168,10 @@ static int read_losses(struct motley__decoder *d, int T, struct motley__pass *pa
     for (int t = 0; t < T; t++)
         pass->loss_sum += d->host_loss[t];
     for (int i = 0; i < d->config.layers; i++) {
-        pass->balance += motley_layer_losses(d->block[i].moe).balance / d->config.layers;
-        pass->z += motley_layer_losses(d->block[i].moe).z / d->config.layers;
+        const struct motley_losses losses = motley_layer_losses(d->block[i].moe);
+        pass->balance += losses.balance / d->config.layers;
+        pass->z += losses.z / d->config.layers;
+        pass->importance += losses.importance / d->config.layers;
     }
     return 0;
 }

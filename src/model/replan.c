@@ -7,20 +7,37 @@
 
 #include "model/state.h"
 
-enum { EXPERT_MATRICES = 3, STRIDE = MOTLEY__BLOCK_WEIGHTS + EXPERT_MATRICES };
+enum { EXPERT_MATRICES = 3 };
+
+/* The weights of a block's gate, canonical, one behind the other: from the layer, or where `set` to it. */
+static int copy_gate(const struct motley__dense_weight *gate, int parts, int set, float *values,
+                     struct motley_error *error)
+{
+    int status = 0;
+    for (int k = 0; k < parts && !status; k++) {
+        status = set ? motley__matrix_set(gate[k].w, 0, values, error)
+                     : motley__matrix_get(gate[k].w, 0, values, error);
+        values += (size_t)gate[k].O * (size_t)gate[k].I;
+    }
+    return status;
+}
 
 /* A layer by the plan, with the gate of the one before. */
 static int replace_layer(struct motley__decoder *d, int block, const motley_plan *plan, struct motley_error *error)
 {
-    const struct motley__matrix *gate = motley__layer_gate(d->block[block].moe)->w;
-    float *values = malloc((size_t)gate->O * (size_t)gate->I * sizeof *values);
-    int status = values ? motley__matrix_get(gate, 0, values, error)
+    const struct motley__dense_weight *gate = &d->block[block].weight[MOTLEY__GATE];
+    const int parts = d->weights->per_block - MOTLEY__GATE;
+    size_t numbers = 0;
+    for (int k = 0; k < parts; k++)
+        numbers += (size_t)gate[k].O * (size_t)gate[k].I;
+    float *values = malloc(numbers * sizeof *values);
+    int status = values ? copy_gate(gate, parts, 0, values, error)
                         : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a gate");
     status = motley__agree_within(d->context->comm, d->context->time_limit, status, error);
     if (!status)
         status = motley__decoder_make_layer(d, block, plan, error);
     if (!status) {
-        status = motley__matrix_set(motley__layer_gate(d->block[block].moe)->w, 0, values, error);
+        status = copy_gate(gate, parts, 1, values, error);
         status = motley__agree_within(d->context->comm, d->context->time_limit, status, error);
     }
     free(values);
@@ -39,10 +56,12 @@ int motley__decoder_move_block(struct motley__decoder *d, int block, const motle
     const struct motley__experts *experts = motley__layer_experts(d->block[block].moe);
     struct motley__matrix *const w[] = {experts->w1, experts->w2, experts->w3};
     struct motley__matrix *const dw[] = {experts->dw1, experts->dw2, experts->dw3};
-    *gate = 1 + block * STRIDE + MOTLEY__GATE;
-    *of_experts = 1 + block * STRIDE + MOTLEY__BLOCK_WEIGHTS;
-    d->parameter[*gate].w = motley__layer_gate(d->block[block].moe)->w;
-    d->parameter[*gate].dw = motley__layer_gate(d->block[block].moe)->dw;
+    *of_experts = 1 + block * (d->weights->per_block + EXPERT_MATRICES) + d->weights->per_block;
+    *gate = *of_experts - d->weights->per_block + MOTLEY__GATE;
+    for (int i = *gate; i < *of_experts; i++) {
+        d->parameter[i].w = d->block[block].weight[MOTLEY__GATE + i - *gate].w;
+        d->parameter[i].dw = d->block[block].weight[MOTLEY__GATE + i - *gate].dw;
+    }
     for (int i = 0; i < EXPERT_MATRICES; i++) {
         struct motley__parameter *p = &d->parameter[*of_experts + i];
         p->w = w[i];

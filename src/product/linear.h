@@ -19,6 +19,11 @@ struct motley__linear {
     struct motley__matrix *dw;              /* the same shape, or NULL when never trained; owned */
 };
 
+/* Where a model keeps a weight and its gradient: as storage and gradient below. */
+struct motley__weight_place {
+    struct motley__buffer *storage, *gradient;
+};
+
 /* storage, gradient: NULL, or buffers (views of an arena) of motley__linear_numbers weights and floats, borrowed.
  * trained 0: no gradient is made. */
 size_t motley__linear_numbers(const struct motley__device *device, enum motley__dense path, enum motley_dtype rows,

@@ -85,6 +85,10 @@ static int convert(struct motley__adamw *adamw, int i, const char *name, struct 
 static int create_state(struct motley__adamw *adamw, int i, struct motley_error *error)
 {
     const struct motley__parameter *parameter = &adamw->parameter[i];
+    if (parameter->counted) {
+        adamw->master[i] = parameter->w;
+        return 0;
+    }
     int status = create_like(adamw->device, parameter->w, &adamw->m[i], error);
     if (!status)
         status = create_like(adamw->device, parameter->w, &adamw->v[i], error);
@@ -187,6 +191,8 @@ int motley__adamw_step(struct motley__adamw *adamw, int64_t step, double learnin
     };
     int status = 0;
     for (int i = 0; i < adamw->count && !status; i++) {
+        if (adamw->parameter[i].counted)
+            continue;
         args.keep = adamw->parameter[i].decay ? (float)(1 - learning_rate * adamw->decay) : 1;
         status = update(adamw, i, args, error);
     }
@@ -198,7 +204,7 @@ uint64_t motley__adamw_bytes(const struct motley__parameter *parameters, int cou
     uint64_t floats = 0;
     for (int i = 0; i < count; i++) {
         const struct motley__matrix *w = parameters[i].w;
-        const uint64_t copies = has_master(&parameters[i]) ? 3 : 2;
+        const uint64_t copies = parameters[i].counted ? 0 : has_master(&parameters[i]) ? 3 : 2;
         floats += copies * (uint64_t)w->E * motley__matrix_numbers(w->O, w->I, w->panel);
     }
     return sizeof(float) * floats;

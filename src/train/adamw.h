@@ -14,7 +14,8 @@ struct motley__adamw {
     struct motley__device *device;              /* borrowed */
     const struct motley__parameter *parameter;  /* [count] borrowed */
     int count;
-    struct motley__matrix **m, **v;             /* [count] first and second moment; owned */
+    struct motley__matrix **m, **v;             /* [count] first and second moment; owned, NULL of what is
+                                                   counted (parameter.h) */
     struct motley__matrix **master;             /* [count] owned, or the weight itself where that is f32 */
     double beta1, beta2, epsilon, decay;
 };

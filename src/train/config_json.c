@@ -1,4 +1,4 @@
-/* A decoder's config.json, as Hugging Face writes it for Mixtral.
+/* A decoder's config.json; the contract is config_json.h.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -7,24 +7,41 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "profile/names.h"
 #include "train/config_json.h"
 
 static const double MIXTRAL_THETA = 1e6; /* when a file does not say */
+
+/* For what Mixtral has not: transformers must not take it for one. */
+static const char OWN_TYPE[] = "motley";
+
+static int is_own(const struct motley__config *c)
+{
+    return c->gate != MOTLEY_GATE_SOFTMAX || c->before;
+}
+
+static int add_routing(json_t *json, const struct motley__config *c)
+{
+    return json_object_set_new(json, "motley_gate", json_string(motley__gate_names[c->gate])) ||
+           json_object_set_new(json, "motley_gate_width", json_integer(c->gate_width)) ||
+           json_object_set_new(json, "motley_weights_before_experts", json_boolean(c->before));
+}
 
 int motley__config_text(const struct motley__config *config, char **text, struct motley_error *error)
 {
     const struct motley__config *c = config;
     json_t *json = json_pack(
         "{s:[s], s:s, s:s, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:n, s:n}",
-        "architectures", "MixtralForCausalLM", "model_type", "mixtral", "hidden_act", "silu", "tie_word_embeddings", 0,
+        "architectures", is_own(c) ? "MotleyForCausalLM" : "MixtralForCausalLM", "model_type",
+        is_own(c) ? OWN_TYPE : "mixtral", "hidden_act", "silu", "tie_word_embeddings", 0,
         "vocab_size", c->vocabulary, "hidden_size", c->D, "intermediate_size", c->F, "num_hidden_layers", c->layers,
         "num_attention_heads", c->heads, "num_key_value_heads", c->kv_heads, "num_local_experts", c->E,
         "num_experts_per_tok", c->K, "max_position_embeddings", c->positions, "rope_theta", c->rope_theta,
         "rms_norm_eps", c->norm_eps, "router_aux_loss_coef", c->balance_coefficient, "motley_router_z_loss_coef",
         c->z_coefficient, "bos_token_id", "eos_token_id");
-    if (json)
-        json_object_set_new(json, "torch_dtype", json_string("float32"));
-    char *made = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    const int failed = !json || json_object_set_new(json, "torch_dtype", json_string("float32")) ||
+                       (is_own(c) && add_routing(json, c));
+    char *made = !failed ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(json);
     if (!made)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a model's config.json");
@@ -58,9 +75,10 @@ static int read_number(const json_t *json, const char *name, double *value, stru
 static int check_features(const json_t *json, struct motley_error *error)
 {
     const char *type = json_string_value(json_object_get(json, "model_type"));
-    if (!type || strcmp(type, "mixtral"))
+    if (!type || (strcmp(type, "mixtral") && strcmp(type, OWN_TYPE)))
         return motley__fail(error, MOTLEY_E_UNSUPPORTED,
-                            "config.json: \"model_type\" must be \"mixtral\", but it is %s", type ? type : "missing");
+                            "config.json: \"model_type\" must be \"mixtral\" or \"%s\", but it is %s", OWN_TYPE,
+                            type ? type : "missing");
     const char *activation = json_string_value(json_object_get(json, "hidden_act"));
     if (activation && strcmp(activation, "silu"))
         return motley__fail(error, MOTLEY_E_UNSUPPORTED, "config.json: \"hidden_act\" must be \"silu\", but it is %s",
@@ -78,6 +96,28 @@ static int check_features(const json_t *json, struct motley_error *error)
         return motley__fail(error, MOTLEY_E_UNSUPPORTED, "config.json: \"head_dim\" must be hidden_size over "
                             "num_attention_heads");
     return 0;
+}
+
+/* Of the own type alone: all three must be there. */
+static int read_routing(const json_t *json, struct motley__config *c, struct motley_error *error)
+{
+    const char *type = json_string_value(json_object_get(json, "model_type"));
+    const char *gate = json_string_value(json_object_get(json, "motley_gate"));
+    const json_t *before = json_object_get(json, "motley_weights_before_experts");
+    int which = 0;
+    if (!type || strcmp(type, OWN_TYPE))
+        return 0;
+    while (motley__gate_names[which] && (!gate || strcmp(gate, motley__gate_names[which])))
+        which++;
+    if (!motley__gate_names[which] || which == MOTLEY_GATE_FORCED)
+        return motley__fail(error, MOTLEY_E_FORMAT, "config.json: \"motley_gate\" must be \"softmax\", \"sigmoid\" or "
+                            "\"cosine\", but it is %s", gate ? gate : "missing");
+    if (!json_is_boolean(before))
+        return motley__fail(error, MOTLEY_E_FORMAT, "config.json: \"motley_weights_before_experts\" must be true or "
+                            "false");
+    c->gate = (enum motley_gate)which;
+    c->before = json_is_true(before);
+    return read_integer(json, "motley_gate_width", &c->gate_width, error);
 }
 
 int motley__config_parse(const char *text, struct motley__config *config, struct motley_error *error)
@@ -111,6 +151,8 @@ int motley__config_parse(const char *text, struct motley__config *config, struct
         status = read_number(json, "router_aux_loss_coef", &c.balance_coefficient, error);
     if (!status)
         status = read_number(json, "motley_router_z_loss_coef", &c.z_coefficient, error);
+    if (!status)
+        status = read_routing(json, &c, error);
     if (!status)
         status = motley__config_check(&c, error);
     json_decref(json);

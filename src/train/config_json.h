@@ -1,4 +1,5 @@
-/* A decoder's config.json, as Hugging Face writes it for Mixtral.
+/* A decoder's config.json, as Hugging Face writes it for Mixtral; of a decoder that routes as Mixtral cannot, with a
+ * type of its own and how.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_TRAIN_CONFIG_JSON_H

@@ -54,8 +54,7 @@ static int check(const struct motley_generate_options *o, const char *prompt, co
 static int make_plan(struct generation *g, const char *text, struct motley_error *error)
 {
     const struct motley__config *c = &g->config;
-    const struct motley_layer_shape shape = {.D = c->D, .F = c->F, .E = c->E, .K = c->K, .activation = MOTLEY_SWIGLU,
-                                             .gate = MOTLEY_GATE_SOFTMAX, .normalize = 1, .dtype = g->o.dtype};
+    const struct motley_layer_shape shape = motley__config_shape(c, g->o.dtype);
     /* Given, not the fastest as of now: the same seed shall write the same text. */
     const struct motley_plan_options options = {.tokens = c->positions, .mode = MOTLEY_MODE_EXPERT,
                                                 .layers = c->layers, .pipeline = 1};

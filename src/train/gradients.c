@@ -19,6 +19,12 @@ enum {
     MESSAGE = 16 * 1024 * 1024  /* floats of one MPI_Allreduce */
 };
 
+/* Has every rank a part of its gradient? */
+static int is_summed(const struct motley__parameter *parameter)
+{
+    return !parameter->placement && !parameter->counted;
+}
+
 static size_t canonical_floats(const struct motley__parameter *parameter)
 {
     return (size_t)parameter->dw->O * (size_t)parameter->dw->I;
@@ -29,7 +35,7 @@ static struct motley__buffer *common_parent(const struct motley__parameter *para
 {
     struct motley__buffer *parent = NULL;
     for (int i = 0; i < count; i++) {
-        if (parameters[i].placement)
+        if (!is_summed(&parameters[i]))
             continue;
         const struct motley__matrix *dw = parameters[i].dw;
         struct motley__buffer *here = dw->segments == 1 ? dw->segment[0]->parent : NULL;
@@ -47,7 +53,7 @@ static uint64_t layout_hash(const struct motley__device *device, const struct mo
     uint64_t facts[2] = {device->align_bytes, arena->bytes}, hash = MOTLEY__HASH_START;
     hash = motley__hash_bytes(hash, facts, sizeof facts);
     for (int i = 0; i < count; i++) {
-        if (parameters[i].placement)
+        if (!is_summed(&parameters[i]))
             continue;
         const struct motley__matrix *dw = parameters[i].dw;
         int shape[3] = {dw->O, dw->I, dw->panel};
@@ -88,7 +94,7 @@ int motley__gradients_create(MPI_Comm comm, double time_limit, struct motley__de
         made->floats = made->arena->bytes / sizeof(float);
     } else {
         for (int i = 0; i < count; i++)
-            made->floats += parameters[i].placement ? 0 : canonical_floats(&parameters[i]);
+            made->floats += is_summed(&parameters[i]) ? canonical_floats(&parameters[i]) : 0;
     }
     if (!status && made->size > 1 && !(made->arena && made->arena->host)) {
         made->host = malloc((made->floats + 1) * sizeof(float));
@@ -122,7 +128,7 @@ static int canonical(struct motley__gradients *gradients, int store, struct motl
     int status = 0;
     for (int i = 0; i < gradients->count && !status; i++) {
         const struct motley__parameter *parameter = &gradients->parameter[i];
-        if (parameter->placement)
+        if (!is_summed(parameter))
             continue;
         status =
             store ? motley__matrix_set(parameter->dw, 0, at, error) : motley__matrix_get(parameter->dw, 0, at, error);
@@ -177,7 +183,7 @@ static int squares(struct motley__gradients *gradients, cl_kernel kernel, int ex
     int accumulate = 0, status = 0;
     for (int i = 0; i < gradients->count && !status; i++) {
         const struct motley__parameter *parameter = &gradients->parameter[i];
-        if ((parameter->placement != NULL) != experts)
+        if (parameter->counted || (parameter->placement != NULL) != experts)
             continue;
         for (int s = 0; s < parameter->dw->segments && !status; s++) {
             int n = (int)motley__segment_floats(parameter->dw, s);

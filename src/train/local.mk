@@ -8,6 +8,7 @@ libmotley_all_la_SOURCES += \
     %D%/checkpoint.h \
     %D%/config_json.c \
     %D%/config_json.h \
+    %D%/correct.c \
     %D%/corpus.c \
     %D%/corpus.h \
     %D%/data.c \
@@ -23,6 +24,7 @@ libmotley_all_la_SOURCES += \
     %D%/move.c \
     %D%/ngram.c \
     %D%/ngram.h \
+    %D%/planning.c \
     %D%/plot.c \
     %D%/plot.h \
     %D%/recorder.c \

@@ -102,7 +102,8 @@ static int move_block(struct motley_trainer *trainer, const motley_plan *plan, c
         motley__expert_matrices(motley__layer_experts(before), 0, from);
         for (int i = 0; i < MATRICES; i++)
             to[i] = trainer->parameter[experts + i].w;
-        trainer->adamw->master[gate] = trainer->parameter[gate].w; /* f32: its own */
+        for (int i = gate; i < experts; i++)
+            trainer->adamw->master[i] = trainer->parameter[i].w; /* f32: their own */
         status = move(ways->weights, from, to, error);
     }
     if (!status)

@@ -11,12 +11,13 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "profile/names.h"
 #include "train/settings.h"
 
 enum kind { INT, INT64, UINT64, DOUBLE };
 enum {
     FIXED = 1,                          /* belongs to the model: a resumed run cannot change it */
-    YOUNG                               /* checkpoints of earlier versions lack it: there the standard held */
+    YOUNG = 2                           /* checkpoints of earlier versions lack it: there the standard held */
 };
 
 /* Every number among the options. */
@@ -26,7 +27,7 @@ static const struct field {
     size_t offset;
     double standard;                    /* 0: decided by settings_make, or zero is meant */
     double low, high;
-    int kept;                           /* FIXED, YOUNG or 0 */
+    int kept;                           /* of FIXED and YOUNG */
 } fields[] = {
 #define FIELD(name, kind, ...) {#name, kind, offsetof(struct motley_trainer_options, name), __VA_ARGS__}
     FIELD(text_limit, UINT64, 0, 0, 0x1p63, FIXED),
@@ -58,6 +59,13 @@ static const struct field {
     FIELD(dtype, INT, MOTLEY_F32, -1, MOTLEY_F16, YOUNG),
     FIELD(keep_plan, INT, 0, 0, 1, YOUNG),
     FIELD(collaborators, INT, 0, 0, 1 << 16, YOUNG),
+    FIELD(gate, INT, -1, -1, MOTLEY_GATE_COSINE, FIXED | YOUNG),
+    FIELD(before, INT, -1, -1, 1, FIXED | YOUNG),
+    FIELD(correction_rate, DOUBLE, 0.001, -1e9, 1e3, YOUNG),
+    FIELD(noise, DOUBLE, -1, -1e9, 1e9, YOUNG),
+    FIELD(importance, DOUBLE, -1, -1e9, 1e9, YOUNG),
+    FIELD(capacity, DOUBLE, -1, -1e9, 1e9, YOUNG),
+    FIELD(prioritised, INT, -1, -1, 1, YOUNG),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -89,29 +97,50 @@ static uint64_t *whole(struct motley_trainer_options *options, const struct fiel
     return field->kind == UINT64 ? (uint64_t *)((char *)options + field->offset) : NULL;
 }
 
-static int from_saved(const json_t *saved, const struct field *field, struct motley_trainer_options *options,
+static int read_saved(const json_t *saved, const struct field *field, struct motley_trainer_options *theirs,
                       struct motley_error *error)
 {
     const json_t *member = json_object_get(saved, field->name);
-    if (!member && field->kept == YOUNG) {
-        if (get(options, field) == 0)
-            set(options, field, field->standard);
-        return 0;
-    }
-    if (!json_is_number(member))
+    if (!member && field->kept & YOUNG)
+        set(theirs, field, field->standard);
+    else if (!json_is_number(member))
         return motley__fail(error, MOTLEY_E_FORMAT, "trainer.json: option \"%s\" is missing or not a number",
                             field->name);
-    struct motley_trainer_options theirs = {0};
-    if (whole(&theirs, field))
-        *whole(&theirs, field) = (uint64_t)json_integer_value(member);
+    else if (whole(theirs, field))
+        *whole(theirs, field) = (uint64_t)json_integer_value(member);
     else
-        set(&theirs, field, json_number_value(member));
+        set(theirs, field, json_number_value(member));
+    return 0;
+}
+
+/* A value as its option is given. */
+static void name_value(const struct field *field, double value, char name[32])
+{
+    if (field->offset == offsetof(struct motley_trainer_options, gate) && value <= MOTLEY_GATE_COSINE)
+        snprintf(name, 32, "%s", motley__gate_names[(int)fmax(0, value)]);
+    else if (field->offset == offsetof(struct motley_trainer_options, before))
+        snprintf(name, 32, "%s", value > 0 ? "yes" : "no");
+    else
+        snprintf(name, 32, "%.10g", value);
+}
+
+static int from_saved(const json_t *saved, const struct field *field, struct motley_trainer_options *options,
+                      struct motley_error *error)
+{
+    struct motley_trainer_options theirs = {0};
+    int status = read_saved(saved, field, &theirs, error);
+    if (status)
+        return status;
     double mine = get(options, field), value = get(&theirs, field);
-    if (field->kept == FIXED && mine != 0 && mine != value)
+    if (field->kept & FIXED && mine != 0 && mine != value) {
+        char is[32], wanted[32];
+        name_value(field, value, is);
+        name_value(field, mine, wanted);
         return motley__fail(error, MOTLEY_E_INVALID,
-                            "%s is %.10g in the checkpoint and cannot be changed to %.10g; leave "
+                            "%s is %s in the checkpoint and cannot be changed to %s; leave "
                             "it out, or start anew in another directory",
-                            field->name, value, mine);
+                            field->name, is, wanted);
+    }
     if (mine != 0)
         return 0;
     if (whole(options, field))
@@ -141,6 +170,35 @@ static int settle_dtype(struct motley_trainer_options *options, struct motley_er
                             "loss scaling, which there is not; choose bf16, which is as small and needs none");
     if (options->dtype < 0)
         options->dtype = MOTLEY_F32;
+    return 0;
+}
+
+/* How bytes are routed: what asks for something else beside it.  given: the options before defaults. */
+static int settle_routing(const struct motley_trainer_options *given, struct motley_trainer_options *o,
+                          struct motley_error *error)
+{
+    const int sigmoid = o->gate == MOTLEY_GATE_SIGMOID;
+    if (sigmoid && given->z > 0)
+        return motley__fail(error, MOTLEY_E_INVALID, "a z-loss of %g with a sigmoid gate, whose scores do not share "
+                            "their logits' sum; leave it out", given->z);
+    if (!sigmoid && given->correction_rate > 0)
+        return motley__fail(error, MOTLEY_E_INVALID, "a correction rate of %g, but only a sigmoid gate has a "
+                            "correction; choose that gate, or leave it out", given->correction_rate);
+    if (o->importance > 0 && sigmoid)
+        return motley__fail(error, MOTLEY_E_INVALID,
+                            "an importance loss of %g, expected a softmax or cosine gate with it", o->importance);
+    if (o->importance > 0 && !(o->noise > 0))
+        return motley__fail(error, MOTLEY_E_INVALID, "an importance loss of %g without gate noise, by which it "
+                            "measures; give noise above 0 with it", o->importance);
+    if (given->prioritised > 0 && !(o->capacity > 0))
+        return motley__fail(error, MOTLEY_E_INVALID, "tokens are to be prioritised, but without a capacity nothing is "
+                            "dropped; give a capacity above 0 with it");
+    if (sigmoid)
+        o->z = -1;
+    else
+        o->correction_rate = -1;
+    if (!(o->capacity > 0))
+        o->prioritised = -1;
     return 0;
 }
 
@@ -197,6 +255,8 @@ int motley__settings_make(const struct motley_trainer_options *options, const js
         status = check(&made.o, error);
     if (!status)
         status = settle_dtype(&made.o, error);
+    if (!status)
+        status = settle_routing(options, &made.o, error);
     if (!status && made.o.collaborators && !made.o.coactivation)
         status = motley__fail(error, MOTLEY_E_INVALID, "collaborators is %d, but no co-activation says who they are; "
                               "give --coactivation FILE", made.o.collaborators);
@@ -280,5 +340,8 @@ struct motley__config motley__settings_config(const struct motley__settings *set
     config.positions = o->sequence;
     config.balance_coefficient = fmax(0, o->balance);
     config.z_coefficient = fmax(0, o->z);
+    config.gate = o->gate < 0 ? MOTLEY_GATE_SOFTMAX : (enum motley_gate)o->gate;
+    config.gate_width = config.gate == MOTLEY_GATE_COSINE ? motley__config_gate_width(o->width) : 0;
+    config.before = o->before > 0;
     return config;
 }

@@ -1,6 +1,6 @@
 /* One step of training, and the loss on held-out text.
  *
- *   draw -> decoder forward and backward -> sum gradients over ranks -> norm, clip -> AdamW
+ *   draw -> decoder forward and backward -> sum gradients over ranks -> norm, clip -> AdamW -> correction
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/wait.h"
 #include "device/queue.h"
 #include "train/recorder.h"
@@ -47,6 +48,17 @@ static int refuse_nonfinite(const struct motley_trainer *trainer, const char *wh
     return motley__agree(trainer->context->comm, status, error);
 }
 
+/* How this step's bytes are routed. */
+static int route(struct motley_trainer *trainer, struct motley_error *error)
+{
+    const struct motley_trainer_options *o = &trainer->settings.o;
+    const uint64_t noise[2] = {o->seed, (uint64_t)trainer->journal.step + 1};
+    const struct motley_routing routing = {.capacity = fmax(0, o->capacity), .prioritised = o->prioritised > 0,
+                                           .noise = fmax(0, o->noise),
+                                           .seed = motley__hash_bytes(MOTLEY__HASH_START, noise, sizeof noise)};
+    return motley__decoder_route(trainer->decoder, &routing, fmax(0, o->importance), error);
+}
+
 static int gradients(struct motley_trainer *trainer, struct motley_trainer_report *report, struct motley_error *error)
 {
     const struct motley_trainer_options *o = &trainer->settings.o;
@@ -58,12 +70,15 @@ static int gradients(struct motley_trainer *trainer, struct motley_trainer_repor
     for (int64_t i = begin; i < end; i++)
         motley__data_draw(&trainer->data, o->seed, (uint64_t)trainer->journal.step + 1, (uint64_t)i, S,
                           trainer->tokens + (i - begin) * (S + 1));
-    int status = motley__decoder_pass(trainer->decoder, trainer->tokens, (int)(end - begin), S, total, 1, &pass, error);
+    int status = route(trainer, error);
+    if (!status)
+        status = motley__decoder_pass(trainer->decoder, trainer->tokens, (int)(end - begin), S, total, 1, &pass, error);
     if (!status)
         status = sum_over_ranks(trainer, &pass.loss_sum, error);
     report->loss = pass.loss_sum / total;
     report->balance = pass.balance;
     report->z = pass.z;
+    report->importance = pass.importance;
     if (!status)
         status = refuse_nonfinite(trainer, "loss", report->loss, error);
     if (!status)
@@ -87,6 +102,8 @@ int motley_trainer_step(motley_trainer *trainer, struct motley_trainer_report *r
     status = motley__adamw_step(trainer->adamw, step, made.learning_rate, scale, error);
     if (!status)
         status = motley__queue_wait(trainer->context->device, error);
+    if (!status)
+        status = motley__trainer_correct(trainer, error);
     if (status)
         return status;
     trainer->journal.step = step;
@@ -106,7 +123,7 @@ int motley_trainer_evaluate(motley_trainer *trainer, double *loss, struct motley
     const int S = o->sequence;
     const double total = (double)trainer->windows * S;
     double sum = 0;
-    int status = 0;
+    int status = motley__decoder_route(trainer->decoder, &(struct motley_routing){0}, 0, error);
     for (int64_t at = 0; at < trainer->windows && !status; at += o->batch) {
         int64_t left = trainer->windows - at, begin, end;
         struct motley__pass pass = {0};

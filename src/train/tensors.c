@@ -37,6 +37,12 @@ static int items_of(const struct motley__parameter *parameter)
     return parameter->placement ? parameter->placement->E : 1;
 }
 
+/* How many of its matrices a set has: none of a moment where there is none. */
+static int items_in(const struct motley__tensor_set *set, const struct motley__parameter *parameters, int i)
+{
+    return matrix_of(set, parameters, i) ? items_of(&parameters[i]) : 0;
+}
+
 static int floats_of(const struct motley__parameter *parameter)
 {
     return parameter->O * parameter->I;
@@ -74,7 +80,7 @@ static int list(const struct motley__parameter *parameters, int count, const str
     int n = 0;
     for (int s = 0; s < set_count; s++)
         for (int i = 0; i < count; i++)
-            for (int e = 0; e < items_of(&parameters[i]) && !status; e++) {
+            for (int e = 0; e < items_in(&sets[s], parameters, i) && !status; e++) {
                 char *name = NULL;
                 status = name_of(&parameters[i], e, sets[s].suffix, &name, error);
                 made[n++] = describe(&parameters[i], name);
@@ -223,7 +229,7 @@ int motley__tensors_save(MPI_Comm comm, const char *path, const struct motley__p
     status = motley__agree(comm, status, error);
     for (int s = 0; s < set_count && !status; s++)
         for (int i = 0; i < count && !status; i++)
-            for (int e = 0; e < items_of(&parameters[i]) && !status; e++)
+            for (int e = 0; e < items_in(&sets[s], parameters, i) && !status; e++)
                 status = save_one(&pass, &parameters[i], &sets[s], matrix_of(&sets[s], parameters, i), e);
     if (!status) {
         pass.local = motley__agree(comm, pass.local, error);
@@ -288,7 +294,7 @@ int motley__tensors_load(MPI_Comm comm, const char *path, const struct motley__p
     status = motley__agree(comm, status, error);
     for (int s = 0; s < set_count && !status; s++)
         for (int i = 0; i < count && !status; i++)
-            for (int e = 0; e < items_of(&parameters[i]) && !status; e++)
+            for (int e = 0; e < items_in(&sets[s], parameters, i) && !status; e++)
                 status = load_one(&pass, &parameters[i], &sets[s], matrix_of(&sets[s], parameters, i), e);
     if (!status)
         status = motley__agree(comm, pass.local, error);

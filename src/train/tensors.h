@@ -16,7 +16,8 @@
 /* One matrix for each parameter: its weights, or a moment.  The tensor's name is the parameter's and the suffix. */
 struct motley__tensor_set {
     const char *suffix;                 /* "" for weights */
-    struct motley__matrix **matrix;     /* [count] borrowed; NULL: the parameters' own weights */
+    struct motley__matrix **matrix;     /* [count] borrowed, NULL where there is none; NULL: the parameters' own
+                                           weights */
 };
 
 /* Collective.  All ranks succeed, or all get the same error and there is no file. */

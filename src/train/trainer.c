@@ -23,30 +23,6 @@ double motley__trainer_seconds(const struct motley_trainer *trainer)
     return trainer->journal.seconds + motley__seconds() - trainer->started;
 }
 
-/* Plans hold names in printable ASCII, with '?' for anything else. */
-static int same_name(const char *planned, const char *now, size_t size)
-{
-    size_t i = 0;
-    while (i + 1 < size && planned[i] && (planned[i] == now[i] || (planned[i] == '?' && now[i])))
-        i++;
-    return i + 1 == size || planned[i] == now[i];
-}
-
-int motley__plan_fits(const motley_plan *plan, const motley_context *context)
-{
-    if (plan->R != context->size)
-        return 0;
-    for (int r = 0; r < plan->R; r++) {
-        const struct motley__plan_entry *then = &plan->rank[r];
-        const struct motley_device_info *now = &context->info[r];
-        if (!same_name(then->host, now->host, sizeof then->host) ||
-            !same_name(then->device, now->name, sizeof then->device) ||
-            !same_name(then->family, now->family, sizeof then->family))
-            return 0;
-    }
-    return 1;
-}
-
 /* All ranks were given the same options. */
 static int compare_settings(motley_context *context, const struct motley__settings *settings,
                             struct motley_error *error)
@@ -110,76 +86,6 @@ static int read_data(struct motley_trainer *trainer, struct motley_error *error)
     return status ? status : judge_by_counts(trainer, error);
 }
 
-int motley__trainer_share(struct motley_trainer *trainer, struct motley_error *error)
-{
-    const int R = trainer->context->size, S = trainer->settings.o.sequence;
-    int status = 0;
-    free(trainer->first);
-    free(trainer->tokens);
-    trainer->tokens = NULL;
-    trainer->first = calloc((size_t)R + 1, sizeof *trainer->first);
-    if (!trainer->first)
-        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", R);
-    for (int r = 0; r < R && !status; r++)
-        trainer->first[r + 1] = trainer->first[r] + (int)(motley_plan_rank(trainer->plan, r).tokens / S);
-    if (!status) {
-        int mine = motley_trainer_sequences(trainer, trainer->context->rank);
-        trainer->tokens = malloc((size_t)(mine + 1) * ((size_t)S + 1));
-        if (!trainer->tokens)
-            status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d sequences", mine);
-    }
-    return motley__agree(trainer->context->comm, status, error);
-}
-
-/* The plan is one of such sequences, and every rank brings whole ones: its text may be of another version. */
-static int same_sequences(const motley_plan *plan, const struct motley_plan_options *options)
-{
-    int64_t tokens = 0;
-    int whole = plan->options.tokens == options->tokens && plan->options.sequence == options->sequence;
-    for (int r = 0; r < plan->R && whole; r++) {
-        tokens += plan->rank[r].tokens;
-        whole = plan->rank[r].tokens % options->sequence == 0;
-    }
-    return whole && tokens == options->tokens;
-}
-
-static int same_coactivation(const struct motley_trainer *trainer)
-{
-    return !trainer->coactivation || motley__coactivation_hash(trainer->coactivation) == trainer->plan->coactivation;
-}
-
-/* The plan of the checkpoint when it is for these ranks, this storage type, this mode and this co-activation, else a
- * new one. */
-static int make_plan(struct motley_trainer *trainer, const char *text, struct motley_error *error)
-{
-    const struct motley_trainer_options *o = &trainer->settings.o;
-    const struct motley_layer_shape shape = {.D = o->width, .F = o->hidden, .E = o->experts, .K = o->top_k,
-                                             .activation = MOTLEY_SWIGLU, .gate = MOTLEY_GATE_SOFTMAX, .normalize = 1,
-                                             .dtype = (enum motley_dtype)o->dtype};
-    const struct motley_plan_options options = {.tokens = (int64_t)o->batch * o->sequence,
-                                                .sequence = o->sequence, .backward = 1,
-                                                .shares = o->shares, .mode = o->mode, .group = o->group,
-                                                .layers = o->layers, .moments = 2,
-                                                .coactivation = trainer->coactivation};
-    if (text) {
-        int status = motley_plan_parse(text, &trainer->plan, error);
-        if (status)
-            return motley__agree(trainer->context->comm, status, error);
-        if (motley__plan_fits(trainer->plan, trainer->context) && trainer->plan->shape.dtype == shape.dtype &&
-            same_sequences(trainer->plan, &options) &&
-            (o->mode == MOTLEY_MODE_AUTO ||
-             (o->mode == trainer->plan->mode && o->group == trainer->plan->options.group)) &&
-            same_coactivation(trainer)) {
-            trainer->plan->options.coactivation = trainer->coactivation;
-            return 0;
-        }
-        motley_plan_destroy(trainer->plan);
-        trainer->plan = NULL;
-        trainer->planned_anew = 1;
-    }
-    return motley_plan_create(trainer->context, &shape, &options, &trainer->plan, error);
-}
-
 static int make_model(struct motley_trainer *trainer, struct motley_error *error)
 {
     const struct motley_trainer_options *o = &trainer->settings.o;
@@ -240,7 +146,7 @@ static int build(struct motley_trainer *trainer, const struct motley__found_chec
     if (!status)
         status = read_coactivation(trainer, error);
     if (!status)
-        status = make_plan(trainer, resumed ? found->plan : NULL, error);
+        status = motley__trainer_plan(trainer, resumed ? found->plan : NULL, error);
     if (!status)
         status = motley__trainer_share(trainer, error);
     if (!status)
@@ -256,7 +162,10 @@ static int build(struct motley_trainer *trainer, const struct motley__found_chec
         status = motley__checkpoint_load(trainer->context->comm, found->path, &checkpoint, error);
     }
     if (!status)
-        status = motley__agree(trainer->context->comm, motley__watch_open(trainer, error), error);
+        status = motley__trainer_correct_open(trainer, error);
+    if (!status)
+        status = motley__watch_open(trainer, error);
+    status = motley__agree(trainer->context->comm, status, error);
     if (!status)
         status = open_history(trainer, error);
     trainer->first_step = trainer->journal.step;
@@ -352,6 +261,7 @@ void motley_trainer_destroy(motley_trainer *trainer)
     free(trainer->saved_path);
     free(trainer->tokens);
     free(trainer->first);
+    free(trainer->chosen);
     motley__watch_close(trainer->watch);
     motley__recorder_close(trainer->recorder);
     motley__gradients_destroy(trainer->gradients);
@@ -382,6 +292,7 @@ struct motley_trainer_facts motley_trainer_facts(const motley_trainer *trainer)
         .sequence = o->sequence,
         .planned_anew = trainer->planned_anew,
         .dtype = (enum motley_dtype)o->dtype,
+        .gate = trainer->config.gate,
     };
     facts.weights = motley__config_weights(&trainer->config, &facts.active_weights);
     return facts;

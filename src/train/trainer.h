@@ -1,8 +1,10 @@
 /* A trainer as its files see it.
  *
  *   trainer.c   making one, anew or from a checkpoint
+ *   planning.c  its plan, and the sequences of each rank
  *   step.c      one step, and the loss on held-out text
  *   run.c       steps, evaluations and checkpoints until the end
+ *   correct.c   the correction of a sigmoid gate
  *   watch.c     whether the plan still fits what devices do
  *   move.c      another plan in the middle of a run
  *   recorder.c  which experts are chosen together
@@ -35,6 +37,8 @@ struct motley_trainer {
     struct motley__watch *watch;            /* NULL: nobody watches */
     struct motley__recorder *recorder;      /* NULL: nothing is recorded */
 
+    double *chosen;                         /* of the last step, with a correction to learn; see correct.c */
+
     int *first;                             /* [R+1] sequences first[r] .. first[r+1]-1 of a batch are rank r's */
     uint8_t *tokens;                        /* [first[rank+1]-first[rank], S+1] */
     int64_t windows;                        /* of held-out text in an evaluation */
@@ -50,6 +54,16 @@ struct motley_trainer {
 
 /* Seconds of the run so far. */
 double motley__trainer_seconds(const struct motley_trainer *trainer);
+
+/* Of a sigmoid gate, after a step: the correction of every expert that had fewer choices than the mean of its layer
+ * rises by the rate, of others with more it falls; nothing else moves it.  Source: DeepSeek-V3 (arXiv 2412.19437).
+ * open: memory for it, local.  Collective.  Errors: MOTLEY_E_COMM (a rank stayed silent). */
+int motley__trainer_correct_open(struct motley_trainer *trainer, struct motley_error *error);
+int motley__trainer_correct(struct motley_trainer *trainer, struct motley_error *error);
+
+/* The plan of the checkpoint (text; NULL: there is none) when it is for these ranks, this storage type, this mode and
+ * this co-activation, else a new one.  Collective. */
+int motley__trainer_plan(struct motley_trainer *trainer, const char *text, struct motley_error *error);
 
 /* The sequences of each rank, as the plan says.  Collective. */
 int motley__trainer_share(struct motley_trainer *trainer, struct motley_error *error);

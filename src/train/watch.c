@@ -122,7 +122,7 @@ static int share(const struct motley_trainer *trainer, double step_seconds, stru
     MPI_Request request;
     memset(watch->failed, 0, (size_t)watch->told * sizeof *watch->failed);
     look(trainer, step_seconds, watch->sight[context->rank]);
-    const int lost = motley__decoder_add_rows(trainer->decoder, watch->rows, error);
+    const int lost = motley__decoder_add_rows(trainer->decoder, 0, watch->rows, error);
     *watch->failed = lost != 0;
     int status = motley__fail_mpi(error, MPI_Iallreduce(MPI_IN_PLACE, watch->failed, watch->told, MPI_DOUBLE, MPI_SUM,
                                                         context->comm, &request), "MPI_Iallreduce");
