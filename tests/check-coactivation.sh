@@ -84,6 +84,13 @@ echo "4 ranks: $before rows sent, $after with experts placed by what was recorde
 [ "$after" -lt "$before" ] || fail "$before rows sent before and $after after"
 layer 3 $choice --coactivation "$published" --coactivation-layer 3 || fail "placed by a layer of the published counts"
 agrees $choice
+echo "40 5 5 5 5 5 5 5" >"$work/loads" # the first gets replicas, whatever its tokens really are
+layer 3 $choice --mode expert --coactivation "$work/recorded3" --loads "$work/loads" || fail "placed with replicas"
+"$python" "$here/reference.py" check "$work/in" "$work/out" --backward $choice || # of rows it knows one home each
+    fail "the reference gives something else, with replicas"
+sh "$here/run-mpi" 3 "$motley" plan --tokens 1500 --width 16 --hidden 16 --experts 8 --top-k 2 --mode expert \
+    --backward --coactivation "$work/recorded3" --loads "$work/loads" >"$work/plan" || fail "no plan with replicas"
+grep '^copies per token: ' "$work/plan" || fail "the plan does not say how many copies there are of a token"
 
 # Routing held to collaborators; three experts for a token, so the sets matter for where experts go.
 "$python" "$here/reference.py" make "$work/in" --tokens 301 --width 16 --hidden 16 --experts 6 --top-k 3 \

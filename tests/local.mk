@@ -73,6 +73,7 @@ UNIT_TESTS = \
     %D%/test_collocate \
     %D%/test_plan_layers \
     %D%/test_place \
+    %D%/test_settle \
     %D%/test_spread \
     %D%/test_replicate \
     %D%/test_watch \

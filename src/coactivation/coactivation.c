@@ -172,10 +172,39 @@ void motley__choices_clear(struct motley__choices *choices)
     *choices = (struct motley__choices){0};
 }
 
-/* Is expert e in this place? */
-static int is_in(const int *group, const uint8_t *has, int places, int e, int place)
+/* Does any of a set's first experts serve its tokens from this group, too? */
+static int is_before(const int *set, int experts, const int *group, int g)
 {
-    return e >= 0 && (has ? has[(size_t)group[e] * (size_t)places + (size_t)place] : group[e] == place);
+    int found = 0;
+    for (int k = 0; k < experts && !found; k++)
+        found = set[k] >= 0 && group[set[k]] == g;
+    return found;
+}
+
+/* A group is one place. */
+static void reach_groups(const struct motley__choices *choices, const int *group, double *reach)
+{
+    for (int s = 0; s < choices->sets; s++) {
+        const int *set = choices->set + (size_t)s * (size_t)choices->K;
+        for (int k = 0; k < choices->K; k++)
+            if (set[k] >= 0 && !is_before(set, k, group, group[set[k]]))
+                reach[group[set[k]]] += choices->weight[s];
+    }
+}
+
+/* The same for groups that are in several. */
+static void reach_places(const struct motley__choices *choices, const int *group, const uint8_t *has, int places,
+                         double *reach)
+{
+    for (int s = 0; s < choices->sets; s++) {
+        const int *set = choices->set + (size_t)s * (size_t)choices->K;
+        for (int place = 0; place < places; place++) {
+            int needed = 0;
+            for (int k = 0; k < choices->K && !needed; k++)
+                needed = set[k] >= 0 && has[(size_t)group[set[k]] * (size_t)places + (size_t)place];
+            reach[place] += needed ? choices->weight[s] : 0;
+        }
+    }
 }
 
 void motley__choices_reach(const struct motley__choices *choices, const int *group, const uint8_t *has, int places,
@@ -183,15 +212,10 @@ void motley__choices_reach(const struct motley__choices *choices, const int *gro
 {
     for (int place = 0; place < places; place++)
         reach[place] = 0;
-    for (int s = 0; s < choices->sets; s++) {
-        const int *set = choices->set + (size_t)s * (size_t)choices->K;
-        for (int place = 0; place < places; place++) {
-            int needed = 0;
-            for (int k = 0; k < choices->K && !needed; k++)
-                needed = is_in(group, has, places, set[k], place);
-            reach[place] += needed ? choices->weight[s] : 0;
-        }
-    }
+    if (has)
+        reach_places(choices, group, has, places, reach);
+    else
+        reach_groups(choices, group, reach);
 }
 
 /* The first of `sets` at which the ascending sums are above x; the last if none is. */

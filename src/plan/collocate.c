@@ -10,16 +10,18 @@
 #include "coactivation/coactivation.h"
 #include "plan/collocate.h"
 #include "plan/place.h"
+#include "plan/replica_homes.h"
 
 /* One call of motley__collocate. */
 struct work {
     const struct motley__task *task;
     const struct motley__division *division;
     struct motley__choices choices;  /* owned, and so are the next three */
-    double *seconds;                 /* [G,E] */
+    double *seconds;                 /* [G,E] of each expert's rows on each group */
     int *ranks;                      /* [G] with a slice of the group's experts */
     int *now, *blocks;               /* [E] group of each expert as things are, and in blocks; one array */
     struct motley__place_problem place;
+    double row_seconds;              /* of a row to another rank, as the step feels it, when all tokens send one */
     struct motley_error *error;
 };
 
@@ -76,61 +78,85 @@ static void price_experts(struct work *w)
         }
 }
 
-/* What going to one more rank costs the step when all tokens do: what is predicted for moving rows, for each rank that
- * a token is predicted to go to. */
-static int price_copies(struct work *w)
+/* What a row to another rank costs the step when all tokens send one: what is predicted for moving rows, for each that
+ * a token is predicted to send. */
+static int price_rows(struct work *w)
 {
     const struct motley__division *division = w->division;
-    struct motley__rank_cost *cost = malloc((size_t)division->R * sizeof *cost);
+    const size_t R = (size_t)division->R;
+    struct motley__rank_cost *cost = malloc(R * sizeof *cost);
+    struct motley__duty *duty = malloc(R * sizeof *duty);
     struct motley__prediction p = {0};
-    double copies = 0;
-    int status = cost ? motley__predict(w->task, division, cost, &p, w->error)
-                      : motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to predict %d ranks", division->R);
+    double sent = 0;
+    int status = cost && duty ? motley__predict(w->task, division, cost, &p, w->error)
+                              : motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to predict %zu ranks", R);
+    if (!status)
+        status = motley__division_duties(w->task, division, duty, w->error);
+    for (size_t r = 0; r < R && !status; r++)
+        sent += duty[r].sent;
+    if (!status && sent > 0)
+        w->row_seconds = (p.forward.dispatch + p.forward.combine + p.backward.dispatch + p.backward.combine) /
+                         (sent / (double)w->task->options.tokens);
     free(cost);
-    for (int g = 0; g < division->G; g++)
-        copies += w->ranks[g] * (division->reach ? division->reach[g]
-                                                 : motley__cost_reach(&w->task->shape, division->experts[g]));
-    if (!status && copies > 0)
-        w->place.copy_seconds = (p.forward.dispatch + p.forward.combine + p.backward.dispatch + p.backward.combine) /
-                                copies;
+    free(duty);
     return status;
 }
 
-/* Seconds, as far as anything was measured; and a copy always costs something, so that among placements alike in
- * seconds the one with fewer copies is taken. */
+/* Seconds, as far as anything was measured; and a row always costs something, so that among placements alike in
+ * seconds the one with fewer is taken.  Of the copies of a token one stays at home. */
 static int price(struct work *w)
 {
     const double LEAST = 1e-6; /* of the experts' seconds */
     const size_t all = (size_t)w->division->G * (size_t)w->task->shape.E;
     double experts = 0;
+    int ranks = 0;
     if (w->task->options.shares == MOTLEY_SHARES_EVEN)
         return 0;
     price_experts(w);
-    int status = price_copies(w);
+    int status = price_rows(w);
     for (size_t i = 0; i < all; i++)
         experts += w->seconds[i] / w->division->G;
+    for (int g = 0; g < w->division->G; g++)
+        ranks += w->ranks[g];
     w->place.seconds = w->seconds;
-    if (!(w->place.copy_seconds > LEAST * experts))
-        w->place.copy_seconds = experts > 0 ? LEAST * experts : 1;
+    if (!(w->row_seconds > LEAST * experts))
+        w->row_seconds = experts > 0 ? LEAST * experts : 1;
+    w->place.copy_seconds = ranks > 1 ? w->row_seconds * (ranks - 1) / ranks : w->row_seconds;
     return status;
 }
 
-/* The same for nodes, where there are several. */
-static int reach_nodes(const struct work *w, struct motley__collocation *found)
+/* Which nodes have a rank of each group: has [G,nodes], NULL where there is one node.  Owned by the caller. */
+static int find_nodes(const struct work *w, uint8_t **has)
 {
     const struct motley__links *links = w->task->links;
     const struct motley__division *division = w->division;
+    *has = NULL;
     if (!links || links->nodes < 2)
         return 0;
     const size_t nodes = (size_t)links->nodes;
-    uint8_t *has = calloc((size_t)division->G * nodes, sizeof *has);
-    found->node_reach = malloc(nodes * sizeof *found->node_reach);
-    int status = has && found->node_reach ? 0 : motley__fail(w->error, MOTLEY_E_MEMORY,
-                                                             "out of host memory for the rows of %zu nodes", nodes);
-    for (int r = 0; r < division->R && !status; r++)
-        has[(size_t)division->group_of[r] * nodes + (size_t)links->node[r]] |= division->width[r] > 0;
+    *has = calloc((size_t)division->G * nodes, sizeof **has);
+    if (!*has)
+        return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory for the rows of %zu nodes", nodes);
+    for (int r = 0; r < division->R; r++)
+        (*has)[(size_t)division->group_of[r] * nodes + (size_t)links->node[r]] |= division->width[r] > 0;
+    return 0;
+}
+
+/* What reaches groups and nodes where every expert has one home. */
+static int reach_homes(const struct work *w, struct motley__collocation *found)
+{
+    uint8_t *has;
+    int status = find_nodes(w, &has);
+    const int nodes = has ? w->task->links->nodes : 0;
+    found->reach = malloc((size_t)w->division->G * sizeof *found->reach);
+    found->node_reach = has ? malloc((size_t)nodes * sizeof *found->node_reach) : NULL;
+    if (!status && (!found->reach || (has && !found->node_reach)))
+        status = motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory for the rows of %d groups",
+                              w->division->G);
     if (!status)
-        motley__choices_reach(&w->choices, found->home, has, links->nodes, found->node_reach);
+        motley__choices_reach(&w->choices, found->home, NULL, w->division->G, found->reach);
+    if (!status && has)
+        motley__choices_reach(&w->choices, found->home, has, nodes, found->node_reach);
     free(has);
     return status;
 }
@@ -139,11 +165,8 @@ static int reach_nodes(const struct work *w, struct motley__collocation *found)
 static int place(struct work *w, struct motley__collocation *found)
 {
     const double BETTER = 1 - 1e-9;
-    const int E = w->task->shape.E, G = w->division->G;
+    const int E = w->task->shape.E;
     struct motley__place_cost best, now, blocks;
-    found->reach = malloc((size_t)G * sizeof *found->reach);
-    if (!found->reach)
-        return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to place %d experts", E);
     int status = motley__place_best(&w->place, found->home, &best, w->error);
     if (!status)
         status = motley__place_cost(&w->place, w->now, &now, w->error);
@@ -157,16 +180,35 @@ static int place(struct work *w, struct motley__collocation *found)
     }
     found->copies = best.copies;
     found->copies_before = blocks.copies;
-    motley__choices_reach(&w->choices, found->home, NULL, G, found->reach);
-    return reach_nodes(w, found);
+    return reach_homes(w, found);
 }
 
 void motley__collocation_clear(struct motley__collocation *collocation)
 {
     free(collocation->home);
+    free(collocation->replica);
+    free(collocation->rest);
     free(collocation->reach);
+    free(collocation->own_reach);
     free(collocation->node_reach);
     *collocation = (struct motley__collocation){0};
+}
+
+/* Replicas, where there may be any. */
+static int add_replicas(const struct work *w, struct motley__collocation *found)
+{
+    struct motley__replica_homes homes = {.task = w->task, .division = w->division, .choices = &w->choices,
+                                          .ranks = w->ranks, .row_seconds = w->row_seconds};
+    uint8_t *has = NULL;
+    if (!motley__divide_replicates(w->task, w->division))
+        return 0;
+    int status = find_nodes(w, &has);
+    homes.has = has;
+    homes.nodes = has ? w->task->links->nodes : 0;
+    if (!status)
+        status = motley__replica_homes(&homes, found, w->error);
+    free(has);
+    return status;
 }
 
 int motley__collocate(const struct motley__task *task, const struct motley__division *division, int layer,
@@ -186,12 +228,37 @@ int motley__collocate(const struct motley__task *task, const struct motley__divi
         status = price(&w);
     if (!status && w.choices.sets)
         status = place(&w, &found);
+    if (!status && w.choices.sets)
+        status = add_replicas(&w, &found);
     close_work(&w);
     if (status)
         motley__collocation_clear(&found);
     else
         *collocation = found;
     return status;
+}
+
+/* The division becomes what was found. */
+static void take_over(const struct motley__task *task, struct motley__division *division,
+                      struct motley__collocation *found)
+{
+    free(division->owner);
+    free(division->reach);
+    free(division->own_reach);
+    free(division->node_reach);
+    free(division->replica);
+    division->owner = found->home;
+    division->reach = found->reach;
+    division->own_reach = found->own_reach;
+    division->node_reach = found->node_reach;
+    division->replicas = found->replicas;
+    division->replica = found->replica;
+    division->copies = found->copies;
+    division->copies_before = found->copies_before;
+    for (int e = 0; e < task->shape.E && division->rest; e++)
+        division->rest[e] = found->rest ? found->rest[e] : 1;
+    free(found->rest);
+    *found = (struct motley__collocation){0};
 }
 
 int motley__collocate_division(const struct motley__task *task, struct motley__division *division,
@@ -202,16 +269,7 @@ int motley__collocate_division(const struct motley__task *task, struct motley__d
     struct motley__collocation found = {0};
     int status = motley__collocate(task, division, only ? only - 1 : MOTLEY__ALL_LAYERS, &found, error);
     if (!status && found.reach) {
-        free(division->owner);
-        free(division->reach);
-        free(division->node_reach);
-        division->owner = found.home;
-        division->reach = found.reach;
-        division->node_reach = found.node_reach;
-        division->copies = found.copies;
-        division->copies_before = found.copies_before;
-        found.home = NULL;
-        found.reach = found.node_reach = NULL;
+        take_over(task, division, &found);
         status = motley__predict(task, division, cost, prediction, error);
     }
     motley__collocation_clear(&found);

@@ -3,7 +3,8 @@
  * divide.h says how many experts each group holds.  Which ones changes neither results nor memory; it changes how many
  * copies of tokens travel and how long each group is busy.  Both have a price in predicted seconds, and place.h finds
  * what is cheapest together.  With even shares, which look at no measurement, the copies alone decide.  An expert's
- * rows are those of its load, where loads are known, else those that were recorded.
+ * rows are those of its load, where loads are known, else those that were recorded.  Where hot experts may have
+ * replicas (divide.h), these are found with the homes (settle.h), whatever replicas the division had.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_PLAN_COLLOCATE_H
@@ -14,7 +15,12 @@
 /* All owned. */
 struct motley__collocation {
     int *home;                       /* [E] group of each expert */
-    double *reach;                   /* [G] of all tokens those that go to it then; NULL: nothing is known */
+    int replicas;
+    struct motley__replica *replica; /* [replicas] by expert, then by rank */
+    double *rest;                    /* [E] part of its rows that its home serves; NULL: all, there are no replicas */
+    double *reach;                   /* [G] of the tokens of other groups those that come to it then; NULL: nothing is
+                                      * known */
+    double *own_reach;               /* [G] of its own ranks' tokens those that need it, too; NULL: as many */
     double *node_reach;              /* [nodes] those that go to any of its ranks; NULL with one node, too */
     double copies, copies_before;    /* ranks that a token's experts are on, mean: so, and in ascending blocks; or 0 */
 };

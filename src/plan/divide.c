@@ -226,6 +226,15 @@ static double replica_seconds(const void *data, int g, double share)
     return loaded_seconds(data, g, share);
 }
 
+int motley__divide_replicates(const struct motley__task *task, const struct motley__division *division)
+{
+    const struct motley_plan_options *options = &task->options;
+    const motley_coactivation *c = options->coactivation;
+    const int layers = c && !options->coactivation_layer ? motley_coactivation_layers(c) : 1;
+    return task->share && options->shares == MOTLEY_SHARES_MEASURED && division->G > 1 && layers == 1 &&
+           options->exchange != MOTLEY_EXCHANGE_HIERARCHICAL; /* which knows one place of each expert */
+}
+
 /* Replicas of what is then the slowest group's, where ranks have memory for them. */
 static int replicate(struct work *w, struct motley_error *error)
 {
@@ -256,9 +265,7 @@ static int share_experts(struct work *w, int bounded, struct motley_error *error
         status = assign_experts(w, error);
     if (!status)
         memcpy(division->experts, w->share, (size_t)G * sizeof *w->share);
-    /* With co-activation experts still change places; the hierarchical exchange knows one place of each. */
-    if (!status && w->task->share && !even(w) && G > 1 && !w->task->options.coactivation &&
-        w->task->options.exchange != MOTLEY_EXCHANGE_HIERARCHICAL)
+    if (!status && motley__divide_replicates(w->task, division))
         status = replicate(w, error);
     for (int i = 0; i < division->replicas; i++) /* what serves replicas alone keeps its slices */
         w->share[division->group_of[division->replica[i].rank]] = 1;
@@ -328,6 +335,17 @@ int motley__divide_fits(const struct motley__task *task, const struct motley__di
     int status = open_work(&w, error);
     if (!status)
         status = fits_memory(&w, fits, error);
+    return close_work(&w, status);
+}
+
+int motley__divide_room(const struct motley__task *task, const struct motley__division *division, int *most,
+                        struct motley_error *error)
+{
+    struct motley__division as_given = *division; /* nothing is divided here */
+    struct work w = {.task = task, .division = &as_given};
+    int status = open_work(&w, error);
+    for (int g = 0; g < division->G && !status; g++)
+        most[g] = loaded_seconds(&w, g, 1.0 / task->shape.E) > 0 ? most_that_fit(&w, task->shape.E, experts_fit, g) : 0;
     return close_work(&w, status);
 }
 

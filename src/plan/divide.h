@@ -30,6 +30,8 @@ struct motley__division {
                                       * experts get as many */
     double *reach;                   /* [G] of all tokens those that need the group, where it is known what they choose
                                       * together (collocate.h); owned, NULL: they choose by chance */
+    double *own_reach;               /* [G] likewise of the tokens of its own ranks, where replicas make them more
+                                      * than those of others; owned, NULL: as reach */
     double *node_reach;              /* [nodes] of all tokens those that need a group with a rank on the node; likewise,
                                       * and NULL with one node */
     double copies, copies_before;    /* ranks that a token's experts are on, mean, by that: so, and in blocks; or 0 */
@@ -52,6 +54,15 @@ int motley__divide(const struct motley__task *task, struct motley__division *div
 /* *fits: every device has memory for its part of such a division, whose experts and width are set.
  * Errors: MOTLEY_E_MEMORY. */
 int motley__divide_fits(const struct motley__task *task, const struct motley__division *division, int *fits,
+                        struct motley_error *error);
+
+/* May hot experts of the division get replicas?  Their loads must be known, and be those of the one layer that is
+ * planned for. */
+int motley__divide_replicates(const struct motley__task *task, const struct motley__division *division);
+
+/* most [G] written: experts that each group of such a division has memory for, 0 where nothing is known of its speed.
+ * Errors: MOTLEY_E_MEMORY. */
+int motley__divide_room(const struct motley__task *task, const struct motley__division *division, int *most,
                         struct motley_error *error);
 
 /* What each rank has to do: duty [R] written.  Errors: MOTLEY_E_MEMORY. */

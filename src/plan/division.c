@@ -33,6 +33,7 @@ void motley__division_clear(struct motley__division *division)
     free(division->owner);
     free(division->rest);
     free(division->reach);
+    free(division->own_reach);
     free(division->node_reach);
     free(division->replica);
     memset(division, 0, sizeof *division);
@@ -115,7 +116,8 @@ static void add_reach(const struct motley__task *task, const struct motley__divi
         if (!task->share)
             reach->part[g] = (double)division->experts[g] / task->shape.E;
         if (division->reach) {
-            reach->others[g] = reach->own[g] = division->reach[g];
+            reach->others[g] = division->reach[g];
+            reach->own[g] = division->own_reach ? division->own_reach[g] : division->reach[g];
         } else if (task->share) {
             reach->others[g] = reach_of(task, division, reach, g, 0);
             reach->own[g] = division->replicas ? reach_of(task, division, reach, g, 1) : reach->others[g];

@@ -47,6 +47,8 @@ libmotley_all_la_SOURCES += \
     %D%/predict.h \
     %D%/refine.c \
     %D%/refine.h \
+    %D%/replica_homes.c \
+    %D%/replica_homes.h \
     %D%/replicate.c \
     %D%/replicate.h \
     %D%/rivals.c \
@@ -54,6 +56,11 @@ libmotley_all_la_SOURCES += \
     %D%/room.c \
     %D%/room.h \
     %D%/serve.c \
+    %D%/serve.h \
+    %D%/settle.c \
+    %D%/settle.h \
+    %D%/settle_state.c \
+    %D%/settle_state.h \
     %D%/spread.c \
     %D%/spread.h \
     %D%/task.c \

@@ -212,8 +212,8 @@ void motley__phases_replicas(struct motley__predicting *w)
     const struct motley__division *division = w->division;
     for (int i = 0; i < division->replicas; i++) {
         const struct motley__replica *replica = &division->replica[i];
-        const struct motley__replica_moves moves = motley__replica_moves(w->task, division, replica);
         const int g = division->group_of[replica->rank], owner = division->owner[replica->expert];
+        const struct motley__replica_moves moves = motley__replica_moves(w->task, division, owner, replica->rank);
         for (int r = 0; r < division->R; r++)
             if (division->group_of[r] == g || division->group_of[r] == owner) {
                 w->cost[r].forward.weights += moves.there;

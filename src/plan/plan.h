@@ -17,7 +17,8 @@
  *   audition.c          modes and ways predicted nearly alike are tried   (rivals.c which, room.c memory for it)
  *   spread.c            experts with unequal numbers of rows        pure   (replicate.c hot ones on several groups)
  *   placement.c         which rank holds which part of the experts  pure
- *   collocate.c         experts chosen together on one group        pure   (place.c the search)
+ *   collocate.c         experts chosen together on one group        pure   (place.c the search; with replicas
+ *                                                                    replica_homes.c, settle.c)
  *   serve.c             which group serves a pair                   pure
  *   plan.c              the value that comes of it                  (plan_make.c pure, plan_layers.c each layer's,
  *                                                                    plan_text.c JSON, plan_parse.c from it,

@@ -55,18 +55,17 @@ static double move_seconds(const struct motley__task *task, int a, int b, double
 }
 
 struct motley__replica_moves motley__replica_moves(const struct motley__task *task,
-                                                   const struct motley__division *division,
-                                                   const struct motley__replica *replica)
+                                                   const struct motley__division *division, int owner, int rank)
 {
     const struct motley_layer_shape *shape = &task->shape;
     const double weights = (double)motley__experts_bytes(shape, 1, 0, 1, 0, 0);
     const double gradients = (double)motley__experts_bytes(shape, 1, 0, 1, 1, 0) - weights;
-    const int g = division->group_of[replica->rank], owner = division->owner[replica->expert];
+    const int g = division->group_of[rank];
     struct motley__replica_moves moves = {0};
     int from = 0;
     while (division->group_of[from] != owner)
         from++;
-    for (int r = replica->rank; r < division->R && task->options.backward; r++) {
+    for (int r = rank; r < division->R && task->options.backward; r++) {
         const double part = (double)division->width[r] / shape->F;
         if (division->group_of[r] != g)
             continue;
@@ -74,7 +73,7 @@ struct motley__replica_moves motley__replica_moves(const struct motley__task *ta
         moves.back = fmax(moves.back, move_seconds(task, r, from, part * gradients));
         moves.bytes += part * (weights + gradients);
     }
-    moves.nodes = task->links && task->links->node[from] != task->links->node[replica->rank];
+    moves.nodes = task->links && task->links->node[from] != task->links->node[rank];
     return moves;
 }
 
@@ -165,8 +164,8 @@ static void try_group(const struct work *w, int e, int from, int to, struct shif
 {
     struct shift shift = {.expert = e, .from = from, .to = to};
     if (!(part_of(w, e, to) > 0) && w->division->owner[e] != to) {
-        const struct motley__replica replica = {e, w->lowest[to], 0};
-        const struct motley__replica_moves moves = motley__replica_moves(w->task, w->division, &replica);
+        const struct motley__replica_moves moves =
+            motley__replica_moves(w->task, w->division, w->division->owner[e], w->lowest[to]);
         shift.moving = moves.there + moves.back;
     }
     balance(w, &shift);

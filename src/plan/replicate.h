@@ -21,14 +21,14 @@ int motley__replicate(const struct motley__task *task, struct motley__division *
                       motley__replicate_seconds *seconds, const void *data, const int *most,
                       struct motley_error *error);
 
-/* What a replica makes travel in a step: seconds of its weights there and of its gradients back, for those who send
- * and for those who receive, and the bytes of both.  All 0 where nothing is trained. */
+/* What a replica, on the group whose lowest rank is `rank`, of an expert that group `owner` stores makes travel in a
+ * step: seconds of its weights there and of its gradients back, for those who send and for those who receive, and the
+ * bytes of both.  All 0 where nothing is trained. */
 struct motley__replica_moves {
     double there, back, bytes;
     int nodes;                       /* 1: from one node to another */
 };
 struct motley__replica_moves motley__replica_moves(const struct motley__task *task,
-                                                   const struct motley__division *division,
-                                                   const struct motley__replica *replica);
+                                                   const struct motley__division *division, int owner, int rank);
 
 #endif

@@ -1,16 +1,13 @@
 /* Who serves a pair, where experts have replicas.
  *
- * A source's tokens are dealt into lots, token t into lot t % S, so that every lot is like every other; a lot's
- * pairs of one expert go to one group.  Lots are given out so that a group that has the expert keeps as much of what
- * its own ranks bring as its part allows: these rows do not travel.  The rest goes to whoever has most room left.
- * Rows follow the parts as far as lots allow: to half a lot of a rank's tokens.
- *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "plan/plan.h"
+#include "plan/serve.h"
 
 /* A group that has the expert, and what it could still serve, as a part of the expert's rows. */
 struct holder {
@@ -24,13 +21,13 @@ int motley__plan_lots(const motley_plan *plan)
 }
 
 /* The parts of all tokens that ranks are expected to bring: [R]. */
-static void weigh_ranks(const motley_plan *plan, double *weight)
+static void weigh_ranks(const struct motley__serving *w, double *weight)
 {
     double all = 0;
-    for (int r = 0; r < plan->R; r++)
-        all += (double)plan->rank[r].tokens;
-    for (int r = 0; r < plan->R; r++)
-        weight[r] = all > 0 ? (double)plan->rank[r].tokens / all : 1.0 / plan->R;
+    for (int r = 0; r < w->R; r++)
+        all += w->tokens[r];
+    for (int r = 0; r < w->R; r++)
+        weight[r] = all > 0 ? w->tokens[r] / all : 1.0 / w->R;
 }
 
 static struct holder *roomiest(struct holder *holder, int holders)
@@ -52,54 +49,78 @@ static int keep_lots(struct holder *holder, double lot)
 }
 
 /* server [S,E] of one expert: column e.  weight [R] part of all tokens, kept [R] scratch. */
-static void serve_expert(const motley_plan *plan, int rank, int e, struct holder *holder, int holders,
-                         const double *weight, int *kept, int *server)
+static void serve_expert(const struct motley__serving *w, const double *weight, int rank, int e,
+                         struct holder *holder, int holders, int *kept, int *server)
 {
-    for (int r = 0; r < plan->R; r++) {
+    for (int r = 0; r < w->R; r++) {
         kept[r] = 0;
         for (int i = 0; i < holders; i++)
-            if (holder[i].group == plan->group_of[r])
+            if (holder[i].group == w->group_of[r])
                 kept[r] = keep_lots(&holder[i], weight[r] / MOTLEY__LOTS);
         for (int s = 0; s < kept[r] && r == rank; s++)
-            server[(size_t)s * (size_t)plan->shape.E + (size_t)e] = plan->group_of[r];
+            server[(size_t)s * (size_t)w->E + (size_t)e] = w->group_of[r];
     }
-    for (int r = 0; r < plan->R; r++)
+    for (int r = 0; r < w->R; r++)
         for (int s = kept[r]; s < MOTLEY__LOTS; s++) {
             struct holder *to = roomiest(holder, holders);
             to->left -= weight[r] / MOTLEY__LOTS;
             if (r == rank)
-                server[(size_t)s * (size_t)plan->shape.E + (size_t)e] = to->group;
+                server[(size_t)s * (size_t)w->E + (size_t)e] = to->group;
         }
 }
 
-int motley__plan_serve(const motley_plan *plan, int rank, int *server, struct motley_error *error)
+/* The experts that have replicas. */
+static void serve_replicated(const struct motley__serving *w, const double *weight, int rank, struct holder *holder,
+                             int *kept, int *server)
 {
-    const int E = plan->shape.E, S = motley__plan_lots(plan);
-    for (int i = 0; i < S * E; i++)
-        server[i] = plan->server[i % E];
-    if (S == 1)
-        return 0;
-    double *weight = malloc((size_t)plan->R * sizeof *weight);
-    int *kept = malloc((size_t)plan->R * sizeof *kept);
-    struct holder *holder = malloc(((size_t)plan->replicas + 1) * sizeof *holder);
-    const int missing = !weight || !kept || !holder;
-    if (!missing)
-        weigh_ranks(plan, weight);
-    for (int i = 0, holders; i < plan->replicas && !missing; i += holders - 1) {
-        const int e = plan->replica[i].expert;
+    for (int i = 0, holders; i < w->replicas; i += holders - 1) {
+        const int e = w->replica[i].expert;
         holders = 1;
-        holder[0] = (struct holder){plan->server[e], 1};
-        for (int j = i; j < plan->replicas && plan->replica[j].expert == e; j++) {
-            const struct motley__replica *replica = &plan->replica[j];
-            holder[holders++] = (struct holder){plan->group_of[replica->rank], replica->part};
+        holder[0] = (struct holder){w->owner[e], 1};
+        for (int j = i; j < w->replicas && w->replica[j].expert == e; j++) {
+            const struct motley__replica *replica = &w->replica[j];
+            holder[holders++] = (struct holder){w->group_of[replica->rank], replica->part};
             holder[0].left -= replica->part;
         }
-        serve_expert(plan, rank, e, holder, holders, weight, kept, server);
+        serve_expert(w, weight, rank, e, holder, holders, kept, server);
+    }
+}
+
+int motley__serve(const struct motley__serving *w, int rank, int *server, struct motley_error *error)
+{
+    double *weight = malloc((size_t)w->R * sizeof *weight);
+    int *kept = malloc((size_t)w->R * sizeof *kept);
+    struct holder *holder = malloc(((size_t)w->replicas + 1) * sizeof *holder);
+    const int missing = !weight || !kept || !holder;
+    for (int i = 0; i < MOTLEY__LOTS * w->E; i++)
+        server[i] = w->owner[i % w->E];
+    if (!missing) {
+        weigh_ranks(w, weight);
+        serve_replicated(w, weight, rank, holder, kept, server);
     }
     free(weight);
     free(kept);
     free(holder);
     return missing ? motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to share out replicas' rows") : 0;
+}
+
+int motley__plan_serve(const motley_plan *plan, int rank, int *server, struct motley_error *error)
+{
+    struct motley__serving serving = {.R = plan->R, .E = plan->shape.E, .group_of = plan->group_of,
+                                      .owner = plan->server, .replicas = plan->replicas, .replica = plan->replica};
+    if (motley__plan_lots(plan) == 1) {
+        memcpy(server, plan->server, (size_t)plan->shape.E * sizeof *server);
+        return 0;
+    }
+    double *tokens = malloc((size_t)plan->R * sizeof *tokens);
+    if (!tokens)
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to share out replicas' rows");
+    for (int r = 0; r < plan->R; r++)
+        tokens[r] = (double)plan->rank[r].tokens;
+    serving.tokens = tokens;
+    int status = motley__serve(&serving, rank, server, error);
+    free(tokens);
+    return status;
 }
 
 double motley__plan_part(const motley_plan *plan, int group)
