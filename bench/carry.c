@@ -28,7 +28,7 @@ static int carry_ours(struct motley__cell *cell, int counted, struct motley_erro
     const struct motley__executor executor = {cell->context->device, NULL, cell->context->time_limit};
     struct motley__step step = {.count = 0};
     struct motley__step_times times;
-    uint64_t known = 0;
+    struct motley__ops known = {{0}};
 
     if (counted)
         known = motley__step_add(&step, (struct motley__op){

@@ -5,7 +5,7 @@
  *                       + sum_k, k ascending, of the rows that token t came back in from the ranks of a group when
  *                         its pair k is the token's first for that group
  *
- *             for tokens first .. first + T - 1, of which y has the rows; where NULL: no expert is an own one
+ *             for tokens first .. first + T - 1, the rows of y from `row` on; where NULL: no expert is an own one
  *
  * o [P,D], returned [rows,D], y [T,D] in the storage type, s = weight[p] or 1.  Sums are taken in f32 and rounded once.
  *
@@ -17,6 +17,7 @@
  * Bytes in f32: combine 4 (P + rows) D; decode 4 (K+1) T D; flops 2 P D: the bound is the memory.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "chunks.h"
 #include "types.h"
 #include "vector.h"
 
@@ -102,7 +103,7 @@ static inline void add_returned(vec *sum, const struct motley__decode_args a, in
                                 __global const int *indices, __global const int *server, __global const int *row,
                                 __global const int *table, __global const STORED *returned)
 {
-    __global const int *base = table + a.groups + 1 + t / a.chunk_tokens * a.streams;
+    __global const int *base = table + a.groups + 1 + chunk_of(a.chunks, t) * a.streams;
     for (int n = t * a.K, end = n + a.K; n < end; n++) {
         if (row[n] < 0)
             continue;
@@ -139,7 +140,7 @@ __kernel void decode(const struct motley__decode_args a, __global const int *res
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.T), vectors = a.D / V;
     for (int i = first; i < last; i++) {
         const int t = a.first + i;
-        __global STORED *to = y + (size_t)i * a.D;
+        __global STORED *to = y + (size_t)(a.row + i) * a.D;
         int c = get_global_id(0) * BLOCK;
         for (; c + BLOCK <= vectors; c += get_global_size(0) * BLOCK)
             decode_vectors(a, t, c, BLOCK, where, o, weight, indices, server, row, table, returned, to);
@@ -165,13 +166,13 @@ __kernel void decode_scalars(const struct motley__decode_args a, __global const 
                              __global const int *restrict table, __global const float *restrict returned,
                              __global float *restrict out)
 {
-    const int n = get_global_id(0);
-    if (n >= a.T * a.K)
+    const int n = a.first * a.K + get_global_id(0);
+    if (n >= (a.first + a.T) * a.K)
         return;
     float sum = where ? (where[n] >= 0 ? s[where[n]] : 0) : out[n];
     if (a.streams && pair[n] >= 0) {
         const int2 streams = streams_of(table, server[indices[n]]);
-        __global const int *base = table + a.groups + 1 + (a.chunks + n / a.K / a.chunk_tokens) * a.streams;
+        __global const int *base = table + a.groups + 1 + (a.chunks.count + chunk_of(a.chunks, n / a.K)) * a.streams;
         for (int i = streams.x; i < streams.y; i++)
             sum += returned[base[i] + pair[n]];
     }

@@ -20,16 +20,17 @@
  * where `begin` is the first pair of a row, counted within the section.  Bytes read 24, written 6 a pair and 4 a row.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "chunks.h"
 #include "pairs.h"
 #include "types.h"
 #include "vector.h"
 
 static int slot_of(const struct motley__heads_args a, uint token, int group)
 {
-    const int chunk = token / (uint)a.chunk_tokens;
+    const int chunk = chunk_of(a.chunks, token);
     if (group < a.sent)
         return chunk * a.sent + group;
-    return a.chunks * a.sent + chunk * (a.groups - a.sent) + group - a.sent;
+    return a.chunks.count * a.sent + chunk * (a.groups - a.sent) + group - a.sent;
 }
 
 __kernel void heads(const struct motley__heads_args a, __global const int *restrict indices,

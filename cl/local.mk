@@ -10,6 +10,7 @@ KERNELS = \
     %D%/adamw.h \
     %D%/attention.cl \
     %D%/capacity.cl \
+    %D%/chunks.h \
     %D%/cosine.cl \
     %D%/cpu/activation.cl \
     %D%/cpu/esmm.cl \

@@ -17,15 +17,19 @@
  * Bytes: arrive 8 N + 22 a received pair, place 20 P.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
+#include "chunks.h"
 #include "pairs.h"
 #include "types.h"
 
-/* The batch of own pair n: with chunks, the first or the last. */
+/* The batch of pair n < N: with chunks, the first or the last; a guest's is its chunk's. */
 static int own_batch(const struct motley__arrive_args a, uint n)
 {
-    if (a.chunks == 1)
+    const int token = n / (uint)a.K, chunk = chunk_of(a.chunks, token);
+    if (a.chunks.count == 1)
         return 0;
-    return (int)(n / (uint)a.K / (uint)a.chunk_tokens) < a.chunks / 2 ? 0 : a.chunks + 1;
+    if (token >= a.chunks.own)
+        return 1 + chunk;
+    return chunk < a.chunks.count / 2 ? 0 : a.chunks.count + 1;
 }
 
 /* source [2 (sections + 1)]: rows before each section's, then pairs before each section's. */
@@ -39,8 +43,8 @@ __kernel void arrive(const struct motley__arrive_args a, __global const int *res
         expert[item] = indices[item] < 0 ? -1 : own_batch(a, item) * a.E + indices[item];
     if (j < 0 || j >= a.M)
         return;
-    const int sections = a.chunks * a.sources, section = section_of(source, sections, j);
-    const int batch = a.chunks == 1 ? 0 : 1 + section / a.sources;
+    const int sections = a.chunks.count * a.sources, section = section_of(source, sections, j);
+    const int batch = a.chunks.count == 1 ? 0 : 1 + section / a.sources;
     __global const int *pair_offsets = source + sections + 1;
     const struct section s = section_at(source, pair_offsets, section);
     const size_t words = s.begin + 2 * (size_t)(j - s.row), weights = s.begin + 2 * (size_t)s.rows;

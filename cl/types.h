@@ -104,11 +104,20 @@ struct motley__encode_args {
     int own;        /* tokens in x, the others are in rest */
 };
 
+/* The tokens' chunks (src/layer/chunks.h). */
+#define MOTLEY__CHUNKS_MOST 8
+struct motley__chunks {
+    int count;
+    int tokens;     /* own ones of each; the last chunks may have fewer, or none */
+    int own;        /* tokens below this; the others are guests */
+    int guests[MOTLEY__CHUNKS_MOST]; /* before each chunk; INT_MAX for those that there are not */
+};
+
 struct motley__heads_args {
     int N, K;
     int groups;
     int sent;       /* groups 0 .. sent-1 are sent to */
-    int chunks, chunk_tokens; /* the tokens' chunks (src/layer/chunks.h) */
+    struct motley__chunks chunks;
     int every;      /* 1: every pair goes by itself */
 };
 
@@ -125,13 +134,19 @@ struct motley__arrive_args {
     int N, K, E;    /* own pairs */
     int M;          /* received rows */
     int sources;    /* ranks; sections of chunk c are number c sources and on */
-    int chunks, chunk_tokens;
+    struct motley__chunks chunks;
 };
 
 struct motley__guests_args {
     int N, K;       /* own pairs */
     int M;          /* guests */
-    int sources;    /* ranks */
+    int sections;   /* of the list */
+};
+
+struct motley__staying_args {
+    int N;          /* own pairs */
+    int first, step; /* slots of the pairs that stay: first + c step of chunk c */
+    int chunks;
 };
 
 struct motley__place_args {
@@ -151,7 +166,8 @@ struct motley__decode_args {
     int first;      /* tokens first .. first + T - 1 */
     int T, per_item;
     int groups, streams; /* of the table of what came back; 0: nothing did */
-    int chunks, chunk_tokens;
+    struct motley__chunks chunks;
+    int row;        /* token `first` is that row of y */
     int accumulate; /* 1: add to y */
 };
 

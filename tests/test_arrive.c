@@ -41,12 +41,11 @@ static struct arrival arrive_from(int N, int chunks, int sources, const int *T, 
 }
 
 static void check_arrive(struct motley__device *device, int N, int chunks, int sources, const int *T,
-                         const int *server, uint64_t seed)
+                         const int *server, int guests, uint64_t seed)
 {
     struct arrival a = arrive_from(N, chunks, sources, T, server, seed);
-    const struct motley__chunks own = motley__chunks_of(N / K, chunks);
-    const struct motley__arrive_args args = {.N = N, .K = K, .E = E, .M = a.M, .sources = sources, .chunks = chunks,
-                                             .chunk_tokens = own.tokens};
+    const struct motley__chunks own = guests ? chunks_with_guests(N / K, chunks) : motley__chunks_of(N / K, chunks);
+    const struct motley__arrive_args args = {.N = N, .K = K, .E = E, .M = a.M, .sources = sources, .chunks = own};
     const size_t pairs = (size_t)a.M_pairs * 4;
     int *expert = ARRAY(int, N + a.M_pairs), *begin = ARRAY(int, a.M + 1), *row = ARRAY(int, a.M_pairs);
     float *received = ARRAY(float, a.M_pairs);
@@ -85,8 +84,8 @@ static void arrive_equals_twin_on(struct motley__device *device)
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 3; j++)
             for (int chunks = 1; chunks <= MOTLEY__CHUNKS_MOST; chunks *= 2) {
-                check_arrive(device, 57, chunks, MOST, tokens[j], servers[i], seed);
-                check_arrive(device, 0, chunks, 2, tokens[j], servers[i], seed);
+                check_arrive(device, 57, chunks, MOST, tokens[j], servers[i], j % 2, seed);
+                check_arrive(device, 0, chunks, 2, tokens[j], servers[i], j % 2, seed);
             }
 }
 
@@ -96,11 +95,11 @@ static void arrive_equals_twin(void **state)
 }
 
 /* The same lists as guests behind own tokens. */
-static void check_guests(struct motley__device *device, int N, int sources, const int *T, const int *server,
-                         uint64_t seed)
+static void check_guests(struct motley__device *device, int N, int chunks, int sources, const int *T,
+                         const int *server, uint64_t seed)
 {
-    struct arrival a = arrive_from(N, 1, sources, T, server, seed);
-    const struct motley__guests_args args = {.N = N, .K = K, .M = a.M, .sources = sources};
+    struct arrival a = arrive_from(N, chunks, sources, T, server, seed);
+    const struct motley__guests_args args = {.N = N, .K = K, .M = a.M, .sections = a.sections};
     const size_t places = (size_t)(N + a.M * K) * 4;
     int *indices = ARRAY(int, N + a.M * K), *at = ARRAY(int, a.M_pairs);
     float *own = random_floats(seed, 5, (size_t)N), *weights = ARRAY(float, N + a.M * K);
@@ -110,7 +109,7 @@ static void check_guests(struct motley__device *device, int N, int sources, cons
         to_device(device, a.list, (size_t)motley__list_units(a.M, a.M_pairs) * MOTLEY__LIST_UNIT),
     };
     const struct motley__guests guests = {
-        .N = N, .K = K, .M = a.M, .sources = sources, .own_indices = there[0], .own_weights = there[1],
+        .N = N, .K = K, .M = a.M, .sections = a.sections, .own_indices = there[0], .own_weights = there[1],
         .source = there[2], .list = there[3], .indices = unwritten(device, places),
         .weights = unwritten(device, places), .at = unwritten(device, (size_t)a.M_pairs * 4),
     };
@@ -132,14 +131,58 @@ static void guests_equal_twin_on(struct motley__device *device)
     const int *const servers[] = {some, none}, *const tokens[] = {uneven, empty};
     const uint64_t seed = test_seed();
     for (int i = 0; i < 4; i++) {
-        check_guests(device, 57, MOST, tokens[i % 2], servers[i / 2], seed);
-        check_guests(device, 0, 2, tokens[i % 2], servers[i / 2], seed);
+        check_guests(device, 57, 1 + i, MOST, tokens[i % 2], servers[i / 2], seed);
+        check_guests(device, 0, 1, 2, tokens[i % 2], servers[i / 2], seed);
     }
 }
 
 static void guests_equal_twin(void **state)
 {
     on_both_maps(*state, guests_equal_twin_on);
+}
+
+/* Pairs that stay, own tokens' and guests', where the own group is sent to and where not. */
+static void check_staying(struct motley__device *device, int chunks, int sent, int T, uint64_t seed)
+{
+    enum { G = 3 };
+    static const int server[E] = {0, 2, 1, 2, 2, 1, 0, 2, 0, 0, 2};
+    struct routed r = routed_create_in(chunks, 0, T, K, E, G, sent, server, 1, seed);
+    const int first = motley__chunks_slot(chunks, G, sent, 0, G - 1);
+    const struct motley__staying_args args = {.N = r.chunks.own * K, .first = first,
+        .step = motley__chunks_slot(chunks, G, sent, 1, G - 1) - first, .chunks = chunks};
+    struct motley__buffer *there[] = {ints_there(device, r.pair_order, r.N),
+                                      ints_there(device, r.pair_offsets, r.slots + 1)};
+    const struct motley__staying staying = {
+        .N = args.N, .chunks = chunks, .first = first, .step = args.step, .order = there[0], .offsets = there[1],
+        .own = unwritten(device, (size_t)chunks * 4),
+    };
+    int own[MOTLEY__CHUNKS_MOST], all = 0;
+    SUCCEED(motley__staying(device, &staying, &error));
+    motley__ref_staying(&args, r.pair_order, r.pair_offsets, own);
+    expect_bytes(staying.own, own, (size_t)chunks * 4);
+    for (int n = 0; n < args.N; n++)
+        all += r.indices[n] >= 0 && server[r.indices[n]] == G - 1;
+    for (int c = 0; c < chunks; c++)
+        all -= own[c];
+    assert_int_equal(all, 0);
+    destroy_all(there, sizeof there / sizeof *there);
+    routed_destroy(&r);
+}
+
+static void staying_equals_twin_on(struct motley__device *device)
+{
+    const uint64_t seed = test_seed();
+    for (int chunks = 2; chunks <= MOTLEY__CHUNKS_MOST; chunks *= 2)
+        for (int sent = 2; sent <= 3; sent++) {
+            check_staying(device, chunks, sent, 100, seed);
+            check_staying(device, chunks, sent, 3, seed);
+            check_staying(device, chunks, sent, 0, seed);
+        }
+}
+
+static void staying_equals_twin(void **state)
+{
+    on_both_maps(*state, staying_equals_twin_on);
 }
 
 static void check_place(struct motley__device *device, int P, int N, int M, int pairs, uint64_t seed)
@@ -187,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrive_equals_twin),
         cmocka_unit_test(guests_equal_twin),
+        cmocka_unit_test(staying_equals_twin),
         cmocka_unit_test(place_equals_twin),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

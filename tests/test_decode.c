@@ -112,7 +112,7 @@ static void check_added(struct motley__device *device, const struct motley__deco
     for (int n = 0; n < N; n++) { /* each scalar by itself onto what is there */
         const int g = back->streams && back->pair[n] >= 0 ? back->server[back->indices[n]] : -1;
         const int *base = back->table + back->groups + 1 +
-                          (back->chunks + n / decode->K / back->chunk_tokens) * back->streams;
+                          (back->chunks.count + motley__chunks_at(&back->chunks, n / decode->K)) * back->streams;
         added[n] = scalars[n];
         for (int i = g < 0 ? 0 : back->table[g]; g >= 0 && i < back->table[g + 1]; i++)
             added[n] += back->scalars[base[i] + back->pair[n]];
@@ -151,25 +151,31 @@ static void check_decode(struct motley__device *device, struct decode_case c, ui
                      .row = there[5], .pair = there[6], .table = there[7], .rows = there[8], .scalars = there[9]},
         .accumulate = c.accumulate, .y = to_device(device, y, (size_t)(c.T * c.D) * 4),
     };
-    const struct motley__ref_returned back = {c.G, count, r.chunks.count, r.chunks.tokens, r.indices, server,
-                                              r.send_row, r.pair_place, table, returned, s};
+    const struct motley__ref_returned back = {c.G, count, r.chunks, r.indices, server, r.send_row,
+                                              r.pair_place, table, returned, s};
     struct motley__buffer *out = unwritten(device, (size_t)r.N * 4);
     struct motley__decode part = decode; /* the last tokens alone */
     part.first = c.T / 3;
     part.T = c.T - part.first;
-    part.y = to_device(device, y + part.first * c.D, (size_t)(part.T * c.D) * 4);
+    part.row = part.first;
+    part.y = to_device(device, y, (size_t)(c.T * c.D) * 4);
+    struct motley__decode head = decode;
+    head.T = part.first;
+    float *sums = random_floats(seed, 7, (size_t)(c.T * c.D)); /* as y is now */
     SUCCEED(motley__decode(device, &decode, &error));
     SUCCEED(motley__decode(device, &part, &error));
-    SUCCEED(motley__decode_scalars(device, &decode, there[2], out, &error));
+    SUCCEED(motley__decode_scalars(device, &head, there[2], out, &error));
+    SUCCEED(motley__decode_scalars(device, &part, there[2], out, &error));
     motley__ref_decode(c.T, c.K, c.D, where, o, c.weighted ? weight : NULL, &back, c.accumulate, y);
     motley__ref_decode_scalars(c.T, c.K, where, weight, &back, expected);
     check_added(device, &decode, y, expected, &back);
     expect_bytes(decode.y, y, (size_t)(c.T * c.D) * 4);
-    expect_bytes(part.y, y + part.first * c.D, (size_t)(part.T * c.D) * 4);
+    memcpy(sums + part.first * c.D, y + part.first * c.D, (size_t)(part.T * c.D) * 4);
+    expect_bytes(part.y, sums, (size_t)(c.T * c.D) * 4);
     expect_bytes(out, expected, (size_t)r.N * 4);
     destroy_all(there, sizeof there / sizeof *there);
     routed_destroy(&r);
-    void *host[] = {server, table, where, o, weight, returned, y, s, expected};
+    void *host[] = {server, table, where, o, weight, returned, y, s, expected, sums};
     for (size_t i = 0; i < sizeof host / sizeof *host; i++)
         free(host[i]);
 }

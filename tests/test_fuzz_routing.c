@@ -73,13 +73,14 @@ static void move_in(struct draws *draws)
     context->node_of = node_of;
 }
 
-/* The same plan, whose rows go through the nodes' gateways. */
-static motley_plan *through_gateways(const motley_plan *plan)
+/* The same plan, whose rows go through the nodes' gateways in so many chunks. */
+static motley_plan *through_gateways(const motley_plan *plan, int chunks)
 {
     motley_plan *made = NULL;
     json_t *root = plan_json(plan);
     require(root != NULL, "the plan's text is no JSON", -1);
     json_object_set_new(root, "exchange", json_string("hierarchical"));
+    json_object_set_new(root, "pipeline", json_integer(chunks));
     SUCCEED(parse_plan(root, &made, &error));
     return made;
 }
@@ -129,7 +130,8 @@ static motley_plan *make_plan(enum way way, struct draws *draws)
     SUCCEED(motley_plan_create(context, &shape, &options, &plan, &error));
     if (way >= REPLICAS && !alone) {
         motley_plan *even = plan;
-        plan = way < ACROSS ? scattered(even, draws, way == REPLICAS ? 1 : 2) : through_gateways(even);
+        plan = way < ACROSS ? scattered(even, draws, way == REPLICAS ? 1 : 2)
+                             : through_gateways(even, 1 << below(draws, 4));
         motley_plan_destroy(even);
     }
     return plan;

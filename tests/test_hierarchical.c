@@ -25,23 +25,30 @@ static void settle(int house)
     context->node_of = node_of;
 }
 
-/* The same plan with the hierarchical exchange, of each pair by itself or not. */
-static motley_plan *through_gateways(const motley_plan *plan, int duplicate)
+/* How rows travel: each pair by itself or not, in so many chunks. */
+struct way {
+    int duplicate, chunks;
+};
+static const struct way PLAIN = {0, 1};
+
+/* The same plan with the hierarchical exchange. */
+static motley_plan *through_gateways(const motley_plan *plan, struct way way)
 {
     motley_plan *changed = NULL;
     json_t *root = plan_json(plan);
     require(root != NULL, "the plan's text is no JSON");
     json_object_set_new(root, "exchange", json_string("hierarchical"));
-    json_object_set_new(json_object_get(root, "options"), "duplicate", json_boolean(duplicate));
+    json_object_set_new(json_object_get(root, "options"), "duplicate", json_boolean(way.duplicate));
+    json_object_set_new(root, "pipeline", json_integer(way.chunks));
     SUCCEED(parse_plan(root, &changed, &error));
     return changed;
 }
 
 /* Even shares, or slices; through gateways. */
-static motley_plan *plan_of(const struct motley_layer_shape *shape, int variant, int duplicate)
+static motley_plan *plan_of(const struct motley_layer_shape *shape, int variant, struct way way)
 {
     const int R = motley_context_size(context);
-    motley_plan *plan = make_plan(shape, MOTLEY_SHARES_EVEN), *made = through_gateways(plan, duplicate), *sliced = NULL;
+    motley_plan *plan = make_plan(shape, MOTLEY_SHARES_EVEN), *made = through_gateways(plan, way), *sliced = NULL;
     motley_plan_destroy(plan);
     if (variant == VARIANTS)
         return made;
@@ -59,7 +66,7 @@ static void every_house_and_mode(void **state)
             shape.bias = shape.activation == MOTLEY_GELU;
             shape.normalize = house % 2;
             settle(house);
-            motley_plan *plan = plan_of(&shape, variant, 0);
+            motley_plan *plan = plan_of(&shape, variant, (struct way){0, 1 << (house + variant) % 4});
             check_plan(plan, T, GATE_SPREAD, SPLIT_EVEN);
             check_plan(plan, T, GATE_ONE_EXPERT, SPLIT_LAST_HAS_ALL);
             check_plan(plan, 5, GATE_SPREAD, SPLIT_FIRST_HAS_NONE);
@@ -80,7 +87,7 @@ static void nodes_without_experts(void **state)
         first[r] = (struct part){r == 0 ? 0 : -1, 0, F};
         last[r] = (struct part){r == R - 1 ? 0 : -1, 0, F};
     }
-    motley_plan *plan = plan_of(&shape, VARIANTS, 0);
+    motley_plan *plan = plan_of(&shape, VARIANTS, PLAIN);
     motley_plan *plans[] = {with_parts(plan, "expert", 1, first), with_parts(plan, "expert", 1, last)};
     for (int house = 0; house < 2 * HOUSES; house++) {
         settle(house / 2);
@@ -101,7 +108,7 @@ static void gates_duplicates_and_types(void **state)
             shape.dtype = (enum motley_dtype)dtype;
             shape.gate = duplicate ? MOTLEY_GATE_SOFTMAX : MOTLEY_GATE_FORCED;
             settle(dtype);
-            motley_plan *plan = plan_of(&shape, VARIANTS, duplicate);
+            motley_plan *plan = plan_of(&shape, VARIANTS, (struct way){duplicate, 1 << (dtype + 1) % 4});
             check_plan(plan, T, GATE_SPREAD, SPLIT_EVEN);
             check_memory(plan, SPLIT_FIRST_HAS_NONE);
             motley_plan_destroy(plan);
@@ -114,7 +121,7 @@ static void tokens_come_and_go(void **state)
     const struct motley_layer_shape shape = shape_of(MOTLEY_SILU, 2);
     (void)state;
     settle(0);
-    motley_plan *plan = plan_of(&shape, VARIANTS, 0);
+    motley_plan *plan = plan_of(&shape, VARIANTS, PLAIN);
     check_changing_tokens(plan);
     motley_plan_destroy(plan);
 }
@@ -167,9 +174,10 @@ static void traffic_is_counted(void **state)
     (void)state;
     struct problem p = problem_create(&shape, T, GATE_SPREAD, SEED);
     struct answer a = answer_create(&p);
-    motley_plan *plan = plan_of(&shape, VARIANTS, 0);
     for (int house = 0; house < HOUSES; house++) {
+        const int chunks = 1 << house % 4;
         settle(house);
+        motley_plan *plan = plan_of(&shape, VARIANTS, (struct way){0, chunks});
         struct held held = hold(&p, SPLIT_EVEN);
         motley_layer *layer = make_layer(plan, &p);
         step(layer, plan, &p, &held);
@@ -184,11 +192,12 @@ static void traffic_is_counted(void **state)
         MPI_Allreduce(MPI_IN_PLACE, all, 2, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
         const int64_t row = D * (int64_t)sizeof(float), R = motley_context_size(context);
         require(all[1] >= 2 * all[0] * row, "fewer bytes than rows crossed");
-        require(all[1] <= all[0] * (2 * row + 4 + 6 * K) + 8 * R * R, "more than rows and their pairs crossed");
+        require(all[1] <= all[0] * (2 * row + 4 + 6 * K) + 8 * chunks * R * R,
+                "more than rows and their pairs crossed");
         motley_layer_destroy(layer);
         let_go(&held);
+        motley_plan_destroy(plan);
     }
-    motley_plan_destroy(plan);
     answer_destroy(&a);
     problem_destroy(&p);
 }

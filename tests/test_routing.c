@@ -5,6 +5,7 @@
 #include <config.h>
 
 #include "context.h"
+#include "layer/state.h"
 #include "layer_step.h"
 #include "plan_json.h"
 
@@ -147,21 +148,29 @@ static void everything_goes_with_everything(void **state)
         }
 }
 
-/* Ranks on two nodes, rows through gateways. */
+/* Even shares of the ranks of two nodes, rows through gateways in so many chunks. */
+static motley_plan *plan_across(const struct motley_layer_shape *shape, int chunks)
+{
+    motley_plan *plan = make_plan(shape, MOTLEY_SHARES_EVEN), *across = NULL;
+    json_t *root = plan_json(plan);
+    json_object_set_new(root, "exchange", json_string("hierarchical"));
+    json_object_set_new(root, "pipeline", json_integer(chunks));
+    SUCCEED(parse_plan(root, &across, &error));
+    motley_plan_destroy(plan);
+    return across;
+}
+static int two_nodes[] = {0, 1, 1, 0};
+
 static void everything_goes_through_gateways(void **state)
 {
-    static int nodes[] = {0, 1, 1, 0};
     int *node_of = context->node_of;
     (void)state;
     if (motley_context_size(context) == 1)
         skip();
-    context->node_of = nodes;
+    context->node_of = two_nodes;
     for (int gate = MOTLEY_GATE_SOFTMAX; gate <= MOTLEY_GATE_FORCED; gate++) {
         const struct motley_layer_shape shape = shape_with_gate((enum motley_gate)gate, 2);
-        motley_plan *plan = make_plan(&shape, MOTLEY_SHARES_EVEN), *across = NULL;
-        json_t *root = plan_json(plan);
-        json_object_set_new(root, "exchange", json_string("hierarchical"));
-        SUCCEED(parse_plan(root, &across, &error));
+        motley_plan *across = plan_across(&shape, 1 << gate % 4);
         motley_layer *layer = layer_for(across, GATE_SPREAD);
         for (int i = gate % 2; i < COMBINATIONS; i += 3) {
             const struct motley_routing routing = combination(i);
@@ -170,26 +179,30 @@ static void everything_goes_through_gateways(void **state)
         }
         motley_layer_destroy(layer);
         motley_plan_destroy(across);
-        motley_plan_destroy(plan);
     }
     context->node_of = node_of;
 }
 
-/* With 8 chunks, a capacity by score, noise and losses the list of operators is as long as it can be. */
+/* Through gateways in 8 chunks, with a capacity by score, noise and losses, the list of operators is as long as it can
+ * be: longer than a word has bits. */
 static void the_longest_step_runs(void **state)
 {
     const struct motley_layer_shape shape = shape_with_gate(MOTLEY_GATE_SOFTMAX, 2);
-    const struct motley_plan_options options = {.tokens = T, .backward = 1, .shares = MOTLEY_SHARES_EVEN,
-        .mode = MOTLEY_MODE_EXPERT, .pipeline = motley_context_size(context) > 1 ? 8 : 0};
     const struct motley_routing routing = {.capacity = 0.75, .prioritised = 1, .noise = 1, .before = 1};
     const struct motley_losses losses = losses_of(shape.gate, &routing);
-    motley_plan *plan = NULL;
+    int *node_of = context->node_of;
     (void)state;
-    SUCCEED(motley_plan_create(context, &shape, &options, &plan, &error));
+    if (motley_context_size(context) == 1)
+        skip();
+    context->node_of = two_nodes;
+    motley_plan *plan = plan_across(&shape, MOTLEY__CHUNKS_MOST);
     motley_layer *layer = layer_for(plan, GATE_SPREAD);
     check_losses(layer, plan, &routing, &losses, T, GATE_SPREAD, SPLIT_EVEN);
+    require(layer->forward.count > 64 && layer->backward.count > 64, "a list was shorter than a word");
+    require(layer->forward.count <= MOTLEY__STEP_LIMIT / 2, "a list has hardly any room");
     motley_layer_destroy(layer);
     motley_plan_destroy(plan);
+    context->node_of = node_of;
 }
 
 /* The same memory as promised, whatever is dropped. */

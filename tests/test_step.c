@@ -56,13 +56,15 @@ static void missing(const void *request, char *text, int size)
     snprintf(text, (size_t)size, "rank 3");
 }
 
-static uint64_t compute(struct motley__step *step, struct act *act, uint64_t after)
+static const struct motley__ops none;
+
+static struct motley__ops compute(struct motley__step *step, struct act *act, struct motley__ops after)
 {
     return motley__step_add(step, (struct motley__op){.name = "compute", .stream = MOTLEY__COMPUTATION,
         .phase = MOTLEY__PHASE_EXPERTS, .after = after, .begin = begin, .self = act});
 }
 
-static uint64_t communicate(struct motley__step *step, struct act *act, uint64_t after)
+static struct motley__ops communicate(struct motley__step *step, struct act *act, struct motley__ops after)
 {
     return motley__step_add(step, (struct motley__op){.name = "exchange", .stream = MOTLEY__COMMUNICATION,
         .phase = MOTLEY__PHASE_DISPATCH, .after = after, .begin = begin, .self = act, .test = test, .missing = missing,
@@ -89,9 +91,9 @@ static void lists_run_in_order(void **state)
     struct motley__step_times times;
     struct motley_error error = {0};
 
-    compute(&step, &a, 0);
-    compute(&step, &b, 0);
-    compute(&step, &c, 0);
+    compute(&step, &a, none);
+    compute(&step, &b, none);
+    compute(&step, &c, none);
     assert_int_equal(motley__execute(&executor, &step, &times, &error), 0);
     assert_string_equal(log, "ABC");
     assert_true(times.step >= 0 && times.comm == 0 && times.comm_hidden == 0);
@@ -115,10 +117,10 @@ static void what_does_not_wait_overlaps(void **state)
     const struct motley__executor executor = {.device = *state, .time_limit = 10};
     struct motley__step step = {0};
     struct motley__step_times times;
-    uint64_t arrived;
+    struct motley__ops arrived;
 
-    arrived = communicate(&step, &a, 0);
-    compute(&step, &c, 0);
+    arrived = communicate(&step, &a, none);
+    compute(&step, &c, none);
     compute(&step, &b, arrived);
     assert_int_equal(motley__execute(&executor, &step, &times, NULL), 0);
     assert_string_equal(log, "ACaB");
@@ -136,8 +138,8 @@ static void overlapping_messages_count_once(void **state)
     struct motley__step step = {0};
     struct motley__step_times times;
 
-    communicate(&step, &a, 0);
-    communicate(&step, &b, 0);
+    communicate(&step, &a, none);
+    communicate(&step, &b, none);
     assert_int_equal(motley__execute(&executor, &step, &times, NULL), 0);
     assert_string_equal(log, "ABba");
     assert_true(times.comm <= times.step + 1e-6);
@@ -153,8 +155,8 @@ static void a_failure_ends_the_list(void **state)
     struct motley__step_times times;
     struct motley_error error = {0};
 
-    compute(&step, &a, 0);
-    compute(&step, &b, 0);
+    compute(&step, &a, none);
+    compute(&step, &b, none);
     assert_int_equal(motley__execute(&executor, &step, &times, &error), MOTLEY_E_INVALID);
     assert_string_equal(error.text, "A was told to fail");
     assert_string_equal(log, "A");
@@ -170,14 +172,36 @@ static void a_silent_peer_is_an_error_that_names_it(void **state)
     struct motley_error error = {0};
     double began = motley__seconds();
 
-    communicate(&step, &a, 0);
+    communicate(&step, &a, none);
     assert_int_equal(motley__execute(&executor, &step, &times, &error), MOTLEY_E_COMM);
     assert_non_null(strstr(error.text, "rank 3"));
     assert_non_null(strstr(error.text, "--time-limit"));
     assert_true(motley__seconds() - began < 5);
 }
 
-/* 64 operators fill the mask to its last bit. */
+/* Against one flag for each operator, across the words of a set. */
+static void sets_hold_what_was_added(void **state)
+{
+    const int added[] = {0, 1, 63, 64, 127, 128, 200, MOTLEY__STEP_LIMIT - 1}, count = sizeof added / sizeof *added;
+    struct motley__ops all = none;
+    char has[MOTLEY__STEP_LIMIT] = {0};
+
+    (void)state;
+    for (int n = 0; n < count; n++) {
+        struct motley__ops one = none;
+
+        motley__ops_add(&one, added[n]);
+        assert_false(motley__ops_within(&one, &all));
+        assert_true(motley__ops_within(&all, &all) && motley__ops_within(&none, &all));
+        all = motley__ops_both(all, one);
+        has[added[n]] = 1;
+        for (int i = 0; i < MOTLEY__STEP_LIMIT; i++)
+            assert_int_equal(motley__ops_has(&all, i), has[i]);
+        assert_true(motley__ops_within(&one, &all));
+    }
+}
+
+/* As many operators as the set of those done has bits, each behind the one before. */
 static void the_longest_list_runs(void **state)
 {
     char log[MOTLEY__STEP_LIMIT + 1] = "";
@@ -185,9 +209,10 @@ static void the_longest_list_runs(void **state)
     const struct motley__executor executor = {.device = *state, .time_limit = 10};
     struct motley__step step = {0};
     struct motley__step_times times;
+    struct motley__ops before = none;
 
     for (int i = 0; i < MOTLEY__STEP_LIMIT; i++)
-        compute(&step, &a, i ? UINT64_C(1) << (i - 1) : 0);
+        before = compute(&step, &a, before);
     assert_int_equal(motley__execute(&executor, &step, &times, NULL), 0);
     assert_int_equal(strlen(log), MOTLEY__STEP_LIMIT);
 }
@@ -203,9 +228,9 @@ static void a_longer_list_is_refused(void **state)
     struct motley_error error = {0};
 
     for (int i = 0; i <= MOTLEY__STEP_LIMIT; i++)
-        compute(&step, &a, 0);
+        compute(&step, &a, none);
     assert_int_equal(motley__execute(&executor, &step, &times, &error), MOTLEY_E_UNSUPPORTED);
-    assert_non_null(strstr(error.text, "65 operators where at most 64 are possible"));
+    assert_non_null(strstr(error.text, "257 operators where at most 256 are possible"));
     assert_int_equal(strlen(log), 0);
 }
 
@@ -218,6 +243,7 @@ int main(void)
         cmocka_unit_test(overlapping_messages_count_once),
         cmocka_unit_test(a_failure_ends_the_list),
         cmocka_unit_test(a_silent_peer_is_an_error_that_names_it),
+        cmocka_unit_test(sets_hold_what_was_added),
         cmocka_unit_test(the_longest_list_runs),
         cmocka_unit_test(a_longer_list_is_refused),
     };

@@ -103,11 +103,12 @@ static void check_decode(struct motley__device *device, enum motley_dtype dtype,
     };
     struct motley__decode decode = {
         .dtype = dtype, .T = T, .K = K, .D = D, .where = there[2], .o = there[0], .weight = there[3],
-        .returned = {.groups = 2, .streams = 1, .chunks = {1, T}, .indices = there[4], .server = there[5],
-                     .row = there[6], .table = there[7], .rows = there[1]},
+        .returned = {.groups = 2, .streams = 1, .chunks = motley__chunks_of(T, 1),
+                     .indices = there[4], .server = there[5], .row = there[6], .table = there[7], .rows = there[1]},
         .accumulate = accumulate, .y = to_device_as(device, dtype, y, (size_t)(T * D)),
     };
-    const struct motley__ref_returned back = {2, 1, 1, T, indices, server, row, NULL, table, returned, NULL};
+    const struct motley__ref_returned back = {2, 1, motley__chunks_of(T, 1), indices, server, row, NULL, table,
+                                              returned, NULL};
     SUCCEED(motley__decode(device, &decode, &error));
     motley__ref_decode(T, K, D, where, o, weight, &back, 0, sum);
     for (int i = 0; i < T * D; i++)

@@ -9,6 +9,16 @@
 #include "layer/chunks.h"
 #include "layer/ref.h"
 
+/* The last third of T tokens are guests that came in chunks of 0, 1, 2, ... and the rest of them. */
+static inline struct motley__chunks chunks_with_guests(int T, int count)
+{
+    struct motley__chunks chunks = motley__chunks_of(T - T / 3, count);
+    chunks.own = T - T / 3;
+    for (int c = 1; c < count; c++)
+        chunks.guests[c] = c * (c - 1) / 2 < T / 3 ? c * (c - 1) / 2 : T / 3;
+    return chunks;
+}
+
 /* One rank's tokens, routed to groups 0 .. G-1, of which those below `sent` are sent to, in chunks; or every pair by
  * itself. */
 struct routed {
@@ -38,14 +48,14 @@ static inline void choose(struct routed *r, uint64_t seed, int dropped)
     }
 }
 
-/* server [E] copied.  K <= E; odd E take every second expert. */
+/* server [E] copied.  K <= E; odd E take every second expert.  Where choices are dropped there are guests, too. */
 static inline struct routed routed_create_in(int chunks, int every, int T, int K, int E, int G, int sent,
                                              const int *server, int dropped, uint64_t seed)
 {
     struct routed r = {.T = T, .K = K, .N = T * K, .E = E, .G = G, .sent = sent, .slots = chunks * G,
-                       .chunks = motley__chunks_of(T, chunks)};
-    r.args = (struct motley__heads_args){.N = r.N, .K = K, .groups = G, .sent = sent, .chunks = chunks,
-                                         .chunk_tokens = r.chunks.tokens, .every = every};
+                       .chunks = dropped ? chunks_with_guests(T, chunks) : motley__chunks_of(T, chunks)};
+    r.args = (struct motley__heads_args){.N = r.N, .K = K, .groups = G, .sent = sent, .chunks = r.chunks,
+                                         .every = every};
     r.indices = ARRAY(int, r.N);
     r.server = ARRAY(int, E);
     memcpy(r.server, server, (size_t)E * sizeof *server);

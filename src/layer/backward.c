@@ -66,26 +66,27 @@ int motley__backward_gradients(void *self, struct motley_error *error)
     return motley__experts_gradients(batch->layer->experts, &step, error);
 }
 
-int motley__layer_decode_scalars(motley_layer *layer, struct motley_error *error)
+int motley__layer_decode_scalars(motley_layer *layer, struct motley__some tokens, struct motley_error *error)
 {
     struct motley__buffer **scratch = layer->scratch->buffer;
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DWEIGHTS, FLOATS(layer->rows.pairs), error);
 
     if (!status)
         status = motley__decode_scalars(layer->context->device, &(struct motley__decode){
-            .T = layer->rows.tokens, .K = layer->shape.K, .where = layer->saved[MOTLEY__SAVED_WHERE],
+            .first = tokens.first, .T = tokens.count, .K = layer->shape.K, .where = layer->saved[MOTLEY__SAVED_WHERE],
             .returned = motley__layer_returned(layer)}, scratch[MOTLEY__SCRATCH_DW], scratch[MOTLEY__SCRATCH_DWEIGHTS],
             error);
     return status;
 }
 
-/* dx through the experts, and dweights [T,K], unless they were wanted before, for guests. */
+/* dx through the experts, and dweights [T,K]. */
 int motley__backward_decode(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
-    int status = motley__layer_decode(layer, 0, layer->rows.T, NULL, layer->accumulate, layer->dx, error);
+    const struct motley__some own = {0, layer->rows.T};
+    int status = motley__layer_decode(layer, own, NULL, layer->accumulate, 0, layer->dx, error);
 
-    return status || layer->gateway ? status : motley__layer_decode_scalars(layer, error);
+    return status ? status : motley__layer_decode_scalars(layer, own, error);
 }
 
 /* dgate = dlogits^T x, dx += dlogits gate; of a cosine gate through the projection. */

@@ -34,8 +34,7 @@ static struct motley__decode_args decode_args(const struct motley__decode *decod
     assert(decode->T >= 0 && decode->K > 0 && back->streams >= 0 && (!back->streams || back->chunks.tokens > 0));
     return (struct motley__decode_args){
         .D = decode->D, .K = decode->K, .first = decode->first, .T = decode->T, .groups = back->groups,
-        .streams = back->streams,
-        .chunks = back->chunks.count, .chunk_tokens = back->chunks.tokens, .accumulate = decode->accumulate,
+        .streams = back->streams, .chunks = back->chunks, .row = decode->row, .accumulate = decode->accumulate,
     };
 }
 
@@ -77,7 +76,6 @@ int motley__decode_scalars(struct motley__device *device, const struct motley__d
 {
     const struct motley__returned *back = &decode->returned;
     const struct motley__decode_args args = decode_args(decode);
-    assert(decode->first == 0);
     if (decode->T == 0)
         return 0;
     cl_kernel kernel;

@@ -44,19 +44,20 @@ struct motley__returned {
 
 struct motley__decode {
     enum motley_dtype dtype;                   /* of o, the returned rows and y */
-    int first, T, K, D;                        /* tokens first .. first + T - 1: y is of those alone */
+    int first, T, K, D;                        /* tokens first .. first + T - 1 */
+    int row;                                   /* the first one's of y */
     const struct motley__buffer *where;        /* sorted position of each pair, -1: not of an own expert; NULL: none is,
                                                 * and scalars that came back are added to those that are there */
     const struct motley__buffer *o;            /* [P,D] own experts' outputs */
     const struct motley__buffer *weight;       /* [P], or NULL: not weighted */
     struct motley__returned returned;          /* zero: nothing came back */
     int accumulate;                            /* 1: y += ... */
-    struct motley__buffer *y;                  /* [T,D] */
+    struct motley__buffer *y;                  /* [row+T,D] written from `row` on */
 };
 int motley__decode(struct motley__device *device, const struct motley__decode *decode, struct motley_error *error);
 
 /* returned[q] = s[where[first + q]], pair <= q < pair + pairs;
- * out[t,k] = s[p] of an own expert plus the scalars that came back, of tokens from 0 on. */
+ * out[t,k] = s[p] of an own expert plus the scalars that came back, of the same tokens. */
 int motley__combine_scalars(struct motley__device *device, int pair, int pairs, int first,
                             const struct motley__buffer *s, const struct motley__buffer *where,
                             struct motley__buffer *returned, struct motley_error *error);

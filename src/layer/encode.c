@@ -20,8 +20,8 @@ int motley__heads(struct motley__device *device, const struct motley__heads *hea
     if (status)
         return status;
     const struct motley__heads_args args = {
-        .N = heads->N, .K = heads->K, .groups = heads->groups, .sent = heads->sent, .chunks = heads->chunks.count,
-        .chunk_tokens = heads->chunks.tokens, .every = heads->every,
+        .N = heads->N, .K = heads->K, .groups = heads->groups, .sent = heads->sent, .chunks = heads->chunks,
+        .every = heads->every,
     };
     return motley__launch(device, kernel, motley__mover_items(device, heads->N), error, MOTLEY__VALUE(args),
                           MOTLEY__BUFFER(heads->indices), MOTLEY__BUFFER(heads->server), MOTLEY__BUFFER(heads->slots),

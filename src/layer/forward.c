@@ -7,6 +7,7 @@
 
 #include "layer/encode.h"
 #include "layer/gate.h"
+#include "layer/guests.h"
 #include "layer/place.h"
 #include "layer/route.h"
 #include "layer/state.h"
@@ -149,6 +150,25 @@ int motley__layer_sort(motley_layer *layer, const struct motley__heads *heads, c
     return status;
 }
 
+/* Of the pairs that stay here, own tokens' in each chunk, to the host: guests' are computed in another batch. */
+static int count_staying(motley_layer *layer, struct motley_error *error)
+{
+    const struct motley__peers *peers = layer->peers;
+    const int chunks = layer->chunks, own = peers->G - 1;
+    const int first = motley__chunks_slot(chunks, peers->G, peers->sent, 0, own);
+    struct motley__buffer **scratch = layer->scratch->buffer;
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FAR_STAYING, INTS(chunks), error);
+
+    if (!status)
+        status = motley__staying(layer->context->device, &(struct motley__staying){.N = layer->rows.N,
+            .chunks = chunks, .first = first,
+            .step = motley__chunks_slot(chunks, peers->G, peers->sent, 1, own) - first,
+            .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER], .offsets = scratch[MOTLEY__SCRATCH_PAIR_OFFSETS],
+            .own = scratch[MOTLEY__SCRATCH_FAR_STAYING]}, error);
+    return status ? status : motley__buffer_read_later(scratch[MOTLEY__SCRATCH_FAR_STAYING], 0, layer->staying,
+                                                       INTS(chunks), error);
+}
+
 /* Pairs, and the first of each token for a group, by chunk and the group that serves them; their numbers to the host,
  * for the exchange counts by them. */
 static int sort_by_group(motley_layer *layer, struct motley_error *error)
@@ -158,7 +178,7 @@ static int sort_by_group(motley_layer *layer, struct motley_error *error)
     const int slots = layer->chunks * peers->G;
     const struct motley__heads heads = {.N = layer->rows.pairs, .K = layer->shape.K, .groups = peers->G,
         .sent = peers->sent, .every = layer->plan->options.duplicate,
-        .chunks = motley__chunks_of(layer->rows.tokens, layer->chunks), .indices = motley__layer_lookup(layer),
+        .chunks = motley__layer_chunks(layer), .indices = motley__layer_lookup(layer),
         .server = layer->server, .slots = scratch[MOTLEY__SCRATCH_SLOTS], .heads = scratch[MOTLEY__SCRATCH_HEADS]};
     const struct motley__route pairs = {.N = layer->rows.pairs, .E = slots, .slots = slots, .indices = heads.slots,
         .histogram = scratch[MOTLEY__SCRATCH_GROUP_HISTOGRAM], .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER],
@@ -172,7 +192,9 @@ static int sort_by_group(motley_layer *layer, struct motley_error *error)
         status = motley__choices(layer->context->device, &(struct motley__choices){.N = layer->rows.pairs,
             .K = layer->shape.K, .E = layer->shape.E, .lots = peers->lots, .indices = motley__layer_indices(layer),
             .choices = saved[MOTLEY__SAVED_CHOICES]}, error);
-    return status ? status : motley__layer_sort(layer, &heads, &pairs, &rows, peers, error);
+    if (!status)
+        status = motley__layer_sort(layer, &heads, &pairs, &rows, peers, error);
+    return status || !layer->gateway || layer->chunks == 1 ? status : count_staying(layer, error);
 }
 
 int motley__forward_route(void *self, struct motley_error *error)
@@ -238,8 +260,7 @@ static int sort_arrivals(motley_layer *layer, struct motley_error *error)
     if (!status)
         status = motley__arrive(layer->context->device, &(struct motley__arrive){
             .N = layer->rows.pairs, .K = layer->shape.K, .E = motley__layer_lookup_count(layer), .M = layer->rows.M,
-            .sources = peers->R, .chunks = motley__chunks_of(layer->rows.tokens, layer->chunks),
-            .indices = motley__layer_lookup(layer),
+            .sources = peers->R, .chunks = motley__layer_chunks(layer), .indices = motley__layer_lookup(layer),
             .source = scratch[MOTLEY__SCRATCH_SOURCE], .list = scratch[MOTLEY__SCRATCH_RECEIVED_LIST],
             .expert = scratch[MOTLEY__SCRATCH_EXPERT], .begin = saved[MOTLEY__SAVED_BEGIN],
             .row = scratch[MOTLEY__SCRATCH_RECEIVED_ROW], .received = scratch[MOTLEY__SCRATCH_RECEIVED_WEIGHT]},
@@ -261,27 +282,35 @@ static int count_pairs(const motley_layer *layer)
     return pairs;
 }
 
+/* Of a chunk's pairs that stay here so many are own tokens'; the others are guests'. */
+static int staying(const motley_layer *layer, int chunk, int own)
+{
+    const int all = layer->E_local ? motley__peers_staying(layer->peers, chunk) : 0;
+    const int mine = layer->E_local && layer->gateway && layer->chunks > 1 ? layer->staying[chunk] : all;
+
+    return own ? mine : all - mine;
+}
+
 /* How many pairs the local experts have in each batch.  Where nothing travels it is all of them, and the host need not
  * know how many each expert has. */
 static void count_batches(motley_layer *layer)
 {
     const struct motley__peers *peers = layer->peers;
-    const int chunks = layer->chunks, half = chunks / 2, last = layer->batches - 1;
-    int *first = layer->batch_first;
+    const int chunks = layer->chunks, last = layer->batches - 1;
+    int *first = layer->batch_first, size[MOTLEY__BATCHES_MOST] = {0};
 
+    if (!peers)
+        size[0] = count_pairs(layer);
+    for (int c = 0; peers && c < chunks; c++) {
+        const struct motley__spans *arrived = &peers->span[MOTLEY__ARRIVED_PAIRS][c];
+        const int own = chunks == 1 || c < chunks / 2 ? 0 : last, theirs = chunks == 1 ? 0 : c + 1;
+
+        size[own] += staying(layer, c, 1);
+        size[theirs] += staying(layer, c, 0) + (int)(arrived->end - arrived->begin);
+    }
     first[0] = 0;
-    if (!peers) {
-        first[1] = count_pairs(layer);
-        return;
-    }
-    first[1] = layer->E_local ? motley__peers_staying(peers, 0, chunks > 1 ? half : chunks) : 0;
-    if (chunks == 1) {
-        first[1] += layer->rows.M_pairs;
-        return;
-    }
-    for (int c = 0; c < chunks; c++)
-        first[c + 2] = first[1] + (int)peers->span[MOTLEY__ARRIVED_PAIRS][c].end;
-    first[last + 1] = first[last] + (layer->E_local ? motley__peers_staying(peers, half, chunks - half) : 0);
+    for (int b = 0; b < layer->batches; b++)
+        first[b + 1] = first[b] + size[b];
 }
 
 /* Sort what came and what stayed by local expert, without moving a row. */
@@ -351,11 +380,11 @@ int motley__forward_experts(void *self, struct motley_error *error)
         .h = scratch[MOTLEY__SCRATCH_H], .o = scratch[MOTLEY__SCRATCH_O]}, error);
 }
 
-int motley__layer_decode(motley_layer *layer, int first, int count, const struct motley__buffer *weight, int accumulate,
-                         struct motley__buffer *y, struct motley_error *error)
+int motley__layer_decode(motley_layer *layer, struct motley__some tokens, const struct motley__buffer *weight,
+                         int accumulate, int row, struct motley__buffer *y, struct motley_error *error)
 {
-    return motley__decode(layer->context->device, &(struct motley__decode){
-        .dtype = layer->shape.dtype, .first = first, .T = count, .K = layer->shape.K, .D = layer->shape.D,
+    return motley__decode(layer->context->device, &(struct motley__decode){.dtype = layer->shape.dtype,
+        .first = tokens.first, .T = tokens.count, .K = layer->shape.K, .D = layer->shape.D, .row = row,
         .where = layer->saved[MOTLEY__SAVED_WHERE], .o = layer->scratch->buffer[MOTLEY__SCRATCH_O], .weight = weight,
         .returned = motley__layer_returned(layer), .accumulate = accumulate, .y = y}, error);
 }
@@ -364,6 +393,6 @@ int motley__forward_decode(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
 
-    return motley__layer_decode(layer, 0, layer->rows.T, layer->saved[MOTLEY__SAVED_PAIR_WEIGHT], layer->accumulate,
-                                layer->y, error);
+    return motley__layer_decode(layer, (struct motley__some){0, layer->rows.T}, layer->saved[MOTLEY__SAVED_PAIR_WEIGHT],
+                                layer->accumulate, 0, layer->y, error);
 }

@@ -9,9 +9,9 @@
 #include "layer/gateway.h"
 #include "layer/state.h"
 
-/* Tags of messages between nodes; a transfer uses two. */
-enum { TAG_COUNTS = 2, TAG_LISTS = 192, TAG_DISPATCH = 194, TAG_COMBINE = 196, TAG_DISPATCH_BACK = 198,
-       TAG_COMBINE_BACK = 200 };
+/* Tags of messages between nodes; a transfer uses two for each chunk. */
+enum { TAG_COUNTS = 2, TAG_LISTS = 192, TAG_DISPATCH = 224, TAG_COMBINE = 256, TAG_DISPATCH_BACK = 288,
+       TAG_COMBINE_BACK = 320 };
 
 int motley__gateway_of(const int *node_of, int R, int source, int node)
 {
@@ -132,31 +132,36 @@ int motley__gateway_peers(const motley_plan *plan, int rank, const int *node_of,
 
     if (!status)
         status = motley__peers_alloc(&(struct motley__peers_sizes){.R = plan->R, .me = rank, .G = sets.count + 1,
-                                                                   .E = plan->shape.E, .lots = 1, .chunks = 1,
-                                                                   .streams = plan->R}, peers, error);
+                                                                   .E = plan->shape.E, .lots = 1,
+                                                                   .chunks = plan->pipeline, .streams = plan->R}, peers, error);
     if (!status)
         fill_peers(&sets, *peers);
     free(sets.of);
     return status;
 }
 
-static int create_transfers(motley_layer *layer, struct motley__gateway *gateway, struct motley_error *error)
+/* Those of a chunk. */
+static int create_transfers(motley_layer *layer, struct motley__gateway *gateway, int chunk, struct motley_error *error)
 {
     const motley_context *context = layer->context;
     const size_t list = MOTLEY__LIST_UNIT;
     const size_t row[MOTLEY__PARTS] = {motley__layer_stored(layer, (size_t)layer->shape.D), sizeof(float)};
-    int status = motley__transfer_create(context, "pairs to nodes", TAG_LISTS, 1, &list, &gateway->lists, error);
+    const int tag = 2 * chunk;
+    int status = motley__transfer_create(context, "pairs to nodes", TAG_LISTS + tag, 1, &list, &gateway->lists[chunk],
+                                         error);
 
     if (!status)
-        status = motley__transfer_create(context, "dispatch to nodes", TAG_DISPATCH, 1, row, &gateway->dispatch, error);
+        status = motley__transfer_create(context, "dispatch to nodes", TAG_DISPATCH + tag, 1, row,
+                                         &gateway->dispatch[chunk], error);
     if (!status)
-        status = motley__transfer_create(context, "combine from nodes", TAG_COMBINE, 1, row, &gateway->combine, error);
+        status = motley__transfer_create(context, "combine from nodes", TAG_COMBINE + tag, 1, row,
+                                         &gateway->combine[chunk], error);
     if (!status && layer->trained)
-        status = motley__transfer_create(context, "dispatch dy to nodes", TAG_DISPATCH_BACK, 1, row,
-                                         &gateway->dispatch_back, error);
+        status = motley__transfer_create(context, "dispatch dy to nodes", TAG_DISPATCH_BACK + tag, 1, row,
+                                         &gateway->dispatch_back[chunk], error);
     if (!status && layer->trained)
-        status = motley__transfer_create(context, "combine dx from nodes", TAG_COMBINE_BACK, 2, row,
-                                         &gateway->combine_back, error);
+        status = motley__transfer_create(context, "combine dx from nodes", TAG_COMBINE_BACK + tag, 2, row,
+                                         &gateway->combine_back[chunk], error);
     return status;
 }
 
@@ -171,9 +176,11 @@ static int create_parts(motley_layer *layer, struct motley__gateway *gateway, st
     if (!status)
         status = motley__buffer_write(gateway->server, 0, gateway->peers->server, bytes, error);
     if (!status)
-        status = motley__counts_create(layer->context, gateway->peers->to, gateway->peers->from, 1, TAG_COUNTS,
-                                       &gateway->counts, error);
-    return status ? status : create_transfers(layer, gateway, error);
+        status = motley__counts_create(layer->context, gateway->peers->to, gateway->peers->from, layer->chunks,
+                                       TAG_COUNTS, &gateway->counts, error);
+    for (int c = 0; c < layer->chunks && !status; c++)
+        status = create_transfers(layer, gateway, c, error);
+    return status;
 }
 
 int motley__gateway_create(motley_layer *layer, struct motley__gateway **gateway, struct motley_error *error)
@@ -201,11 +208,13 @@ void motley__gateway_destroy(struct motley__gateway *gateway)
     if (!gateway)
         return;
     motley__counts_destroy(gateway->counts);
-    motley__transfer_destroy(gateway->lists);
-    motley__transfer_destroy(gateway->dispatch);
-    motley__transfer_destroy(gateway->combine);
-    motley__transfer_destroy(gateway->dispatch_back);
-    motley__transfer_destroy(gateway->combine_back);
+    for (int c = 0; c < MOTLEY__CHUNKS_MOST; c++) {
+        motley__transfer_destroy(gateway->lists[c]);
+        motley__transfer_destroy(gateway->dispatch[c]);
+        motley__transfer_destroy(gateway->combine[c]);
+        motley__transfer_destroy(gateway->dispatch_back[c]);
+        motley__transfer_destroy(gateway->combine_back[c]);
+    }
     motley__buffer_destroy(gateway->server);
     motley__peers_destroy(gateway->peers);
     free(gateway);

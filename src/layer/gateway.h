@@ -11,11 +11,15 @@
  * With it go its pairs; the gateway gives their slots as for own tokens, and knows by the plan which group serves each.
  * In backward dy goes the same way, and back come dx, one row, and a number for each pair.
  *
- *   forward    route far | counts, pairs | guests | route, counts | rows between nodes | rows inside the node ...
+ *   forward    route far | counts, pairs | guests | route, counts, pairs | rows between nodes | rows inside the node
  *              ... rows back inside the node | sums for guests | rows back between nodes, own sums under them | added
  *
  * Rows between nodes wait for the counts inside the node: guests and what other ranks of the node send lie in one
  * buffer, guests first, and its size must be known.  A node's sum is rounded once before it crosses, and is added last.
+ *
+ * In chunks (chunks.h) tokens are cut by number at their source, for both hops: what crosses as chunk c is spread
+ * inside the node with its own tokens of chunk c, while chunk c + 1 crosses.  Pairs of all chunks cross before the
+ * first row: from there on every buffer has its size.
  *
  * Where ranks of one group sit on several nodes a token goes to all nodes that such groups join, once to each: slices
  * of one expert need it on all of them.  The plan has no replicas: which of a node's copies serves a guest is not said
@@ -33,7 +37,9 @@ struct motley__gateway {
     struct motley__peers *peers;     /* between nodes; owned, as all of these */
     struct motley__buffer *server;   /* [E] int: set of nodes that serves each expert */
     struct motley__counts *counts;
-    struct motley__transfer *lists, *dispatch, *combine, *dispatch_back, *combine_back;
+    struct motley__transfer *lists[MOTLEY__CHUNKS_MOST], *dispatch[MOTLEY__CHUNKS_MOST], /* [chunks] each */
+                            *combine[MOTLEY__CHUNKS_MOST], *dispatch_back[MOTLEY__CHUNKS_MOST],
+                            *combine_back[MOTLEY__CHUNKS_MOST];
 };
 
 /* The rank of a node that a source's tokens go to.  node_of [R]. */
@@ -48,22 +54,24 @@ int motley__gateway_peers(const motley_plan *plan, int rank, const int *node_of,
 int motley__gateway_create(motley_layer *layer, struct motley__gateway **gateway, struct motley_error *error);
 void motley__gateway_destroy(struct motley__gateway *gateway); /* accepts NULL */
 
-/* crossing.c: the operators' bodies; self is the layer. */
+/* crossing.c: the operators' bodies; self is the layer's number, or the layer. */
 int motley__forward_route_far(void *self, struct motley_error *error);      /* sort own pairs by set of nodes */
 int motley__forward_list_far(void *self, struct motley_error *error);       /* what of them crosses */
 int motley__forward_count_far(void *self, struct motley_error *error);
 int motley__forward_lists_far(void *self, struct motley_error *error);
+int motley__forward_lists_far_test(void *self, int *done, struct motley_error *error);
+void motley__forward_lists_far_missing(const void *self, char *text, int size);
 int motley__forward_guests(void *self, struct motley_error *error);         /* guests become tokens */
 int motley__forward_encode_far(void *self, struct motley_error *error);     /* rows that cross */
-int motley__forward_dispatch_far(void *self, struct motley_error *error);
-int motley__forward_decode_guests(void *self, struct motley_error *error);  /* the node's sums */
-int motley__forward_combine_far(void *self, struct motley_error *error);
+int motley__forward_dispatch_far(void *self, struct motley_error *error);   /* chunk */
+int motley__forward_decode_guests(void *self, struct motley_error *error);  /* chunk: the node's sums */
+int motley__forward_combine_far(void *self, struct motley_error *error);    /* chunk */
 int motley__forward_decode_far(void *self, struct motley_error *error);     /* those of other nodes are added */
 
 int motley__backward_encode_far(void *self, struct motley_error *error);    /* dy */
-int motley__backward_dispatch_far(void *self, struct motley_error *error);
-int motley__backward_decode_guests(void *self, struct motley_error *error); /* dx, and their pairs' numbers */
-int motley__backward_combine_far(void *self, struct motley_error *error);
+int motley__backward_dispatch_far(void *self, struct motley_error *error);  /* chunk */
+int motley__backward_decode_guests(void *self, struct motley_error *error); /* chunk: dx, and their pairs' numbers */
+int motley__backward_combine_far(void *self, struct motley_error *error);   /* chunk */
 int motley__backward_decode_far(void *self, struct motley_error *error);
 
 #endif

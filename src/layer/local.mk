@@ -28,6 +28,8 @@ libmotley_all_la_SOURCES += \
     %D%/guests.h \
     %D%/layer.c \
     %D%/layer.h \
+    %D%/lists.c \
+    %D%/lists.h \
     %D%/losses.c \
     %D%/losses.h \
     %D%/memory.c \
@@ -36,6 +38,7 @@ libmotley_all_la_SOURCES += \
     %D%/noise.h \
     %D%/peers.c \
     %D%/peers.h \
+    %D%/pipeline.c \
     %D%/place.c \
     %D%/place.h \
     %D%/ref.h \

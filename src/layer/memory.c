@@ -99,14 +99,9 @@ static uint64_t saved_bytes(const struct motley__layer_memory *m)
     }
     if (m->far_groups) {
         words += 3 * n.N + n.pairs + (uint64_t)m->rows.far.M_pairs; /* place, row order, send row; indices, at */
-        words += motley__peers_table(m->far_groups, m->far_streams, 1);
+        words += motley__peers_table(m->far_groups, m->far_streams, chunks_of(m));
     }
     return stored * motley__storage_bytes(m->shape.dtype) + words * 4;
-}
-
-static uint64_t more(uint64_t rows, int far)
-{
-    return rows > (uint64_t)far ? rows : (uint64_t)far;
 }
 
 /* What does not outlive a list, likewise; and the lists of pairs. */
@@ -126,7 +121,7 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
     if (m->capacity && m->prioritised)
         words += n.T + MOTLEY__CAPACITY_BINS * n.E;         /* best, bins */
     if (m->ranks > 1) {
-        stored += (more(n.S, far->S) + more(n.M, far->M) + n.B) * n.D; /* send, back, returned */
+        stored += (n.S + n.M + n.B) * n.D;                  /* send, back, returned */
         words += 3 * n.pairs + 2 * (n.slots + 1);           /* slots, heads, pair order; both offsets */
         words += motley__peers_source(m->ranks, chunks_of(m));
         words += n.pairs + 3 * n.M_pairs;                   /* expert, received row and weight */
@@ -134,9 +129,11 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
                  (uint64_t)motley__list_units(m->rows.M, m->rows.M_pairs);
     }
     if (m->far_groups) {
-        stored += (uint64_t)far->B * n.D;                   /* returned */
-        words += 3 * n.N + 2 * ((uint64_t)m->far_groups + 1); /* slots, heads, pair order; both offsets */
-        words += motley__peers_source(m->ranks, 1) + n.pairs; /* source, weights */
+        stored += ((uint64_t)far->S + (uint64_t)far->M + (uint64_t)far->B) * n.D; /* the same */
+        words += 3 * n.N;                                   /* slots, heads, pair order */
+        words += 2 * ((uint64_t)m->far_groups * (uint64_t)chunks_of(m) + 1); /* both offsets */
+        words += motley__peers_source(m->ranks, chunks_of(m)) + n.pairs; /* source, weights */
+        words += chunks_of(m) > 1 ? (uint64_t)chunks_of(m) : 0; /* staying */
         units += (uint64_t)motley__list_units(far->S, far->S_pairs) +
                  (uint64_t)motley__list_units(far->M, far->M_pairs);
         words += m->backward ? (uint64_t)far->M_pairs + (uint64_t)far->B_pairs : 0; /* scalars */
@@ -156,7 +153,7 @@ static size_t route_scratch_bytes(const struct motley__layer_memory *m)
 {
     const int64_t pairs = pairs_of(m);
     const int slots = local_slots(m);
-    const size_t by_set = m->far_groups ? motley__route_scratch_bytes(m->rows.N, m->far_groups) : 0;
+    const size_t by_set = m->far_groups ? motley__route_scratch_bytes(m->rows.N, m->far_groups * chunks_of(m)) : 0;
     const size_t by_group = m->ranks > 1 ? motley__route_scratch_bytes((int)pairs, m->groups * chunks_of(m)) : 0;
     const int64_t all = pairs + m->rows.M_pairs; /* plans ask for more than int counts, which fits nowhere */
 

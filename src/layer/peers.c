@@ -245,13 +245,9 @@ static int in_slot(const int *offsets, int slot)
     return offsets[slot + 1] - offsets[slot];
 }
 
-int motley__peers_staying(const struct motley__peers *peers, int first, int chunks)
+int motley__peers_staying(const struct motley__peers *peers, int chunk)
 {
-    int pairs = 0;
-
-    for (int c = first; c < first + chunks; c++)
-        pairs += in_slot(peers->pair_offsets, slot_of(peers, c, peers->G - 1));
-    return pairs;
+    return in_slot(peers->pair_offsets, slot_of(peers, chunk, peers->G - 1));
 }
 
 /* What a chunk sends. */

@@ -58,8 +58,8 @@ static inline size_t motley__peers_source(int R, int chunks)
     return 2 * ((size_t)R * (size_t)chunks + 1);
 }
 
-/* Own pairs that stay on the rank, if it has experts, of so many chunks from the first on. */
-int motley__peers_staying(const struct motley__peers *peers, int first, int chunks);
+/* Pairs of a chunk that stay on the rank, if it has experts. */
+int motley__peers_staying(const struct motley__peers *peers, int chunk);
 
 /* Rows that are sent, or their pairs, of the chunks before this one; those of all when it is `chunks`. */
 static inline int motley__peers_before(const struct motley__peers *peers, const int *offsets, int chunk)

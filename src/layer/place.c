@@ -20,7 +20,7 @@ int motley__arrive(struct motley__device *device, const struct motley__arrive *a
         return status;
     const struct motley__arrive_args args = {
         .N = arrive->N, .K = arrive->K, .E = arrive->E, .M = arrive->M, .sources = arrive->sources,
-        .chunks = arrive->chunks.count, .chunk_tokens = arrive->chunks.tokens,
+        .chunks = arrive->chunks,
     };
     return motley__launch(device, kernel, motley__mover_items(device, arrive->N + arrive->M), error,
                           MOTLEY__VALUE(args), MOTLEY__BUFFER(arrive->indices), MOTLEY__BUFFER(arrive->source),

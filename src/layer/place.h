@@ -14,7 +14,7 @@
 
 struct motley__arrive {
     int N, K, E, M, sources;               /* own pairs, received rows, ranks */
-    struct motley__chunks chunks;          /* tokens: of own ones */
+    struct motley__chunks chunks;          /* of own tokens, and of guests among them */
     const struct motley__buffer *indices;  /* [N] int */
     const struct motley__buffer *source;   /* [2 (chunks sources + 1)] int: rows before each source's of each chunk,
                                             * then pairs */

@@ -64,6 +64,7 @@ void motley__ref_encode_pairs(int slots, const int *indices, const float *weight
 /* guests.h */
 void motley__ref_guests(const struct motley__guests_args *a, const int *own_indices, const float *own_weights,
                         const int *source, const uint16_t *list, int *indices, float *weights, int *at);
+void motley__ref_staying(const struct motley__staying_args *a, const int *order, const int *offsets, int *own);
 
 /* place.h */
 void motley__ref_arrive(const struct motley__arrive_args *a, const int *indices, const int *source,
@@ -75,7 +76,8 @@ void motley__ref_place(int P, int N, int K, int own_rows, const int *order, cons
 void motley__ref_combine(int rows, int D, int first, const float *o, const int *begin, const int *where,
                          const float *weight, float *returned);
 struct motley__ref_returned {
-    int groups, streams, chunks, chunk_tokens;
+    int groups, streams;
+    struct motley__chunks chunks;
     const int *indices, *server, *row, *pair, *table;
     const float *rows, *scalars;
 };

@@ -39,7 +39,8 @@ void motley__ref_heads(const struct motley__heads_args *a, const int *indices, c
     for (int n = 0; n < a->N; n++) {
         const int t = n / a->K, group = indices[n] < 0 ? -1 : server[indices[n]];
         slots[n] = group < 0 ? -1
-                             : motley__chunks_slot(a->chunks, a->groups, a->sent, t / a->chunk_tokens, group);
+                             : motley__chunks_slot(a->chunks.count, a->groups, a->sent,
+                                                   motley__chunks_at(&a->chunks, t), group);
         heads[n] = group < a->sent ? slots[n] : -1;
         for (int j = t * a->K; j < n && !a->every; j++)
             if (heads[j] >= 0 && heads[j] == heads[n])
@@ -88,14 +89,15 @@ void motley__ref_encode_pairs(int slots, const int *indices, const float *weight
 void motley__ref_arrive(const struct motley__arrive_args *a, const int *indices, const int *source,
                         const uint16_t *list, int *expert, int *begin, int *row, float *received)
 {
-    const int sections = a->chunks * a->sources, *pair_offsets = source + sections + 1;
+    const int chunks = a->chunks.count, sections = chunks * a->sources, *pair_offsets = source + sections + 1;
     for (int n = 0; n < a->N; n++) {
-        const int late = a->chunks > 1 && n / a->K / a->chunk_tokens >= a->chunks / 2;
-        expert[n] = indices[n] < 0 ? -1 : indices[n] + (late ? a->chunks + 1 : 0) * a->E;
+        const int t = n / a->K, chunk = motley__chunks_at(&a->chunks, t);
+        const int own = chunk < chunks / 2 ? 0 : chunks + 1, batch = t < a->chunks.own ? own : 1 + chunk;
+        expert[n] = indices[n] < 0 ? -1 : indices[n] + (chunks > 1 ? batch : 0) * a->E;
     }
     for (int s = 0; s < sections; s++) {
         const int rows = source[s + 1] - source[s], first = pair_offsets[s], pairs = pair_offsets[s + 1] - first;
-        const int batch = a->chunks > 1 ? 1 + s / a->sources : 0;
+        const int batch = chunks > 1 ? 1 + s / a->sources : 0;
         const uint16_t *weights = list + 2 * (size_t)rows, *experts = weights + 2 * (size_t)pairs;
         for (int j = 0; j < rows; j++) {
             const int from = (int)get_word(list + 2 * (size_t)j);
@@ -118,12 +120,12 @@ void motley__ref_arrive(const struct motley__arrive_args *a, const int *indices,
 void motley__ref_guests(const struct motley__guests_args *a, const int *own_indices, const float *own_weights,
                         const int *source, const uint16_t *list, int *indices, float *weights, int *at)
 {
-    const int *pair_offsets = source + a->sources + 1;
+    const int *pair_offsets = source + a->sections + 1;
     for (int n = 0; n < a->N + a->M * a->K; n++) {
         indices[n] = n < a->N ? own_indices[n] : -1;
         weights[n] = n < a->N ? own_weights[n] : 0;
     }
-    for (int s = 0; s < a->sources; s++) {
+    for (int s = 0; s < a->sections; s++) {
         const int rows = source[s + 1] - source[s], first = pair_offsets[s], pairs = pair_offsets[s + 1] - first;
         const uint16_t *values = list + 2 * (size_t)rows, *experts = values + 2 * (size_t)pairs;
         for (int j = 0; j < rows; j++) {
@@ -138,6 +140,16 @@ void motley__ref_guests(const struct motley__guests_args *a, const int *own_indi
             }
         }
         list = experts + pairs;
+    }
+}
+
+void motley__ref_staying(const struct motley__staying_args *a, const int *order, const int *offsets, int *own)
+{
+    for (int c = 0; c < a->chunks; c++) {
+        const int slot = a->first + c * a->step;
+        own[c] = 0;
+        for (int i = offsets[slot]; i < offsets[slot + 1]; i++)
+            own[c] += order[i] < a->N;
     }
 }
 
@@ -179,7 +191,7 @@ void motley__ref_combine(int rows, int D, int first, const float *o, const int *
 /* Where the streams of token t's chunk begin: rows, or scalars. */
 static const int *bases(const struct motley__ref_returned *returned, int scalars, int t)
 {
-    const int chunk = (scalars ? returned->chunks : 0) + t / returned->chunk_tokens;
+    const int chunk = (scalars ? returned->chunks.count : 0) + motley__chunks_at(&returned->chunks, t);
     return returned->table + returned->groups + 1 + chunk * returned->streams;
 }
 

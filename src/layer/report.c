@@ -205,11 +205,12 @@ static void add_exchange(const motley_layer *layer, struct motley_layer_traffic 
         add_transfer(layer->dispatch[c], traffic);
         add_transfer(layer->combine[c], traffic);
     }
-    if (gateway) {
+    if (gateway)
         add_counts(gateway->counts, traffic);
-        add_transfer(gateway->lists, traffic);
-        add_transfer(gateway->dispatch, traffic);
-        add_transfer(gateway->combine, traffic);
+    for (int c = 0; gateway && c < layer->chunks; c++) {
+        add_transfer(gateway->lists[c], traffic);
+        add_transfer(gateway->dispatch[c], traffic);
+        add_transfer(gateway->combine[c], traffic);
     }
     for (int c = 0; c < peers->chunks; c++)
         for (int r = 0; r < peers->R; r++)

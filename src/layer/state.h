@@ -6,6 +6,7 @@
  *   peers.c     whom tokens go to and whose come here
  *   memory.c    its buffers, and the closed formula of their bytes
  *   layer.c     the two lists: nothing but the line tokens -> gate -> ... -> decode -> tokens
+ *   lists.c     what they are made of   (pipeline.c the part in which rows travel, chunk by chunk)
  *   forward.c   what each operator of the forward list does
  *   backward.c  what each operator of the backward list does
  *   travel.c    what the operators between ranks do, in both directions
@@ -71,26 +72,29 @@ enum motley__scratch_buffer {
     MOTLEY__SCRATCH_PAIR_ORDER,      /* [pairs] int: pairs by slot */
     MOTLEY__SCRATCH_PAIR_OFFSETS,    /* [chunks G + 1] int */
     MOTLEY__SCRATCH_ROW_OFFSETS,     /* [chunks G + 1] int */
-    MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks, before them [far.S,D] to other nodes */
+    MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks */
     MOTLEY__SCRATCH_SEND_LIST,       /* units: their pairs */
     MOTLEY__SCRATCH_RECEIVED_LIST,   /* units */
     MOTLEY__SCRATCH_SOURCE,          /* [2 (chunks R + 1)] int */
     MOTLEY__SCRATCH_EXPERT,          /* [pairs+M_pairs] int */
     MOTLEY__SCRATCH_RECEIVED_ROW,    /* [M_pairs] int */
     MOTLEY__SCRATCH_RECEIVED_WEIGHT, /* [M_pairs] */
-    MOTLEY__SCRATCH_BACK,            /* [M,D] rows going back, after them [far.M,D] to other nodes */
+    MOTLEY__SCRATCH_BACK,            /* [M,D] rows going back */
     MOTLEY__SCRATCH_RETURNED,        /* [B,D] rows come back */
     /* with other nodes, the hierarchical exchange; as above, between nodes */
     MOTLEY__SCRATCH_FAR_HISTOGRAM,
     MOTLEY__SCRATCH_FAR_SLOTS,       /* [N] int */
     MOTLEY__SCRATCH_FAR_HEADS,       /* [N] int */
     MOTLEY__SCRATCH_FAR_PAIR_ORDER,  /* [N] int */
-    MOTLEY__SCRATCH_FAR_PAIR_OFFSETS,/* [sets + 1] int */
-    MOTLEY__SCRATCH_FAR_ROW_OFFSETS, /* [sets + 1] int */
+    MOTLEY__SCRATCH_FAR_PAIR_OFFSETS,/* [chunks sets + 1] int */
+    MOTLEY__SCRATCH_FAR_ROW_OFFSETS, /* [chunks sets + 1] int */
+    MOTLEY__SCRATCH_FAR_SEND,        /* [far.S,D] */
     MOTLEY__SCRATCH_FAR_SEND_LIST,   /* units */
     MOTLEY__SCRATCH_FAR_RECEIVED_LIST,/* units */
-    MOTLEY__SCRATCH_FAR_SOURCE,      /* [2 (R + 1)] int */
+    MOTLEY__SCRATCH_FAR_SOURCE,      /* [2 (chunks R + 1)] int */
+    MOTLEY__SCRATCH_FAR_STAYING,     /* [chunks] int, with several: own tokens' pairs that stay */
     MOTLEY__SCRATCH_FAR_WEIGHTS,     /* [pairs]: own ones and guests' */
+    MOTLEY__SCRATCH_FAR_BACK,        /* [far.M,D] */
     MOTLEY__SCRATCH_FAR_RETURNED,    /* [far.B,D] */
     /* backward only */
     MOTLEY__SCRATCH_U,               /* [P,F] */
@@ -190,6 +194,7 @@ struct motley_layer {
     struct motley__buffer *local;    /* [batches choices] int: slot of a choice's pairs in a batch, or -1; owned */
     struct motley__buffer *offsets[MOTLEY__BATCHES_MOST]; /* [batches] views of saved offsets; with one batch NULL */
     int batch_first[MOTLEY__BATCHES_MOST + 1]; /* [batches+1] of the last forward: pairs of the batches before each */
+    int staying[MOTLEY__CHUNKS_MOST]; /* [chunks] with guests: pairs of own tokens that stay, as read from the device */
     struct motley__buffer *collaborators; /* bits of the gate's choice (gate.h); NULL: it is free; owned */
     int collaborators_most;          /* beside each first choice */
     struct motley__buffer *saved[MOTLEY__SAVED_COUNT]; /* owned */
@@ -267,14 +272,24 @@ struct motley__route;
 int motley__layer_sort(motley_layer *layer, const struct motley__heads *heads, const struct motley__route *pairs,
                        const struct motley__route *rows, struct motley__peers *peers, struct motley_error *error);
 
-/* Counts are known at both ends: from here on every buffer has its size. */
-int motley__layer_count_arrivals(motley_layer *layer, struct motley_error *error);
+/* Tokens first .. first + count - 1, guests or not. */
+struct motley__some {
+    int first, count;
+};
 
-/* The sums of tokens first .. first + count - 1 over own experts and what came back from ranks, into the rows of y. */
-int motley__layer_decode(motley_layer *layer, int first, int count, const struct motley__buffer *weight, int accumulate,
-                         struct motley__buffer *y, struct motley_error *error);
-/* dweights [pairs], likewise. */
-int motley__layer_decode_scalars(motley_layer *layer, struct motley_error *error);
+/* Their sums over own experts and what came back from ranks, into the rows of y from `row` on. */
+int motley__layer_decode(motley_layer *layer, struct motley__some tokens, const struct motley__buffer *weight,
+                         int accumulate, int row, struct motley__buffer *y, struct motley_error *error);
+/* Theirs of dweights [pairs], likewise. */
+int motley__layer_decode_scalars(motley_layer *layer, struct motley__some tokens, struct motley_error *error);
+
+/* All of these are done, and whom the first waits for that is not. */
+int motley__layer_transfers_test(struct motley__transfer *const *transfer, int count, int *done,
+                                 struct motley_error *error);
+void motley__layer_transfers_missing(struct motley__transfer *const *transfer, int count, char *text, int size);
+
+/* The chunks of the exchange's tokens; the guests are counted. */
+struct motley__chunks motley__layer_chunks(const motley_layer *layer);
 
 /* data.c.  The cache is the scratch's: of this plan, made when there is none.  Collective, agreed. */
 int motley__layer_open_cache(motley_layer *layer, struct motley_error *error);
@@ -351,7 +366,8 @@ int motley__forward_losses(void *self, struct motley_error *error);         /* t
 int motley__forward_share_losses(void *self, struct motley_error *error);   /* ... added over ranks */
 int motley__forward_share_losses_test(void *self, int *done, struct motley_error *error);
 int motley__forward_count(void *self, struct motley_error *error);          /* exchange the counts */
-int motley__forward_encode(void *self, struct motley_error *error);         /* chunk: rows for other ranks; all pairs */
+int motley__forward_list(void *self, struct motley_error *error);           /* the pairs for other ranks */
+int motley__forward_encode(void *self, struct motley_error *error);         /* chunk: rows for other ranks */
 int motley__forward_lists(void *self, struct motley_error *error);          /* exchange the pairs' lists */
 int motley__forward_lists_test(void *self, int *done, struct motley_error *error);
 void motley__forward_lists_missing(const void *self, char *text, int size);

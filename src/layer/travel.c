@@ -42,15 +42,20 @@ static int encode_rows(motley_layer *layer, int chunk, const struct motley__buff
 }
 
 /* The pairs of all chunks: small, and the first thing that other ranks need. */
-static int encode_lists(motley_layer *layer, struct motley_error *error)
+int motley__forward_list(void *self, struct motley_error *error)
 {
+    motley_layer *layer = ((const struct motley__numbered *)self)->layer;
+    const struct motley__peers *peers = layer->peers;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND_LIST,
-                                               UNITS(layer->rows.S, layer->rows.S_pairs), error);
+    struct motley__row_numbers *rows = &layer->rows;
+    int status;
 
+    rows->S = motley__peers_before(peers, peers->row_offsets, peers->chunks);
+    rows->S_pairs = motley__peers_before(peers, peers->pair_offsets, peers->chunks);
+    status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND_LIST, UNITS(rows->S, rows->S_pairs), error);
     if (!status)
         status = motley__encode_pairs(layer->context->device, &(struct motley__encode_pairs){
-            .pairs = layer->rows.S_pairs, .indices = motley__layer_indices(layer),
+            .pairs = rows->S_pairs, .indices = motley__layer_indices(layer),
             .weights = motley__layer_weights(layer), .slots = scratch[MOTLEY__SCRATCH_SLOTS],
             .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER], .pair_offsets = scratch[MOTLEY__SCRATCH_PAIR_OFFSETS],
             .row = saved[MOTLEY__SAVED_SEND_ROW], .row_offsets = scratch[MOTLEY__SCRATCH_ROW_OFFSETS],
@@ -62,19 +67,14 @@ int motley__forward_encode(void *self, struct motley_error *error)
 {
     const struct motley__numbered *chunk = self;
     motley_layer *layer = chunk->layer;
-    const struct motley__peers *peers = layer->peers;
-    int status = 0;
+    int status = chunk->number || layer->gateway ? 0 : motley__forward_list(self, error); /* there an operator */
 
-    if (chunk->number == 0) {
-        layer->rows.S = motley__peers_before(peers, peers->row_offsets, peers->chunks);
-        layer->rows.S_pairs = motley__peers_before(peers, peers->pair_offsets, peers->chunks);
-        status = encode_lists(layer, error);
-    }
     return status ? status
                   : encode_rows(layer, chunk->number, layer->x, layer->saved[MOTLEY__SAVED_RECEIVED], error);
 }
 
-int motley__layer_count_arrivals(motley_layer *layer, struct motley_error *error)
+/* Counts are known at both ends: from here on every buffer has its size. */
+static int count_arrivals(motley_layer *layer, struct motley_error *error)
 {
     struct motley__row_numbers *rows = &layer->rows;
     const int last = layer->chunks - 1;
@@ -103,7 +103,7 @@ int motley__forward_lists(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
     struct motley__buffer **scratch = layer->scratch->buffer;
-    int status = layer->gateway ? 0 : motley__layer_count_arrivals(layer, error); /* rows of other nodes counted */
+    int status = count_arrivals(layer, error);
 
     for (int c = 0; c < layer->chunks && !status; c++)
         status = motley__transfer_begin(layer->lists[c], (struct motley__part[]){
@@ -112,26 +112,38 @@ int motley__forward_lists(void *self, struct motley_error *error)
     return status;
 }
 
-int motley__forward_lists_test(void *self, int *done, struct motley_error *error)
+int motley__layer_transfers_test(struct motley__transfer *const *transfer, int count, int *done,
+                                 struct motley_error *error)
 {
-    motley_layer *layer = self;
     int one, status = 0;
 
     *done = 1;
-    for (int c = 0; c < layer->chunks && !status; c++) {
-        status = motley__transfer_test(layer->lists[c], &one, error);
+    for (int c = 0; c < count && !status; c++) {
+        status = motley__transfer_test(transfer[c], &one, error);
         *done &= one;
     }
     return status;
+}
+
+void motley__layer_transfers_missing(struct motley__transfer *const *transfer, int count, char *text, int size)
+{
+    text[0] = 0;
+    for (int c = 0; c < count && !text[0]; c++)
+        motley__transfer_missing(transfer[c], text, size);
+}
+
+int motley__forward_lists_test(void *self, int *done, struct motley_error *error)
+{
+    motley_layer *layer = self;
+
+    return motley__layer_transfers_test(layer->lists, layer->chunks, done, error);
 }
 
 void motley__forward_lists_missing(const void *self, char *text, int size)
 {
     const motley_layer *layer = self;
 
-    text[0] = 0;
-    for (int c = 0; c < layer->chunks && !text[0]; c++)
-        motley__transfer_missing(layer->lists[c], text, size);
+    motley__layer_transfers_missing(layer->lists, layer->chunks, text, size);
 }
 
 int motley__forward_dispatch(void *self, struct motley_error *error)
@@ -150,8 +162,7 @@ static int combine_rows(motley_layer *layer, int chunk, const struct motley__buf
 {
     const int64_t first = SPAN(ARRIVED_ROWS, chunk)->begin, end = SPAN(ARRIVED_ROWS, chunk)->end;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
-    const int most = layer->rows.M > layer->rows.far.M ? layer->rows.M : layer->rows.far.M;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, ROWS(most), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, ROWS(layer->rows.M), error);
 
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, ROWS(layer->rows.B), error);
@@ -182,6 +193,17 @@ int motley__forward_combine(void *self, struct motley_error *error)
         error);
 }
 
+struct motley__chunks motley__layer_chunks(const motley_layer *layer)
+{
+    struct motley__chunks chunks = motley__chunks_of(layer->rows.T, layer->chunks);
+
+    if (layer->gateway)
+        chunks.own = layer->rows.T;
+    for (int c = 1; layer->gateway && c < layer->chunks; c++)
+        chunks.guests[c] = (int)layer->gateway->peers->span[MOTLEY__ARRIVED_ROWS][c].begin;
+    return chunks;
+}
+
 struct motley__returned motley__layer_returned(const motley_layer *layer)
 {
     struct motley__buffer *const *saved = layer->saved, *const *scratch = layer->scratch->buffer;
@@ -189,7 +211,7 @@ struct motley__returned motley__layer_returned(const motley_layer *layer)
     if (!layer->rows.B)
         return (struct motley__returned){0};
     return (struct motley__returned){.groups = layer->peers->G, .streams = layer->peers->streams,
-        .chunks = motley__chunks_of(layer->rows.tokens, layer->chunks),
+        .chunks = motley__layer_chunks(layer),
         .indices = motley__layer_lookup(layer), .server = layer->server, .row = saved[MOTLEY__SAVED_SEND_ROW],
         .pair = saved[MOTLEY__SAVED_GROUP_PLACE], .table = saved[MOTLEY__SAVED_TABLE],
         .rows = scratch[MOTLEY__SCRATCH_RETURNED], .scalars = scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]};

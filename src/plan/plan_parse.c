@@ -261,9 +261,6 @@ static int read_exchange(const json_t *root, motley_plan *plan, struct motley_er
     if (!status && plan->pipeline != 1 && plan->pipeline != 2 && plan->pipeline != 4 && plan->pipeline != 8)
         status = motley__fail(error, MOTLEY_E_FORMAT, "plan: \"pipeline\" is %d, expected 1, 2, 4 or 8",
                               plan->pipeline);
-    if (!status && plan->pipeline > 1 && plan->exchange == MOTLEY_EXCHANGE_HIERARCHICAL)
-        status = motley__fail(error, MOTLEY_E_FORMAT, "plan: \"pipeline\" is %d, expected 1 with the hierarchical "
-                              "exchange", plan->pipeline);
     return status;
 }
 

@@ -21,15 +21,11 @@ static const double WORK_SECONDS = 20e-6;
  * took 34 us, with one after four polls 26. */
 enum { POLLS = 4 };
 
-static uint64_t bit(int i)
-{
-    return UINT64_C(1) << i;
-}
-
 struct run {
     const struct motley__executor *executor;
     const struct motley__step *step;
-    uint64_t begun, done;
+    struct motley__ops begun, done;
+    int ended;                                     /* operators that are done */
     int next[2];                                   /* per stream: operator to begin next */
     cl_event before[MOTLEY__STEP_LIMIT], after[MOTLEY__STEP_LIMIT];   /* markers around a computation */
     double begin_at[MOTLEY__STEP_LIMIT], done_at[MOTLEY__STEP_LIMIT]; /* as this host saw it */
@@ -70,7 +66,7 @@ static int begin(struct run *run, int i, int previous, struct motley_error *erro
         status = op->begin(op->self, error);
     if (!status && op->stream == MOTLEY__COMPUTATION)
         status = motley__queue_marker(device, &run->after[i], error);
-    run->begun |= bit(i);
+    motley__ops_add(&run->begun, i);
     return status;
 }
 
@@ -82,7 +78,7 @@ static int begin_stream(struct run *run, enum motley__stream stream, int *moved,
     while (!status && run->next[stream] < run->step->count) {
         int i = run->next[stream];
 
-        if (run->step->op[i].after & ~run->done)
+        if (!motley__ops_within(&run->step->op[i].after, &run->done))
             break;
         status = begin(run, i, previous, error);
         previous = i;
@@ -90,6 +86,11 @@ static int begin_stream(struct run *run, enum motley__stream stream, int *moved,
         *moved = 1;
     }
     return status;
+}
+
+static int is_under_way(const struct run *run, int i)
+{
+    return motley__ops_has(&run->begun, i) && !motley__ops_has(&run->done, i);
 }
 
 static int test_all(struct run *run, int *moved, struct motley_error *error)
@@ -100,14 +101,15 @@ static int test_all(struct run *run, int *moved, struct motley_error *error)
         const struct motley__op *op = &run->step->op[i];
         int done = 0;
 
-        if (!(run->begun & ~run->done & bit(i)))
+        if (!is_under_way(run, i))
             continue;
         if (op->stream == MOTLEY__COMPUTATION)
             status = motley__event_done(run->after[i], &done, error);
         else
             status = op->test(op->request, &done, error);
         if (!status && done) {
-            run->done |= bit(i);
+            motley__ops_add(&run->done, i);
+            run->ended++;
             run->done_at[i] = motley__seconds();
             *moved = 1;
         }
@@ -119,7 +121,7 @@ static int test_all(struct run *run, int *moved, struct motley_error *error)
 static int oldest(const struct run *run, enum motley__stream stream)
 {
     for (int i = 0; i < run->step->count; i++)
-        if (run->step->op[i].stream == stream && (run->begun & ~run->done & bit(i)))
+        if (run->step->op[i].stream == stream && is_under_way(run, i))
             return i;
     return -1;
 }
@@ -218,7 +220,6 @@ static void account(const struct run *run, struct motley__step_times *times)
 int motley__execute(const struct motley__executor *executor, const struct motley__step *step,
                     struct motley__step_times *times, struct motley_error *error)
 {
-    const uint64_t all = step->count >= MOTLEY__STEP_LIMIT ? ~UINT64_C(0) : bit(step->count) - 1;
     struct run run = {.executor = executor, .step = step};
     int status = 0;
 
@@ -228,7 +229,7 @@ int motley__execute(const struct motley__executor *executor, const struct motley
     run.since = run.worked = motley__seconds();
     run.next[MOTLEY__COMPUTATION] = next_of_stream(&run, MOTLEY__COMPUTATION, 0);
     run.next[MOTLEY__COMMUNICATION] = next_of_stream(&run, MOTLEY__COMMUNICATION, 0);
-    while (!status && run.done != all) {
+    while (!status && run.ended < step->count) {
         const double begun = motley__seconds();
         int moved = 0;
 

@@ -7,14 +7,26 @@
 
 #include "step/step.h"
 
-uint64_t motley__step_add(struct motley__step *step, struct motley__op op)
+/* All of them come before operator `count`. */
+static int come_before(const struct motley__ops *ops, int count)
 {
+    for (int i = count; i < MOTLEY__STEP_LIMIT; i++)
+        if (motley__ops_has(ops, i))
+            return 0;
+    return 1;
+}
+
+struct motley__ops motley__step_add(struct motley__step *step, struct motley__op op)
+{
+    struct motley__ops added = {{0}};
+
     if (step->count >= MOTLEY__STEP_LIMIT) {
         step->count++;
-        return 0;
+        return added;
     }
-    assert(op.after >> step->count == 0); /* only what comes before */
+    assert(come_before(&op.after, step->count));
     assert((op.stream == MOTLEY__COMMUNICATION) == (op.test != NULL));
     step->op[step->count] = op;
-    return UINT64_C(1) << step->count++;
+    motley__ops_add(&added, step->count++);
+    return added;
 }

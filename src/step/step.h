@@ -26,11 +26,46 @@ enum motley__phase {
     MOTLEY__PHASES
 };
 
+enum { MOTLEY__STEP_LIMIT = 256, MOTLEY__OPS_WORDS = MOTLEY__STEP_LIMIT / 64 };
+
+/* A set of operators of one list.  Zero: none. */
+struct motley__ops {
+    uint64_t word[MOTLEY__OPS_WORDS];    /* bit i % 64 of word i / 64: operator i */
+};
+
+static inline int motley__ops_has(const struct motley__ops *ops, int i)
+{
+    return (int)(ops->word[i / 64] >> (i % 64) & 1);
+}
+
+static inline void motley__ops_add(struct motley__ops *ops, int i)
+{
+    ops->word[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+/* Those of the one and of the other. */
+static inline struct motley__ops motley__ops_both(struct motley__ops a, struct motley__ops b)
+{
+    for (int w = 0; w < MOTLEY__OPS_WORDS; w++)
+        a.word[w] |= b.word[w];
+    return a;
+}
+
+/* All of `ops` are in `others`. */
+static inline int motley__ops_within(const struct motley__ops *ops, const struct motley__ops *others)
+{
+    uint64_t missing = 0;
+
+    for (int w = 0; w < MOTLEY__OPS_WORDS; w++)
+        missing |= ops->word[w] & ~others->word[w];
+    return missing == 0;
+}
+
 struct motley__op {
     const char *name;                    /* constant: shown in traces and errors */
     enum motley__stream stream;
     enum motley__phase phase;
-    uint64_t after;                      /* bit i: operator i of the list is done */
+    struct motley__ops after;            /* those of the list that are done */
     int (*begin)(void *self, struct motley_error *error);
     void *self;
     /* Communication only. */
@@ -39,16 +74,14 @@ struct motley__op {
     void *request;
 };
 
-enum { MOTLEY__STEP_LIMIT = 64 };        /* bits of `after` */
-
 struct motley__step {
     struct motley__op op[MOTLEY__STEP_LIMIT];
     int count;                           /* beyond the limit: of what was wanted; the rest is lost */
 };
 
-/* Append; returns the operator's bit, for `after` of those behind it.  A list that grew beyond the limit is refused
+/* Append; returns the operator alone, for `after` of those behind it.  A list that grew beyond the limit is refused
  * when it is to run. */
-uint64_t motley__step_add(struct motley__step *step, struct motley__op op);
+struct motley__ops motley__step_add(struct motley__step *step, struct motley__op op);
 
 /* Where the time of one run of a list went, seconds. */
 struct motley__step_times {
