@@ -96,16 +96,22 @@ static void random_holdings(int trial, int E, int F, struct motley__placement *p
     }
 }
 
-static void open_trial(int number, enum motley_dtype dtype, struct trial *t)
+static void open_wide_trial(int number, int F, enum motley_dtype dtype, struct trial *t)
 {
-    static const int experts[] = {1, 3, 7, 2}, hidden[] = {48, 37, 64};
-    *t = (struct trial){.E = experts[number % 4], .F = hidden[number % 3], .number = number};
+    static const int experts[] = {1, 3, 7, 2};
+    *t = (struct trial){.E = experts[number % 4], .F = F, .number = number};
     const struct motley__projection projection[PROJECTIONS] = {
         {MOTLEY__HIDDEN_ROWS, dtype, t->F, D}, {MOTLEY__HIDDEN_COLUMNS, dtype, D, t->F},
         {MOTLEY__HIDDEN_ROWS, dtype, t->F, D}, {MOTLEY__HIDDEN_COLUMNS, MOTLEY_F32, 1, t->F},
         {MOTLEY__HIDDEN_NONE, MOTLEY_F32, 1, D},
     };
     memcpy(t->projection, projection, sizeof projection);
+}
+
+static void open_trial(int number, enum motley_dtype dtype, struct trial *t)
+{
+    static const int hidden[] = {48, 37, 64};
+    open_wide_trial(number, hidden[number % 3], dtype, t);
 }
 
 static void close_trial(struct trial *t)
@@ -303,6 +309,26 @@ static void pieces_are_staged_where_memory_is_not_shared(void **state)
     context->device->info.is_gpu = is_gpu;
 }
 
+/* Pieces of many messages, of which few may be under way: some ranks on this node, some on another. */
+static void few_messages_go_to_another_node_at_once(void **state)
+{
+    (void)state;
+    int *const node_of = context->node_of, *apart = ARRAY(int, context->size);
+    for (int r = 0; r < context->size; r++)
+        apart[r] = r % 2;
+    context->node_of = apart;
+    for (int n = 1; n < 4; n++) {
+        struct trial t;
+        open_wide_trial(n, 4001, n % 2 ? MOTLEY_F32 : MOTLEY_BF16, &t);
+        random_partition(n, t.E, t.F, n % 2 ? &t.to : &t.from);
+        SUCCEED(motley__placement_everything(context->size, t.E, t.F, n % 2 ? &t.from : &t.to, &error));
+        run(&t, n % 2, 0);
+        close_trial(&t);
+    }
+    context->node_of = node_of;
+    free(apart);
+}
+
 /* Every rank holds the same part: what it sends is what all others lack. */
 static void bytes_are_counted(void **state)
 {
@@ -338,7 +364,8 @@ int main(int argc, char **argv)
     motley__test_context(&argc, &argv, &context);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_gathered), cmocka_unit_test(gradients_are_summed_in_the_order_of_ranks),
-        cmocka_unit_test(pieces_are_staged_where_memory_is_not_shared), cmocka_unit_test(bytes_are_counted),
+        cmocka_unit_test(pieces_are_staged_where_memory_is_not_shared),
+        cmocka_unit_test(few_messages_go_to_another_node_at_once), cmocka_unit_test(bytes_are_counted),
     };
     int status = cmocka_run_group_tests(tests, NULL, NULL);
     motley_context_destroy(context);

@@ -62,8 +62,7 @@ struct motley__transfer {
     struct motley__part part[MOTLEY__PARTS];
     int requests;                            /* begun */
     int receives;                            /* the first of them; the others are sends */
-    int window;                              /* messages to other nodes that may be under way (message.h) */
-    int flying, flight[MOTLEY__WINDOW_MOST]; /* those that are: which requests */
+    struct motley__window window;            /* of the messages to other nodes */
 };
 
 /* row_bytes [parts], of one row of each part.  Collective in the sense that all ranks must create the same

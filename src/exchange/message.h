@@ -23,7 +23,6 @@ struct motley__message {
     int rows;
     MPI_Datatype row;
     size_t row_bytes;
-    int answered;                       /* 1: sending it is complete when it has begun to be received */
 };
 
 /* Rows of each part of a message, of which the last may have fewer.  Those inside a node are so many of the others. */
@@ -43,15 +42,26 @@ static inline size_t motley__message_parts(int rows, size_t row_bytes)
 /* 1: the peer is on another node. */
 int motley__message_far(const motley_context *context, int peer);
 
-/* Messages to other nodes that a rank should have under way at most: all of its node's together as much as the slowest
- * link carries in 10 ms; MOTLEY__WINDOW_MOST: as many as there are. */
+/* The messages of something that may be under way to other nodes: all of a node's together as much as the slowest link
+ * carries in 10 ms; `most` MOTLEY__WINDOW_MOST: as many as there are. */
 enum { MOTLEY__WINDOW_MOST = 64 };
-int motley__message_window(const motley_context *context);
+struct motley__window {
+    int most;
+    int flying;                         /* those that are: */
+    MPI_Request *flight[MOTLEY__WINDOW_MOST]; /* borrowed */
+};
+void motley__window_open(const motley_context *context, struct motley__window *window);
 
-/* Begin; request [motley__message_parts] written, *count of them.  Messages to one rank with one tag are received in
- * the order in which they are sent; the receiver must expect the same rows.  Errors: MOTLEY_E_COMM. */
+/* Those that have arrived are no longer under way.  Before any of their requests is used again. */
+int motley__window_land(struct motley__window *window, struct motley_error *error);
+
+/* Send on, from row *sent, what may be under way now; request [motley__message_parts] of all calls for it, *count written
+ * by this one: both are moved on.  Messages to one rank with one tag are received in the order in which they are sent;
+ * the receiver must expect the same rows.  Errors: MOTLEY_E_COMM. */
 int motley__message_send(const motley_context *context, const struct motley__message *message, const void *host,
-                         MPI_Request *request, int *count, struct motley_error *error);
+                         struct motley__window *window, int *sent, MPI_Request *request, int *count,
+                         struct motley_error *error);
+/* Begin; request [motley__message_parts] written, *count of them. */
 int motley__message_receive(const motley_context *context, const struct motley__message *message, void *host,
                             MPI_Request *request, int *count, struct motley_error *error);
 

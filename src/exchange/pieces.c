@@ -75,7 +75,7 @@ static int device_done(struct motley__slot *slot, int *done, struct motley_error
 static struct motley__message message_of(const struct motley__redistribution *r, const struct motley__piece *piece,
                                          int peer)
 {
-    return (struct motley__message){peer, r->options.tag, (int)motley__piece_bytes(r, piece), MPI_BYTE, 1, 0};
+    return (struct motley__message){peer, r->options.tag, (int)motley__piece_bytes(r, piece), MPI_BYTE, 1};
 }
 
 static int message_done(struct motley__slot *slot, int *done, struct motley_error *error)
@@ -94,40 +94,46 @@ static int begin_send(struct motley__redistribution *r, int i, struct motley_err
     struct motley__slot *slot = slot_of(&r->out, i);
     const void *host;
     int status = move(r, piece, slot, r->from[r->flows.flow[piece->flow].projection], NULL, error);
-    slot->moved = 0;
+    slot->sent = 0;
     if (!status)
         status = motley__staging_out(slot->buffer, 0, motley__piece_bytes(r, piece), &slot->staging, &host, error);
     return status ? status : motley__transfer_marker(r->context->device, &slot->event, error);
 }
 
+/* As much of a piece as may be under way now. */
 static int send(struct motley__redistribution *r, int i, struct motley_error *error)
 {
     const struct motley__piece *piece = &r->out.piece[i];
     struct motley__slot *slot = slot_of(&r->out, i);
     const void *host = slot->buffer->device->zero_copy ? slot->buffer->host : slot->staging.out.host;
-    slot->moved = 1;
     const struct motley__message message = message_of(r, piece, r->flows.flow[piece->flow].to);
-    return motley__message_send(r->context, &message, host, slot->request, &slot->requests, error);
+    return motley__message_send(r->context, &message, host, &r->window, &slot->sent, slot->request, &slot->requests,
+                                error);
 }
 
-/* Pieces that were cut out go in order, so that messages between two ranks do. */
+static int is_sent(const struct motley__redistribution *r, int i)
+{
+    return r->out.slot[i % MOTLEY__REDISTRIBUTION_SLOTS].sent == (int)motley__piece_bytes(r, &r->out.piece[i]);
+}
+
+/* Pieces that were cut out go in order, so that messages between two ranks do: while one waits for the window, so do
+ * those behind it that would need it. */
 int motley__pieces_out(struct motley__redistribution *r, struct motley_error *error)
 {
     struct motley__way *way = &r->out;
-    int status = 0, done = 1;
+    int status = motley__window_land(&r->window, error), done = 1;
     for (int i = way->ended; i < way->begun && done && !status; i++) {
         struct motley__slot *slot = slot_of(way, i);
-        if (slot->moved)
+        if (is_sent(r, i))
             continue;
         status = device_done(slot, &done, error);
         if (!status && done)
             status = send(r, i, error);
     }
     for (done = 1; way->ended < way->begun && done && !status;) {
-        struct motley__slot *slot = slot_of(way, way->ended);
-        if (!slot->moved)
+        if (!is_sent(r, way->ended))
             break;
-        status = message_done(slot, &done, error);
+        status = message_done(slot_of(way, way->ended), &done, error);
         way->ended += !status && done;
     }
     while (way->begun < way->pieces && way->begun - way->ended < MOTLEY__REDISTRIBUTION_SLOTS && !status)

@@ -18,7 +18,7 @@ struct motley__slot {
     cl_event event;                     /* behind the kernel that cuts out or puts in; NULL: none under way */
     MPI_Request *request;               /* [requests]; owned, room for the largest piece */
     int requests;                       /* under way */
-    int moved;                          /* the message has been sent, or received and put in */
+    int sent;                           /* bytes of the piece in messages begun */
 };
 
 /* One way; pieces [ended, begun) are in slots, each in that of its number modulo the slots; those below `put` are put
@@ -37,6 +37,7 @@ struct motley__redistribution {
     struct motley__flows flows;
     struct motley__buffer *expert;      /* the flows' lists on the device */
     struct motley__way out, in;
+    struct motley__window window;       /* of the messages to other nodes */
     cl_event cleared;                   /* what sums are added to is zero; NULL: nothing is being cleared */
     struct motley__matrix *const *from, *const *to;
 };

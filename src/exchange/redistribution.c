@@ -151,6 +151,7 @@ int motley__redistribution_begin(struct motley__redistribution *redistribution, 
     struct motley__redistribution *r = redistribution;
     int done, status = follow_computation(r->context->device, error);
     assert(!r->cleared && r->in.begun == r->in.ended && r->out.begun == r->out.ended);
+    motley__window_open(r->context, &r->window);
     r->in.begun = r->in.put = r->in.ended = r->out.begun = r->out.ended = 0;
     r->from = from;
     r->to = to;

@@ -79,7 +79,7 @@ static char *place_in(const struct motley__transfer *transfer, const struct motl
 static struct motley__message message_of(const struct motley__transfer *transfer, const struct motley__stretch *stretch)
 {
     return (struct motley__message){stretch->peer, transfer->tag + stretch->part, stretch->rows,
-                                    transfer->row[stretch->part], transfer->row_bytes[stretch->part], 0};
+                                    transfer->row[stretch->part], transfer->row_bytes[stretch->part]};
 }
 
 /* Requests that were begun last are the stretch's. */
@@ -149,50 +149,23 @@ int motley__stretches_copy_out(struct motley__transfer *transfer, struct motley_
     return motley__fail_cl(error, code, "clEnqueueReadBuffer (staging)");
 }
 
-/* Those messages to other nodes that have arrived are no longer under way. */
-static int land(struct motley__transfer *transfer, struct motley_error *error)
-{
-    int left = 0, status = 0;
-
-    for (int i = 0; i < transfer->flying && !status; i++) {
-        int arrived = 0;
-
-        status = motley__fail_mpi(error, MPI_Test(&transfer->request[transfer->flight[i]], &arrived, MPI_STATUS_IGNORE),
-                                  "MPI_Test");
-        if (!arrived)
-            transfer->flight[left++] = transfer->flight[i];
-    }
-    transfer->flying = left;
-    return status;
-}
-
 /* As much of a stretch as may be under way now. */
 static int send_some(struct motley__transfer *transfer, struct motley__stretch *stretch, struct motley_error *error)
 {
-    const int far = motley__message_far(transfer->context, stretch->peer) && transfer->window < MOTLEY__WINDOW_MOST;
-    const int most = far ? motley__message_rows(1, transfer->row_bytes[stretch->part]) : stretch->rows;
-    int status = 0;
+    const struct motley__message message = message_of(transfer, stretch);
+    int status;
 
-    while (stretch->sent < stretch->rows && !status && !(far && transfer->flying >= transfer->window)) {
-        struct motley__message message = message_of(transfer, stretch);
-
-        message.rows = most < stretch->rows - stretch->sent ? most : stretch->rows - stretch->sent;
-        message.answered = far;
-        status = motley__message_send(transfer->context, &message, place_out(transfer, stretch) +
-                                      (size_t)stretch->sent * message.row_bytes,
-                                      &transfer->request[transfer->requests], &stretch->requests, error);
-        if (far)
-            transfer->flight[transfer->flying++] = transfer->requests;
-        stretch->sent += message.rows;
-        count_requests(transfer, stretch);
-    }
+    stretch->requests = 0;
+    status = motley__message_send(transfer->context, &message, place_out(transfer, stretch), &transfer->window,
+                                  &stretch->sent, &transfer->request[transfer->requests], &stretch->requests, error);
+    count_requests(transfer, stretch);
     return status;
 }
 
 int motley__stretches_send(struct motley__transfer *transfer, struct motley_error *error)
 {
     struct motley__stretches *out = &transfer->out;
-    int status = land(transfer, error), ready = 1;
+    int status = motley__window_land(&transfer->window, error), ready = 1;
 
     for (int i = out->ended; i < out->count && ready && !status; i++) {
         struct motley__stretch *stretch = &out->stretch[i];

@@ -140,8 +140,8 @@ int motley__transfer_begin(struct motley__transfer *transfer, const struct motle
     int status;
 
     motley__stretches_forget(&transfer->out);
-    transfer->requests = transfer->receives = transfer->flying = 0;
-    transfer->window = motley__message_window(transfer->context);
+    transfer->requests = transfer->receives = 0;
+    motley__window_open(transfer->context, &transfer->window);
     transfer->in.count = transfer->in.ended = transfer->out.count = transfer->out.ended = 0;
     memcpy(transfer->part, part, (size_t)transfer->parts * sizeof *part);
     status = motley__linear_stretches(transfer, error);
