@@ -17,7 +17,7 @@
 
 enum { RANKS = 4, E = 64, K = 6, TOKENS = 4000, ROW = 64 * 4 };
 
-/* Four equal ranks on some nodes. */
+/* Four equal ranks on some nodes, whose experts take so many seconds for a row. */
 struct cluster {
     struct motley__profile_entry storage[RANKS];
     struct motley__curve curve[RANKS][2];
@@ -26,14 +26,15 @@ struct cluster {
     struct motley__task task;
 };
 
-static void open_cluster(struct cluster *c, const int *node_of, double bandwidth, enum motley_exchange exchange)
+static void open_cluster_of(struct cluster *c, double row, const int *node_of, double bandwidth,
+                            enum motley_exchange exchange)
 {
     const struct motley_layer_shape shape = fixture_shape(E, K);
     int nodes = 0;
     for (int r = 0; r < RANKS; r++) {
         nodes = node_of[r] >= nodes ? node_of[r] + 1 : nodes;
-        c->curve[r][0] = fixture_curve(&shape, 0, 0, 1e-7);
-        c->curve[r][1] = fixture_curve(&shape, 1, 0, 2e-7);
+        c->curve[r][0] = fixture_curve(&shape, 0, 0, row);
+        c->curve[r][1] = fixture_curve(&shape, 1, 0, 2 * row);
         c->storage[r] = (struct motley__profile_entry){.key = fixture_key(r), .panel = 16, .curves = 2,
                                                        .curve = c->curve[r]};
         c->storage[r].move = (struct motley__move){.bandwidth = 1e10, .launch = 1e-5};
@@ -47,6 +48,11 @@ static void open_cluster(struct cluster *c, const int *node_of, double bandwidth
         .shape = shape, .R = RANKS, .entry = c->entry, .links = &c->links,
         .options = {.tokens = TOKENS, .backward = 1, .shares = MOTLEY_SHARES_EVEN, .exchange = exchange}};
     assert_int_equal(motley__task_open(&c->task, NULL), 0);
+}
+
+static void open_cluster(struct cluster *c, const int *node_of, double bandwidth, enum motley_exchange exchange)
+{
+    open_cluster_of(c, 1e-7, node_of, bandwidth, exchange);
 }
 
 static void close_cluster(struct cluster *c)
@@ -80,9 +86,9 @@ static void two_nodes_by_hand(void **state)
     const double out = ROW + 8 + ROW, back = ROW + ROW; /* bytes of a row, there and back, forward and backward */
     assert_near(p.node_moved, crossing * (out + back) + TOKENS * K / 2 * (6 + 4.0));
     assert_near(p.moved - p.node_moved, inside * (out + back) + RANKS * 2000 * K / 4 * (6 + 4.0));
-    assert_int_equal(p.ways, 1);
-    assert_int_equal(p.way[0].exchange, MOTLEY_EXCHANGE_HIERARCHICAL);
-    assert_int_equal(p.way[0].chunks, 1);
+    for (int i = 0; i < p.ways; i++)
+        assert_int_equal(p.way[i].exchange, MOTLEY_EXCHANGE_HIERARCHICAL);
+    assert_int_equal(p.way[0].chunks, 1); /* there is hardly anything to hide */
     /* The link moves half of it each way, and everything waits for it. */
     assert_true(p.way[0].seconds > p.node_moved / 2 / 25e6 && p.way[0].seconds < 1.3 * p.node_moved / 2 / 25e6);
     /* A row for each of its experts would cross 3.04 times as often. */
@@ -102,17 +108,53 @@ static void slices_on_both_nodes(void **state)
     close_cluster(&c);
 }
 
-static enum motley_exchange chosen(const int *node_of, double bandwidth, int *ways)
+/* The same step in chunks: the phases after one another, less what is hidden; reckoned by hand from the same phases. */
+static double by_hand(const struct motley__phases *f, double out, double back, double inside, double experts, int d)
+{
+    const double each = inside / d + (d > 1 ? 2 * (6 * 1e-5 + 100e-6) : 0);
+    const double own = d > 1 ? experts / 8 : 0, chunk = d > 1 ? experts * 3 / 4 / d : experts;
+    double done = own, returned = out;
+    for (int c = 0; c < d; c++) {
+        done = fmax(done, out * (c + 1) / d) + each + chunk;
+        returned = fmax(returned, done) + back / d;
+    }
+    return f->dispatch + f->combine - out - back - inside + fmax(done + own, returned);
+}
+
+/* With experts that take as long as the link between nodes chunks hide much of it. */
+static void chunks_cross_under_experts(void **state)
 {
     struct cluster c;
     struct motley__rank_cost cost[RANKS];
-    open_cluster(&c, node_of, bandwidth, MOTLEY_EXCHANGE_AUTO);
+    (void)state;
+    open_cluster_of(&c, 5e-6, PAIRED, 25e6, MOTLEY_EXCHANGE_HIERARCHICAL);
+    c.task.options.backward = 0;
     const struct motley__prediction p = predict(&c.task, MOTLEY_MODE_EXPERT, 0, cost);
-    enum motley_exchange exchange = p.way[0].exchange;
+    const struct motley__phases *f = &cost[0].forward;
+    double least = INFINITY;
+    assert_int_equal(p.ways, 4);
+    assert_true(f->out > 0.3 * f->experts && f->out < 3 * f->experts);
+    assert_true(f->inside > 0 && f->inside < f->out);
+    for (int i = 0; i < p.ways; i++) {
+        const double wanted = f->gate + by_hand(f, f->out, f->back, f->inside, f->experts, p.way[i].chunks);
+        assert_true(fabs(p.way[i].seconds - wanted) < 0.02 * wanted); /* launches */
+        least = fmin(least, p.way[i].seconds);
+    }
+    assert_true(p.way[0].chunks > 1 && p.way[0].seconds == least);
+    close_cluster(&c);
+}
+
+static struct motley__way chosen(const int *node_of, double row, double bandwidth, int *ways)
+{
+    struct cluster c;
+    struct motley__rank_cost cost[RANKS];
+    open_cluster_of(&c, row, node_of, bandwidth, MOTLEY_EXCHANGE_AUTO);
+    const struct motley__prediction p = predict(&c.task, MOTLEY_MODE_EXPERT, 0, cost);
+    const struct motley__way way = p.way[0];
     assert_near(p.forward_seconds + p.backward_seconds, p.way[0].seconds);
     *ways = p.ways;
     close_cluster(&c);
-    return exchange;
+    return way;
 }
 
 /* Over a slow link with two ranks behind it; not inside a node, nor with one rank on each, where nothing is spared. */
@@ -121,11 +163,14 @@ static void it_is_chosen_where_it_spares_rows(void **state)
     static const int one[RANKS] = {0, 0, 0, 0}, each[RANKS] = {0, 1, 2, 3};
     int ways, fewer;
     (void)state;
-    assert_int_equal(chosen(PAIRED, 25e6, &ways), MOTLEY_EXCHANGE_HIERARCHICAL);
-    assert_int_equal(chosen(one, 25e6, &fewer), MOTLEY_EXCHANGE_LINEAR);
+    assert_int_equal(chosen(PAIRED, 1e-7, 25e6, &ways).exchange, MOTLEY_EXCHANGE_HIERARCHICAL);
+    assert_int_equal(chosen(one, 1e-7, 25e6, &fewer).exchange, MOTLEY_EXCHANGE_LINEAR);
     assert_true(ways > 1 && fewer >= 1); /* the other exchange is known, too */
-    assert_int_equal(chosen(each, 25e6, &ways), MOTLEY_EXCHANGE_LINEAR);
-    assert_int_equal(chosen(PAIRED, 1e12, &ways), MOTLEY_EXCHANGE_LINEAR);
+    assert_int_equal(chosen(each, 1e-7, 25e6, &ways).exchange, MOTLEY_EXCHANGE_LINEAR);
+    assert_int_equal(chosen(PAIRED, 1e-7, 1e12, &ways).exchange, MOTLEY_EXCHANGE_LINEAR);
+    const struct motley__way both = chosen(PAIRED, 5e-6, 10e6, &ways); /* it spares rows, and chunks hide the rest */
+    assert_true(both.exchange == MOTLEY_EXCHANGE_HIERARCHICAL && both.chunks > 1);
+    assert_int_equal(ways, 8);
 }
 
 int main(void)
@@ -133,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_nodes_by_hand),
         cmocka_unit_test(slices_on_both_nodes),
+        cmocka_unit_test(chunks_cross_under_experts),
         cmocka_unit_test(it_is_chosen_where_it_spares_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

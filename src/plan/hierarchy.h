@@ -42,7 +42,8 @@ void motley__hierarchy_close(struct motley__hierarchy *hierarchy);
 struct motley__hops motley__hierarchy_hops(const struct motley__hierarchy *hierarchy, int rank);
 
 /* Both exchanges of rows of so many bytes, and of so many with each of a row's K pairs; back: the way back.  seconds
- * [R] written; traffic's seconds are the slowest rank's.  Errors: MOTLEY_E_MEMORY. */
+ * [R] written, and in hierarchy->seconds [R] those of them that are inside the nodes; traffic's seconds are the slowest
+ * rank's.  Errors: MOTLEY_E_MEMORY. */
 int motley__hierarchy_exchange(const struct motley__hierarchy *hierarchy, double row, double pairs, int back,
                                int messages, double *seconds, struct motley__traffic *traffic,
                                struct motley_error *error);

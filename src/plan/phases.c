@@ -134,6 +134,17 @@ int motley__phases_rows(struct motley__predicting *w, int backward)
     return status;
 }
 
+/* Of so many seconds between nodes, in which rows of so many bytes cross, those that leave the rank free to compute;
+ * with what goes between host and device meanwhile. */
+static double between_nodes(const struct motley__predicting *w, int r, double seconds, double row, int back)
+{
+    const struct motley__duty *d = &w->duty[r];
+    const int cpu = w->task->entry[r]->copy.out <= 0;
+    const double busy = cpu ? move_bytes(w, r, WIRE_MOVES * row * (d->crossing + d->guests)) : 0;
+    return fmax(0, seconds - busy) + (back ? stage_rows(w, r, d->guests, d->crossing)
+                                           : stage_rows(w, r, d->crossing, d->guests));
+}
+
 /* The same through gateways; what kernels move more are the rows between nodes. */
 static int hops_direction(struct motley__predicting *w, const struct motley__hierarchy *h, int backward)
 {
@@ -152,13 +163,19 @@ static int hops_direction(struct motley__predicting *w, const struct motley__hie
         for (int r = 0; r < w->task->R && !status; r++) {
             struct motley__phases *phases = backward ? &w->cost[r].backward : &w->cost[r].forward;
             const struct motley__duty *d = &w->duty[r];
-            const double out = d->crossing + d->gathered, in = d->guests + d->received;
-            if (back)
-                phases->combine = w->seconds[r] + stage_rows(w, r, in, d->crossing + d->sent) +
+            const double far = between_nodes(w, r, w->seconds[r] - h->seconds[r], row + with_row, back);
+            if (back) {
+                phases->back = far;
+                phases->combine = w->seconds[r] + stage_rows(w, r, d->guests + d->received, d->crossing + d->sent) +
                                   move_rows(w, r, d->pairs + 2 * d->received + 2 * d->guests) +
                                   move_rows(w, r, d->sent + d->crossing + 2 * d->tokens);
-            else
-                phases->dispatch = move_rows(w, r, 2 * out) + w->seconds[r] + stage_rows(w, r, out, in);
+                phases->inside += h->seconds[r] + stage_rows(w, r, d->received, d->sent);
+            } else {
+                phases->out = far;
+                phases->dispatch = move_rows(w, r, 2 * (d->crossing + d->gathered)) + w->seconds[r] +
+                                   stage_rows(w, r, d->crossing + d->gathered, d->guests + d->received);
+                phases->inside = h->seconds[r] + stage_rows(w, r, d->gathered, d->received);
+            }
         }
     }
     return status;

@@ -50,12 +50,14 @@ static double direction_seconds(const struct rank *rank, const struct motley__ph
     const double own = chunks > 1 ? part_of(rank, rank->own / 2, backward) : 0;
     const double chunk = chunks > 1 ? part_of(rank, (1 - rank->own) / chunks, backward) : 1;
     const double after = backward ? AFTER * phases->experts : 0, before = phases->experts - after;
+    const double turn = LAUNCHES * rank->entry->move.launch + TURN_SECONDS;
+    const int hops = phases->inside > 0 ? 2 : 1;
     const struct motley__pipeline pipeline = {
         .out = phases->out, .back = phases->back, .own = own * before, .chunk = chunk * before,
         .own_after = own * after, .chunk_after = chunk * after,
-        .each = chunks > 1 ? LAUNCHES * rank->entry->move.launch + TURN_SECONDS : 0};
+        .each = phases->inside / chunks + (chunks > 1 ? hops * turn : 0)};
 
-    return phases->dispatch - phases->out + phases->combine - phases->back +
+    return phases->dispatch - phases->out + phases->combine - phases->back - phases->inside +
            motley__pipeline_seconds(&pipeline, chunks);
 }
 

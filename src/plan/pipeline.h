@@ -7,6 +7,9 @@
  *   link      | out 0 | out 1 | ... | back 0 | back 1 | ...
  *   experts   | own | chunk 0 | chunk 1 | ...         | own |
  *
+ * With the hierarchical exchange the link is that between nodes, and what a chunk takes inside its node, out and back,
+ * goes with its experts: the device waits for it.
+ *
  * In backward gradients of weights follow each chunk, for which no rank waits.  Batches of fewer rows cost more for
  * each row, as the measured curves say, and every chunk costs launches and messages: with little to hide one chunk is
  * best.

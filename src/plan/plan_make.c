@@ -59,9 +59,6 @@ static int check_exchange(const struct motley_plan_options *options, struct motl
                             "hierarchical (2)", (int)options->exchange);
     if (d != 0 && d != 1 && d != 2 && d != 4 && d != 8)
         return motley__fail(error, MOTLEY_E_INVALID, "pipeline is %d, expected 1, 2, 4 or 8 chunks, or 0 for auto", d);
-    if (d > 1 && options->exchange == MOTLEY_EXCHANGE_HIERARCHICAL)
-        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "pipeline is %d with the hierarchical exchange, whose "
-                            "rows travel in one chunk: leave one of the two out", d);
     return 0;
 }
 

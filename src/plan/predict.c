@@ -17,7 +17,7 @@ static struct motley__phases slowest(const struct motley__phases *a, const struc
 {
     return (struct motley__phases){fmax(a->gate, b->gate), fmax(a->dispatch, b->dispatch), fmax(a->experts, b->experts),
                                    fmax(a->combine, b->combine), fmax(a->weights, b->weights),
-                                   fmax(a->out, b->out), fmax(a->back, b->back)};
+                                   fmax(a->out, b->out), fmax(a->back, b->back), fmax(a->inside, b->inside)};
 }
 
 /* The ways open to rows, by what chunks hide of the phases after one another. */
@@ -26,14 +26,9 @@ static void find_ways(struct motley__predicting *w)
     struct motley__prediction *total = &w->total;
     struct motley__chunked list[MOTLEY__CHUNKINGS];
     const double bare = total->forward_seconds + total->backward_seconds;
-    if (w->exchange == MOTLEY_EXCHANGE_HIERARCHICAL) { /* sums cross when all is computed */
-        total->ways = 1;
-        total->way[0] = (struct motley__way){MOTLEY_EXCHANGE_HIERARCHICAL, 1, bare};
-        return;
-    }
     total->ways = motley__pipeline_list(w->task, w->division, w->cost, list);
     for (int i = 0; i < total->ways; i++)
-        total->way[i] = (struct motley__way){MOTLEY_EXCHANGE_LINEAR, list[i].chunks,
+        total->way[i] = (struct motley__way){w->exchange, list[i].chunks,
                                              bare - list[i].forward - list[i].backward};
     total->forward_seconds -= list[0].forward;
     total->backward_seconds -= list[0].backward;
@@ -119,8 +114,7 @@ static int may_cross(const struct motley__predicting *w)
 {
     const struct motley__task *task = w->task;
     return task->options.exchange == MOTLEY_EXCHANGE_AUTO && task->links && task->links->nodes > 1 &&
-           w->division->mode != MOTLEY_MODE_DATA && !w->division->replicas && !task->options.duplicate &&
-           task->options.pipeline <= 1;
+           w->division->mode != MOTLEY_MODE_DATA && !w->division->replicas && !task->options.duplicate;
 }
 
 /* Both exchanges: the ways of the other one come behind those of the better one, which has the costs. */

@@ -23,6 +23,7 @@ struct motley__phases {
     double gate, dispatch, experts, combine, weights; /* seconds; weights: of data mode and of replicas, what is hidden
                                                        * included */
     double out, back;                /* of dispatch and combine: while the device could compute */
+    double inside;                   /* of both: inside a node, between the hops of the hierarchical exchange */
 };
 
 struct motley__rank_cost {
