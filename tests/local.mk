@@ -55,6 +55,7 @@ UNIT_TESTS = \
     %D%/test_timing \
     %D%/test_contest \
     %D%/test_cost \
+    %D%/test_kept \
     %D%/test_allocate \
     %D%/test_tokens \
     %D%/test_divide \

@@ -178,7 +178,7 @@ static double search_tokens(const struct motley__task *task, int r, int tokens)
     if (r == task->R)
         return tokens == 0 ? 0 : INFINITY;
     for (int n = 0; n <= tokens; n++) {
-        const double own = n ? motley__cost_all(&task->whole[r], &task->shape, n, task->options.backward) : 0;
+        const double own = n ? motley__cost_all(&task->whole[r], &task->shape, n, 1, task->options.backward) : 0;
         if (n > 0 && own == 0)
             break;
         best = fmin(best, fmax(own, search_tokens(task, r + 1, tokens - n)));

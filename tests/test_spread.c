@@ -142,13 +142,13 @@ static void reach_follows_shares(void **state)
                 double share[12];
                 for (int e = 0; e < n; e++)
                     share[e] = 1.0 / E;
-                assert_true(fabs(motley__cost_reach_of(&shape, share, n) - motley__cost_reach(&shape, n)) < 1e-9);
+                assert_true(fabs(motley__cost_reach_of(&shape, share, n, 1) - motley__cost_reach(&shape, n)) < 1e-9);
             }
     const struct motley_layer_shape pairs = fixture_shape(8, 2), single = fixture_shape(8, 1);
     const double hot[2] = {0.5, 0.1}, some[3] = {0.3, 0.2, 0.1};
-    assert_true(motley__cost_reach_of(&pairs, hot, 2) == 1); /* every token has it among its two */
-    assert_true(fabs(motley__cost_reach_of(&single, some, 3) - 0.6) < 1e-12);
-    assert_true(motley__cost_reach_of(&pairs, some, 3) > 0.6 && motley__cost_reach_of(&pairs, some, 3) < 1);
+    assert_true(motley__cost_reach_of(&pairs, hot, 2, 1) == 1); /* every token has it among its two */
+    assert_true(fabs(motley__cost_reach_of(&single, some, 3, 1) - 0.6) < 1e-12);
+    assert_true(motley__cost_reach_of(&pairs, some, 3, 1) > 0.6 && motley__cost_reach_of(&pairs, some, 3, 1) < 1);
 }
 
 int main(void)

@@ -26,7 +26,7 @@ static double seconds_of(const struct motley__task *task, int r, double slow, in
 {
     const double D = task->shape.D, flops = (task->options.backward ? 24 : 8) * D * D;
     const double dense = flops / (6.0 * 256 * 512 * 512) * 0.01 * slow;
-    const double experts = data && tokens ? motley__cost_all(&task->whole[r], &task->shape, (double)tokens,
+    const double experts = data && tokens ? motley__cost_all(&task->whole[r], &task->shape, (double)tokens, 1,
                                                              task->options.backward) : 0;
     return (double)tokens * dense + experts;
 }

@@ -84,6 +84,8 @@ struct motley_plan_options {
     int duplicate;                      /* 1, for comparison: a token goes to a rank for each expert it has there */
     int pipeline;                       /* chunks of a step that travel while others are computed: 1, 2, 4 or 8; 0: as
                                          * seems fastest */
+    double capacity;                    /* f, as motley_routing has it: an expert takes at most K * int(|f| * ceil(tokens
+                                         * / E)) of a step's choices, the others are dropped; 0: nothing is */
     const double *load;                 /* [E] how routed pairs are expected to spread over the experts, in any scale;
                                          * borrowed until the plan is made.  NULL: evenly */
 };

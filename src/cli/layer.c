@@ -192,7 +192,8 @@ static int make_plan(struct motley__layer_job *job, struct motley_error *error)
                                                 .coactivation_layer = (int)job->request.coactivation_layer + 1,
                                                 .exchange = job->request.exchange,
                                                 .duplicate = job->request.duplicate,
-                                                .pipeline = job->request.pipeline, .load = load};
+                                                .pipeline = job->request.pipeline, .load = load,
+                                                .capacity = job->request.routing.capacity};
     if (!status)
         status = motley_plan_create(job->context, &job->shape, &options, &job->plan, error);
     free(tokens);

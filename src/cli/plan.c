@@ -14,6 +14,7 @@
 struct request {
     int64_t tokens, width, hidden, experts, top_k;
     int activation, bias, backward, dtype, shares;
+    double capacity;
     const char *mode, *coactivation, *loads;
     int64_t coactivation_layer;         /* -1: all */
     enum motley_mode how;               /* what mode says */
@@ -42,6 +43,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
          "put experts that tokens chose together on one rank", 0},
         {"--coactivation-layer", MOTLEY__INTEGER, &request->coactivation_layer, 0, INT_MAX - 1, NULL,
          "look at one layer of it, from 0 (each, and all together)", 0},
+        {"--capacity", MOTLEY__NUMBER, &request->capacity, -1e9, 1e9, "f",
+         "an expert takes at most K * int(|f| * ceil(tokens / E)) choices of a step (0: all)", 0},
         {"--loads", MOTLEY__TEXT, &request->loads, 0, 0, "FILE",
          "routed pairs of each expert, in any scale: one number a line (all alike)", 0},
         {0},
@@ -95,7 +98,7 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
     const struct motley_plan_options options = {
         .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,
         .mode = request.how, .group = request.group, .coactivation = coactivation,
-        .coactivation_layer = (int)request.coactivation_layer + 1, .load = load,
+        .coactivation_layer = (int)request.coactivation_layer + 1, .load = load, .capacity = request.capacity,
     };
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);

@@ -42,8 +42,8 @@ struct work {
     struct motley_error *error;
 };
 
-/* Who the ranks are, about how much each of them brings where that is given, whether tokens go once, and what is known
- * to be chosen together. */
+/* Who the ranks are, about how much each of them brings where that is given, whether tokens go once, the capacity, and
+ * what is known to be chosen together. */
 static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct motley_plan_options *options)
 {
     uint64_t hash = MOTLEY__HASH_START;
@@ -53,6 +53,10 @@ static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct
     }
     if (options->duplicate)
         hash = motley__hash_bytes(hash, &options->duplicate, sizeof options->duplicate);
+    if (options->capacity != 0) {
+        const double capacity = fabs(options->capacity);
+        hash = motley__hash_bytes(hash, &capacity, sizeof capacity);
+    }
     if (options->coactivation) {
         const uint64_t known[2] = {motley__coactivation_hash(options->coactivation),
                                    (uint64_t)options->coactivation_layer};
@@ -199,6 +203,7 @@ static int find_room(const struct work *w, int *held)
 static int open_rival(struct work *w, struct rival *rival)
 {
     motley_context *context = w->a->context;
+    const struct motley_routing routing = {.capacity = rival->plan->options.capacity};
     int status = motley_layer_create(context, rival->plan, &rival->layer, w->error);
     if (status)
         return status;
@@ -207,6 +212,8 @@ static int open_rival(struct work *w, struct rival *rival)
     status = motley_tensor_create(context, shape->dtype, T, shape->D, &rival->x, w->error);
     if (!status)
         status = motley_tensor_create(context, shape->dtype, T, shape->D, &rival->y, w->error);
+    if (!status && routing.capacity != 0)
+        status = motley_layer_set_routing(rival->layer, &routing, w->error);
     if (!status)
         status = fill(rival, context->rank, w->error);
     if (!status && w->choices.sets)

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <math.h>
 
+#include "layer/capacity.h"
 #include "layer/gate.h"
 #include "layer/state.h"
 #include "plan/cost.h"
@@ -118,6 +119,21 @@ double motley__cost_rows(const struct motley_layer_shape *shape, int64_t tokens)
     return (double)tokens * shape->K / shape->E;
 }
 
+double motley__cost_kept(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
+                         double share)
+{
+    const double T = (double)options->tokens, K = shape->K, mean = T * K * share;
+    const double chance = fmin(1, K * share), deviation = sqrt(T * chance * (1 - chance));
+    if (options->capacity == 0 || !(T > 0))
+        return share;
+    const double over = mean - (double)motley__capacity_rows(options->capacity, options->tokens, shape->E, shape->K);
+    if (!(deviation > 0))
+        return (mean - fmax(0, over)) / (T * K);
+    const double x = over / deviation, density = exp(-x * x / 2) / sqrt(2 * acos(-1)); /* of a normal number */
+    const double dropped = over * erfc(-x / sqrt(2)) / 2 + deviation * density;
+    return fmax(0, mean - fmax(0, dropped)) / (T * K);
+}
+
 double motley__cost_busy(const struct motley_layer_shape *shape, double tokens)
 {
     const double missed = shape->K < shape->E ? pow(1 - (double)shape->K / shape->E, fmax(1, tokens)) : 0;
@@ -132,9 +148,9 @@ double motley__cost_reach(const struct motley_layer_shape *shape, double experts
     return 1 - missed;
 }
 
-double motley__cost_reach_of(const struct motley_layer_shape *shape, const double *share, int count)
+double motley__cost_reach_of(const struct motley_layer_shape *shape, const double *share, int count, double whole)
 {
-    double missed = 1, left = 1;
+    double missed = 1, left = whole;
     for (int i = 0; i < count && missed > 0; i++) {
         missed *= left > 0 ? fmax(0, 1 - shape->K * share[i] / left) : 0;
         left -= share[i];
@@ -149,9 +165,9 @@ struct motley__whole motley__cost_whole(const struct motley__profile_entry *entr
 }
 
 double motley__cost_all(const struct motley__whole *whole, const struct motley_layer_shape *shape, double tokens,
-                        int backward)
+                        double kept, int backward)
 {
-    const double busy = motley__cost_busy(shape, tokens), rows = tokens * shape->K / shape->E / busy;
+    const double busy = motley__cost_busy(shape, tokens), rows = kept * tokens * shape->K / shape->E / busy;
     if (!whole->forward || (backward && !whole->backward))
         return 0;
     return shape->E * busy * (motley__cost_curve(whole->forward, rows) +
@@ -195,7 +211,7 @@ uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct
         .ranks = duty->caches ? 1 : R, .groups = R,
         .streams = R - 1, .panel = panel,
         .trained = options->backward, .backward = options->backward, .losses = options->backward,
-        .layers = options->layers, .moments = options->moments,
+        .layers = options->layers, .moments = options->moments, .capacity = options->capacity != 0,
         .gate_scratch = motley__gate_scratch_bytes(NULL, whole(duty->tokens), motley__gate_widest(shape)),
         .gate_bytes = sizeof(float) * motley__matrix_numbers(shape->E, motley__gate_inputs(shape),
                                                              shape->dtype ? 1 : panel),

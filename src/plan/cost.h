@@ -38,6 +38,11 @@ double motley__cost_width(const struct motley__widths *widths, int width);
 /* Rows of an expert when `tokens` tokens spread evenly. */
 double motley__cost_rows(const struct motley_layer_shape *shape, int64_t tokens);
 
+/* The part of all pairs that an expert keeps to which such a share of them is routed: its rows, drawn token by token,
+ * come to more than options->capacity in some steps, and what is beyond is dropped.  Without capacity the share. */
+double motley__cost_kept(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
+                         double share);
+
 /* The part of the experts that have rows when so many tokens choose at random: 1 but for few tokens. */
 double motley__cost_busy(const struct motley_layer_shape *shape, double tokens);
 
@@ -45,9 +50,9 @@ double motley__cost_busy(const struct motley_layer_shape *shape, double tokens);
  * So many rows go to a rank that serves these experts.  Concave in the experts, which may be an average. */
 double motley__cost_reach(const struct motley_layer_shape *shape, double experts);
 
-/* The same of `count` experts that get such shares of all pairs: each is chosen, when those before it were not, with
- * the chance that its share of what is left gives it.  For equal shares the function above. */
-double motley__cost_reach_of(const struct motley_layer_shape *shape, const double *share, int count);
+/* The same of `count` experts that get such shares, of all experts' that sum up to `whole`: each is chosen, when those
+ * before it were not, with the chance that its share of what is left gives it.  For equal shares the function above. */
+double motley__cost_reach_of(const struct motley_layer_shape *shape, const double *share, int count, double whole);
 
 /* The curves of whole experts of a shape, found once.  Borrowed from the profile; NULL: none. */
 struct motley__whole {
@@ -56,9 +61,10 @@ struct motley__whole {
 struct motley__whole motley__cost_whole(const struct motley__profile_entry *entry,
                                         const struct motley_layer_shape *shape);
 
-/* Seconds of all E experts on one device that has so many tokens for them; 0 when the profile does not say. */
+/* Seconds of all E experts on one device that has so many tokens for them, of whose pairs such a part is kept; 0 when
+ * the profile does not say. */
 double motley__cost_all(const struct motley__whole *whole, const struct motley_layer_shape *shape, double tokens,
-                        int backward);
+                        double kept, int backward);
 
 /* What a rank has to do in a step: expected numbers, for tokens that choose at random. */
 struct motley__duty {

@@ -93,13 +93,13 @@ static uint64_t most_bytes(const struct work *w, int r, int experts, int width)
     const int g = division->group_of[r], size = w->first[g + 1] - w->first[g];
     const int data = division->mode == MOTLEY_MODE_DATA;
     const double tokens = (double)division->tokens[r], all = (double)task->options.tokens;
-    const double reach = motley__cost_reach(&task->shape, experts);
+    const double reach = motley__task_reach(task, experts);
     const double rest = division->G > 1 ? (double)(task->shape.E - experts) / (division->G - 1) : 0;
-    const double others = (division->G - 1) * motley__cost_reach(&task->shape, rest); /* groups that a token goes to */
+    const double others = (division->G - 1) * motley__task_reach(task, rest); /* groups that a token goes to */
     const int largest = (division->R + division->G - 1) / division->G;
     const struct motley__duty duty = {
         .experts = experts, .width = width, .caches = data, .tokens = tokens,
-        .pairs = data ? tokens * task->shape.K : all * task->shape.K * experts / task->shape.E,
+        .pairs = task->kept * task->shape.K * (data ? tokens : all * experts / task->shape.E),
         .gathered = data ? 0 : tokens * (others + (size > 1 ? reach : 0)),
         .sent = data ? 0 : tokens * (others * largest + (size - 1) * reach),
         .received = data ? 0 : (all - tokens) * reach,

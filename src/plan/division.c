@@ -96,7 +96,7 @@ static double reach_of(const struct motley__task *task, const struct motley__div
         if (division->group_of[division->replica[i].rank] == g)
             reach->share[count++] = task->share[division->replica[i].expert] *
                                     part_for(division->replica[i].part, own_tokens, own);
-    return motley__cost_reach_of(&task->shape, reach->share, count);
+    return motley__task_reach_of(task, reach->share, count);
 }
 
 static void add_reach(const struct motley__task *task, const struct motley__division *division, struct reach *reach)
@@ -114,7 +114,7 @@ static void add_reach(const struct motley__task *task, const struct motley__divi
         reach->part[division->owner[e]] += task->share[e] * division->rest[e];
     for (int g = 0; g < division->G; g++) {
         if (!task->share)
-            reach->part[g] = (double)division->experts[g] / task->shape.E;
+            reach->part[g] = task->kept * division->experts[g] / task->shape.E;
         if (division->reach) {
             reach->others[g] = division->reach[g];
             reach->own[g] = division->own_reach ? division->own_reach[g] : division->reach[g];
@@ -122,7 +122,7 @@ static void add_reach(const struct motley__task *task, const struct motley__divi
             reach->others[g] = reach_of(task, division, reach, g, 0);
             reach->own[g] = division->replicas ? reach_of(task, division, reach, g, 1) : reach->others[g];
         } else {
-            reach->others[g] = reach->own[g] = motley__cost_reach(&task->shape, division->experts[g]);
+            reach->others[g] = reach->own[g] = motley__task_reach(task, division->experts[g]);
         }
         reach->groups += reach->others[g];
         reach->ranks += reach->others[g] * reach->members[g];
@@ -140,7 +140,7 @@ static struct motley__duty duty_of(const struct motley__task *task, const struct
                                 .replicas = holds ? reach->replicas[g] : 0,
                                 .lots = division->replicas ? MOTLEY__LOTS : 1, .caches = data, .tokens = tokens,
                                 .reach = holds ? others : 0, .part = holds ? reach->part[g] : 0};
-    duty.pairs = data ? tokens * K : task->share ? all * K * duty.part : all * K * duty.experts / task->shape.E;
+    duty.pairs = data ? task->kept * tokens * K : all * K * duty.part;
     if (data)
         return duty;
     duty.gathered = tokens * fmax(0, reach->groups - (others - (alone ? 0 : own)));

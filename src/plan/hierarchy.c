@@ -39,7 +39,7 @@ static void add_shares(const struct motley__task *task, const struct motley__div
     for (int e = 0; e < task->shape.E; e++)
         if (on[division->owner[e]])
             h->part[node] += share[count++] = task->share[e];
-    h->reach[node] = motley__cost_reach_of(&task->shape, share, count);
+    h->reach[node] = motley__task_reach_of(task, share, count);
 }
 
 /* Lists of each node's ranks, ascending: first [nodes], next [R]; -1 ends one. */
@@ -66,8 +66,8 @@ static void find_node(const struct motley__task *task, const struct motley__divi
         experts += counts ? division->experts[g] : 0;
         h->ranks[node]++;
     }
-    h->part[node] = experts / task->shape.E;
-    h->reach[node] = motley__cost_reach(&task->shape, experts);
+    h->part[node] = task->kept * experts / task->shape.E;
+    h->reach[node] = motley__task_reach(task, experts);
     if (task->share && division->owner)
         add_shares(task, division, node, on, share, h);
     if (division->node_reach)

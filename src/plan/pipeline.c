@@ -69,7 +69,8 @@ static double slowest(const struct motley__task *task, const struct motley__divi
     double seconds = 0;
 
     for (int r = 0; r < task->R; r++) {
-        const struct rank rank = {task, task->entry[r], motley__cost_rows(&task->shape, task->options.tokens),
+        const struct rank rank = {task, task->entry[r],
+                                  task->kept * motley__cost_rows(&task->shape, task->options.tokens),
                                   all > 0 ? (double)division->tokens[r] / all : 0};
         const struct motley__phases *phases = backward ? &cost[r].backward : &cost[r].forward;
 

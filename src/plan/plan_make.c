@@ -102,6 +102,9 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
     if (!status && shape->activation == MOTLEY_SWIGLU && shape->bias)
         status = motley__fail(error, MOTLEY_E_INVALID,
                               "swiglu experts have no biases: leave b1 and b2 out, or choose relu, gelu or silu");
+    if (!status && !isfinite(options->capacity))
+        status = motley__fail(error, MOTLEY_E_INVALID, "the capacity is %g, expected a finite number",
+                              options->capacity);
     if (!status && options->tokens < 0)
         status = motley__fail(error, MOTLEY_E_INVALID, "tokens per step is %lld, expected 0 or more",
                               (long long)options->tokens);

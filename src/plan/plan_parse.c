@@ -73,6 +73,15 @@ static int get_name(const json_t *object, const char *name, char *value, size_t 
     return 0;
 }
 
+static int get_real(const json_t *object, const char *name, double *value, struct motley_error *error)
+{
+    const json_t *found = json_object_get(object, name);
+    if (!json_is_number(found) || !isfinite(json_number_value(found)))
+        return motley__fail(error, MOTLEY_E_FORMAT, "plan: \"%s\" is no number", name);
+    *value = json_number_value(found);
+    return 0;
+}
+
 static int get_number(const json_t *object, const char *name, double *value, struct motley_error *error)
 {
     const json_t *found = json_object_get(object, name);
@@ -170,6 +179,8 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
         status = status ? status : get_flag(chosen, "duplicate", &options->duplicate, error);
         status = status ? status : get_int(chosen, "pipeline", &options->pipeline, error);
     }
+    if (json_object_get(chosen, "capacity")) /* without one: nothing is dropped */
+        status = status ? status : get_real(chosen, "capacity", &options->capacity, error);
     status = status ? status : get_int(chosen, "layers", &options->layers, error);
     status = status ? status : get_int(chosen, "moments", &options->moments, error);
     shape->activation = (enum motley_activation)activation;

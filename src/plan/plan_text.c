@@ -89,6 +89,8 @@ int motley_plan_text(const motley_plan *plan, char **text, struct motley_error *
                              "pipeline", plan->pipeline, "chosen", plan->chosen, "alternatives",
                              alternatives_json(plan), "ranks", ranks);
     if (root) {
+        if (plan->options.capacity != 0) /* most plans know of none */
+            json_object_set_new(json_object_get(root, "options"), "capacity", json_real(plan->options.capacity));
         motley__load_to_json(plan, json_object_get(root, "options"));
         motley__replicas_to_json(plan, root);
         if (plan->coactivation)

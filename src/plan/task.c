@@ -15,7 +15,7 @@ enum { LEAST_GRAIN = 16 };
 static void expected_widths(const struct motley__task *task, int r, int backward, struct motley__widths *widths)
 {
     const double busy = motley__cost_busy(&task->shape, (double)task->options.tokens);
-    const double rows = fmax(1, motley__cost_rows(&task->shape, task->options.tokens) / busy);
+    const double rows = fmax(1, task->kept * motley__cost_rows(&task->shape, task->options.tokens) / busy);
     motley__cost_widths(task->entry[r], &task->shape, rows, backward, widths);
     for (int i = 0; i < widths->points; i++)
         widths->seconds[i] *= busy;
@@ -30,13 +30,14 @@ static int sort_ranks(struct motley__task *task, struct motley_error *error)
     return motley__order(task->speed, task->R, task->fastest, error);
 }
 
-/* Shares of the pairs, unless all are alike. */
+/* Shares of the pairs, unless all are alike, and what is kept of them. */
 static int scale_load(struct motley__task *task, struct motley_error *error)
 {
     const double *load = task->options.load;
     const int E = task->shape.E;
     double sum = 0;
     int alike = 1;
+    task->kept = task->options.capacity != 0 ? fmin(1, E * motley__cost_kept(&task->shape, &task->options, 1.0 / E)) : 1;
     for (int e = 0; load && e < E; e++) {
         sum += load[e];
         alike = alike && load[e] == load[0];
@@ -46,8 +47,13 @@ static int scale_load(struct motley__task *task, struct motley_error *error)
     task->share = malloc((size_t)E * sizeof *task->share);
     if (!task->share)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the loads of %d experts", E);
-    for (int e = 0; e < E; e++)
-        task->share[e] = load[e] / sum;
+    if (task->options.capacity != 0)
+        task->kept = 0;
+    for (int e = 0; e < E; e++) {
+        task->share[e] = motley__cost_kept(&task->shape, &task->options, load[e] / sum);
+        task->kept += task->options.capacity != 0 ? task->share[e] : 0;
+    }
+    task->kept = fmin(1, task->kept);
     return 0;
 }
 
@@ -68,12 +74,39 @@ double motley__task_expert(const struct motley__task *task, int r, double share,
     return widths.points ? busy * motley__cost_width(&widths, width) : 0;
 }
 
+/* A token's choices that are kept: so many, or, in a `rest` of the tokens, one more. */
+static struct motley_layer_shape kept_choices(const struct motley__task *task, double *rest)
+{
+    struct motley_layer_shape shape = task->shape;
+    shape.K = (int)floor(task->kept * task->shape.K);
+    *rest = task->kept * task->shape.K - shape.K;
+    return shape;
+}
+
+double motley__task_reach(const struct motley__task *task, double experts)
+{
+    double rest;
+    struct motley_layer_shape shape = kept_choices(task, &rest);
+    const double reach = motley__cost_reach(&shape, experts);
+    shape.K++;
+    return rest > 0 ? reach + rest * (motley__cost_reach(&shape, experts) - reach) : reach;
+}
+
+double motley__task_reach_of(const struct motley__task *task, const double *share, int count)
+{
+    double rest;
+    struct motley_layer_shape shape = kept_choices(task, &rest);
+    const double reach = motley__cost_reach_of(&shape, share, count, task->kept);
+    shape.K++;
+    return rest > 0 ? reach + rest * (motley__cost_reach_of(&shape, share, count, task->kept) - reach) : reach;
+}
+
 double motley__task_all(const struct motley__task *task, int r, double tokens, int backward)
 {
     const struct motley__whole *whole = &task->whole[r];
     double seconds = 0;
     if (!task->share)
-        return motley__cost_all(whole, &task->shape, tokens, backward);
+        return motley__cost_all(whole, &task->shape, tokens, task->kept, backward);
     if (!whole->forward || (backward && !whole->backward))
         return 0;
     for (int e = 0; e < task->shape.E; e++) {
@@ -95,6 +128,9 @@ int motley__task_open(struct motley__task *task, struct motley_error *error)
     if (!task->widths || !task->whole || !task->speed || !task->fastest)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", task->R);
     task->forward = task->widths + task->R;
+    int status = scale_load(task, error);
+    if (status)
+        return status;
     for (int r = 0; r < task->R; r++) {
         expected_widths(task, r, task->options.backward, &task->widths[r]);
         expected_widths(task, r, 0, &task->forward[r]);
@@ -102,8 +138,7 @@ int motley__task_open(struct motley__task *task, struct motley_error *error)
         while (task->grain % task->entry[r]->panel)
             task->grain += LEAST_GRAIN;
     }
-    int status = scale_load(task, error);
-    return status ? status : sort_ranks(task, error);
+    return sort_ranks(task, error);
 }
 
 void motley__task_close(struct motley__task *task)

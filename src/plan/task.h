@@ -20,8 +20,9 @@ struct motley__task {
     double *speed;                   /* [R] whole experts a second, 0: the profile does not say */
     int *fastest;                    /* [R] the ranks, the fastest first; of equal ones the lower number */
     int grain;                       /* slices are cut at its multiples */
-    double *share;                   /* [E] of the routed pairs that each expert gets, 1 together; owned.  NULL: all get
-                                      * as many */
+    double *share;                   /* [E] of the routed pairs that each expert gets and keeps, `kept` together; owned.
+                                      * NULL: all get as many */
+    double kept;                     /* of the routed pairs what no capacity drops, 1 without one */
 };
 
 /* What is owned, and grain, from the rest, and back to nothing.  Errors: MOTLEY_E_MEMORY. */
@@ -31,6 +32,11 @@ void motley__task_close(struct motley__task *task);
 /* Seconds of rank r for so wide a slice of one expert with such a share of all pairs, backward too when asked for; 0
  * when the profile does not say. */
 double motley__task_expert(const struct motley__task *task, int r, double share, int width, int backward);
+
+/* motley__cost_reach and motley__cost_reach_of (shares as task->share has them) with a capacity.  It drops last choices
+ * first, so a token has as many as are kept of all, which is a number between two, with either of these. */
+double motley__task_reach(const struct motley__task *task, double experts);
+double motley__task_reach_of(const struct motley__task *task, const double *share, int count);
 
 /* Seconds of all experts on rank r with so many tokens, spread as the task says; 0 when the profile does not say. */
 double motley__task_all(const struct motley__task *task, int r, double tokens, int backward);

@@ -28,7 +28,8 @@ static double dense_seconds(const struct work *w, int r)
 
 static double experts_seconds(const struct work *w, int r, double tokens)
 {
-    return tokens > 0 ? motley__cost_all(&w->task->whole[r], &w->task->shape, tokens, w->task->options.backward) : 0;
+    return tokens > 0 ? motley__cost_all(&w->task->whole[r], &w->task->shape, tokens, w->task->kept,
+                                         w->task->options.backward) : 0;
 }
 
 static double item_seconds(const void *data, int r, int items)

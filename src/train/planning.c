@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "coactivation/coactivation.h"
@@ -56,7 +57,7 @@ int motley__trainer_plan(struct motley_trainer *trainer, const char *text, struc
     const struct motley_plan_options options = {.tokens = (int64_t)o->batch * o->sequence,
                                                 .sequence = o->sequence, .backward = 1,
                                                 .shares = o->shares, .mode = o->mode, .group = o->group,
-                                                .layers = o->layers, .moments = 2,
+                                                .layers = o->layers, .moments = 2, .capacity = fmax(0, o->capacity),
                                                 .coactivation = trainer->coactivation};
     if (text) {
         int status = motley_plan_parse(text, &trainer->plan, error);
