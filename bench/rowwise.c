@@ -91,9 +91,9 @@ static int open_encode(struct motley__problem *p, struct motley_error *error)
 
 static int run_encode(struct motley__problem *p, struct motley_error *error)
 {
-    return motley__encode(p->device, &(struct motley__encode){.dtype = p->shape.dtype, .D = p->shape.D,
-        .K = p->shape.K, .rows = p->P, .x = p->tensor[MOTLEY__X], .order = p->list[MOTLEY__ORDER],
-        .send = p->tensor[MOTLEY__DX]}, error);
+    return motley__encode(p->device, &(struct motley__encode){.dtype = p->shape.dtype,
+        .wire = p->shape.dtype, .D = p->shape.D, .K = p->shape.K, .rows = p->P, .x = p->tensor[MOTLEY__X],
+        .order = p->list[MOTLEY__ORDER], .send = p->tensor[MOTLEY__DX]}, error);
 }
 
 static int results_pairs(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])
@@ -126,9 +126,9 @@ static int open_combine(struct motley__problem *p, struct motley_error *error)
 
 static int run_combine(struct motley__problem *p, struct motley_error *error)
 {
-    return motley__combine(p->device, &(struct motley__combine){.dtype = p->shape.dtype, .rows = p->P,
-        .D = p->shape.D, .o = p->tensor[MOTLEY__O], .begin = p->list[MOTLEY__SAME],
-        .where = p->list[MOTLEY__WHERE], .weight = p->list[MOTLEY__PAIR_WEIGHT],
+    return motley__combine(p->device, &(struct motley__combine){.dtype = p->shape.dtype,
+        .wire = p->shape.dtype, .rows = p->P, .D = p->shape.D, .o = p->tensor[MOTLEY__O],
+        .begin = p->list[MOTLEY__SAME], .where = p->list[MOTLEY__WHERE], .weight = p->list[MOTLEY__PAIR_WEIGHT],
         .returned = p->tensor[MOTLEY__DX]}, error);
 }
 
@@ -157,9 +157,9 @@ static int open_decode(struct motley__problem *p, struct motley_error *error)
 
 static int run_decode(struct motley__problem *p, struct motley_error *error)
 {
-    return motley__decode(p->device, &(struct motley__decode){.dtype = p->shape.dtype, .T = p->T, .K = p->shape.K,
-        .D = p->shape.D, .where = p->list[MOTLEY__WHERE], .o = p->tensor[MOTLEY__O],
-        .weight = p->list[MOTLEY__PAIR_WEIGHT], .y = p->tensor[MOTLEY__Y]}, error);
+    return motley__decode(p->device, &(struct motley__decode){.dtype = p->shape.dtype,
+        .out = p->shape.dtype, .T = p->T, .K = p->shape.K, .D = p->shape.D, .where = p->list[MOTLEY__WHERE],
+        .o = p->tensor[MOTLEY__O], .weight = p->list[MOTLEY__PAIR_WEIGHT], .y = p->tensor[MOTLEY__Y]}, error);
 }
 
 static int results_decode(struct motley__problem *p, struct motley__result result[MOTLEY__RESULTS])

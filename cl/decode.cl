@@ -7,7 +7,8 @@
  *
  *             for tokens first .. first + T - 1, the rows of y from `row` on; where NULL: no expert is an own one
  *
- * o [P,D], returned [rows,D], y [T,D] in the storage type, s = weight[p] or 1.  Sums are taken in f32 and rounded once.
+ * o [P,D] in the storage type, returned [rows,D] in the wire's, y [T,D] in OUT's (vector.h), s = weight[p] or 1.  Sums
+ * are taken in f32 and rounded once.
  *
  * What came back: pair n of group g = server[indices[n]] was sent to the ranks of streams table[g] .. table[g+1]-1;
  * from stream s the row of a first pair came back at base_cs + row[n] and the scalar of any pair at base'_cs + pair[n],
@@ -52,34 +53,35 @@ static inline void add_pairs(vec *sum, int D, int c, const int count, int n, int
 
 /* Vectors c .. c+count-1 of the sum over pairs n .. end-1, count <= BLOCK. */
 static inline void combine_vectors(int D, int c, const int count, int n, int end, __global const STORED *o,
-                                   __global const int *where, __global const float *weight, __global STORED *to)
+                                   __global const int *where, __global const float *weight,
+                                   __global STORED_TYPE(WIRE) *to)
 {
     vec sum[BLOCK];
     for (int b = 0; b < count; b++)
         sum[b] = (vec)0;
     add_pairs(sum, D, c, count, n, end, where, o, weight);
     for (int b = 0; b < count; b++)
-        STORE(sum[b], to, c + b);
+        STORE_AS(WIRE, sum[b], to, c + b);
 }
 
 /* Most rows have one pair: in one go from end to end. */
 static inline void combine_single(int D, int p, __global const STORED *o, __global const float *weight,
-                                  __global STORED *to)
+                                  __global STORED_TYPE(WIRE) *to)
 {
     const float s = weight ? weight[p] : 1.0f;
     __global const STORED *from = o + (size_t)p * D;
     for (int c = get_global_id(0); c < D / V; c += get_global_size(0))
-        STORE((vec)0 + s * LOAD(from, c), to, c);
+        STORE_AS(WIRE, (vec)0 + s * LOAD(from, c), to, c);
 }
 
 __kernel void combine(const struct motley__combine_args a, __global const STORED *restrict o,
                       __global const int *restrict begin, __global const int *restrict where,
-                      __global const float *restrict weight, __global STORED *restrict returned)
+                      __global const float *restrict weight, __global STORED_TYPE(WIRE) *restrict returned)
 {
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.rows), vectors = a.D / V;
     for (int j = a.row + first; j < a.row + last; j++) {
         const int n = a.first + begin[j], end = a.first + begin[j + 1];
-        __global STORED *to = returned + (size_t)j * a.D;
+        __global STORED_TYPE(WIRE) *to = returned + (size_t)j * a.D;
         int c = get_global_id(0) * BLOCK;
         if (end - n == 1) {
             combine_single(a.D, where[n], o, weight, to);
@@ -101,7 +103,7 @@ static int2 streams_of(__global const int *table, int g)
 /* What token t came back in. */
 static inline void add_returned(vec *sum, const struct motley__decode_args a, int t, int c, const int count,
                                 __global const int *indices, __global const int *server, __global const int *row,
-                                __global const int *table, __global const STORED *returned)
+                                __global const int *table, __global const STORED_TYPE(WIRE) *returned)
 {
     __global const int *base = table + a.groups + 1 + chunk_of(a.chunks, t) * a.streams;
     for (int n = t * a.K, end = n + a.K; n < end; n++) {
@@ -110,7 +112,7 @@ static inline void add_returned(vec *sum, const struct motley__decode_args a, in
         const int2 streams = streams_of(table, server[indices[n]]);
         for (int s = streams.x; s < streams.y; s++)
             for (int b = 0; b < count; b++)
-                sum[b] += LOAD(returned + (size_t)(base[s] + row[n]) * a.D, c + b);
+                sum[b] += LOAD_AS(WIRE, returned + (size_t)(base[s] + row[n]) * a.D, c + b);
     }
 }
 
@@ -118,7 +120,8 @@ static inline void add_returned(vec *sum, const struct motley__decode_args a, in
 static inline void decode_vectors(const struct motley__decode_args a, int t, int c, const int count,
                                   __global const int *where, __global const STORED *o, __global const float *weight,
                                   __global const int *indices, __global const int *server, __global const int *row,
-                                  __global const int *table, __global const STORED *returned, __global STORED *to)
+                                  __global const int *table, __global const STORED_TYPE(WIRE) *returned,
+                                  __global STORED_TYPE(OUT) *to)
 {
     vec sum[BLOCK];
     for (int b = 0; b < count; b++)
@@ -128,19 +131,19 @@ static inline void decode_vectors(const struct motley__decode_args a, int t, int
     if (a.streams)
         add_returned(sum, a, t, c, count, indices, server, row, table, returned);
     for (int b = 0; b < count; b++)
-        STORE(a.accumulate ? LOAD(to, c + b) + sum[b] : sum[b], to, c + b);
+        STORE_AS(OUT, a.accumulate ? LOAD_AS(OUT, to, c + b) + sum[b] : sum[b], to, c + b);
 }
 
 __kernel void decode(const struct motley__decode_args a, __global const int *restrict where,
                      __global const STORED *restrict o, __global const float *restrict weight,
                      __global const int *restrict indices, __global const int *restrict server,
                      __global const int *restrict row, __global const int *restrict table,
-                     __global const STORED *restrict returned, __global STORED *restrict y)
+                     __global const STORED_TYPE(WIRE) *restrict returned, __global STORED_TYPE(OUT) *restrict y)
 {
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.T), vectors = a.D / V;
     for (int i = first; i < last; i++) {
         const int t = a.first + i;
-        __global STORED *to = y + (size_t)(a.row + i) * a.D;
+        __global STORED_TYPE(OUT) *to = y + (size_t)(a.row + i) * a.D;
         int c = get_global_id(0) * BLOCK;
         for (; c + BLOCK <= vectors; c += get_global_size(0) * BLOCK)
             decode_vectors(a, t, c, BLOCK, where, o, weight, indices, server, row, table, returned, to);

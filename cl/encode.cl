@@ -5,13 +5,14 @@
  *                                                                                    one work-item per pair, K loads
  *   choices       choices[n] = E (1 + t % lots) + indices[n], t = n / K; -1 stays     one work-item per pair
  *   encode        send[j,:] = x[t, :], t = order[j] / K, or rest[t - own, :] from t = own on
+ *   widen         x[j,:] = wire[j,:]
  *   encode_pairs  the list of the pairs that go along, one section for each slot       one work-item per pair
  *
  * Slots of groups that are sent to come chunk by chunk, those of the others behind them (src/layer/chunks.h).
  *
- * x [T,D], order [rows] the heads sorted by slot, send [rows,D].  Work-items of encode: dimension 0 shares the columns
- * of a row, V numbers at a time; dimension 1 has `per_item` neighbouring rows each.  Bytes 8 rows D in f32; no
- * arithmetic: the bound is the memory.
+ * x [T,D] in the storage type, order [rows] the heads sorted by slot; send, wire [rows,D] in the wire's.  Work-items of
+ * encode and widen: dimension 0 shares the columns of a row, V numbers at a time; dimension 1 has `per_item`
+ * neighbouring rows each.  Bytes 8 rows D in f32; no arithmetic: the bound is the memory.
  *
  * A section of the list is of 2-byte units, sections of slots before it take 2 rows + 3 pairs units:
  *
@@ -61,15 +62,31 @@ __kernel void choices(const struct motley__choices_args a, __global const int *r
 
 __kernel void encode(const struct motley__encode_args a, __global const STORED *restrict x,
                      __global const STORED *restrict rest, __global const int *restrict order,
-                     __global STORED *restrict send)
+                     __global STORED_TYPE(WIRE) *restrict send)
 {
     const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.rows);
     for (int j = a.first + first; j < a.first + last; j++) {
         const int t = order[j] / a.K;
         __global const STORED *from = t < a.own ? x + (size_t)t * a.D : rest + (size_t)(t - a.own) * a.D;
-        __global STORED *to = send + (size_t)j * a.D;
+        __global STORED_TYPE(WIRE) *to = send + (size_t)j * a.D;
         for (int c = get_global_id(0); c < a.D / V; c += get_global_size(0))
+#if WIRE == STORAGE
             MOVE(from, to, c);
+#else
+            STORE_AS(WIRE, LOAD(from, c), to, c);
+#endif
+    }
+}
+
+__kernel void widen(const struct motley__widen_args a, __global const STORED_TYPE(WIRE) *restrict wire,
+                    __global STORED *restrict x)
+{
+    const int first = get_global_id(1) * a.per_item, last = min(first + a.per_item, a.rows);
+    for (int j = a.first + first; j < a.first + last; j++) {
+        __global const STORED_TYPE(WIRE) *from = wire + (size_t)j * a.D;
+        __global STORED *to = x + (size_t)j * a.D;
+        for (int c = get_global_id(0); c < a.D / V; c += get_global_size(0))
+            STORE(LOAD_AS(WIRE, from, c), to, c);
     }
 }
 

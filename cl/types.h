@@ -96,12 +96,18 @@ struct motley__route_args {
     int chunks;
 };
 
-/* Row movers: encode, combine, decode.  A work-item (column) moves `per_item` neighbouring rows. */
+/* Row movers: encode, widen, combine, decode.  A work-item (column) moves `per_item` neighbouring rows. */
 struct motley__encode_args {
     int D, K;
     int first;      /* rows first .. first + rows - 1 */
     int rows, per_item;
     int own;        /* tokens in x, the others are in rest */
+};
+
+struct motley__widen_args {
+    int D;
+    int first;      /* rows first .. first + rows - 1 */
+    int rows, per_item;
 };
 
 /* The tokens' chunks (src/layer/chunks.h). */

@@ -104,6 +104,7 @@ MPI_TESTS = \
     %D%/test_collaborate \
     %D%/test_layer_stored \
     %D%/test_hierarchical \
+    %D%/test_wire \
     %D%/test_replicas \
     %D%/test_skew \
     %D%/test_routing \

@@ -86,6 +86,9 @@ struct motley_plan_options {
                                          * seems fastest */
     double capacity;                    /* f, as motley_routing has it: an expert takes at most K * int(|f| * ceil(tokens
                                          * / E)) of a step's choices, the others are dropped; 0: nothing is */
+    enum motley_dtype wire;             /* rows travel between ranks in this type where it is narrower than the one they
+                                         * are stored in, and are rounded so; sums stay in f32.  MOTLEY_F32 (0): as
+                                         * they are stored */
     const double *load;                 /* [E] how routed pairs are expected to spread over the experts, in any scale;
                                          * borrowed until the plan is made.  NULL: evenly */
 };

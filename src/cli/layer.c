@@ -53,6 +53,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
 {
     struct motley__layer_request *request = &job->request;
     int gate = MOTLEY_GATE_SOFTMAX, activation = -1, shares = MOTLEY_SHARES_MEASURED, dtype = MOTLEY_F32;
+    int wire = MOTLEY_F32;
     const struct motley__option options[] = {
         {"--input", MOTLEY__TEXT, &job->input_path, 0, 0, "IN.safetensors",
          "x, gate, w1, w2 [w3 b1 b2 dy gate_correction cos_* forced tokens_per_rank]", 1},
@@ -78,6 +79,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--dedup", MOTLEY__CHOICE, &request->duplicate, 0, 0, "on|off", "a token goes once to a rank (on)", 0},
         {"--pipeline", MOTLEY__TEXT, &later->pipeline, 0, 0, "auto|1|2|4|8",
          "chunks of a step that travel while others are computed (auto)", 0},
+        {"--wire", MOTLEY__CHOICE, &wire, 0, 0, "f32|bf16|f16",
+         "of rows between ranks, where that is narrower than --dtype: rounded (as stored)", 0},
         {"--capacity", MOTLEY__NUMBER, &request->routing.capacity, -1e9, 1e9, "f",
          "an expert takes K * int(|f| * ceil(T / E)) rows; 0: all (0)", 0},
         {"--bpr", MOTLEY__FLAG, &request->routing.prioritised, 0, 0, NULL,
@@ -112,6 +115,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
     request->records = job->record_path != NULL;
     request->shares = (enum motley_shares)shares;
     request->dtype = (enum motley_dtype)dtype;
+    request->wire = (enum motley_dtype)wire;
     request->exchange = (enum motley_exchange)later->exchange;
     request->gate = (enum motley_gate)gate;
     request->routing.seed = (uint64_t)request->seed;
@@ -130,7 +134,7 @@ static int compare_requests(const struct motley__layer_job *job, struct motley_e
                own->group == first.group && own->coactivation_layer == first.coactivation_layer &&
                own->collaborators == first.collaborators && own->exchange == first.exchange &&
                own->duplicate == first.duplicate && own->pipeline == first.pipeline &&
-               own->records == first.records;
+               own->wire == first.wire && own->records == first.records;
     int status = same ? 0
                       : motley__fail(error, MOTLEY_E_MISMATCH,
                                      "expected the options of rank 0, found others; give every rank the same");
@@ -191,7 +195,7 @@ static int make_plan(struct motley__layer_job *job, struct motley_error *error)
                                                 .coactivation = job->coactivation,
                                                 .coactivation_layer = (int)job->request.coactivation_layer + 1,
                                                 .exchange = job->request.exchange,
-                                                .duplicate = job->request.duplicate,
+                                                .duplicate = job->request.duplicate, .wire = job->request.wire,
                                                 .pipeline = job->request.pipeline, .load = load,
                                                 .capacity = job->request.routing.capacity};
     if (!status)

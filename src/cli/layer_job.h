@@ -39,7 +39,7 @@ struct motley__layer_request {
     enum motley_shares shares;
     enum motley_mode mode;
     int group;
-    enum motley_dtype dtype;
+    enum motley_dtype dtype, wire;
     enum motley_exchange exchange;
     int duplicate, pipeline;
 };

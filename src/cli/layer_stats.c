@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/layer_job.h"
+#include "device/storage.h"
 #include "plan/mode.h"
 #include "plan/plan.h"
 #include "profile/names.h"
@@ -78,6 +79,7 @@ static json_t *rank_object(const struct motley__layer_job *job, int rank, const 
 static char *stats_text(const struct motley__layer_job *job, const struct facts *facts)
 {
     const struct motley_losses losses = motley_layer_losses(job->layer), *wanted = &job->request.losses;
+    const enum motley_dtype wire = motley__storage_narrower(job->plan->shape.dtype, job->plan->options.wire);
     char mode[32];
     int failed = 0;
     motley__mode_text(motley_plan_mode(job->plan), motley__plan_group(job->plan), mode, sizeof mode);
@@ -88,6 +90,8 @@ static char *stats_text(const struct motley__layer_job *job, const struct facts 
         json_pack("{s:s, s:s, s:b, s:i}", "mode", mode, "exchange",
                   motley__exchange_names[job->plan->exchange], "dedup",
                   !job->plan->options.duplicate, "pipeline", job->plan->pipeline), &failed);
+    if (wire != job->plan->shape.dtype)
+        set(json_object_get(root, "plan"), "wire", json_string(motley__storage_name(wire)), &failed);
     if (wanted->balance > 0 || wanted->z > 0 || wanted->importance > 0)
         set(root, "losses", json_pack("{s:f, s:f, s:f}", "balance", losses.balance, "z", losses.z, "importance",
                                       losses.importance), &failed);

@@ -13,7 +13,7 @@
 
 struct request {
     int64_t tokens, width, hidden, experts, top_k;
-    int activation, bias, backward, dtype, shares;
+    int activation, bias, backward, dtype, wire, shares;
     double capacity;
     const char *mode, *coactivation, *loads;
     int64_t coactivation_layer;         /* -1: all */
@@ -35,6 +35,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--bias", MOTLEY__FLAG, &request->bias, 0, 0, NULL, "experts have biases (not swiglu)", 0},
         {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "plan for training: forward and backward", 0},
         {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
+        {"--wire", MOTLEY__CHOICE, &request->wire, 0, 0, "f32|bf16|f16",
+         "of rows between ranks, where that is narrower than --dtype: rounded (as stored)", 0},
         {"--shares", MOTLEY__CHOICE, &request->shares, 0, 0, "measured|even", "how experts are shared out (measured)",
          0},
         {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, MOTLEY__MODES, "how the work is divided (auto: as is fastest)",
@@ -99,6 +101,7 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
         .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,
         .mode = request.how, .group = request.group, .coactivation = coactivation,
         .coactivation_layer = (int)request.coactivation_layer + 1, .load = load, .capacity = request.capacity,
+        .wire = (enum motley_dtype)request.wire,
     };
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);

@@ -15,6 +15,12 @@ static inline size_t motley__storage_bytes(enum motley_dtype dtype)
     return dtype == MOTLEY_F32 ? 4 : 2;
 }
 
+/* The narrower of two types; the first of two that are alike. */
+static inline enum motley_dtype motley__storage_narrower(enum motley_dtype a, enum motley_dtype b)
+{
+    return motley__storage_bytes(b) < motley__storage_bytes(a) ? b : a;
+}
+
 /* "f32", "bf16", "f16"; NULL at the end. */
 extern const char *const motley__storage_names[];
 const char *motley__storage_name(enum motley_dtype dtype);

@@ -84,7 +84,8 @@ int motley__backward_decode(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
     const struct motley__some own = {0, layer->rows.T};
-    int status = motley__layer_decode(layer, own, NULL, layer->accumulate, 0, layer->dx, error);
+    const struct motley__sums dx = {layer->shape.dtype, layer->accumulate, 0, layer->dx};
+    int status = motley__layer_decode(layer, own, NULL, &dx, error);
 
     return status ? status : motley__layer_decode_scalars(layer, own, error);
 }

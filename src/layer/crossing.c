@@ -13,6 +13,7 @@
 #define FLOATS(n) ((size_t)(n) * sizeof(float))
 #define INTS(n) ((size_t)(n) * sizeof(int))
 #define ROWS(n) motley__layer_stored(layer, (size_t)(n) * (size_t)layer->shape.D)
+#define WIRE_ROWS(n) motley__layer_on_wire(layer, (size_t)(n) * (size_t)layer->shape.D)
 #define UNITS(rows, pairs) ((size_t)motley__list_units(rows, pairs) * MOTLEY__LIST_UNIT)
 /* Of a chunk. */
 #define SPAN(which, chunk) (&layer->gateway->peers->span[MOTLEY__##which][chunk])
@@ -190,12 +191,12 @@ static int encode_rows(motley_layer *layer, const struct motley__buffer *x, stru
 {
     const int rows = layer->rows.far.S;
     struct motley__buffer **send = &layer->scratch->buffer[MOTLEY__SCRATCH_FAR_SEND];
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FAR_SEND, ROWS(rows), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FAR_SEND, WIRE_ROWS(rows), error);
 
     if (!status)
         status = motley__encode(layer->context->device, &(struct motley__encode){
-            .dtype = layer->shape.dtype, .D = layer->shape.D, .K = layer->shape.K, .rows = rows, .x = x,
-            .order = layer->saved[MOTLEY__SAVED_FAR_ROW_ORDER], .send = *send}, error);
+            .dtype = layer->shape.dtype, .wire = motley__layer_wire(layer), .D = layer->shape.D, .K = layer->shape.K,
+            .rows = rows, .x = x, .order = layer->saved[MOTLEY__SAVED_FAR_ROW_ORDER], .send = *send}, error);
     return status;
 }
 
@@ -211,8 +212,8 @@ static int dispatch_rows(motley_layer *layer, int chunk, struct motley__transfer
                          struct motley__buffer *received, struct motley_error *error)
 {
     return motley__transfer_begin(transfer, &(struct motley__part){
-        .send = layer->scratch->buffer[MOTLEY__SCRATCH_FAR_SEND], .out = SPAN(SENT_ROWS, chunk), .received = received,
-        .in = SPAN(ARRIVED_ROWS, chunk)}, error);
+        .send = layer->scratch->buffer[MOTLEY__SCRATCH_FAR_SEND], .out = SPAN(SENT_ROWS, chunk),
+        .received = motley__layer_arrivals(layer, received), .in = SPAN(ARRIVED_ROWS, chunk)}, error);
 }
 
 int motley__forward_dispatch_far(void *self, struct motley_error *error)
@@ -222,6 +223,24 @@ int motley__forward_dispatch_far(void *self, struct motley_error *error)
 
     return dispatch_rows(layer, chunk->number, layer->gateway->dispatch[chunk->number],
                          layer->saved[MOTLEY__SAVED_RECEIVED], error);
+}
+
+/* What crossed narrow. */
+int motley__forward_widen_far(void *self, struct motley_error *error)
+{
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
+
+    return motley__layer_widen(layer, SPAN(ARRIVED_ROWS, chunk->number), layer->saved[MOTLEY__SAVED_RECEIVED], error);
+}
+
+int motley__backward_widen_far(void *self, struct motley_error *error)
+{
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
+
+    return motley__layer_widen(layer, SPAN(ARRIVED_ROWS, chunk->number), layer->scratch->buffer[MOTLEY__SCRATCH_DY],
+                               error);
 }
 
 /* A chunk's guests, as tokens of the exchange inside the node. */
@@ -238,12 +257,16 @@ static int decode_guests(motley_layer *layer, int chunk, const struct motley__bu
 {
     const struct motley__far_numbers *far = &layer->rows.far;
     struct motley__buffer **back = &layer->scratch->buffer[MOTLEY__SCRATCH_FAR_BACK];
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FAR_BACK, ROWS(far->M), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FAR_BACK, WIRE_ROWS(far->M), error);
 
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FAR_RETURNED, ROWS(far->B), error);
-    return status ? status : motley__layer_decode(layer, guests_of(layer, chunk), weight, 0,
-                                                  (int)SPAN(ARRIVED_ROWS, chunk)->begin, *back, error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FAR_RETURNED, WIRE_ROWS(far->B), error);
+    if (!status) {
+        const struct motley__sums to = {motley__layer_wire(layer), 0, (int)SPAN(ARRIVED_ROWS, chunk)->begin, *back};
+
+        status = motley__layer_decode(layer, guests_of(layer, chunk), weight, &to, error);
+    }
+    return status;
 }
 
 int motley__forward_decode_guests(void *self, struct motley_error *error)
@@ -272,12 +295,13 @@ static struct motley__decode decode_far(const motley_layer *layer, struct motley
     struct motley__buffer *const *saved = layer->saved, *const *scratch = layer->scratch->buffer;
 
     return (struct motley__decode){
-        .dtype = layer->shape.dtype, .T = layer->rows.T, .K = layer->shape.K, .D = layer->shape.D, .accumulate = 1,
-        .y = y, .returned = {.groups = gateway->peers->G, .streams = gateway->peers->streams,
+        .dtype = layer->shape.dtype, .out = layer->shape.dtype, .T = layer->rows.T, .K = layer->shape.K,
+        .D = layer->shape.D, .accumulate = 1, .y = y,
+        .returned = {.groups = gateway->peers->G, .streams = gateway->peers->streams,
             .chunks = motley__chunks_of(layer->rows.T, layer->chunks), .indices = saved[MOTLEY__SAVED_INDICES],
             .server = gateway->server, .row = saved[MOTLEY__SAVED_FAR_SEND_ROW], .pair = saved[MOTLEY__SAVED_FAR_PLACE],
             .table = saved[MOTLEY__SAVED_FAR_TABLE], .rows = scratch[MOTLEY__SCRATCH_FAR_RETURNED],
-            .scalars = scratch[MOTLEY__SCRATCH_FAR_RETURNED_SCALARS]}};
+            .wire = motley__layer_wire(layer), .scalars = scratch[MOTLEY__SCRATCH_FAR_RETURNED_SCALARS]}};
 }
 
 int motley__forward_decode_far(void *self, struct motley_error *error)
@@ -294,6 +318,8 @@ int motley__backward_encode_far(void *self, struct motley_error *error)
     const size_t rows = (size_t)layer->rows.far.M + (size_t)layer->rows.M;
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DY, ROWS(rows), error);
 
+    if (!status)
+        status = motley__layer_reserve_arrivals(layer, error);
     return status ? status : encode_rows(layer, layer->dy, error);
 }
 

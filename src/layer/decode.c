@@ -15,8 +15,9 @@ int motley__combine(struct motley__device *device, const struct motley__combine 
     if (combine->rows == 0)
         return 0;
     struct motley__mover mover;
-    int status = motley__mover(device, "decode.cl", "combine", combine->dtype, combine->rows, combine->D, &mover,
-                               error);
+    int status = motley__mover(device, "decode.cl", "combine",
+                               (struct motley__row_types){combine->dtype, combine->wire, combine->dtype}, combine->rows,
+                               combine->D, &mover, error);
     if (status)
         return status;
     const struct motley__combine_args args = {
@@ -45,7 +46,9 @@ int motley__decode(struct motley__device *device, const struct motley__decode *d
     if (decode->T == 0)
         return 0;
     struct motley__mover mover;
-    int status = motley__mover(device, "decode.cl", "decode", decode->dtype, decode->T, decode->D, &mover, error);
+    int status = motley__mover(device, "decode.cl", "decode",
+                               (struct motley__row_types){decode->dtype, back->wire, decode->out}, decode->T, decode->D,
+                               &mover, error);
     if (status)
         return status;
     args.per_item = mover.per_item;

@@ -16,7 +16,8 @@
 #include "layer/chunks.h"
 
 struct motley__combine {
-    enum motley_dtype dtype;                   /* of o and returned */
+    enum motley_dtype dtype;                   /* of o */
+    enum motley_dtype wire;                    /* of returned */
     int row, rows, D;                          /* received rows row .. row + rows - 1 */
     int first;                                 /* received pairs are numbered from `first` on */
     const struct motley__buffer *o;            /* [P,D] */
@@ -38,12 +39,13 @@ struct motley__returned {
     const struct motley__buffer *row;          /* [N] int: send row of a head, -1 of others */
     const struct motley__buffer *pair;         /* [N] int: position of each pair sorted by slot; for scalars */
     const struct motley__buffer *table;        /* [groups+1 + 2 chunks streams] int */
-    const struct motley__buffer *rows;         /* [.,D] storage type */
+    const struct motley__buffer *rows;         /* [.,D] */
+    enum motley_dtype wire;                    /* of rows */
     const struct motley__buffer *scalars;
 };
 
 struct motley__decode {
-    enum motley_dtype dtype;                   /* of o, the returned rows and y */
+    enum motley_dtype dtype, out;              /* of o; of y */
     int first, T, K, D;                        /* tokens first .. first + T - 1 */
     int row;                                   /* the first one's of y */
     const struct motley__buffer *where;        /* sorted position of each pair, -1: not of an own expert; NULL: none is,

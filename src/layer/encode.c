@@ -50,7 +50,9 @@ int motley__encode(struct motley__device *device, const struct motley__encode *e
     if (encode->rows == 0)
         return 0;
     struct motley__mover mover;
-    int status = motley__mover(device, "encode.cl", "encode", encode->dtype, encode->rows, encode->D, &mover, error);
+    int status = motley__mover(device, "encode.cl", "encode",
+                               (struct motley__row_types){encode->dtype, encode->wire, encode->dtype}, encode->rows,
+                               encode->D, &mover, error);
     if (status)
         return status;
     const struct motley__encode_args args = {
@@ -59,6 +61,24 @@ int motley__encode(struct motley__device *device, const struct motley__encode *e
     };
     return motley__launch(device, mover.kernel, mover.range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(encode->x),
                           MOTLEY__BUFFER(encode->rest), MOTLEY__BUFFER(encode->order), MOTLEY__BUFFER(encode->send));
+}
+
+int motley__widen(struct motley__device *device, const struct motley__widen *widen, struct motley_error *error)
+{
+    assert(widen->first >= 0 && widen->rows >= 0);
+    if (widen->rows == 0)
+        return 0;
+    struct motley__mover mover;
+    int status = motley__mover(device, "encode.cl", "widen",
+                               (struct motley__row_types){widen->dtype, widen->wire, widen->dtype}, widen->rows,
+                               widen->D, &mover, error);
+    if (status)
+        return status;
+    const struct motley__widen_args args = {
+        .D = widen->D, .first = widen->first, .rows = widen->rows, .per_item = mover.per_item,
+    };
+    return motley__launch(device, mover.kernel, mover.range, error, MOTLEY__VALUE(args), MOTLEY__BUFFER(widen->arrived),
+                          MOTLEY__BUFFER(widen->x));
 }
 
 int motley__encode_pairs(struct motley__device *device, const struct motley__encode_pairs *encode,

@@ -41,7 +41,8 @@ int motley__choices(struct motley__device *device, const struct motley__choices 
 
 /* send[j,:] = row of token order[j] / K   first <= j < first + rows */
 struct motley__encode {
-    enum motley_dtype dtype;                   /* of x and send */
+    enum motley_dtype dtype;                   /* of x and rest */
+    enum motley_dtype wire;                    /* of send */
     int D, K, first, rows;
     const struct motley__buffer *x;            /* [T,D] */
     const struct motley__buffer *rest;         /* rows of tokens T and on; NULL: all are in x */
@@ -50,6 +51,15 @@ struct motley__encode {
     struct motley__buffer *send;               /* [first + rows,D] written from row `first` on */
 };
 int motley__encode(struct motley__device *device, const struct motley__encode *encode, struct motley_error *error);
+
+/* x[j,:] = arrived[j,:]   first <= j < first + rows: what travelled, as experts want it */
+struct motley__widen {
+    enum motley_dtype dtype, wire;             /* of x; of arrived */
+    int D, first, rows;
+    const struct motley__buffer *arrived;      /* [first + rows,D] */
+    struct motley__buffer *x;                  /* [first + rows,D] written from row `first` on */
+};
+int motley__widen(struct motley__device *device, const struct motley__widen *widen, struct motley_error *error);
 
 /* Bytes of a unit of the list, and units of so many rows with so many pairs. */
 enum { MOTLEY__LIST_UNIT = 2 };

@@ -381,18 +381,20 @@ int motley__forward_experts(void *self, struct motley_error *error)
 }
 
 int motley__layer_decode(motley_layer *layer, struct motley__some tokens, const struct motley__buffer *weight,
-                         int accumulate, int row, struct motley__buffer *y, struct motley_error *error)
+                         const struct motley__sums *to, struct motley_error *error)
 {
     return motley__decode(layer->context->device, &(struct motley__decode){.dtype = layer->shape.dtype,
-        .first = tokens.first, .T = tokens.count, .K = layer->shape.K, .D = layer->shape.D, .row = row,
+        .out = to->dtype, .first = tokens.first, .T = tokens.count, .K = layer->shape.K, .D = layer->shape.D,
+        .row = to->row,
         .where = layer->saved[MOTLEY__SAVED_WHERE], .o = layer->scratch->buffer[MOTLEY__SCRATCH_O], .weight = weight,
-        .returned = motley__layer_returned(layer), .accumulate = accumulate, .y = y}, error);
+        .returned = motley__layer_returned(layer), .accumulate = to->accumulate, .y = to->y}, error);
 }
 
 int motley__forward_decode(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
+    const struct motley__sums y = {layer->shape.dtype, layer->accumulate, 0, layer->y};
 
     return motley__layer_decode(layer, (struct motley__some){0, layer->rows.T}, layer->saved[MOTLEY__SAVED_PAIR_WEIGHT],
-                                layer->accumulate, 0, layer->y, error);
+                                &y, error);
 }

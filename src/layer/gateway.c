@@ -133,7 +133,8 @@ int motley__gateway_peers(const motley_plan *plan, int rank, const int *node_of,
     if (!status)
         status = motley__peers_alloc(&(struct motley__peers_sizes){.R = plan->R, .me = rank, .G = sets.count + 1,
                                                                    .E = plan->shape.E, .lots = 1,
-                                                                   .chunks = plan->pipeline, .streams = plan->R}, peers, error);
+                                                                   .chunks = plan->pipeline, .streams = plan->R},
+                                     peers, error);
     if (!status)
         fill_peers(&sets, *peers);
     free(sets.of);
@@ -145,7 +146,7 @@ static int create_transfers(motley_layer *layer, struct motley__gateway *gateway
 {
     const motley_context *context = layer->context;
     const size_t list = MOTLEY__LIST_UNIT;
-    const size_t row[MOTLEY__PARTS] = {motley__layer_stored(layer, (size_t)layer->shape.D), sizeof(float)};
+    const size_t row[MOTLEY__PARTS] = {motley__layer_on_wire(layer, (size_t)layer->shape.D), sizeof(float)};
     const int tag = 2 * chunk;
     int status = motley__transfer_create(context, "pairs to nodes", TAG_LISTS + tag, 1, &list, &gateway->lists[chunk],
                                          error);

@@ -64,12 +64,14 @@ void motley__forward_lists_far_missing(const void *self, char *text, int size);
 int motley__forward_guests(void *self, struct motley_error *error);         /* guests become tokens */
 int motley__forward_encode_far(void *self, struct motley_error *error);     /* rows that cross */
 int motley__forward_dispatch_far(void *self, struct motley_error *error);   /* chunk */
+int motley__forward_widen_far(void *self, struct motley_error *error);      /* chunk: guests, narrow on their way */
 int motley__forward_decode_guests(void *self, struct motley_error *error);  /* chunk: the node's sums */
 int motley__forward_combine_far(void *self, struct motley_error *error);    /* chunk */
 int motley__forward_decode_far(void *self, struct motley_error *error);     /* those of other nodes are added */
 
 int motley__backward_encode_far(void *self, struct motley_error *error);    /* dy */
 int motley__backward_dispatch_far(void *self, struct motley_error *error);  /* chunk */
+int motley__backward_widen_far(void *self, struct motley_error *error);
 int motley__backward_decode_guests(void *self, struct motley_error *error); /* chunk: dx, and their pairs' numbers */
 int motley__backward_combine_far(void *self, struct motley_error *error);   /* chunk */
 int motley__backward_decode_far(void *self, struct motley_error *error);

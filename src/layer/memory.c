@@ -109,7 +109,8 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
 {
     const struct sizes n = sizes_of(m);
     const struct motley__far_numbers *far = &m->rows.far;
-    uint64_t stored = 0, words = 0, units = 0;
+    const enum motley_dtype type = motley__storage_narrower(m->shape.dtype, m->wire);
+    uint64_t stored = 0, wire = 0, words = 0, units = 0;
 
     stored += n.P * n.F + n.P * n.D;                        /* h, o */
     words += n.pairs + n.M_pairs;                           /* order */
@@ -121,7 +122,8 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
     if (m->capacity && m->prioritised)
         words += n.T + MOTLEY__CAPACITY_BINS * n.E;         /* best, bins */
     if (m->ranks > 1) {
-        stored += (n.S + n.M + n.B) * n.D;                  /* send, back, returned */
+        wire += (n.S + n.M + n.B) * n.D;                    /* send, back, returned */
+        wire += type != m->shape.dtype ? ((uint64_t)far->M + n.M) * n.D : 0; /* arrived */
         words += 3 * n.pairs + 2 * (n.slots + 1);           /* slots, heads, pair order; both offsets */
         words += motley__peers_source(m->ranks, chunks_of(m));
         words += n.pairs + 3 * n.M_pairs;                   /* expert, received row and weight */
@@ -129,7 +131,7 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
                  (uint64_t)motley__list_units(m->rows.M, m->rows.M_pairs);
     }
     if (m->far_groups) {
-        stored += ((uint64_t)far->S + (uint64_t)far->M + (uint64_t)far->B) * n.D; /* the same */
+        wire += ((uint64_t)far->S + (uint64_t)far->M + (uint64_t)far->B) * n.D; /* the same three */
         words += 3 * n.N;                                   /* slots, heads, pair order */
         words += 2 * ((uint64_t)m->far_groups * (uint64_t)chunks_of(m) + 1); /* both offsets */
         words += motley__peers_source(m->ranks, chunks_of(m)) + n.pairs; /* source, weights */
@@ -145,7 +147,8 @@ static uint64_t scratch_bytes(const struct motley__layer_memory *m)
         words += n.T * n.W;                                 /* dunit */
         words += m->importance ? 2 * n.E : 0;               /* slopes */
     }
-    return stored * motley__storage_bytes(m->shape.dtype) + words * 4 + units * MOTLEY__LIST_UNIT;
+    return stored * motley__storage_bytes(m->shape.dtype) + wire * motley__storage_bytes(type) + words * 4 +
+           units * MOTLEY__LIST_UNIT;
 }
 
 /* Histograms: of pairs and heads by set of nodes and by group, of pairs by expert, and of all pairs by local expert. */
@@ -222,6 +225,7 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
         .panel = layer->E_local ? layer->experts->w1->panel : 1, .trained = layer->trained,
         .backward = layer->backward_ran, .losses = motley__layer_has_losses(layer),
         .importance = motley__layer_wants_importance(layer), .before = layer->routing.before,
+        .wire = layer->plan->options.wire,
         .capacity = layer->capacity != NULL, .prioritised = layer->capacity && layer->capacity->prioritised,
         .gate_scratch = motley__gate_scratch_bytes(device, layer->rows.T, motley__gate_widest(shape)),
         .gate_bytes = sizeof(float) * motley__linear_numbers(device, path, rows, MOTLEY_F32, shape->E, inputs),

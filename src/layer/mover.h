@@ -1,4 +1,4 @@
-/* How kernels that move whole rows (encode, combine, decode) are spread over a device.
+/* How kernels that move whole rows (encode, widen, combine, decode) are spread over a device.
  *
  * On a CPU one work-item moves several whole rows, 16 numbers at a time; on a GPU neighbouring work-items
  * move neighbouring vectors of 16 bytes of one row.
@@ -25,16 +25,21 @@ static inline struct motley__range motley__mover_items(const struct motley__devi
     return (struct motley__range){{(size_t)count}, {device->info.is_gpu ? 128 : 64}};
 }
 
+/* How rows lie: of tokens and experts; between ranks; those that are sums of the latter (cl/vector.h). */
+struct motley__row_types {
+    enum motley_dtype stored, wire, out;
+};
+
 /* The kernel `name` of `source`, for rows of D numbers. */
 static inline int motley__mover(struct motley__device *device, const char *source, const char *name,
-                                enum motley_dtype dtype, int rows, int D, struct motley__mover *mover,
+                                struct motley__row_types types, int rows, int D, struct motley__mover *mover,
                                 struct motley_error *error)
 {
     const int gpu = device->info.is_gpu;
-    const int widest = !gpu ? 16 : dtype == MOTLEY_F32 ? 4 : 8;
+    const int widest = !gpu ? 16 : types.stored == MOTLEY_F32 ? 4 : 8;
     const int vector = D % widest == 0 ? widest : D % 4 == 0 ? 4 : 1;
     const char *nvidia = device->nvidia_capability >= 80 && vector == 8 ? " -DNVIDIA" : "";
-    char options[48];
+    char options[80];
     size_t across = 1; /* work-items that share a row */
     while (gpu && across < 64 && across < (size_t)(D / vector))
         across *= 2;
@@ -43,7 +48,8 @@ static inline int motley__mover(struct motley__device *device, const char *sourc
         {across, ((size_t)rows + (size_t)mover->per_item - 1) / (size_t)mover->per_item},
         {across, gpu ? 64 / across : 1},
     };
-    snprintf(options, sizeof options, "-DV=%d -DSTORAGE=%d%s", vector, dtype, nvidia);
+    snprintf(options, sizeof options, "-DV=%d -DSTORAGE=%d -DWIRE=%d -DOUT=%d%s", vector, types.stored, types.wire,
+             types.out, nvidia);
     return motley__kernel(device, source, options, name, &mover->kernel, error);
 }
 

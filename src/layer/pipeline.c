@@ -15,6 +15,7 @@ struct named {
 struct motley__direction {
     int backward;
     struct named encode_far, list, encode, experts, sum, gradients, sum_guests; /* computations; NULL: there is none */
+    motley__operator *widen_far, *widen; /* where rows are rounded to travel */
     motley__operator *dispatch_far, *dispatch, *combine, *combine_far;
 };
 
@@ -25,6 +26,8 @@ const struct motley__direction motley__forward_rows = {
     .experts = {"experts", motley__forward_experts},
     .sum = {"weigh", motley__forward_weigh},
     .sum_guests = {"decode for nodes", motley__forward_decode_guests},
+    .widen_far = motley__forward_widen_far,
+    .widen = motley__forward_widen,
     .dispatch_far = motley__forward_dispatch_far,
     .dispatch = motley__forward_dispatch,
     .combine = motley__forward_combine,
@@ -40,6 +43,8 @@ const struct motley__direction motley__backward_rows = {
     .sum = {"gather dx", motley__backward_gather},
     .gradients = {"experts' gradients", motley__backward_gradients},
     .sum_guests = {"decode dx for nodes", motley__backward_decode_guests},
+    .widen_far = motley__backward_widen_far,
+    .widen = motley__backward_widen,
     .dispatch_far = motley__backward_dispatch_far,
     .dispatch = motley__backward_dispatch,
     .combine = motley__backward_combine,
@@ -104,11 +109,20 @@ void motley__pipeline_dispatch(struct motley__pipeline *p, struct motley__ops si
         dispatch_near(p, c);
 }
 
+/* What came in a chunk, as it was before it was rounded to travel. */
+static void widen(struct motley__pipeline *p, int c, const char *name, struct motley__ops arrived,
+                  motley__operator *begin)
+{
+    if (motley__layer_narrows(p->layer))
+        motley__list_compute(p->step, &p->layer->number[c], name, MOTLEY__PHASE_DISPATCH, arrived, begin);
+}
+
 /* What crossed is spread inside the node; the next chunk is on its way meanwhile. */
 static void spread(struct motley__pipeline *p, int c)
 {
     if (c + 1 < p->layer->chunks)
         dispatch_far(p, c + 1);
+    widen(p, c, "widen from nodes", p->crossed[c], p->way->widen_far);
     p->encoded[c] = compute(p, &p->way->encode, c, MOTLEY__PHASE_DISPATCH, p->crossed[c]);
     dispatch_near(p, c);
 }
@@ -151,6 +165,8 @@ void motley__pipeline_experts(struct motley__pipeline *p, struct motley__ops fet
 
         if (c >= 0 && layer->gateway)
             spread(p, c);
+        if (c >= 0)
+            widen(p, c, "widen", p->arrived[c], p->way->widen);
         p->multiplied = compute(p, &p->way->experts, b, MOTLEY__PHASE_EXPERTS,
                                 c >= 0 ? motley__ops_both(fetched, p->arrived[c]) : fetched);
         if (c >= 0)

@@ -32,7 +32,7 @@ static int create_transfer(motley_layer *layer, const char *name, int tag, int p
 static int create_transfers(motley_layer *layer, struct motley_error *error)
 {
     const size_t list = MOTLEY__LIST_UNIT;
-    const size_t row[MOTLEY__PARTS] = {motley__layer_stored(layer, (size_t)layer->shape.D), sizeof(float)};
+    const size_t row[MOTLEY__PARTS] = {motley__layer_on_wire(layer, (size_t)layer->shape.D), sizeof(float)};
     int status = create_transfer(layer, "pairs", TAG_LISTS, 1, &list, layer->lists, error);
 
     if (!status)

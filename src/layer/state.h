@@ -46,7 +46,8 @@
 #include "step/step.h"
 
 /* Buffers whose contents do not outlive one list; shared by all layers of a model.  Rows [.,D] and [.,F] are in the
- * storage type; everything else is f32 unless it says int. */
+ * storage type, those that travel (send, arrived, back, returned) in the wire's; everything else is f32 unless it says
+ * int. */
 enum motley__scratch_buffer {
     MOTLEY__SCRATCH_LOGITS,          /* gate's own [T,E]; before, of a cosine gate, [T,P] */
     MOTLEY__SCRATCH_HISTOGRAM,       /* route's own */
@@ -73,6 +74,7 @@ enum motley__scratch_buffer {
     MOTLEY__SCRATCH_PAIR_OFFSETS,    /* [chunks G + 1] int */
     MOTLEY__SCRATCH_ROW_OFFSETS,     /* [chunks G + 1] int */
     MOTLEY__SCRATCH_SEND,            /* [S,D] rows to other ranks */
+    MOTLEY__SCRATCH_ARRIVED,         /* [far.M + M,D] where the wire is narrower: what came, before it is widened */
     MOTLEY__SCRATCH_SEND_LIST,       /* units: their pairs */
     MOTLEY__SCRATCH_RECEIVED_LIST,   /* units */
     MOTLEY__SCRATCH_SOURCE,          /* [2 (chunks R + 1)] int */
@@ -242,6 +244,23 @@ static inline size_t motley__layer_stored(const motley_layer *layer, size_t coun
     return count * motley__storage_bytes(layer->shape.dtype);
 }
 
+/* How rows travel, and bytes of so many numbers of them. */
+static inline enum motley_dtype motley__layer_wire(const motley_layer *layer)
+{
+    return motley__storage_narrower(layer->shape.dtype, layer->plan->options.wire);
+}
+
+static inline size_t motley__layer_on_wire(const motley_layer *layer, size_t count)
+{
+    return count * motley__storage_bytes(motley__layer_wire(layer));
+}
+
+/* 1: rows are rounded to travel. */
+static inline int motley__layer_narrows(const motley_layer *layer)
+{
+    return motley__layer_wire(layer) != layer->shape.dtype;
+}
+
 /* Slots that the pairs of a batch are sorted into: local experts, or one that stays empty; where there are several
  * batches, so many that the offsets of each can be a buffer's view. */
 int motley__layer_stride(const struct motley__device *device, int E_local, int batches);
@@ -277,11 +296,25 @@ struct motley__some {
     int first, count;
 };
 
-/* Their sums over own experts and what came back from ranks, into the rows of y from `row` on. */
+/* Where sums of tokens go: into the rows of y from `row` on. */
+struct motley__sums {
+    enum motley_dtype dtype;
+    int accumulate, row;
+    struct motley__buffer *y;
+};
+
+/* Their sums over own experts and what came back from ranks. */
 int motley__layer_decode(motley_layer *layer, struct motley__some tokens, const struct motley__buffer *weight,
-                         int accumulate, int row, struct motley__buffer *y, struct motley_error *error);
+                         const struct motley__sums *to, struct motley_error *error);
 /* Theirs of dweights [pairs], likewise. */
 int motley__layer_decode_scalars(motley_layer *layer, struct motley__some tokens, struct motley_error *error);
+
+/* Rows arrive in `received` itself, or where they are rounded to travel in a buffer of their own, from which those of a
+ * span are widened into it.  Reserve makes it: numbers of rows are known. */
+struct motley__buffer *motley__layer_arrivals(const motley_layer *layer, struct motley__buffer *received);
+int motley__layer_reserve_arrivals(motley_layer *layer, struct motley_error *error);
+int motley__layer_widen(motley_layer *layer, const struct motley__spans *span, struct motley__buffer *received,
+                        struct motley_error *error);
 
 /* All of these are done, and whom the first waits for that is not. */
 int motley__layer_transfers_test(struct motley__transfer *const *transfer, int count, int *done,
@@ -372,6 +405,7 @@ int motley__forward_lists(void *self, struct motley_error *error);          /* e
 int motley__forward_lists_test(void *self, int *done, struct motley_error *error);
 void motley__forward_lists_missing(const void *self, char *text, int size);
 int motley__forward_dispatch(void *self, struct motley_error *error);       /* chunk: exchange rows */
+int motley__forward_widen(void *self, struct motley_error *error);          /* chunk: what was narrow on its way */
 int motley__forward_place(void *self, struct motley_error *error);          /* sort what came by local expert */
 int motley__forward_experts(void *self, struct motley_error *error);        /* batch */
 int motley__forward_fetch(void *self, struct motley_error *error);          /* data mode: gather the weights */
@@ -382,6 +416,7 @@ int motley__forward_decode(void *self, struct motley_error *error);         /* s
 
 int motley__backward_encode(void *self, struct motley_error *error);        /* chunk: dy rows go where x rows went */
 int motley__backward_dispatch(void *self, struct motley_error *error);      /* chunk */
+int motley__backward_widen(void *self, struct motley_error *error);         /* chunk */
 int motley__backward_experts(void *self, struct motley_error *error);       /* batch: what other ranks wait for */
 int motley__backward_gradients(void *self, struct motley_error *error);     /* batch: the experts' gradients */
 int motley__backward_settle(void *self, struct motley_error *error);        /* data mode: sum the gradients */
@@ -414,6 +449,7 @@ struct motley__layer_memory {
     int panel, trained, backward, losses;
     int importance;                  /* 1: also the importance loss */
     int before;                      /* 1: weights before the experts */
+    enum motley_dtype wire;          /* of rows between ranks, where it is narrower than the shape's */
     int capacity, prioritised;       /* 1: choices may be dropped; in order of score */
     int layers, moments;             /* layers 0: one; moments: numbers an optimizer keeps beside each weight */
     size_t gate_scratch, gate_bytes; /* what the gate says it needs */

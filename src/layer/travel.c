@@ -11,6 +11,7 @@
 
 #define FLOATS(n) ((size_t)(n) * sizeof(float))
 #define ROWS(n) motley__layer_stored(layer, (size_t)(n) * (size_t)layer->shape.D)
+#define WIRE_ROWS(n) motley__layer_on_wire(layer, (size_t)(n) * (size_t)layer->shape.D)
 #define UNITS(rows, pairs) ((size_t)motley__list_units(rows, pairs) * MOTLEY__LIST_UNIT)
 /* Of a chunk. */
 #define SPAN(which, chunk) (&layer->peers->span[MOTLEY__##which][chunk])
@@ -31,12 +32,12 @@ static int encode_rows(motley_layer *layer, int chunk, const struct motley__buff
     const int first = motley__peers_before(peers, peers->row_offsets, chunk);
     const int rows = motley__peers_before(peers, peers->row_offsets, chunk + 1) - first;
     struct motley__buffer **send = &layer->scratch->buffer[MOTLEY__SCRATCH_SEND];
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, ROWS(layer->rows.S), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND, WIRE_ROWS(layer->rows.S), error);
 
     if (!status)
         status = motley__encode(layer->context->device, &(struct motley__encode){
-            .dtype = layer->shape.dtype, .D = layer->shape.D, .K = layer->shape.K, .first = first,
-            .rows = rows, .x = x, .rest = layer->rows.far.M ? guests : NULL, .T = layer->rows.T,
+            .dtype = layer->shape.dtype, .wire = motley__layer_wire(layer), .D = layer->shape.D, .K = layer->shape.K,
+            .first = first, .rows = rows, .x = x, .rest = layer->rows.far.M ? guests : NULL, .T = layer->rows.T,
             .order = layer->saved[MOTLEY__SAVED_ROW_ORDER], .send = *send}, error);
     return status;
 }
@@ -93,6 +94,8 @@ static int count_arrivals(motley_layer *layer, struct motley_error *error)
     rows->B_pairs = (int)SPAN(BACK_PAIRS, last)->end;
     status = motley__layer_saved_reserve(layer, MOTLEY__SAVED_RECEIVED, ROWS((size_t)rows->far.M + (size_t)rows->M),
                                          error);
+    if (!status)
+        status = motley__layer_reserve_arrivals(layer, error);
     if (!status)
         status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RECEIVED_LIST, UNITS(rows->M, rows->M_pairs),
                                                error);
@@ -153,8 +156,38 @@ int motley__forward_dispatch(void *self, struct motley_error *error)
     const int c = chunk->number;
 
     return motley__transfer_begin(layer->dispatch[c], (struct motley__part[]){
-        {layer->scratch->buffer[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS, c), layer->saved[MOTLEY__SAVED_RECEIVED],
-         SPAN(PLACED_ROWS, c)}}, error);
+        {layer->scratch->buffer[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS, c),
+         motley__layer_arrivals(layer, layer->saved[MOTLEY__SAVED_RECEIVED]), SPAN(PLACED_ROWS, c)}}, error);
+}
+
+struct motley__buffer *motley__layer_arrivals(const motley_layer *layer, struct motley__buffer *received)
+{
+    return motley__layer_narrows(layer) ? layer->scratch->buffer[MOTLEY__SCRATCH_ARRIVED] : received;
+}
+
+int motley__layer_reserve_arrivals(motley_layer *layer, struct motley_error *error)
+{
+    const size_t rows = (size_t)layer->rows.far.M + (size_t)layer->rows.M;
+
+    return motley__layer_narrows(layer)
+               ? motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_ARRIVED, WIRE_ROWS(rows), error) : 0;
+}
+
+int motley__layer_widen(motley_layer *layer, const struct motley__spans *span, struct motley__buffer *received,
+                        struct motley_error *error)
+{
+    return motley__widen(layer->context->device, &(struct motley__widen){
+        .dtype = layer->shape.dtype, .wire = motley__layer_wire(layer), .D = layer->shape.D,
+        .first = (int)span->begin, .rows = (int)(span->end - span->begin),
+        .arrived = layer->scratch->buffer[MOTLEY__SCRATCH_ARRIVED], .x = received}, error);
+}
+
+int motley__forward_widen(void *self, struct motley_error *error)
+{
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
+
+    return motley__layer_widen(layer, SPAN(PLACED_ROWS, chunk->number), layer->saved[MOTLEY__SAVED_RECEIVED], error);
 }
 
 /* Rows of a chunk to give back: of each received row the sum over its pairs. */
@@ -162,15 +195,16 @@ static int combine_rows(motley_layer *layer, int chunk, const struct motley__buf
 {
     const int64_t first = SPAN(ARRIVED_ROWS, chunk)->begin, end = SPAN(ARRIVED_ROWS, chunk)->end;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
-    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, ROWS(layer->rows.M), error);
+    int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_BACK, WIRE_ROWS(layer->rows.M), error);
 
     if (!status)
-        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, ROWS(layer->rows.B), error);
+        status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_RETURNED, WIRE_ROWS(layer->rows.B), error);
     if (!status)
         status = motley__combine(layer->context->device, &(struct motley__combine){
-            .dtype = layer->shape.dtype, .row = (int)first, .rows = (int)(end - first), .D = layer->shape.D,
-            .first = layer->rows.pairs, .o = scratch[MOTLEY__SCRATCH_O], .begin = saved[MOTLEY__SAVED_BEGIN],
-            .where = saved[MOTLEY__SAVED_WHERE], .weight = weight, .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
+            .dtype = layer->shape.dtype, .wire = motley__layer_wire(layer), .row = (int)first,
+            .rows = (int)(end - first), .D = layer->shape.D, .first = layer->rows.pairs,
+            .o = scratch[MOTLEY__SCRATCH_O], .begin = saved[MOTLEY__SAVED_BEGIN], .where = saved[MOTLEY__SAVED_WHERE],
+            .weight = weight, .returned = scratch[MOTLEY__SCRATCH_BACK]}, error);
     return status;
 }
 
@@ -214,7 +248,8 @@ struct motley__returned motley__layer_returned(const motley_layer *layer)
         .chunks = motley__layer_chunks(layer),
         .indices = motley__layer_lookup(layer), .server = layer->server, .row = saved[MOTLEY__SAVED_SEND_ROW],
         .pair = saved[MOTLEY__SAVED_GROUP_PLACE], .table = saved[MOTLEY__SAVED_TABLE],
-        .rows = scratch[MOTLEY__SCRATCH_RETURNED], .scalars = scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]};
+        .rows = scratch[MOTLEY__SCRATCH_RETURNED], .wire = motley__layer_wire(layer),
+        .scalars = scratch[MOTLEY__SCRATCH_RETURNED_SCALARS]};
 }
 
 /* dy rows go where x rows went. */
@@ -225,6 +260,8 @@ int motley__backward_encode(void *self, struct motley_error *error)
     const size_t rows = (size_t)layer->rows.far.M + (size_t)layer->rows.M;
     int status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_DY, ROWS(rows), error);
 
+    if (!status)
+        status = motley__layer_reserve_arrivals(layer, error);
     return status ? status
                   : encode_rows(layer, chunk->number, layer->dy, layer->scratch->buffer[MOTLEY__SCRATCH_DY], error);
 }
@@ -237,7 +274,17 @@ int motley__backward_dispatch(void *self, struct motley_error *error)
     const int c = chunk->number;
 
     return motley__transfer_begin(layer->dispatch_back[c], (struct motley__part[]){
-        {scratch[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS, c), scratch[MOTLEY__SCRATCH_DY], SPAN(PLACED_ROWS, c)}}, error);
+        {scratch[MOTLEY__SCRATCH_SEND], SPAN(SENT_ROWS, c), motley__layer_arrivals(layer, scratch[MOTLEY__SCRATCH_DY]),
+         SPAN(PLACED_ROWS, c)}}, error);
+}
+
+int motley__backward_widen(void *self, struct motley_error *error)
+{
+    const struct motley__numbered *chunk = self;
+    motley_layer *layer = chunk->layer;
+
+    return motley__layer_widen(layer, SPAN(PLACED_ROWS, chunk->number), layer->scratch->buffer[MOTLEY__SCRATCH_DY],
+                               error);
 }
 
 /* dx of each received row of a chunk, and the gradient of the routing weight of each received pair. */

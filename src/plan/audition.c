@@ -57,6 +57,8 @@ static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct
         const double capacity = fabs(options->capacity);
         hash = motley__hash_bytes(hash, &capacity, sizeof capacity);
     }
+    if (options->wire)
+        hash = motley__hash_bytes(hash, &options->wire, sizeof options->wire);
     if (options->coactivation) {
         const uint64_t known[2] = {motley__coactivation_hash(options->coactivation),
                                    (uint64_t)options->coactivation_layer};

@@ -209,7 +209,7 @@ uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct
         .shape = *shape, .E_local = duty->experts + duty->replicas, .replicas = duty->replicas, .lots = duty->lots,
         .cache_scratch = pieces_bytes(shape, duty, R, options->backward), .hidden_end = shape->F,
         .ranks = duty->caches ? 1 : R, .groups = R,
-        .streams = R - 1, .panel = panel,
+        .streams = R - 1, .panel = panel, .wire = options->wire,
         .trained = options->backward, .backward = options->backward, .losses = options->backward,
         .layers = options->layers, .moments = options->moments, .capacity = options->capacity != 0,
         .gate_scratch = motley__gate_scratch_bytes(NULL, whole(duty->tokens), motley__gate_widest(shape)),

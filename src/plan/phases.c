@@ -38,6 +38,13 @@ static double move_bytes(const struct motley__predicting *w, int r, double bytes
     return move->bandwidth > 0 ? bytes / move->bandwidth : 0;
 }
 
+/* Bytes of a row between ranks. */
+static double row_bytes(const struct motley__predicting *w)
+{
+    const enum motley_dtype type = motley__storage_narrower(w->task->shape.dtype, w->task->options.wire);
+    return w->task->shape.D * (double)motley__storage_bytes(type);
+}
+
 /* Between the device and host memory, where it has its own: so many bytes out of it, and into it. */
 static double stage(const struct motley__predicting *w, int r, double out, double in)
 {
@@ -48,8 +55,7 @@ static double stage(const struct motley__predicting *w, int r, double out, doubl
 /* The same for rows. */
 static double stage_rows(const struct motley__predicting *w, int r, double out, double in)
 {
-    const double bytes = w->task->shape.D * (double)motley__storage_bytes(w->task->shape.dtype);
-    return stage(w, r, bytes * out, bytes * in);
+    return stage(w, r, row_bytes(w) * out, row_bytes(w) * in);
 }
 
 /* Products of [T,D] with [D,E], `count` of them, and passes over [T,E]. */
@@ -100,7 +106,7 @@ static int exchange(struct motley__predicting *w, int back, int messages)
 static void fill_rows(struct motley__predicting *w, int row, int pair)
 {
     const struct motley_layer_shape *shape = &w->task->shape;
-    const double bytes = (double)shape->D * (double)motley__storage_bytes(shape->dtype) + row;
+    const double bytes = row_bytes(w) + row;
     for (int r = 0; r < w->task->R; r++) {
         w->give[r] = w->duty[r].tokens;
         w->take[r] = w->duty[r].reach * bytes + (double)pair * shape->K * w->duty[r].part;
@@ -148,7 +154,7 @@ static double between_nodes(const struct motley__predicting *w, int r, double se
 /* The same through gateways; what kernels move more are the rows between nodes. */
 static int hops_direction(struct motley__predicting *w, const struct motley__hierarchy *h, int backward)
 {
-    const double row = w->task->shape.D * (double)motley__storage_bytes(w->task->shape.dtype);
+    const double row = row_bytes(w);
     const double K = w->task->shape.K;
     int status = 0;
     for (int back = 0; back < 2 && !status; back++) {

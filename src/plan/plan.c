@@ -21,7 +21,7 @@
 #include "plan/plan.h"
 #include "profile/record.h"
 
-enum { NUMBERS = 25 };
+enum { NUMBERS = 26 };
 
 
 /* *unlike: the first of `count` numbers that is not the same on all ranks, -1: none; between[2] its lowest and highest
@@ -82,7 +82,7 @@ static int check_alike(motley_context *context, const struct motley_layer_shape 
                                                "mode", "group", "exchange", "duplicate", "pipeline", "sequence",
                                                "whether each rank's tokens are given",
                                                "the co-activation's hash", "coactivation_layer", "gate width",
-                                               "a millionth of the capacity"};
+                                               "a millionth of the capacity", "wire"};
     const int64_t recorded =
         options->coactivation ? (int64_t)(motley__coactivation_hash(options->coactivation) >> 1) : 0;
     const int64_t capacity = (int64_t)fmin(1e15, 1e6 * fabs(options->capacity));
@@ -91,7 +91,7 @@ static int check_alike(motley_context *context, const struct motley_layer_shape 
                                   options->shares, options->layers, options->moments, shape->dtype, options->mode,
                                   options->group, options->exchange, options->duplicate != 0, options->pipeline,
                                   options->sequence, options->tokens_of != NULL, recorded,
-                                  options->coactivation_layer, shape->gate_width, capacity};
+                                  options->coactivation_layer, shape->gate_width, capacity, options->wire};
     int64_t between[2];
     char name[48];
     int unlike, status = compare(context, own, NUMBERS, &unlike, between, error);

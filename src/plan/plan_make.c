@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "coactivation/coactivation.h"
+#include "device/storage.h"
 #include "layer/cosine.h"
 #include "layer/expert.h"
 #include "plan/cost.h"
@@ -79,6 +80,17 @@ static int check_loads(const struct motley_layer_shape *shape, const struct motl
     return motley__fail(error, MOTLEY_E_INVALID, "the loads of all experts together are %g, expected more than 0", sum);
 }
 
+static int check_wire(enum motley_dtype dtype, enum motley_dtype wire, struct motley_error *error)
+{
+    if ((int)wire < MOTLEY_F32 || wire > MOTLEY_F16)
+        return motley__fail(error, MOTLEY_E_INVALID, "wire is %d, expected f32 (0), bf16 (1) or f16 (2)", (int)wire);
+    if (dtype == MOTLEY_F32 || wire == MOTLEY_F32 || wire == dtype)
+        return 0;
+    return motley__fail(error, MOTLEY_E_INVALID, "rows stored in %s cannot travel in %s, expected f32 (as they are "
+                        "stored) or %s", motley__storage_name(dtype), motley__storage_name(wire),
+                        motley__storage_name(dtype));
+}
+
 int motley__plan_check(const struct motley_layer_shape *shape, const struct motley_plan_options *options,
                        struct motley_error *error)
 {
@@ -124,6 +136,8 @@ int motley__plan_check(const struct motley_layer_shape *shape, const struct motl
                               options->group);
     if (!status)
         status = check_exchange(options, error);
+    if (!status)
+        status = check_wire(shape->dtype, options->wire, error);
     if (!status && (options->layers < 0 || options->moments < 0))
         status = motley__fail(error, MOTLEY_E_INVALID, "layers is %d and moments is %d, expected 0 or more",
                               options->layers, options->moments);

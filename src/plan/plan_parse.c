@@ -152,7 +152,7 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
                       double **load, struct motley_error *error)
 {
     const json_t *object = json_object_get(root, "shape"), *chosen = json_object_get(root, "options");
-    int activation = 0, gate = 0, shares = 0, dtype = 0, mode = MOTLEY_MODE_EXPERT, exchange = 0;
+    int activation = 0, gate = 0, shares = 0, dtype = 0, mode = MOTLEY_MODE_EXPERT, exchange = 0, wire = 0;
     int status = get_int(object, "D", &shape->D, error);
     status = status ? status : get_int(object, "F", &shape->F, error);
     status = status ? status : get_int(object, "E", &shape->E, error);
@@ -181,6 +181,8 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     }
     if (json_object_get(chosen, "capacity")) /* without one: nothing is dropped */
         status = status ? status : get_real(chosen, "capacity", &options->capacity, error);
+    if (json_object_get(chosen, "wire"))
+        status = status ? status : get_word(chosen, "wire", motley__storage_names, &wire, error);
     status = status ? status : get_int(chosen, "layers", &options->layers, error);
     status = status ? status : get_int(chosen, "moments", &options->moments, error);
     shape->activation = (enum motley_activation)activation;
@@ -189,6 +191,7 @@ static int read_shape(const json_t *root, struct motley_layer_shape *shape, stru
     options->shares = (enum motley_shares)shares;
     options->mode = (enum motley_mode)mode;
     options->exchange = (enum motley_exchange)exchange;
+    options->wire = (enum motley_dtype)wire;
     if (!status)
         status = motley__load_from_json(chosen, shape->E, load, error);
     options->load = *load;

@@ -140,8 +140,9 @@ static void name_exchange(const motley_plan *plan, char *text, size_t size)
 {
     text[0] = 0;
     if (plan->R > 1 && plan->mode != MOTLEY_MODE_DATA)
-        snprintf(text, size, ", %s exchange%s in %d chunk%s", motley__exchange_names[plan->exchange],
-                 plan->options.duplicate ? " of duplicates" : "",
+        snprintf(text, size, ", %s exchange of %s%s in %d chunk%s", motley__exchange_names[plan->exchange],
+                 motley__storage_name(motley__storage_narrower(plan->shape.dtype, plan->options.wire)),
+                 plan->options.duplicate ? " duplicates" : "",
                  plan->pipeline, plan->pipeline > 1 ? "s" : "");
 }
 

@@ -20,12 +20,12 @@ static json_t *shape_json(const struct motley_layer_shape *shape)
 
 static json_t *options_json(const struct motley_plan_options *options)
 {
-    return json_pack("{s:I, s:i, s:b, s:s, s:s, s:i, s:i, s:i, s:s, s:b, s:i}", "tokens", (json_int_t)options->tokens,
-                     "sequence", options->sequence, "backward", options->backward, "shares",
-                     motley__shares_names[options->shares], "mode", motley__mode_names[options->mode], "group",
-                     options->group, "layers", options->layers, "moments", options->moments, "exchange",
+    return json_pack("{s:I, s:i, s:b, s:s, s:s, s:i, s:i, s:i, s:s, s:b, s:i, s:s}", "tokens",
+                     (json_int_t)options->tokens, "sequence", options->sequence, "backward", options->backward,
+                     "shares", motley__shares_names[options->shares], "mode", motley__mode_names[options->mode],
+                     "group", options->group, "layers", options->layers, "moments", options->moments, "exchange",
                      motley__exchange_names[options->exchange], "duplicate", options->duplicate, "pipeline",
-                     options->pipeline);
+                     options->pipeline, "wire", motley__storage_names[options->wire]);
 }
 
 static json_t *experts_json(const struct motley__holding *holding)

@@ -98,7 +98,8 @@ struct motley__room motley__room_of_layer(const motley_plan *plan, int rank, con
 {
     const struct motley_layer_shape *shape = &plan->shape;
     const struct place place = {plan, rank, plan->exchange == MOTLEY_EXCHANGE_HIERARCHICAL, node_of};
-    const struct motley_plan_options alone = {.tokens = plan->options.tokens, .backward = plan->options.backward};
+    const struct motley_plan_options alone = {.tokens = plan->options.tokens, .backward = plan->options.backward,
+                                               .wire = plan->options.wire};
     const struct motley__duty duty = most_of(&place);
     const double number = (double)motley__storage_bytes(shape->dtype), D = shape->D;
     const double rows = fmax(fmax(duty.received + duty.guests, fmax(duty.sent, duty.crossing)),
