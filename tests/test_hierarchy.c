@@ -12,6 +12,7 @@
 
 #include "plan/hierarchy.h"
 #include "plan/mode.h"
+#include "plan/plan.h"
 #include "plan_fixture.h"
 #include "plan_predict.h"
 
@@ -173,6 +174,31 @@ static void it_is_chosen_where_it_spares_rows(void **state)
     assert_int_equal(ways, 8);
 }
 
+/* Even shares know links and nothing of devices: the exchange is chosen all the same, and rows travel in one chunk unless
+ * more are asked for. */
+static void even_shares_choose_by_links_alone(void **state)
+{
+    (void)state;
+    static const int one[RANKS] = {0, 0, 0, 0};
+    for (int i = 0; i < 6; i++) {
+        struct cluster c;
+        motley_plan *plan;
+        open_cluster(&c, i % 3 ? PAIRED : one, i % 3 == 1 ? 25e6 : 1e12, MOTLEY_EXCHANGE_AUTO);
+        for (int r = 0; r < RANKS; r++)
+            c.storage[r].curves = i < 3 ? 0 : 2;
+        c.task.options.mode = MOTLEY_MODE_EXPERT;
+        assert_int_equal(motley__plan_make(&c.task.shape, &c.task.options, RANKS, c.entry, &c.links, &plan, NULL), 0);
+        assert_int_equal(plan->exchange, i % 3 == 1 ? MOTLEY_EXCHANGE_HIERARCHICAL : MOTLEY_EXCHANGE_LINEAR);
+        assert_int_equal(plan->pipeline, 1);
+        motley_plan_destroy(plan);
+        c.task.options.pipeline = 4;
+        assert_int_equal(motley__plan_make(&c.task.shape, &c.task.options, RANKS, c.entry, &c.links, &plan, NULL), 0);
+        assert_int_equal(plan->pipeline, 4);
+        motley_plan_destroy(plan);
+        close_cluster(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +206,7 @@ int main(void)
         cmocka_unit_test(slices_on_both_nodes),
         cmocka_unit_test(chunks_cross_under_experts),
         cmocka_unit_test(it_is_chosen_where_it_spares_rows),
+        cmocka_unit_test(even_shares_choose_by_links_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,7 +154,17 @@ static int open_known(motley_context *context, struct motley_error *error)
     return motley__agree(context->comm, status, error);
 }
 
-/* What the profile says about this rank and the links, completed by measuring where shares depend on it. */
+/* Do links matter?  Even shares look at no device, but the way of rows between nodes is chosen by the links. */
+static int asks_links(const motley_context *context, const struct motley_plan_options *options)
+{
+    int several = 0;
+    for (int r = 0; r < context->size; r++)
+        several |= context->node_of[r] > 0;
+    return options->shares == MOTLEY_SHARES_MEASURED ||
+           (several && options->exchange == MOTLEY_EXCHANGE_AUTO && options->mode != MOTLEY_MODE_DATA);
+}
+
+/* What the profile says about this rank and the links, completed by measuring where the plan depends on it. */
 static int learn(motley_context *context, const struct motley_layer_shape *shape,
                  const struct motley_plan_options *options, double seconds, struct motley__profile *profile,
                  struct motley__profile_entry **entry, int *news, struct motley_error *error)
@@ -163,10 +173,9 @@ static int learn(motley_context *context, const struct motley_layer_shape *shape
     int changed = 0, linked = 0, lost = 0, status = motley__record_load(context, shape->dtype, profile, entry, error);
     if (!status)
         status = open_known(context, error);
-    if (status || options->shares == MOTLEY_SHARES_EVEN)
-        return status;
-    status = learn_links(context, seconds > 0, profile, &linked, error);
-    if (!status)
+    if (!status && asks_links(context, options))
+        status = learn_links(context, seconds > 0, profile, &linked, error);
+    if (!status && options->shares == MOTLEY_SHARES_MEASURED)
         status = learn_experts(context, shape, options, seconds, *entry, &changed, error);
     if (!status && linked)
         lost = motley__record_save_common(context, profile, &why);
@@ -197,7 +206,7 @@ static int make_together(motley_context *context, const struct motley_layer_shap
                          struct motley_error *error)
 {
     const struct motley__links *links =
-        options->shares == MOTLEY_SHARES_MEASURED && context->known->links.R ? &context->known->links : NULL;
+        asks_links(context, options) && context->known->links.R ? &context->known->links : NULL;
     const struct motley__profile_entry **entry = NULL;
     int status = motley__record_gather(context, own, shape, profiles, error);
     if (status)
@@ -228,6 +237,7 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
     struct motley__profile_entry *own = NULL;
     struct motley__profile *profiles = NULL;
     struct motley__audition audition = {.context = context, .profile = &profile};
+    const int tries = seconds == 0 && !options->load && options->shares == MOTLEY_SHARES_MEASURED;
     motley_plan *made = NULL;
     if (!error)
         error = &local;
@@ -246,7 +256,7 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
     }
     if (!status)
         status = motley__agree(context->comm, make_together(context, shape, options, own,
-                                                              seconds == 0 && !options->load ? &audition : NULL,
+                                                              tries ? &audition : NULL,
                                                               profiles, &made,
                                                               error), error);
     for (int r = 0; profiles && r < context->size; r++)

@@ -282,6 +282,8 @@ int motley__plan_make(const struct motley_layer_shape *shape, const struct motle
 {
     struct motley__task task = {.shape = *shape, .options = *options, .R = R, .entry = entry, .links = links};
     motley_plan *made = NULL;
+    if (options->shares == MOTLEY_SHARES_EVEN && !options->pipeline)
+        task.options.pipeline = 1;   /* what chunks hide depends on the devices, which even shares do not look at */
     int status = motley__plan_possible(shape, options, R, error);
     if (!status)
         status = motley__plan_alloc(shape, options, R, &made, error);
