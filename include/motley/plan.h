@@ -84,8 +84,9 @@ struct motley_plan_options {
     int duplicate;                      /* 1, for comparison: a token goes to a rank for each expert it has there */
     int pipeline;                       /* chunks of a step that travel while others are computed: 1, 2, 4 or 8; 0: as
                                          * seems fastest */
-    double capacity;                    /* f, as motley_routing has it: an expert takes at most K * int(|f| * ceil(tokens
-                                         * / E)) of a step's choices, the others are dropped; 0: nothing is */
+    double capacity;                    /* f, as motley_routing has it: an expert takes at most
+                                         * K * int(|f| * ceil(tokens / E)) of a step's choices, the others are dropped;
+                                         * 0: nothing is */
     enum motley_dtype wire;             /* rows travel between ranks in this type where it is narrower than the one they
                                          * are stored in, and are rounded so; sums stay in f32.  MOTLEY_F32 (0): as
                                          * they are stored */

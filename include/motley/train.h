@@ -73,6 +73,10 @@ struct motley_trainer_options {
     int dtype;                      /* storage of weights and activations: MOTLEY_BF16, or negative for f32; f32, and
                                        when resumed the checkpoint's */
 
+    int wire;                       /* how rows of tokens travel between ranks, as motley_plan_options has it:
+                                       MOTLEY_BF16, MOTLEY_F16, or negative for as they are stored; that, and when
+                                       resumed the checkpoint's */
+
     /* How bytes are routed; doc/math.md has the equations.  Noise, capacity and importance loss are for learning alone:
      * without them held-out text is judged, and text written. */
     int gate;                       /* MOTLEY_GATE_SIGMOID, MOTLEY_GATE_COSINE, or negative for softmax; softmax, and

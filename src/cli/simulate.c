@@ -18,7 +18,7 @@ enum { SIZES = 64 };                    /* of the cluster, in one run */
 
 struct request {
     int64_t tokens, tokens_per_rank, width, hidden, experts, top_k, layers;
-    int activation, bias, backward, dtype, shares, csv;
+    int activation, bias, backward, dtype, wire, shares, csv;
     const char *cluster, *ranks, *mode, *svg;
 };
 
@@ -41,6 +41,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--bias", MOTLEY__FLAG, &request->bias, 0, 0, NULL, "experts have biases (not swiglu)", 0},
         {"--backward", MOTLEY__FLAG, &request->backward, 0, 0, NULL, "forward and backward", 0},
         {"--dtype", MOTLEY__CHOICE, &request->dtype, 0, 0, "f32|bf16|f16", "storage on devices (f32)", 0},
+        {"--wire", MOTLEY__CHOICE, &request->wire, 0, 0, "f32|bf16|f16",
+         "of rows between ranks, where that is narrower than --dtype: rounded (as stored)", 0},
         {"--shares", MOTLEY__CHOICE, &request->shares, 0, 0, "measured|even", "how work is shared out (measured)", 0},
         {"--mode", MOTLEY__TEXT, &request->mode, 0, 0, "M", "auto (default), expert, data, model or hybrid:r", 0},
         {"--csv", MOTLEY__FLAG, &request->csv, 0, 0, NULL, "every alternative as a line of CSV", 0},
@@ -73,6 +75,7 @@ static int read_sizes(const char *list, int own, int size[SIZES], int *count, st
 static int read_options(const struct request *request, struct motley_plan_options *options, struct motley_error *error)
 {
     *options = (struct motley_plan_options){
+        .wire = (enum motley_dtype)request->wire,
         .tokens = request->tokens, .backward = request->backward, .layers = (int)request->layers,
         .moments = request->backward ? 2 : 0, .shares = (enum motley_shares)request->shares,
     };

@@ -39,7 +39,7 @@ struct request {
     int gate, weigh, prioritised;
     const char *how;                    /* --mode */
     enum motley_mode mode;
-    int shares, dtype, resume, group, keep_plan;
+    int shares, dtype, wire, resume, group, keep_plan;
     const char *coactivation, *record;
     int64_t collaborators;
 };
@@ -52,7 +52,7 @@ static struct request nothing_given(void)
     return (struct request){.warmup = NO_INTEGER, .save_every = NO_INTEGER, .eval_every = NO_INTEGER,
                             .weight_decay = NAN, .clip = NAN, .balance = NAN, .z_loss = NAN, .dtype = NO_CHOICE,
                             .correction_rate = NAN, .noise = NAN, .importance = NAN, .capacity = NAN,
-                            .gate = NO_CHOICE, .weigh = NO_CHOICE};
+                            .wire = NO_CHOICE, .gate = NO_CHOICE, .weigh = NO_CHOICE};
 }
 
 static int parse(int argc, char **argv, struct motley__globals *globals, struct request *r)
@@ -111,6 +111,8 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
         {"--record-coactivation", MOTLEY__TEXT, &r->record, 0, 0, "FILE",
          "write which experts bytes chose together", 0},
         {"--dtype", MOTLEY__CHOICE, &r->dtype, 0, 0, "f32|bf16|f16", "of weights and activations (f32)", 0},
+        {"--wire", MOTLEY__CHOICE, &r->wire, 0, 0, "f32|bf16|f16",
+         "of rows between ranks, where that is narrower than --dtype: rounded (as stored)", 0},
         {0},
     };
     return motley__options_parse(argc, argv, "train", "--text PATH... --output DIRECTORY [OPTIONS]", options, globals);
@@ -145,7 +147,7 @@ static struct motley_trainer_options to_options(const struct request *r)
         .save_every = integer(r->save_every), .evaluate_every = integer(r->eval_every), .held_out = r->held_out,
         .shares = (enum motley_shares)r->shares, .mode = r->mode, .group = r->group, .keep_plan = r->keep_plan,
         .coactivation = r->coactivation, .collaborators = (int)r->collaborators, .record_coactivation = r->record,
-        .dtype = choice(r->dtype), .gate = choice(r->gate), .before = choice(r->weigh),
+        .dtype = choice(r->dtype), .wire = choice(r->wire), .gate = choice(r->gate), .before = choice(r->weigh),
         .correction_rate = number(r->correction_rate), .noise = number(r->noise), .importance = number(r->importance),
         .capacity = number(fabs(r->capacity)), .prioritised = r->prioritised,
     };

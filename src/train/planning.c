@@ -58,12 +58,14 @@ int motley__trainer_plan(struct motley_trainer *trainer, const char *text, struc
                                                 .sequence = o->sequence, .backward = 1,
                                                 .shares = o->shares, .mode = o->mode, .group = o->group,
                                                 .layers = o->layers, .moments = 2, .capacity = fmax(0, o->capacity),
+                                                .wire = (enum motley_dtype)o->wire,
                                                 .coactivation = trainer->coactivation};
     if (text) {
         int status = motley_plan_parse(text, &trainer->plan, error);
         if (status)
             return motley__agree(trainer->context->comm, status, error);
         if (motley__plan_fits(trainer->plan, trainer->context) && trainer->plan->shape.dtype == shape.dtype &&
+            trainer->plan->options.wire == options.wire &&
             same_sequences(trainer->plan, &options) &&
             (o->mode == MOTLEY_MODE_AUTO ||
              (o->mode == trainer->plan->mode && o->group == trainer->plan->options.group)) &&

@@ -57,6 +57,7 @@ static const struct field {
     FIELD(mode, INT, 0, MOTLEY_MODE_AUTO, MOTLEY_MODE_HYBRID, YOUNG),
     FIELD(group, INT, 0, 0, 1 << 20, YOUNG),
     FIELD(dtype, INT, MOTLEY_F32, -1, MOTLEY_F16, YOUNG),
+    FIELD(wire, INT, MOTLEY_F32, -1, MOTLEY_F16, YOUNG),
     FIELD(keep_plan, INT, 0, 0, 1, YOUNG),
     FIELD(collaborators, INT, 0, 0, 1 << 16, YOUNG),
     FIELD(gate, INT, -1, -1, MOTLEY_GATE_COSINE, FIXED | YOUNG),
@@ -170,6 +171,8 @@ static int settle_dtype(struct motley_trainer_options *options, struct motley_er
                             "loss scaling, which there is not; choose bf16, which is as small and needs none");
     if (options->dtype < 0)
         options->dtype = MOTLEY_F32;
+    if (options->wire < 0)
+        options->wire = MOTLEY_F32;
     return 0;
 }
 
