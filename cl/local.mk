@@ -12,6 +12,7 @@ KERNELS = \
     %D%/capacity.cl \
     %D%/chunks.h \
     %D%/cosine.cl \
+    %D%/cpu/across.h \
     %D%/cpu/activation.cl \
     %D%/cpu/esmm.cl \
     %D%/cpu/esmm_transposed.cl \

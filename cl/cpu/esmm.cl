@@ -82,7 +82,7 @@ __kernel void esmm(struct motley__product_args args, __global const int *offsets
 {
     float packed[BLOCK_ROWS * DEPTH + LANES];
     VECTOR sums[2 * MAX_PANELS * BLOCK_ROWS];
-    struct ragged_tile tile = rows_tile(args, offsets);
+    struct ragged_tile tile = rows_tile(args, offsets, ROWS);
     int panels = (args.O + PANEL - 1) / PANEL;
     int first = run_of(panels).first, count = run_of(panels).count;
     int matrices = args.activation == MOTLEY__ACT_SWIGLU ? 2 : 1;

@@ -2,43 +2,19 @@
  *
  *   y[p,:] = g[row p,:] W[e]                                 g [*,O], W [E,O,I] in panels, y [P,I]
  *
- * The forward product (cpu/esmm.cl) with O and I exchanged, reading the same copy of the weights: a DEPTH x PANEL
- * block of W is turned around into private memory first, where BLOCK_ROWS rows share it.  A tile of FEW_ROWS or less
- * takes dot products with the weights as they lie instead (few.h).
+ * Work-groups as of the forward product (cpu/esmm.cl) with O and I exchanged, reading the same copy of the weights: a
+ * group packs DEPTH columns of its rows once and multiplies them with blocks of its inputs' weights (across.h).  A tile
+ * of FEW_ROWS or less takes dot products instead (few.h).
  *
  * g, weights and y are stored as STORAGE.
  *
- * 2 P O I flops; weights are read and turned once per row tile, rows once per run of panels.
+ * 2 P O I flops; weights are read once per row tile, rows once per run of panels.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "types.h"
 #include "ragged.h"
-#include "cpu/tile.h"
-#include "cpu/rows.h"
+#include "cpu/across.h"
 #include "cpu/few.h"
-
-TILE_MULTIPLY(block)
-
-#define TURN_LOAD(i) square[i] = STORED_LOAD(half_panel, panel + (size_t)min(first + i, I - 1) * PANEL);
-#define TURN_STORE(i) block[2 * (o + half_panel * LANES + i) + side] = square[i];
-
-/* block[o - from][i - i0] = W[o,i] for outputs from .. from+depth-1, rounded up to whole panels, and PANEL inputs
- * from i0 on; inputs beyond I repeat the last one, what is computed from them is not stored.  Both halves of a panel
- * come one after the other because they share pages and, for the prefetcher, neighbouring lines. */
-static inline void turn(__global const STORED *w, int I, int from, int depth, int i0, VECTOR *block)
-{
-    for (int o = 0; o < depth; o += PANEL) {
-        __global const STORED *panel = w + (size_t)((from + o) / PANEL) * I * PANEL;
-        for (int side = 0; side < 2; side++)
-            for (int half_panel = 0; half_panel < 2; half_panel++) {
-                int first = i0 + side * LANES;
-                VECTOR square[LANES];
-                EACH_LANE(TURN_LOAD)
-                vector_transpose(square);
-                EACH_LANE(TURN_STORE)
-            }
-    }
-}
 
 /* A tile of few rows, inputs from .. to-1; w is the expert's matrix. */
 static inline void multiply_few(struct motley__product_args args, struct ragged_tile tile, __global const int *index,
@@ -62,45 +38,59 @@ static inline void multiply_few(struct motley__product_args args, struct ragged_
         }
 }
 
+/* The weights of `inputs` inputs from w on, `depth` outputs; wide: room for them as floats. */
+static inline struct across_block block_of(__global const STORED *w, int inputs, int depth, size_t stride,
+                                           __global const STORED *next, float *wide)
+{
+    struct across_block block = {.next = (size_t)next, .next_stride = stride * sizeof(STORED)};
+#if STORAGE == 0
+    block.w = w;
+    block.stride = stride;
+#else
+    block.w = wide;
+    block.stride = inputs * PANEL;
+    for (; depth > 0; depth -= PANEL, w += stride)
+        for (int i = 0; i < inputs; i++, wide += PANEL) {
+            PANEL_LOAD(v0, v1, w + i * PANEL);
+            const VECTOR both[] = {v0, v1};
+            STORE(panel_half(both, 0), 0, wide);
+            STORE(panel_half(both, 1), 1, wide);
+        }
+#endif
+    return block;
+}
+
 __kernel void esmm_transposed(struct motley__product_args args, __global const int *offsets, __global const int *index,
                               __global const STORED *own, __global const STORED *received, __global const STORED *w,
                               __global STORED *y)
 {
-    float packed[BLOCK_ROWS * DEPTH + LANES];
-    VECTOR block[2 * DEPTH], sums[2 * MAX_PANELS * BLOCK_ROWS];
-    struct ragged_tile tile = rows_tile(args, offsets);
+    VECTOR sums[2 * MAX_PANELS * (BLOCK_ROWS + LANES)];
+    float packed[BLOCK_ROWS * DEPTH + LANES], wide[STORAGE == 0 ? 1 : ROWS * DEPTH];
+    struct ragged_tile tile = rows_tile(args, offsets, LANES);
     int panels = (args.I + PANEL - 1) / PANEL, padded = (args.O + PANEL - 1) / PANEL * PANEL;
-    int first = run_of(panels).first, count = run_of(panels).count;
+    int first = run_of(panels).first * PANEL, all = min(run_of(panels).count * PANEL, args.I - first);
+    const size_t stride = (size_t)args.I * PANEL, below = DEPTH / PANEL * stride;
 
     if (tile.rows == 0)
         return;
     w += (size_t)(tile.expert - args.first) * padded * args.I;
     if (tile.rows <= FEW_ROWS) {
-        multiply_few(args, tile, index, own, received, first * PANEL, min((first + count) * PANEL, args.I), w, sums, y);
+        multiply_few(args, tile, index, own, received, first, first + all, w, sums, y);
         return;
     }
-    for (int k = 0; k < args.O; k += DEPTH) {
+    w += (size_t)first * PANEL;
+    for (int k = 0; k < args.O; k += DEPTH, w += below) {
         int depth = min(DEPTH, args.O - k);
-        rows_pack(tile, index, own, received, args.own_rows, args.O, k, depth, packed);
-        for (int j = 0; j < count; j++) {
-            int after = (j + 1) % count, from = after == 0 && k + depth < args.O ? k + depth : k;
-            __global const STORED *next = w + ((size_t)(from / PANEL) * args.I + (first + after) * PANEL) * PANEL;
-            turn(w, args.I, k, depth, (first + j) * PANEL, block);
-            block_multiply(tile.rows, depth, packed, (const float *)block, k > 0,
-                           ahead_of(next, (size_t)args.I * PANEL), sums + 2 * j * BLOCK_ROWS);
+        across_pack(tile, index, own, received, args.own_rows, args.O, k, depth, packed);
+        for (int i = 0, inputs; i < all; i += inputs) {
+            inputs = across_inputs(all - i);
+            __global const STORED *from = w + i * PANEL, *next = from + inputs * PANEL;
+            if (i + inputs == all)
+                next = k + depth < args.O ? w + below : from;
+            across_multiply(tile.rows, depth, packed, block_of(from, inputs, depth, stride, next, wide), i, inputs, all,
+                            k > 0, (float *)sums);
         }
     }
-    for (int j = 0; j < 2 * count; j++) {
-        int i = first * PANEL + j * LANES;
-        if (i >= args.I)
-            break;
-        const VECTOR *sum = sums + 2 * (j / 2) * BLOCK_ROWS + j % 2;
-        for (int r = 0; r < tile.rows; r++) {
-            __global STORED *to = y + (size_t)(tile.first + r) * args.I + i;
-            VECTOR result = sum[2 * r];
-            if (args.accumulate)
-                result += stored_read(to, args.I - i);
-            stored_write(result, to, args.I - i);
-        }
-    }
+    across_store(tile.rows, all, (const float *)sums, args.I, args.accumulate,
+                 y + (size_t)tile.first * args.I + first);
 }

@@ -8,13 +8,13 @@
  *
  * Where there are registers for it two panels share each read and write of the dots, or four.
  *
- *     FEW_ROWS     rows of a tile up to which this beats turning the weights around
+ *     FEW_ROWS     rows of a tile up to which this beats broadcast weights (across.h)
  *     FEW_PASS     rows that meet the weights together, a multiple of 4; further passes find them in the second cache
  *     FEW_AWAY     inputs that up to four rows of f32 fetch ahead, where LANES is 16; else as many bytes
  *     FEW_DOTS     dots of a block, rows times inputs, that the first cache holds; likewise
  *
- * Measured on two Zen 4 cores, D = 2048, F = 1408, 64 experts: 0.9 of the memory's speed at one row each, 180 of 234
- * GFLOP/s at 48.
+ * Measured on two Zen 4 cores, D = 2048, F = 1408, 64 experts: 0.9 of the memory's speed at one row each; 160 of 232
+ * GFLOP/s at 10, in bf16 190 at 24.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_CPU_FEW_H
@@ -24,7 +24,7 @@
 #include "cpu/stored.h"
 
 #ifndef FEW_ROWS
-#define FEW_ROWS (LANES == 16 ? 48 : 32)
+#define FEW_ROWS (STORAGE == 0 ? 12 : STORAGE == 1 ? 40 : 8)
 #endif
 #ifndef FEW_PASS
 #define FEW_PASS 16

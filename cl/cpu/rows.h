@@ -8,18 +8,18 @@
 #include "ragged.h"
 #include "cpu/tile.h"
 
-/* The row tile of this work-group.  Groups that follow each other go to one thread: a stride spreads an expert's many
- * tiles, and the surplus ones without rows, over the threads. */
-static inline struct ragged_tile rows_tile(struct motley__product_args args, __global const int *offsets)
+/* The row tile of this work-group, in multiples of `grain` rows.  Groups that follow each other go to one thread: a
+ * stride spreads an expert's many tiles, and the surplus ones without rows, over the threads. */
+static inline struct ragged_tile rows_tile(struct motley__product_args args, __global const int *offsets, int grain)
 {
     int tile = get_group_id(0) * (size_t)args.tile_stride % get_num_groups(0);
-    return ragged_tile(args, offsets, tile, BLOCK_ROWS, ROWS);
+    return ragged_tile(args, offsets, tile, BLOCK_ROWS, grain);
 }
 
 #define ROWS_FIND(i)                                                                                               \
     row[i] = ragged_row(min(first + i, last), index, own, received, own_rows, width) + from;
 #define ROWS_LOAD(i) square[i] = STORED_LOAD(0, row[i] + k);
-#define ROWS_STORE(i) *(ANYWHERE *)(chunk + (k + i) * height) = square[i];
+#define ROWS_STORE(i) *(ANYWHERE *)(chunk + (k + i) * stride) = square[i];
 
 /* LANES columns of 1, 2, 4 or 8 rows, `step` apart, dealt out: a chunk of that height. */
 static inline void rows_deal_1(const VECTOR *from, int step, VECTOR *to)
@@ -53,10 +53,10 @@ ROWS_DEAL(8, 4)
         }                                                                                                          \
         break;
 
-/* One chunk of `height` rows, first .. last and then the last one again.  Full chunks turn a square of LANES
- * columns at a time; what a store of LANES numbers writes beyond its `height` is overwritten by the next, or lies in
- * the slack. */
-static inline void rows_pack_chunk(int first, int last, int height, __global const int *index,
+/* A chunk of `height` rows, or so many of its `stride` rows: first .. last and then the last one again.  All but a few
+ * turn a square of LANES columns at a time; what a store of LANES numbers writes beyond its `height` is overwritten by
+ * the next, or lies in the slack. */
+static inline void rows_pack_chunk(int first, int last, int height, int stride, __global const int *index,
                                    __global const STORED *own, __global const STORED *received, int own_rows, int width,
                                    int from, int depth, float *chunk)
 {
@@ -64,23 +64,21 @@ static inline void rows_pack_chunk(int first, int last, int height, __global con
     int k = 0;
     for (int i = 0; i < (LANES > ROWS ? LANES : ROWS); i++)
         ROWS_FIND(i)
-    switch (height) {
+    switch (height == stride ? height : 0) {
         ROWS_FEW(1)
         ROWS_FEW(2)
         ROWS_FEW(4)
         ROWS_FEW(8)
     }
-#if LANES > ROWS
-    for (; k + LANES <= depth; k += LANES) {
+    for (; height <= LANES && k + LANES <= depth; k += LANES) {
         VECTOR square[LANES];
         EACH_LANE(ROWS_LOAD)
         vector_transpose(square);
         EACH_LANE(ROWS_STORE)
     }
-#endif
     for (; k < depth; k++)
         for (int i = 0; i < height; i++)
-            chunk[k * height + i] = stored_get(row[i], k);
+            chunk[k * stride + i] = stored_get(row[i], k);
 }
 
 /* Columns from .. from+depth-1 of the tile's rows, as tile.h wants them; packed has LANES numbers of slack.  Rows that
@@ -89,9 +87,11 @@ static inline void rows_pack(struct ragged_tile tile, __global const int *index,
                              __global const STORED *received, int own_rows, int width, int from, int depth,
                              float *packed)
 {
-    for (int r = 0; r < tile.rows; r += tile_height(tile.rows - r))
-        rows_pack_chunk(tile.first + r, tile.first + tile.rows - 1, tile_height(tile.rows - r), index, own, received,
-                        own_rows, width, from, depth, packed + r * depth);
+    for (int r = 0, height; r < tile.rows; r += height) {
+        height = tile_height(tile.rows - r);
+        rows_pack_chunk(tile.first + r, tile.first + tile.rows - 1, height, height, index, own, received, own_rows,
+                        width, from, depth, packed + r * depth);
+    }
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* The one inner loop of every product on a CPU: ROWS broadcast numbers times two vectors, in registers.
+/* The inner loop of the forward products and of ESTMM on a CPU: ROWS broadcast numbers times two vectors, in registers.
  *
  *     sums[r][0..PANEL-1] (+)= sum over k of a[k][r] b[k][0..PANEL-1]
  *
@@ -18,8 +18,8 @@
  *     MAX_PANELS   panels of one work-group at most
  *
  * Measured with PoCL 3.1 on two Zen 4 cores (AVX-512 as two halves), 234 GFLOP/s at most, D = 1024, F = 2816, 8
- * experts of 128 rows, in turn with OpenBLAS 0.3.21: forward 206 GFLOP/s (OpenBLAS 155), swiglu 215, transposed 194
- * (152), estmm 208 (153).
+ * experts of 128 rows, in turn with OpenBLAS 0.3.21: forward 206 GFLOP/s (OpenBLAS 155), swiglu 215, estmm 208
+ * (153).
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_CL_CPU_TILE_H
