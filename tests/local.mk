@@ -69,6 +69,7 @@ UNIT_TESTS = \
     %D%/test_plan_text \
     %D%/test_cluster \
     %D%/test_simulate \
+    %D%/test_drawn \
     %D%/test_drift \
     %D%/test_coactivation \
     %D%/test_collocate \

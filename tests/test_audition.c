@@ -30,6 +30,7 @@ static struct motley_layer_shape shape_of(void)
 }
 
 static const motley_coactivation *recorded; /* what plans are to know of it */
+static const double *loads;                 /* and of these */
 
 static motley_plan *plan_in_mode(const struct cluster *cluster, enum motley_mode mode, int group)
 {
@@ -39,6 +40,7 @@ static motley_plan *plan_in_mode(const struct cluster *cluster, enum motley_mode
     options.mode = mode;
     options.group = group;
     options.coactivation = recorded;
+    options.load = loads;
     assert_int_equal(motley__plan_make(&shape, &options, context->size, cluster->entry, NULL, &plan, NULL), 0);
     return plan;
 }
@@ -225,6 +227,32 @@ static void trials_choose_as_recorded(void **state)
     clear_cluster(&cluster);
 }
 
+/* Likewise where loads are known; like ones are the same question. */
+static void trials_choose_by_loads(void **state)
+{
+    (void)state;
+    static const double hot[7] = {30, 5, 1, 1, 2, 1, 3}, nearly[7] = {30, 5.01, 1, 1, 2, 1, 3};
+    struct motley__profile profile = {0};
+    struct cluster cluster;
+    const struct motley_layer_shape shape = shape_of();
+    int changed;
+    if (context->size == 1)
+        skip();
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    try(&cluster, &profile, 0, &changed);
+    const int before = profile.outcomes;
+    loads = hot;
+    const enum motley_mode mode = try(&cluster, &profile, 0, &changed);
+    assert_int_equal(changed, 1);
+    assert_true(profile.outcomes >= before + 2);
+    loads = nearly;
+    assert_int_equal(try(&cluster, &profile, 0, &changed), mode);
+    assert_int_equal(changed, 0);
+    loads = NULL;
+    motley__profile_clear(&profile);
+    clear_cluster(&cluster);
+}
+
 /* Outcomes from before ways were tried are of the way that is predicted best. */
 static void earlier_outcomes_are_believed(void **state)
 {
@@ -315,12 +343,39 @@ static void check_room(enum motley_exchange exchange)
     clear_cluster(&cluster);
 }
 
+/* The same with replicas: nearly all pairs are expected at the first expert. */
+static void check_room_for_replicas(void)
+{
+    const struct motley_layer_shape shape = shape_of();
+    double *load = calloc((size_t)shape.E, sizeof *load);
+    struct cluster cluster;
+    motley_plan *plan;
+    assert_non_null(load);
+    for (int e = 0; e < shape.E; e++)
+        load[e] = e ? 1 : 20;
+    const struct motley_plan_options options = {.tokens = 2000, .backward = 1, .mode = MOTLEY_MODE_EXPERT,
+                                                .load = load};
+    make_cluster(&cluster, &shape, context->size, SLOW);
+    assert_int_equal(motley__plan_make(&shape, &options, context->size, cluster.entry, NULL, &plan, NULL), 0);
+    assert_true(context->size == 1 || plan->replicas > 0);
+    for (int last = 0; last < 2; last++) {
+        const uint64_t bytes = bytes_taken(plan, last), room = room_of(plan).bytes;
+        print_message("%d replicas: %llu bytes of %llu\n", plan->replicas, (unsigned long long)bytes,
+                      (unsigned long long)room);
+        assert_true(bytes <= room);
+    }
+    motley_plan_destroy(plan);
+    clear_cluster(&cluster);
+    free(load);
+}
+
 static void no_choice_of_experts_needs_more_room(void **state)
 {
     (void)state;
     static int houses[][MOST_RANKS] = {{0, 1, 0, 1}, {0, 0, 0, 1}, {0, 1, 2, 2}};
     int *const real_nodes = context->node_of;
     check_room(MOTLEY_EXCHANGE_LINEAR);
+    check_room_for_replicas();
     for (int house = 0; house < 3 && context->size > 1; house++) {
         context->node_of = houses[house];
         check_room(MOTLEY_EXCHANGE_HIERARCHICAL);
@@ -377,6 +432,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(chunks_are_tried_and_believed),
         cmocka_unit_test(exchanges_are_tried_and_believed),
         cmocka_unit_test(trials_choose_as_recorded),
+        cmocka_unit_test(trials_choose_by_loads),
         cmocka_unit_test(earlier_outcomes_are_believed),
         cmocka_unit_test(no_choice_of_experts_needs_more_room),
         cmocka_unit_test(trials_keep_to_the_memory),

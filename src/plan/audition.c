@@ -14,6 +14,7 @@
 #include "coactivation/coactivation.h"
 #include "measure/timing.h"
 #include "plan/audition.h"
+#include "plan/drawn.h"
 #include "plan/rivals.h"
 #include "plan/room.h"
 #include "product/esmm.h"
@@ -38,13 +39,26 @@ struct work {
     const motley_plan *plan;         /* auto's */
     struct rival rival[MOTLEY__RIVALS];
     int count;
-    struct motley__choices choices;  /* by which tokens on trial choose; no sets: at random; owned */
+    struct motley__choices choices;  /* by which tokens on trial choose; no sets: by loads, else at random; owned */
     struct motley_error *error;
 };
 
-/* Who the ranks are, about how much each of them brings where that is given, whether tokens go once, the capacity, and
- * what is known to be chosen together. */
-static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct motley_plan_options *options)
+/* Loads in sixteenths of their mean; NULL: the hash as it is. */
+static uint64_t hash_loads(uint64_t hash, int E, const double *load)
+{
+    double sum = 0;
+    for (int e = 0; load && e < E; e++)
+        sum += load[e];
+    for (int e = 0; load && e < E; e++) {
+        const int64_t sixteenths = llround(16 * E * (load[e] / sum));
+        hash = motley__hash_bytes(hash, &sixteenths, sizeof sixteenths);
+    }
+    return hash;
+}
+
+/* Who the ranks are, about how much each of them brings where that is given, whether tokens go once, the capacity, what
+ * is known to be chosen together, and about what part of the pairs each expert gets. */
+static uint64_t hash_ranks(const struct motley__audition *a, int R, int E, const struct motley_plan_options *options)
 {
     uint64_t hash = MOTLEY__HASH_START;
     for (int r = 0; r < R && options->tokens_of; r++) {
@@ -64,6 +78,7 @@ static uint64_t hash_ranks(const struct motley__audition *a, int R, const struct
                                    (uint64_t)options->coactivation_layer};
         hash = motley__hash_bytes(hash, known, sizeof known);
     }
+    hash = hash_loads(hash, E, options->load);
     for (int r = 0; r < R; r++) {
         const struct motley__profile_key *key = &a->entry[r]->key;
         const char *const texts[] = {key->host, key->name, key->driver, key->family, key->variant};
@@ -147,13 +162,23 @@ static int fill(struct rival *rival, int rank, struct motley_error *error)
     return status;
 }
 
-/* What the tokens choose, where that is known. */
+/* Is anything known of what tokens choose? */
+static int is_forced(const struct work *w)
+{
+    return w->choices.sets || w->plan->options.load;
+}
+
+/* What the tokens choose, where that is known: a recorded set, else by the loads. */
 static int draw_choices(const struct work *w, struct rival *rival, int rank)
 {
+    const struct motley_layer_shape *shape = &w->plan->shape;
     const int64_t T = rival->plan->rank[rank].tokens;
-    rival->forced = malloc(((size_t)T * (size_t)w->choices.K + 1) * sizeof *rival->forced);
+    rival->forced = malloc(((size_t)T * (size_t)shape->K + 1) * sizeof *rival->forced);
     if (!rival->forced)
         return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory for %lld tokens on trial", (long long)T);
+    if (!w->choices.sets)
+        return motley__drawn_experts(shape->E, shape->K, w->plan->options.load, SEED, 1 + (uint64_t)rank, T,
+                                     rival->forced, w->error);
     return motley__choices_draw(&w->choices, SEED, 1 + (uint64_t)rank, T, rival->forced, w->error);
 }
 
@@ -169,7 +194,7 @@ static int make_plans(struct work *w)
         struct rival *rival = &w->rival[i];
         status = plan_of(w, &rival->outcome, layer, &rival->plan);
         if (!status) /* nobody else is here to force the choice of experts */
-            rival->plan->shape.gate = w->choices.sets ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
+            rival->plan->shape.gate = is_forced(w) ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
     }
     return motley__agree(w->a->context->comm, status, w->error);
 }
@@ -218,7 +243,7 @@ static int open_rival(struct work *w, struct rival *rival)
         status = motley_layer_set_routing(rival->layer, &routing, w->error);
     if (!status)
         status = fill(rival, context->rank, w->error);
-    if (!status && w->choices.sets)
+    if (!status && is_forced(w))
         status = draw_choices(w, rival, context->rank);
     return motley__agree(context->comm, status, w->error);
 }
@@ -335,7 +360,7 @@ int motley__audition(const struct motley__audition *audition, motley_plan **plan
     w.count = motley__rivals(now, rival);
     if (!w.count)
         return 0;
-    const uint64_t ranks = hash_ranks(audition, now->R, &now->options);
+    const uint64_t ranks = hash_ranks(audition, now->R, now->shape.E, &now->options);
     for (int i = 0; i < w.count; i++) {
         const struct motley__alternative *alternative = &now->alternative[rival[i].alternative];
         const struct motley__way *way = &alternative->predicted.way[rival[i].way];

@@ -13,6 +13,8 @@ libmotley_all_la_SOURCES += \
     %D%/divide.c \
     %D%/divide.h \
     %D%/division.c \
+    %D%/drawn.c \
+    %D%/drawn.h \
     %D%/drift.c \
     %D%/drift.h \
     %D%/group.c \

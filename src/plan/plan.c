@@ -229,7 +229,7 @@ static int make_together(motley_context *context, const struct motley_layer_shap
 }
 
 int motley__plan_create(motley_context *context, const struct motley_layer_shape *shape,
-                        const struct motley_plan_options *options, double seconds, motley_plan **plan,
+                        const struct motley_plan_options *options, double seconds, int tries, motley_plan **plan,
                         struct motley_error *error)
 {
     struct motley_error local = {0};
@@ -237,7 +237,6 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
     struct motley__profile_entry *own = NULL;
     struct motley__profile *profiles = NULL;
     struct motley__audition audition = {.context = context, .profile = &profile};
-    const int tries = seconds == 0 && !options->load && options->shares == MOTLEY_SHARES_MEASURED;
     motley_plan *made = NULL;
     if (!error)
         error = &local;
@@ -256,7 +255,8 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
     }
     if (!status)
         status = motley__agree(context->comm, make_together(context, shape, options, own,
-                                                              tries ? &audition : NULL,
+                                                              tries && options->shares == MOTLEY_SHARES_MEASURED
+                                                                  ? &audition : NULL,
                                                               profiles, &made,
                                                               error), error);
     for (int r = 0; profiles && r < context->size; r++)
@@ -274,7 +274,7 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
 int motley_plan_create(motley_context *context, const struct motley_layer_shape *shape,
                        const struct motley_plan_options *options, motley_plan **plan, struct motley_error *error)
 {
-    return motley__plan_create(context, shape, options, 0, plan, error);
+    return motley__plan_create(context, shape, options, 0, 1, plan, error);
 }
 
 const struct motley_layer_shape *motley_plan_shape(const motley_plan *plan)

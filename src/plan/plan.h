@@ -14,7 +14,8 @@
  *   tokens.c            who brings how many of the tokens           pure
  *   pipeline.c          chunks that rows travel in                  pure
  *   mode.c              every mode, and the fastest of them         pure
- *   audition.c          modes and ways predicted nearly alike are tried   (rivals.c which, room.c memory for it)
+ *   audition.c          modes and ways predicted nearly alike are tried   (rivals.c which, room.c memory for it,
+ *                                                                    drawn.c tokens by loads)
  *   spread.c            experts with unequal numbers of rows        pure   (replicate.c hot ones on several groups)
  *   placement.c         which rank holds which part of the experts  pure
  *   collocate.c         experts chosen together on one group        pure   (place.c the search; with replicas
@@ -96,9 +97,10 @@ int motley__plan_possible(const struct motley_layer_shape *shape, const struct m
                           struct motley_error *error);
 
 /* motley_plan_create that looks at everything again, with so many seconds for the curves of whole experts, kernel
- * builds not counted.  0: it believes what the job has looked at before. */
+ * builds not counted.  0: it believes what the job has looked at before.  tries: what is predicted nearly alike may be
+ * tried, which takes seconds and memory. */
 int motley__plan_create(motley_context *context, const struct motley_layer_shape *shape,
-                        const struct motley_plan_options *options, double seconds, motley_plan **plan,
+                        const struct motley_plan_options *options, double seconds, int tries, motley_plan **plan,
                         struct motley_error *error);
 
 /* The plan of R ranks from what was measured on them.  entry [R] borrowed: the device of each rank; curves may be

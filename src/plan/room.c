@@ -34,7 +34,7 @@ static void count_takers(const struct place *p, double *groups, double *ranks)
     for (int g = 0; g < plan->G; g++) {
         int members = 0;
         for (int i = plan->first_member[g]; i < plan->first_member[g + 1]; i++) {
-            const int takes = plan->stored.rank[plan->member[i]].experts > 0 && reaches(p, plan->member[i]);
+            const int takes = plan->computed.rank[plan->member[i]].experts > 0 && reaches(p, plan->member[i]);
             members += takes;
             takers += takes && plan->member[i] != p->rank;
         }
@@ -69,7 +69,8 @@ static struct motley__duty most_of(const struct place *p)
     const struct motley__holding *own = data ? &plan->stored.rank[p->rank] : &plan->computed.rank[p->rank];
     const double tokens = (double)plan->rank[p->rank].tokens, all = (double)plan->options.tokens, K = plan->shape.K;
     const double times = plan->options.duplicate ? K : 1; /* that a token goes to a rank */
-    struct motley__duty duty = {.experts = own->experts, .width = own->end - own->begin, .caches = data,
+    struct motley__duty duty = {.experts = own->stored, .replicas = own->experts - own->stored,
+                                .lots = motley__plan_lots(plan), .width = own->end - own->begin, .caches = data,
                                 .tokens = tokens, .pairs = tokens * K};
     double groups, ranks, guests = 0;
     if (data)
@@ -99,7 +100,7 @@ struct motley__room motley__room_of_layer(const motley_plan *plan, int rank, con
     const struct motley_layer_shape *shape = &plan->shape;
     const struct place place = {plan, rank, plan->exchange == MOTLEY_EXCHANGE_HIERARCHICAL, node_of};
     const struct motley_plan_options alone = {.tokens = plan->options.tokens, .backward = plan->options.backward,
-                                               .wire = plan->options.wire};
+                                               .wire = plan->options.wire, .capacity = plan->options.capacity};
     const struct motley__duty duty = most_of(&place);
     const double number = (double)motley__storage_bytes(shape->dtype), D = shape->D;
     const double rows = fmax(fmax(duty.received + duty.guests, fmax(duty.sent, duty.crossing)),

@@ -141,7 +141,7 @@ static int plan_again(const struct motley_trainer *trainer, const double *load, 
     const motley_plan *now = trainer->plan;
     struct motley_plan_options options = now->options;
     options.load = load;
-    int status = motley__plan_create(trainer->context, &now->shape, &options, seconds, plan, error);
+    int status = motley__plan_create(trainer->context, &now->shape, &options, seconds, 0, plan, error);
     for (int r = 0; r < now->R && !status; r++) {
         (*plan)->rank[r].dense = now->rank[r].dense;
         for (int l = 0; l < (*plan)->layers; l++)
