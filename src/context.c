@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/collective.h"
 #include "base/file.h"
 #include "base/random.h"
 #include "context.h"
@@ -15,6 +16,11 @@
 #include "profile/record.h"
 
 static const double TIME_LIMIT_SECONDS = 600;
+
+int motley__context_agree(const motley_context *context, int code, struct motley_error *error)
+{
+    return motley__agree_within(context->comm, context->time_limit, code, error);
+}
 
 static int split_communicators(motley_context *context, MPI_Comm comm, struct motley_error *error)
 {
@@ -43,18 +49,16 @@ static int split_communicators(motley_context *context, MPI_Comm comm, struct mo
 static int check_alike(const motley_context *context, const struct motley_context_options *options,
                        struct motley_error *error)
 {
-    uint64_t hash = motley__hash_text(motley_version()), least, most;
+    uint64_t hash = motley__hash_text(motley_version()), bounds[2]; /* the least and, inverted, the greatest */
     int status;
 
     hash = motley__hash_bytes(hash, &options->share_gpus, sizeof options->share_gpus);
     hash = motley__hash_bytes(hash, &context->time_limit, sizeof context->time_limit);
     hash = motley__hash_bytes(hash, &(int){options->trace != NULL}, sizeof(int));
-    status = motley__fail_mpi(error, MPI_Allreduce(&hash, &least, 1, MPI_UINT64_T, MPI_MIN, context->comm),
-                              "MPI_Allreduce");
-    if (!status)
-        status = motley__fail_mpi(error, MPI_Allreduce(&hash, &most, 1, MPI_UINT64_T, MPI_MAX, context->comm),
-                                  "MPI_Allreduce");
-    if (!status && least != most)
+    bounds[0] = hash;
+    bounds[1] = ~hash;
+    status = motley__reduce(context->comm, context->time_limit, bounds, 2, MPI_UINT64_T, MPI_MIN, error);
+    if (!status && bounds[0] != ~bounds[1])
         status = motley__fail(error, MOTLEY_E_MISMATCH,
                               "rank %d runs version %s with other options or another version than "
                               "other ranks; start every rank with the same command and the same installation",
@@ -70,10 +74,9 @@ static int number_nodes(motley_context *context, struct motley_error *error)
     context->node_of = calloc((size_t)context->size, sizeof *context->node_of);
     if (!context->node_of)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for %d ranks", context->size);
-    status = motley__fail_mpi(error, MPI_Bcast(&leader, 1, MPI_INT, 0, context->node), "MPI_Bcast");
+    status = motley__broadcast(context->node, context->time_limit, 0, &leader, 1, MPI_INT, error);
     if (!status)
-        status = motley__fail_mpi(error, MPI_Allgather(&leader, 1, MPI_INT, context->node_of, 1, MPI_INT,
-                                                       context->comm), "MPI_Allgather");
+        status = motley__share(context->comm, context->time_limit, &leader, 1, MPI_INT, context->node_of, error);
     for (int r = 0; !status && r < context->size; r++)   /* a leader comes before the rest of its node */
         context->node_of[r] = context->node_of[r] == r ? nodes++ : context->node_of[context->node_of[r]];
     return status;
@@ -100,8 +103,8 @@ static int admit(motley_context *context, enum motley_dtype dtype, struct motley
 
     if (context->node_rank == 0)
         status = motley__admit_dtype(context->device, dtype, error);
-    MPI_Barrier(context->node);
-    if (context->node_rank != 0)
+    status = motley__agree_within(context->node, context->time_limit, status, error);
+    if (!status && context->node_rank != 0)
         status = motley__admit_dtype(context->device, dtype, error);
     return status;
 }
@@ -120,7 +123,7 @@ int motley__context_admit(motley_context *context, enum motley_dtype dtype, stru
     int status = 0;
 
     if (dtype != MOTLEY_F32)
-        status = motley__agree(context->comm, admit(context, dtype, error), error);
+        status = motley__context_agree(context, admit(context, dtype, error), error);
     return status ? status : tune(context, dtype, error);
 }
 
@@ -131,8 +134,8 @@ static int share_device_info(motley_context *context, struct motley_error *error
     context->info = calloc((size_t)context->size, sizeof *context->info);
     if (!context->info)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for %d ranks", context->size);
-    return motley__fail_mpi(error, MPI_Allgather(&context->device->info, bytes, MPI_BYTE, context->info, bytes,
-                                                 MPI_BYTE, context->comm), "MPI_Allgather");
+    return motley__share(context->comm, context->time_limit, &context->device->info, bytes, MPI_BYTE, context->info,
+                         error);
 }
 
 static int copy_text(char **copy, const char *text, struct motley_error *error)
@@ -158,20 +161,20 @@ static int create_stages(motley_context *context, const struct motley_context_op
 {
     int status = set_options(context, options, error);
 
-    if (!(status = motley__agree(context->comm, status, error)))
-        status = motley__agree(context->comm, check_alike(context, options, error), error);
+    if (!(status = motley__context_agree(context, status, error)))
+        status = motley__context_agree(context, check_alike(context, options, error), error);
     if (!status)
-        status = motley__agree(context->comm, number_nodes(context, error), error);
+        status = motley__context_agree(context, number_nodes(context, error), error);
     if (!status)
-        status = motley__agree(context->comm, open_device(context, options, error), error);
+        status = motley__context_agree(context, open_device(context, options, error), error);
     if (!status)
-        status = motley__agree(context->comm, admit(context, MOTLEY_F32, error), error);
+        status = motley__context_agree(context, admit(context, MOTLEY_F32, error), error);
     if (!status)
-        status = motley__agree(context->comm, share_device_info(context, error), error);
+        status = motley__context_agree(context, share_device_info(context, error), error);
     if (!status)
         status = tune(context, MOTLEY_F32, error);
     if (!status && context->trace_path)
-        status = motley__agree(context->comm,
+        status = motley__context_agree(context,
                                motley__trace_create(context->comm, context->trace_path, &context->trace, error), error);
     return status;
 }

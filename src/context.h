@@ -27,6 +27,9 @@ struct motley_context {
     int tuned[MOTLEY__DTYPES];          /* 1: the device is set to what the profile says for the storage type */
 };
 
+/* motley__agree_within the time that a peer may stay silent. */
+int motley__context_agree(const motley_context *context, int code, struct motley_error *error);
+
 /* The device's kernel variant for a storage type is ready, tuned as the profile says; for f32 it is from the start on.
  * Collective; agreed.  Errors: MOTLEY_E_BUILD, MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__context_admit(motley_context *context, enum motley_dtype dtype, struct motley_error *error);

@@ -102,6 +102,8 @@ int motley__agree_within(MPI_Comm comm, double limit, int code, struct motley_er
 {
     int rank, size, lowest;
     MPI_Request request;
+    if (code == MOTLEY_E_COMM) /* who was not heard before will not be now: the wait would only be longer */
+        return code;
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &size);
     int mine = code ? rank : size;

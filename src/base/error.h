@@ -25,7 +25,8 @@ int motley__fail_mpi(struct motley_error *error, int mpi_status, const char *cal
  * of the lowest failing rank, with its sentence.  Returns that code.  Collective. */
 int motley__agree(MPI_Comm comm, int code, struct motley_error *error);
 /* The same, giving up on silent ranks after `limit` seconds (0: ten minutes); then the error is this rank's own, and
- * the job can only be ended (wait.h). */
+ * the job can only be ended (wait.h).  So it is where code is MOTLEY_E_COMM already: who was silent is not asked
+ * again. */
 int motley__agree_within(MPI_Comm comm, double limit, int code, struct motley_error *error);
 
 #endif

@@ -4,6 +4,8 @@
 libmotley_all_la_SOURCES += \
     %D%/clock.c \
     %D%/clock.h \
+    %D%/collective.c \
+    %D%/collective.h \
     %D%/error.c \
     %D%/error.h \
     %D%/file.c \

@@ -80,7 +80,7 @@ int motley__coactivation_given(const char *path, int64_t layer, double time_limi
 
 /* The E numbers of the file that --loads names on rank 0, which reads; all know.  path NULL there: *load NULL; else
  * owned by the caller.  Collective; agreed. */
-int motley__loads_read(const char *path, int E, double **load, struct motley_error *error);
+int motley__loads_read(const char *path, int E, double limit, double **load, struct motley_error *error);
 
 int motley__command_bench(int argc, char **argv, struct motley__globals *globals);
 int motley__command_devices(int argc, char **argv, struct motley__globals *globals);

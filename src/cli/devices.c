@@ -37,7 +37,7 @@ static int gather_kernels(motley_context *context, enum motley_dtype dtype, stru
     all = calloc((size_t)context->size, sizeof *all);
     if (!all)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", context->size);
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status)
         status = motley__fail_mpi(error, MPI_Allgather(&own, sizeof own, MPI_BYTE, all, sizeof own, MPI_BYTE,
                                                        context->comm), "MPI_Allgather");

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/error.h"
+#include "base/collective.h"
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/layer_job.h"
@@ -126,7 +126,7 @@ static int parse(int argc, char **argv, struct motley__globals *globals, struct 
 static int compare_requests(const struct motley__layer_job *job, struct motley_error *error)
 {
     struct motley__layer_request first = job->request;
-    MPI_Bcast(&first, sizeof first, MPI_BYTE, 0, MPI_COMM_WORLD);
+    int status = motley__broadcast(MPI_COMM_WORLD, job->time_limit, 0, &first, sizeof first, MPI_BYTE, error);
     const struct motley__layer_request *own = &job->request;
     int same = own->top_k == first.top_k && own->repeat == first.repeat && own->activation == first.activation &&
                own->gate == first.gate && own->normalize == first.normalize && own->backward == first.backward &&
@@ -135,10 +135,10 @@ static int compare_requests(const struct motley__layer_job *job, struct motley_e
                own->collaborators == first.collaborators && own->exchange == first.exchange &&
                own->duplicate == first.duplicate && own->pipeline == first.pipeline &&
                own->wire == first.wire && own->records == first.records;
-    int status = same ? 0
-                      : motley__fail(error, MOTLEY_E_MISMATCH,
-                                     "expected the options of rank 0, found others; give every rank the same");
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    if (!status && !same)
+        status = motley__fail(error, MOTLEY_E_MISMATCH,
+                              "expected the options of rank 0, found others; give every rank the same");
+    return motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
 }
 
 /* The outputs can be created: better known now than after the work. */
@@ -168,15 +168,17 @@ static int open_input(struct motley__layer_job *job, struct motley_error *error)
         status = probe_outputs(job, error);
     if (!status && job->rank == 0)
         status = motley__layer_input_check(job, error);
-    status = motley__agree(MPI_COMM_WORLD, status, error);
-    if (status)
-        return status;
-    MPI_Bcast(&job->shape, sizeof job->shape, MPI_BYTE, 0, MPI_COMM_WORLD);
-    MPI_Bcast(job->present, MOTLEY__WEIGHTS, MPI_INT, 0, MPI_COMM_WORLD);
-    MPI_Bcast(&job->T, 1, MPI_INT64_T, 0, MPI_COMM_WORLD);
-    MPI_Bcast(job->first, job->R + 1, MPI_INT64_T, 0, MPI_COMM_WORLD);
-    MPI_Bcast(&job->tokens_given, 1, MPI_INT, 0, MPI_COMM_WORLD);
-    return 0;
+    status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
+    const struct {
+        void *numbers;
+        int count;
+        MPI_Datatype type;
+    } told[] = {{&job->shape, sizeof job->shape, MPI_BYTE}, {job->present, MOTLEY__WEIGHTS, MPI_INT},
+                {&job->T, 1, MPI_INT64_T}, {job->first, job->R + 1, MPI_INT64_T}, {&job->tokens_given, 1, MPI_INT}};
+    for (size_t i = 0; i < sizeof told / sizeof *told && !status; i++)
+        status = motley__broadcast(MPI_COMM_WORLD, job->time_limit, 0, told[i].numbers, told[i].count, told[i].type,
+                                   error);
+    return status;
 }
 
 static int make_plan(struct motley__layer_job *job, struct motley_error *error)
@@ -184,11 +186,11 @@ static int make_plan(struct motley__layer_job *job, struct motley_error *error)
     int64_t *tokens = malloc((size_t)job->R * sizeof *tokens);
     double *load = NULL;
     int status = tokens ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", job->R);
-    status = motley__agree(MPI_COMM_WORLD, status, error);
+    status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
     for (int r = 0; r < job->R && !status; r++)
         tokens[r] = job->first[r + 1] - job->first[r];
     if (!status)
-        status = motley__loads_read(job->loads_path, job->shape.E, &load, error);
+        status = motley__loads_read(job->loads_path, job->shape.E, job->time_limit, &load, error);
     const struct motley_plan_options options = {.tokens = job->T, .tokens_of = job->tokens_given ? tokens : NULL,
                                                 .backward = job->request.backward, .shares = job->request.shares,
                                                 .mode = job->request.mode, .group = job->request.group,
@@ -220,7 +222,7 @@ static int write_results(struct motley__layer_job *job, int print, struct motley
         return status;
     if (job->rank == 0 && job->stats_path)
         status = motley__file_write(job->stats_path, stats, strlen(stats), error);
-    status = motley__agree(MPI_COMM_WORLD, status, error);
+    status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
     if (!status) {
         status = motley__layer_output_write(job, error);
         if (status && job->rank == 0 && job->stats_path)
@@ -229,7 +231,7 @@ static int write_results(struct motley__layer_job *job, int print, struct motley
     if (!status && print && job->rank == 0 && fputs(stats, stdout) < 0)
         status = motley__fail(error, MOTLEY_E_IO, "the stats cannot be written to standard output");
     free(stats);
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    return motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
 }
 
 static int run(struct motley__layer_job *job, const struct motley__globals *globals, const struct later *later,
@@ -244,7 +246,7 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
         status = parse_pipeline(later->pipeline, &job->request.pipeline, error);
     if (!status)
         status = motley__mode_possible(job->request.mode, job->request.group, job->R, error);
-    status = motley__agree(MPI_COMM_WORLD, status, error);
+    status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
     if (!status)
         status = compare_requests(job, error);
     if (!status)
@@ -261,7 +263,7 @@ static int run(struct motley__layer_job *job, const struct motley__globals *glob
     if (!status)
         status = motley_layer_create(job->context, job->plan, &job->layer, error);
     if (!status && job->request.collaborators)
-        status = motley__agree(MPI_COMM_WORLD,
+        status = motley__agree_within(MPI_COMM_WORLD, job->time_limit,
                                motley_layer_collaborate(job->layer, job->coactivation,
                                                         (int)job->request.coactivation_layer + 1,
                                                         (int)job->request.collaborators, error), error);

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/error.h"
+#include "base/collective.h"
 #include "cli/layer_job.h"
 
 enum { TAG = 1 };
@@ -63,19 +63,21 @@ static int read_floats(const struct motley__layer_job *job, const char *name, in
 }
 
 /* Parts of one expert's weight from rank 0 to the ranks that store them. */
-static void send_parts(const struct motley__layer_job *job, enum motley_weight which, int expert, float *matrix)
+static int send_parts(const struct motley__layer_job *job, enum motley_weight which, int expert, float *matrix,
+                      struct motley_error *error)
 {
     int64_t first;
     MPI_Datatype part;
-    for (int r = 1; r < job->R; r++) {
+    int status = 0;
+    for (int r = 1; r < job->R && !status; r++) {
         if ((job->rank != 0 && job->rank != r) || !motley__layer_part(job, r, which, expert, &first, &part))
             continue;
-        if (job->rank == 0)
-            MPI_Send(matrix + first, 1, part, r, TAG, MPI_COMM_WORLD);
-        else
-            MPI_Recv(matrix + first, 1, part, 0, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        status = job->rank == 0
+            ? motley__send(MPI_COMM_WORLD, job->time_limit, r, TAG, matrix + first, 1, part, error)
+            : motley__receive(MPI_COMM_WORLD, job->time_limit, 0, TAG, matrix + first, 1, part, error);
         MPI_Type_free(&part);
     }
+    return status;
 }
 
 /* One weight of all experts through `matrix`, with room for one expert. */
@@ -89,7 +91,9 @@ static int load_experts(struct motley__layer_job *job, enum motley_weight which,
     for (int e = 0; e < job->shape.E; e++) {
         if (job->rank == 0 && !status)
             status = read_floats(job, motley__weight_name(which), e * size, size, matrix, error);
-        send_parts(job, which, e, matrix);
+        int lost = send_parts(job, which, e, matrix, error);
+        if (lost)
+            return lost;
         if (motley__layer_part(job, job->rank, which, e, &first, &part)) {
             MPI_Type_free(&part);
             if (!status)
@@ -109,8 +113,9 @@ static int load_everywhere(struct motley__layer_job *job, enum motley_weight whi
     MPI_Datatype row = motley__row_type(columns);
     if (job->rank == 0)
         status = read_floats(job, motley__weight_name(which), 0, (int64_t)rows * columns, matrix, error);
-    MPI_Bcast(matrix, rows, row, 0, MPI_COMM_WORLD);
+    int lost = motley__broadcast(MPI_COMM_WORLD, job->time_limit, 0, matrix, rows, row, error);
     MPI_Type_free(&row);
+    status = lost ? lost : status;
     return status ? status : motley_layer_set(job->layer, which, 0, matrix, error);
 }
 
@@ -134,7 +139,7 @@ int motley__layer_load_weights(struct motley__layer_job *job, struct motley_erro
 {
     int status = 0, done = 0, matrices;
     float *matrix = allocate(largest_weight(job, &matrices), sizeof *matrix, &status, error);
-    status = motley__agree(MPI_COMM_WORLD, status, error);
+    status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
     if (status) {
         free(matrix);
         return status;
@@ -151,25 +156,26 @@ int motley__layer_load_weights(struct motley__layer_job *job, struct motley_erro
     }
     motley__progress_end(&progress);
     free(matrix);
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    return motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
 }
 
 /* Rows of x or dy to their ranks. */
 static int load_rows(struct motley__layer_job *job, const char *name, float *rows, motley_tensor *tensor,
                      struct motley_error *error)
 {
-    int status = 0, D = job->shape.D;
+    int status = 0, lost = 0, D = job->shape.D;
     MPI_Datatype row = motley__row_type(D);
-    for (int r = job->R - 1; r >= 0; r--) { /* rank 0's own last: they stay in `rows` */
+    for (int r = job->R - 1; r >= 0 && !lost; r--) { /* rank 0's own last: they stay in `rows` */
         int64_t count = job->first[r + 1] - job->first[r];
         if (job->rank == 0 && !status)
             status = read_floats(job, name, job->first[r] * D, count * D, rows, error);
         if (job->rank == 0 && r != 0)
-            MPI_Send(rows, (int)count, row, r, TAG, MPI_COMM_WORLD);
+            lost = motley__send(MPI_COMM_WORLD, job->time_limit, r, TAG, rows, (int)count, row, error);
         if (job->rank == r && r != 0)
-            MPI_Recv(rows, (int)count, row, 0, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            lost = motley__receive(MPI_COMM_WORLD, job->time_limit, 0, TAG, rows, (int)count, row, error);
     }
     MPI_Type_free(&row);
+    status = lost ? lost : status;
     return status ? status : motley_tensor_write(tensor, rows, error);
 }
 
@@ -177,8 +183,8 @@ static int load_rows(struct motley__layer_job *job, const char *name, float *row
 static int load_forced(struct motley__layer_job *job, int64_t *wide, int32_t *narrow, struct motley_error *error)
 {
     const struct motley__tensor_info *info = job->rank == 0 ? motley__safetensors_find(job->input, "forced") : NULL;
-    int status = 0, K = job->shape.K;
-    for (int r = job->R - 1; r >= 0; r--) {
+    int status = 0, lost = 0, K = job->shape.K;
+    for (int r = job->R - 1; r >= 0 && !lost; r--) {
         int count = (int)(job->first[r + 1] - job->first[r]) * K;
         int32_t *target = job->rank == r ? job->forced : narrow;
         if (job->rank == 0 && !status)
@@ -186,11 +192,11 @@ static int load_forced(struct motley__layer_job *job, int64_t *wide, int32_t *na
         for (int i = 0; job->rank == 0 && i < count; i++)
             target[i] = (int32_t)wide[i];
         if (job->rank == 0 && r != 0)
-            MPI_Send(narrow, count, MPI_INT32_T, r, TAG, MPI_COMM_WORLD);
+            lost = motley__send(MPI_COMM_WORLD, job->time_limit, r, TAG, narrow, count, MPI_INT32_T, error);
         if (job->rank == r && r != 0)
-            MPI_Recv(job->forced, count, MPI_INT32_T, 0, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            lost = motley__receive(MPI_COMM_WORLD, job->time_limit, 0, TAG, job->forced, count, MPI_INT32_T, error);
     }
-    return status;
+    return lost ? lost : status;
 }
 
 static int create_tensors(struct motley__layer_job *job, int64_t T, struct motley_error *error)
@@ -220,7 +226,7 @@ int motley__layer_load_tokens(struct motley__layer_job *job, struct motley_error
     int32_t *narrow = allocate(forced ? longest * K : 0, sizeof *narrow, &status, error);
     if (forced)
         job->forced = allocate(T * K, sizeof *job->forced, &status, error);
-    status = motley__agree(MPI_COMM_WORLD, status, error);
+    status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
     if (!status) {
         status = load_rows(job, "x", rows, job->x, error);
         if (job->request.backward) {
@@ -231,7 +237,7 @@ int motley__layer_load_tokens(struct motley__layer_job *job, struct motley_error
             int failed = load_forced(job, wide, narrow, error);
             status = status ? status : failed;
         }
-        status = motley__agree(MPI_COMM_WORLD, status, error);
+        status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
     }
     free(narrow);
     free(wide);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "base/error.h"
+#include "base/collective.h"
 #include "cli/layer_job.h"
 
 enum { TAG = 2 };
@@ -67,6 +67,21 @@ static int list_tensors(const struct motley__layer_job *job, struct motley__tens
     return count;
 }
 
+/* Numbers to rank 0, and there from rank r; nothing more once somebody was not heard. */
+static void give(struct output *output, const void *numbers, int count, MPI_Datatype type)
+{
+    if (output->status != MOTLEY_E_COMM &&
+        motley__send(MPI_COMM_WORLD, output->job->time_limit, 0, TAG, numbers, count, type, output->error))
+        output->status = MOTLEY_E_COMM;
+}
+
+static void take(struct output *output, int r, void *numbers, int count, MPI_Datatype type)
+{
+    if (output->status != MOTLEY_E_COMM &&
+        motley__receive(MPI_COMM_WORLD, output->job->time_limit, r, TAG, numbers, count, type, output->error))
+        output->status = MOTLEY_E_COMM;
+}
+
 /* Rows of y or dx, rank by rank. */
 static void gather_rows(struct output *output, const char *name, const motley_tensor *tensor)
 {
@@ -76,10 +91,10 @@ static void gather_rows(struct output *output, const char *name, const motley_te
     if (!output->status)
         output->status = motley_tensor_read(tensor, output->numbers, output->error);
     if (job->rank != 0)
-        MPI_Send(output->numbers, (int)tokens_of(job, job->rank), row, 0, TAG, MPI_COMM_WORLD);
+        give(output, output->numbers, (int)tokens_of(job, job->rank), row);
     for (int r = 0; r < job->R && job->rank == 0; r++) {
         if (r != 0)
-            MPI_Recv(output->numbers, (int)tokens_of(job, r), row, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            take(output, r, output->numbers, (int)tokens_of(job, r), row);
         put(output, name, job->first[r] * D, tokens_of(job, r) * D, output->numbers);
     }
     MPI_Type_free(&row);
@@ -93,14 +108,14 @@ static void gather_routing(struct output *output)
     if (!output->status)
         output->status = motley_layer_routing(job->layer, output->indices, output->numbers, output->error);
     if (job->rank != 0) {
-        MPI_Send(output->indices, (int)tokens_of(job, job->rank) * K, MPI_INT32_T, 0, TAG, MPI_COMM_WORLD);
-        MPI_Send(output->numbers, (int)tokens_of(job, job->rank) * K, MPI_FLOAT, 0, TAG, MPI_COMM_WORLD);
+        give(output, output->indices, (int)tokens_of(job, job->rank) * K, MPI_INT32_T);
+        give(output, output->numbers, (int)tokens_of(job, job->rank) * K, MPI_FLOAT);
     }
     for (int r = 0; r < job->R && job->rank == 0; r++) {
         int64_t count = tokens_of(job, r) * K;
         if (r != 0) {
-            MPI_Recv(output->indices, (int)count, MPI_INT32_T, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-            MPI_Recv(output->numbers, (int)count, MPI_FLOAT, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            take(output, r, output->indices, (int)count, MPI_INT32_T);
+            take(output, r, output->numbers, (int)count, MPI_FLOAT);
         }
         put(output, "indices", job->first[r] * K, count, output->indices);
         put(output, "weights", job->first[r] * K, count, output->numbers);
@@ -119,9 +134,9 @@ static void gather_parts(struct output *output, enum motley_weight which, int ex
         if (job->rank == r && !output->status)
             output->status = motley_layer_get_gradient(job->layer, which, expert, output->numbers, output->error);
         if (job->rank == r && r != 0)
-            MPI_Send(output->numbers + first, 1, part, 0, TAG, MPI_COMM_WORLD);
+            give(output, output->numbers + first, 1, part);
         if (job->rank == 0 && r != 0)
-            MPI_Recv(output->numbers + first, 1, part, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            take(output, r, output->numbers + first, 1, part);
         MPI_Type_free(&part);
     }
 }
@@ -152,10 +167,10 @@ static void gather_everywhere(struct output *output, enum motley_weight which)
     if (!output->status)
         output->status = motley_layer_get_gradient(job->layer, which, 0, output->numbers, output->error);
     if (job->rank != 0)
-        MPI_Send(output->numbers, rows, row, 0, TAG, MPI_COMM_WORLD);
+        give(output, output->numbers, rows, row);
     for (int r = 0; r < job->R && job->rank == 0; r++) {
         if (r != 0)
-            MPI_Recv(output->numbers, rows, row, r, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            take(output, r, output->numbers, rows, row);
         for (int64_t i = 0; i < size; i++)
             output->sums[i] = (r == 0 ? 0 : output->sums[i]) + output->numbers[i];
     }
@@ -219,10 +234,10 @@ int motley__layer_output_write(struct motley__layer_job *job, struct motley_erro
     if (!output.status && job->rank == 0)
         output.status = motley__safetensors_create(job->output_path, infos, list_tensors(job, infos), &output.writer,
                                                    error);
-    int status = motley__agree(MPI_COMM_WORLD, output.status, error);
+    int status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, output.status, error);
     if (!status) {
         gather_all(&output);
-        status = motley__agree(MPI_COMM_WORLD, output.status, error);
+        status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, output.status, error);
     }
     if (!status && job->rank == 0)
         status = motley__safetensors_commit(output.writer, error);
@@ -231,5 +246,5 @@ int motley__layer_output_write(struct motley__layer_job *job, struct motley_erro
     free(output.sums);
     free(output.indices);
     free(output.numbers);
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    return motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
 }

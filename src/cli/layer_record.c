@@ -27,7 +27,7 @@ static int count(const struct motley__layer_job *job, struct motley__tally **tal
         motley__tally_add(*tally, 0, (uint64_t)first, (int)T, indices);
     free(indices);
     free(weights);
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    return motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
 }
 
 int motley__layer_record(const struct motley__layer_job *job, struct motley_error *error)
@@ -41,5 +41,5 @@ int motley__layer_record(const struct motley__layer_job *job, struct motley_erro
     if (!status && sum)
         status = motley__coactivation_write(sum, job->record_path, error);
     motley_coactivation_destroy(sum);
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    return motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
 }

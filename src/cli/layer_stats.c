@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "base/collective.h"
 #include "base/file.h"
 #include "cli/layer_job.h"
 #include "device/storage.h"
@@ -106,21 +106,21 @@ static char *stats_text(const struct motley__layer_job *job, const struct facts 
 
 int motley__layer_stats_gather(struct motley__layer_job *job, char **text, struct motley_error *error)
 {
-    struct facts mine, *facts = job->rank == 0 ? calloc((size_t)job->R, sizeof *facts) : NULL;
+    struct facts mine, *facts = calloc((size_t)job->R, sizeof *facts);
     memset(&mine, 0, sizeof mine); /* padding travels too */
     int status = motley_layer_traffic(job->layer, &mine.traffic, error);
-    if (!status && job->rank == 0 && !facts)
+    if (!status && !facts)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the stats of %d ranks", job->R);
-    status = motley__agree(MPI_COMM_WORLD, status, error);
+    status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
     if (!status) {
         mine.seconds = job->seconds;
         mine.peak_bytes = motley_layer_peak_bytes(job->layer);
         mine.planned_bytes = motley_layer_planned_bytes(job->layer);
-        MPI_Gather(&mine, sizeof mine, MPI_BYTE, facts, sizeof mine, MPI_BYTE, 0, MPI_COMM_WORLD);
+        status = motley__share(MPI_COMM_WORLD, job->time_limit, &mine, sizeof mine, MPI_BYTE, facts, error);
     }
     *text = NULL;
     if (!status && job->rank == 0 && !(*text = stats_text(job, facts)))
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the stats of %d ranks", job->R);
     free(facts);
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    return motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
 }

@@ -39,7 +39,7 @@ int motley__layer_run_steps(struct motley__layer_job *job, struct motley_error *
     double *scratch = calloc((size_t)repeat, sizeof *scratch);
     if (!forward || !backward || !scratch)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the times of %d steps", repeat);
-    status = motley__agree(MPI_COMM_WORLD, status, error);
+    status = motley__agree_within(MPI_COMM_WORLD, job->time_limit, status, error);
 
     struct motley__progress progress;
     motley__progress_start(&progress, job->progress, "steps", 1 + repeat);

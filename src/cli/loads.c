@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "base/collective.h"
 #include "base/file.h"
 #include "cli/cli.h"
 
@@ -40,24 +40,25 @@ static int read_numbers(const char *path, int E, double *load, struct motley_err
     return status;
 }
 
-int motley__loads_read(const char *path, int E, double **load, struct motley_error *error)
+int motley__loads_read(const char *path, int E, double limit, double **load, struct motley_error *error)
 {
     int rank, status, given = path != NULL;
     *load = NULL;
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Bcast(&given, 1, MPI_INT, 0, MPI_COMM_WORLD);
-    if (!given)
-        return 0;
+    status = motley__broadcast(MPI_COMM_WORLD, limit, 0, &given, 1, MPI_INT, error);
+    if (status || !given)
+        return status;
     double *read = malloc((size_t)E * sizeof *read);
     status = read ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the loads of %d experts", E);
     if (!status && rank == 0)
         status = read_numbers(path, E, read, error);
-    status = motley__agree(MPI_COMM_WORLD, status, error);
+    status = motley__agree_within(MPI_COMM_WORLD, limit, status, error);
+    if (!status)
+        status = motley__broadcast(MPI_COMM_WORLD, limit, 0, read, E, MPI_DOUBLE, error);
     if (status) {
         free(read);
         return status;
     }
-    MPI_Bcast(read, E, MPI_DOUBLE, 0, MPI_COMM_WORLD);
     *load = read;
     return 0;
 }

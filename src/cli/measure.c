@@ -171,7 +171,7 @@ static int measure_shape(motley_context *context, const struct motley_layer_shap
     struct motley__profile own = {0}, *profiles = calloc((size_t)context->size, sizeof *profiles);
     struct motley__profile_entry *entry = NULL;
     int changed, tuned = 0, status = profiles ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory");
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status)
         status = motley__context_admit(context, shape->dtype, error);
     if (!status)
@@ -213,11 +213,11 @@ static int measure_all(motley_context *context, const struct request *request, s
             .K = 1, .activation = (enum motley_activation)request->activation, .bias = request->bias,
             .dtype = (enum motley_dtype)request->dtype,
         };
-        status = motley__agree(context->comm, motley__plan_check(&shape, &options, error), error);
+        status = motley__context_agree(context, motley__plan_check(&shape, &options, error), error);
         if (!status)
             status = measure_shape(context, &shape, request, report, error);
     }
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 static int print(const motley_context *context, int json, const struct report *report, struct motley_error *error)

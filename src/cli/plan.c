@@ -96,7 +96,8 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
         status = motley__coactivation_given(request.coactivation, request.coactivation_layer,
                                             globals->context.time_limit_seconds, &coactivation, &error);
     if (!status)
-        status = motley__loads_read(request.loads, shape.E, &load, &error);
+        status = motley__loads_read(request.loads, shape.E, globals->context.time_limit_seconds, &load,
+                                    &error);
     const struct motley_plan_options options = {
         .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,
         .mode = request.how, .group = request.group, .coactivation = coactivation,

@@ -22,7 +22,7 @@ static int share_panels(const motley_context *context, const int *panel, int pro
     *all = calloc((size_t)context->size * (size_t)projections + 1, sizeof **all);
     int status = *all ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the layouts of %d ranks",
                                          context->size);
-    status = motley__agree_within(context->comm, context->time_limit, status, error);
+    status = motley__context_agree(context, status, error);
     MPI_Request request;
     if (!status)
         status = motley__fail_mpi(error, MPI_Iallgather(panel, projections, MPI_INT, *all, projections, MPI_INT,
@@ -80,11 +80,11 @@ int motley__redistribution_create(const motley_context *context, const struct mo
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to move weights");
     else
         memcpy(r->projection, projection, (size_t)projections * sizeof *projection);
-    status = motley__agree_within(context->comm, context->time_limit, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status)
         status = share_panels(context, panel, projections, &panels, error);
     if (!status)
-        status = motley__agree_within(context->comm, context->time_limit, create_local(r, from, to, panels, error),
+        status = motley__context_agree(context, create_local(r, from, to, panels, error),
                                       error);
     free(panels);
     if (status) {

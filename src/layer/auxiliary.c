@@ -179,7 +179,7 @@ int motley_layer_set_losses(motley_layer *layer, const struct motley_losses *coe
 {
     const struct motley__alike numbers[] = {{"the balance loss's coefficient", coefficients->balance},
         {"the z-loss's coefficient", coefficients->z}, {"the importance loss's coefficient", coefficients->importance}};
-    int status = motley__agree(layer->context->comm,
+    int status = motley__context_agree(layer->context,
                                motley__layer_check_losses(layer, coefficients, layer->routing.noise, error), error);
 
     if (!status)

@@ -177,7 +177,7 @@ int motley_layer_forward(motley_layer *layer, const motley_tensor *x, const int3
     if (!status && !forced != (layer->shape.gate != MOTLEY_GATE_FORCED) && x->rows)
         status = motley__fail(error, MOTLEY_E_INVALID, "the gate is %s, but forced experts are %s",
                               forced ? "not forced" : "forced", forced ? "given" : "missing");
-    status = motley__agree_within(layer->context->comm, layer->context->time_limit, status, error);
+    status = motley__context_agree(layer->context, status, error);
     if (!status)
         status = motley__layer_share_news(layer, error);
     if (!status)
@@ -189,7 +189,7 @@ int motley_layer_backward(motley_layer *layer, const motley_tensor *dy, motley_t
 {
     int status = check_tensors(layer, dy, dx, error);
 
-    status = motley__agree_within(layer->context->comm, layer->context->time_limit, status, error);
+    status = motley__context_agree(layer->context, status, error);
     if (!status)
         status = motley__layer_backward(layer, (int)dy->rows, dy->buffer, 0, dx->buffer, error);
     return status;

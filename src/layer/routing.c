@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <math.h>
 
+#include "base/collective.h"
 #include "layer/state.h"
 
 static int check(const motley_layer *layer, const struct motley_routing *routing, struct motley_error *error)
@@ -41,14 +42,14 @@ int motley__layer_alike(const motley_layer *layer, const struct motley__alike *n
         bounds[i] = numbers[i].value;
         bounds[count + i] = -numbers[i].value;
     }
-    status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, bounds, 2 * count, MPI_DOUBLE, MPI_MIN,
-                                                   layer->context->comm), "MPI_Allreduce");
+    status = motley__reduce(layer->context->comm, layer->context->time_limit, bounds, 2 * count, MPI_DOUBLE, MPI_MIN,
+                            error);
     for (int i = 0; i < count && !status; i++)
         if (bounds[i] != -bounds[count + i])
             status = motley__fail(error, MOTLEY_E_MISMATCH,
                                   "ranks route differently: %s is %g on one rank and %g on another; give all ranks the "
                                   "same", numbers[i].name, bounds[i], -bounds[count + i]);
-    return motley__agree(layer->context->comm, status, error);
+    return motley__context_agree(layer->context, status, error);
 }
 
 static int check_alike(const motley_layer *layer, const struct motley_routing *routing, struct motley_error *error)
@@ -99,10 +100,10 @@ int motley__layer_set_routing(motley_layer *layer, const struct motley_routing *
 
 int motley_layer_set_routing(motley_layer *layer, const struct motley_routing *routing, struct motley_error *error)
 {
-    int status = motley__agree(layer->context->comm, check(layer, routing, error), error);
+    int status = motley__context_agree(layer->context, check(layer, routing, error), error);
 
     if (!status)
         status = check_alike(layer, routing, error);
-    return status ? status : motley__agree(layer->context->comm, motley__layer_set_routing(layer, routing, error),
+    return status ? status : motley__context_agree(layer->context, motley__layer_set_routing(layer, routing, error),
                                            error);
 }

@@ -252,7 +252,7 @@ int motley__layer_create(motley_context *context, const motley_plan *plan, int t
         if (!status)
             status = create_parts(l, gate, error);
     }
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status && !motley__placement_equal(&plan->stored, &plan->computed))
         status = motley__layer_open_cache(l, error);
     if (status) {

@@ -78,7 +78,7 @@ int motley__weight_cache_create(const motley_context *context, const motley_plan
         assert(all->begin == 0 && all->end == plan->shape.F);
         status = motley__experts_create(context->device, &plan->shape, all->experts, 0, trained, &c->experts, error);
     }
-    status = motley__agree_within(context->comm, context->time_limit, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status)
         status = create_errand(context, plan, 0, &c->fetch, error);
     if (!status && trained)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/collective.h"
 #include "measure/link_measure.h"
 #include "measure/link_probe.h"
 #include "measure/link_rounds.h"
@@ -110,8 +111,8 @@ static int recall(struct work *w, const struct motley__profile *profile, int ane
         if (known)
             w->line[i] = *known;
     }
-    return motley__fail_mpi(w->error, MPI_Bcast(w->line, lines * (int)sizeof *w->line, MPI_BYTE, 0, w->context->comm),
-                            "MPI_Bcast");
+    return motley__broadcast(w->context->comm, w->context->time_limit, 0, w->line, lines * (int)sizeof *w->line,
+                             MPI_BYTE, w->error);
 }
 
 /* The ranks of this rank's node, or of two nodes, time their link.  color: of the group; negative: this rank has none
@@ -139,7 +140,7 @@ static int probe_group(struct work *w, int color, const int node[2], int line, i
         status = motley__link_probe(&group, &w->line[line], news, w->error);
         MPI_Comm_free(&group.comm);
     }
-    return motley__agree_within(context->comm, context->time_limit, status, w->error);
+    return motley__context_agree(context, status, w->error);
 }
 
 /* The meeting of a node in a round; -1: it has none. */
@@ -172,7 +173,7 @@ static int share_lines(struct work *w, int *news)
     double *number = calloc((size_t)lines * NUMBERS + 1, sizeof *number);
     int status = number ? 0 : motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory for %d links", lines);
 
-    status = motley__agree(w->context->comm, status, w->error);
+    status = motley__context_agree(w->context, status, w->error);
     for (int i = 0; i < lines && !status; i++) {
         const struct motley__link_line *line = &w->line[i];
         const int node = i < w->nodes ? i : w->meeting[i - w->nodes].node[0];
@@ -183,8 +184,8 @@ static int share_lines(struct work *w, int *news)
     }
     if (!status) {
         number[lines * NUMBERS] = *news;
-        status = motley__fail_mpi(w->error, MPI_Allreduce(MPI_IN_PLACE, number, lines * NUMBERS + 1, MPI_DOUBLE,
-                                                          MPI_SUM, w->context->comm), "MPI_Allreduce");
+        status = motley__reduce(w->context->comm, w->context->time_limit, number, lines * NUMBERS + 1, MPI_DOUBLE,
+                                MPI_SUM, w->error);
     }
     for (int i = 0; i < lines && !status; i++) {
         const double *from = number + NUMBERS * i;
@@ -252,10 +253,10 @@ int motley__link_measure(motley_context *context, struct motley__profile *profil
                          struct motley__links *links, int *changed, struct motley_error *error)
 {
     struct work w = {.context = context, .error = error};
-    int news = 0, status = motley__agree(context->comm, make_work(&w), error);
+    int news = 0, status = motley__context_agree(context, make_work(&w), error);
 
     if (!status)
-        status = motley__agree(context->comm, recall(&w, profile, anew), error);
+        status = motley__context_agree(context, recall(&w, profile, anew), error);
     if (!status)
         status = probe_all(&w, &news);
     if (!status)
@@ -265,7 +266,7 @@ int motley__link_measure(motley_context *context, struct motley__profile *profil
             status = motley__link_put(profile, &w.line[i], error);
     if (!status)
         status = make_links(&w, links);
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status)
         *changed = news;
     free(w.line);

@@ -129,7 +129,7 @@ static int measure_curve(struct motley__measuring *w, int backward, int missing,
     }
     if (!status && own && curve.points > 0)
         status = motley__curve_put(w->entry, &curve, w->error);
-    return motley__agree(w->context->comm, status, w->error);
+    return motley__context_agree(w->context, status, w->error);
 }
 
 /* Points that this rank has not; samples of 0 count as had. */

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/collective.h"
 #include "measure/measuring.h"
 #include "measure/timing.h"
 
@@ -22,10 +23,14 @@ enum {
 /* An MPI barrier would spin, on cores that others still compute on. */
 int motley__measuring_meet(struct motley__measuring *w)
 {
+    const double since = motley__seconds(), limit = w->context->time_limit;
     MPI_Request request;
     int there = 0, status = motley__fail_mpi(w->error, MPI_Ibarrier(w->context->comm, &request), "MPI_Ibarrier");
     while (!status && !there) {
         status = motley__fail_mpi(w->error, MPI_Test(&request, &there, MPI_STATUS_IGNORE), "MPI_Test");
+        if (!status && !there && motley__seconds() - since > limit)
+            status = motley__fail(w->error, MOTLEY_E_COMM, "measuring together: nothing heard from the other ranks for "
+                                  "%.0f seconds; one failed, or it is slower than --time-limit allows", limit);
         if (!status && !there)
             motley__sleep(NAP_SECONDS);
     }
@@ -36,17 +41,15 @@ int motley__measuring_agree(struct motley__measuring *w, int failed, double *val
 {
     int status = motley__measuring_meet(w);
     if (!status)
-        status = motley__agree(w->context->comm, failed, w->error);
+        status = motley__context_agree(w->context, failed, w->error);
     if (!status)
-        status = motley__fail_mpi(w->error, MPI_Allreduce(MPI_IN_PLACE, value, 1, MPI_DOUBLE, MPI_MAX,
-                                                          w->context->comm), "MPI_Allreduce");
+        status = motley__reduce(w->context->comm, w->context->time_limit, value, 1, MPI_DOUBLE, MPI_MAX, w->error);
     return status;
 }
 
 int motley__measuring_agree_bits(struct motley__measuring *w, int *bits)
 {
-    return motley__fail_mpi(w->error, MPI_Allreduce(MPI_IN_PLACE, bits, 1, MPI_INT, MPI_BOR, w->context->comm),
-                            "MPI_Allreduce");
+    return motley__reduce(w->context->comm, w->context->time_limit, bits, 1, MPI_INT, MPI_BOR, w->error);
 }
 
 /* A window is long enough for several passes of the slowest rank, unless they are long themselves. */

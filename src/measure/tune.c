@@ -252,7 +252,7 @@ int motley__tune(motley_context *context, const struct motley_layer_shape *shape
     };
     const int status = tune(&tuner);
     const int met = meet(context, error);
-    return met ? met : motley__agree(context->comm, status, error);
+    return met ? met : motley__context_agree(context, status, error);
 }
 
 int motley__tune_set(struct motley__device *device, enum motley_dtype dtype, const struct motley__profile_entry *entry,

@@ -64,7 +64,7 @@ int motley__decoder_collaborate(struct motley__decoder *d, const motley_coactiva
     d->collaborators = collaborators;
     for (int i = 0; i < d->config.layers && !status; i++)
         status = collaborate(d, d->block[i].moe, i, error);
-    return motley__agree(d->context->comm, status, error);
+    return motley__context_agree(d->context, status, error);
 }
 
 /* What its kind of gate and of routing asks of a layer. */
@@ -91,7 +91,7 @@ int motley__decoder_make_layer(struct motley__decoder *d, int i, const motley_pl
                                       error);
     if (status)
         return status;
-    status = motley__agree(d->context->comm, prepare_layer(d, moe, i, error), error);
+    status = motley__context_agree(d->context, prepare_layer(d, moe, i, error), error);
     if (status) {
         motley_layer_destroy(moe);
         return status;
@@ -241,11 +241,11 @@ int motley__decoder_create(motley_context *context, const struct motley__config 
     if (d)
         *d = (struct motley__decoder){.context = context, .device = context->device, .plan = plan, .config = *config,
                                       .dtype = plan->shape.dtype, .trained = trained};
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status) /* before any matrix: it decides their layout */
         status = motley__context_admit(context, d->dtype, error);
     if (!status)
-        status = motley__agree(context->comm, create_local(d, error), error);
+        status = motley__context_agree(context, create_local(d, error), error);
     if (!status)
         status = create_blocks(d, error);
     if (!status)
@@ -254,7 +254,7 @@ int motley__decoder_create(motley_context *context, const struct motley__config 
         list_parameters(d);
         status = draw_experts(d, seed, error);
     }
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (status) {
         motley__decoder_destroy(d);
         return status;

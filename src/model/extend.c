@@ -53,7 +53,7 @@ int motley__decoder_extend(struct motley__decoder *d, const uint8_t *tokens, int
     const size_t row = (size_t)d->config.D * motley__storage_bytes(d->dtype);
     struct motley__extent extent = {.B = 1, .S = count, .past = d->cached,
                                     .stride = motley__attention_stride(d->config.positions)};
-    int status = motley__agree(d->context->comm, prepare(d, &extent, tokens, error), error);
+    int status = motley__context_agree(d->context, prepare(d, &extent, tokens, error), error);
     extent.cache = d->cache;
     if (!status)
         status = motley__decoder_forward(d, &extent, error);

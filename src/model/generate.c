@@ -97,7 +97,7 @@ int motley__generate(struct motley__decoder *d, const struct motley__sampling *s
         status = motley__fail(error, MOTLEY_E_INVALID, "the prompt is empty: give at least one byte");
     if (!status && first && !(w.seen = malloc((size_t)positions)))
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a text");
-    status = motley__agree(d->context->comm, status, error);
+    status = motley__context_agree(d->context, status, error);
     if (!status && first) {
         w.count = w.fresh = prompt_bytes < positions ? (int)prompt_bytes : positions;
         memcpy(w.seen, prompt + (prompt_bytes - w.count), (size_t)w.count);

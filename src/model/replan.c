@@ -33,12 +33,12 @@ static int replace_layer(struct motley__decoder *d, int block, const motley_plan
     float *values = malloc(numbers * sizeof *values);
     int status = values ? copy_gate(gate, parts, 0, values, error)
                         : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a gate");
-    status = motley__agree_within(d->context->comm, d->context->time_limit, status, error);
+    status = motley__context_agree(d->context, status, error);
     if (!status)
         status = motley__decoder_make_layer(d, block, plan, error);
     if (!status) {
         status = copy_gate(gate, parts, 1, values, error);
-        status = motley__agree_within(d->context->comm, d->context->time_limit, status, error);
+        status = motley__context_agree(d->context, status, error);
     }
     free(values);
     return status;

@@ -196,7 +196,7 @@ static int make_plans(struct work *w)
         if (!status) /* nobody else is here to force the choice of experts */
             rival->plan->shape.gate = is_forced(w) ? MOTLEY_GATE_FORCED : MOTLEY_GATE_SOFTMAX;
     }
-    return motley__agree(w->a->context->comm, status, w->error);
+    return motley__context_agree(w->a->context, status, w->error);
 }
 
 /* No rank may run out of memory in the middle of a step on trial, for the others would wait for it: there is room on
@@ -245,7 +245,7 @@ static int open_rival(struct work *w, struct rival *rival)
         status = fill(rival, context->rank, w->error);
     if (!status && is_forced(w))
         status = draw_choices(w, rival, context->rank);
-    return motley__agree(context->comm, status, w->error);
+    return motley__context_agree(context, status, w->error);
 }
 
 static void close_rival(struct rival *rival)
@@ -273,7 +273,7 @@ static int step(struct work *w, struct rival *rival, double *seconds)
     if (!status && rival->outcome.backward)
         status = motley_layer_backward(rival->layer, rival->x, rival->y, w->error);
     *seconds = motley__seconds() - begin;
-    status = motley__agree_within(context->comm, context->time_limit, status, w->error);
+    status = motley__context_agree(context, status, w->error);
     if (!status)
         status = motley__fail_mpi(w->error, MPI_Iallreduce(MPI_IN_PLACE, seconds, 1, MPI_DOUBLE, MPI_MAX, context->comm,
                                                            &request), "MPI_Iallreduce");
@@ -305,7 +305,7 @@ static int time_turns(struct work *w, struct rival *rival, int count, double lim
     }
     for (int i = 0; i < count; i++)
         close_rival(&rival[i]);
-    return motley__agree_within(w->a->context->comm, w->a->context->time_limit, status, w->error);
+    return motley__context_agree(w->a->context, status, w->error);
 }
 
 /* All rivals in turns, or one after the other where memory holds no more than one layer. */
@@ -382,7 +382,7 @@ int motley__audition(const struct motley__audition *audition, motley_plan **plan
         *changed = !status;
     }
     if (!status)
-        status = motley__agree(audition->context->comm, crown(&w, plan), &why);
+        status = motley__context_agree(audition->context, crown(&w, plan), &why);
     if (status == MOTLEY_E_DEVICE_MEMORY) {
         motley__detail(&audition->context->log, "%s: the prediction stands", why.text);
         return 0;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/collective.h"
 #include "base/random.h"
 #include "coactivation/coactivation.h"
 #include "context.h"
@@ -31,14 +32,13 @@ static int compare(motley_context *context, const int64_t *own, int count, int *
 {
     int64_t *bounds = malloc(2 * (size_t)count * sizeof *bounds);
     int status = bounds ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to plan");
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     for (int i = 0; i < count && !status; i++) {
         bounds[i] = own[i];
         bounds[count + i] = -own[i];
     }
     if (!status)
-        status = motley__fail_mpi(error, MPI_Allreduce(MPI_IN_PLACE, bounds, 2 * count, MPI_INT64_T, MPI_MIN,
-                                                       context->comm), "MPI_Allreduce");
+        status = motley__reduce(context->comm, context->time_limit, bounds, 2 * count, MPI_INT64_T, MPI_MIN, error);
     *unlike = -1;
     for (int i = count - 1; i >= 0 && !status; i--)
         if (bounds[i] != -bounds[count + i]) {
@@ -47,7 +47,7 @@ static int compare(motley_context *context, const int64_t *own, int count, int *
             between[1] = -bounds[count + i];
         }
     free(bounds);
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 static int fail_unlike(const char *name, const int64_t *between, struct motley_error *error)
@@ -100,13 +100,13 @@ static int check_alike(motley_context *context, const struct motley_layer_shape 
     if (!status)
         status = compare_loads(context, shape, options, error);
     if (status || !options->tokens_of)
-        return motley__agree(context->comm, status, error);
+        return motley__context_agree(context, status, error);
     status = compare(context, options->tokens_of, context->size, &unlike, between, error);
     if (!status && unlike >= 0) {
         snprintf(name, sizeof name, "tokens of rank %d", unlike);
         status = fail_unlike(name, between, error);
     }
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 enum { SLICE_SECONDS = 3 }; /* for the curves of slices, of which fewer points matter */
@@ -130,7 +130,7 @@ static int learn_experts(motley_context *context, const struct motley_layer_shap
     *changed |= more;
     if (!status)
         status = motley__known_add(context->known, shape, options->backward, error);
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 /* The links, timed at the first plan of the job, and again when asked to look closer. */
@@ -151,7 +151,7 @@ static int open_known(motley_context *context, struct motley_error *error)
         context->known = calloc(1, sizeof *context->known);
     if (!context->known)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory to plan");
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 /* Do links matter?  Even shares look at no device, but the way of rows between nodes is chosen by the links. */
@@ -218,7 +218,7 @@ static int make_together(motley_context *context, const struct motley_layer_shap
         entry[r] = profiles[r].entry;
     if (!status)
         status = motley__plan_make(shape, options, context->size, entry, links, plan, error);
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status && links && audition) {
         audition->entry = entry;
         audition->links = links;
@@ -242,7 +242,7 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
         error = &local;
     int status = check_alike(context, shape, options, error);
     if (!status) /* the same everywhere from here on, so this fails on all ranks or on none */
-        status = motley__agree(context->comm, motley__plan_possible(shape, options, context->size, error), error);
+        status = motley__context_agree(context, motley__plan_possible(shape, options, context->size, error), error);
     if (!status)
         status = motley__context_admit(context, shape->dtype, error);
     if (!status)
@@ -251,10 +251,10 @@ int motley__plan_create(motley_context *context, const struct motley_layer_shape
         profiles = calloc((size_t)context->size, sizeof *profiles);
         if (!profiles)
             status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d profiles", context->size);
-        status = motley__agree(context->comm, status, error);
+        status = motley__context_agree(context, status, error);
     }
     if (!status)
-        status = motley__agree(context->comm, make_together(context, shape, options, own,
+        status = motley__context_agree(context, make_together(context, shape, options, own,
                                                               tries && options->shares == MOTLEY_SHARES_MEASURED
                                                                   ? &audition : NULL,
                                                               profiles, &made,

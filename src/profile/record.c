@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/collective.h"
 #include "base/file.h"
 #include "measure/tune.h"
 #include "product/variant.h"
@@ -65,16 +66,16 @@ static int read_on_node(motley_context *context, int warns, char **text, struct 
     if (context->node_rank == 0)
         read_file(context, warns, &read, &bytes);
     int length = bytes < INT_MAX ? (int)bytes : 0;
-    int status = motley__fail_mpi(error, MPI_Bcast(&length, 1, MPI_INT, 0, context->node), "MPI_Bcast");
+    int status = motley__broadcast(context->node, context->time_limit, 0, &length, 1, MPI_INT, error);
     if (!status && context->node_rank > 0)
         read = malloc((size_t)length + 1);
     else if (!status && !read)
         read = calloc(1, 1);
     if (!status && !read)
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile of %d bytes", length);
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status)
-        status = motley__fail_mpi(error, MPI_Bcast(read, length, MPI_CHAR, 0, context->node), "MPI_Bcast");
+        status = motley__broadcast(context->node, context->time_limit, 0, read, length, MPI_CHAR, error);
     if (status) {
         free(read);
         return status;
@@ -102,7 +103,7 @@ static int load(motley_context *context, enum motley_dtype dtype, int warns, str
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profile");
     if (own)
         own->panel = motley__esmm_panel(context->device, dtype);
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status)
         *entry = own;
     return status;
@@ -120,7 +121,7 @@ int motley__record_tune(motley_context *context, enum motley_dtype dtype, struct
     struct motley__profile_entry *entry;
     int status = load(context, dtype, 0, &profile, &entry, error); /* whoever plans is warned then */
     if (!status)
-        status = motley__agree(context->comm, motley__tune_set(context->device, dtype, entry, &context->log, error),
+        status = motley__context_agree(context, motley__tune_set(context->device, dtype, entry, &context->log, error),
                                error);
     motley__profile_clear(&profile);
     return status;
@@ -136,7 +137,7 @@ static int entry_text(const struct motley__profile_entry *entry, char **text, st
 /* All ranks' texts on all ranks of comm (root < 0) or on one: *texts holds them behind one another, each with its final
  * 0, starting at (*start)[r].  Both owned by the caller; NULL where they do not arrive.  Not agreed: MPI errors
  * only. */
-static int gather_texts(MPI_Comm comm, int root, const char *text, char **texts, int **start,
+static int gather_texts(MPI_Comm comm, double limit, int root, const char *text, char **texts, int **start,
                         struct motley_error *error)
 {
     int rank, size, bytes = (int)strlen(text) + 1, status;
@@ -146,7 +147,7 @@ static int gather_texts(MPI_Comm comm, int root, const char *text, char **texts,
     char *all = NULL;
     if (!counts)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profiles of %d ranks", size);
-    status = motley__fail_mpi(error, MPI_Allgather(&bytes, 1, MPI_INT, counts, 1, MPI_INT, comm), "MPI_Allgather");
+    status = motley__share(comm, limit, &bytes, 1, MPI_INT, counts, error);
     int *starts = counts + size;
     for (int r = 1; r < size; r++)
         starts[r] = starts[r - 1] + counts[r - 1];
@@ -155,13 +156,9 @@ static int gather_texts(MPI_Comm comm, int root, const char *text, char **texts,
         if (!all)
             status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the profiles of %d ranks", size);
     }
-    status = motley__agree(comm, status, error);
-    if (!status && root < 0)
-        status = motley__fail_mpi(error, MPI_Allgatherv(text, bytes, MPI_CHAR, all, counts, starts, MPI_CHAR, comm),
-                                  "MPI_Allgatherv");
-    else if (!status)
-        status = motley__fail_mpi(error, MPI_Gatherv(text, bytes, MPI_CHAR, all, counts, starts, MPI_CHAR, root, comm),
-                                  "MPI_Gatherv");
+    status = motley__agree_within(comm, limit, status, error);
+    if (!status)
+        status = motley__share_unlike(comm, limit, root, text, bytes, MPI_CHAR, all, counts, starts, error);
     if (!status && all)
         memmove(counts, starts, (size_t)size * sizeof *counts);
     if (status || !all) {
@@ -179,9 +176,9 @@ int motley__record_save(motley_context *context, const struct motley__profile_en
     struct motley__profile news = {0};
     char *text = NULL, *texts = NULL, *path = NULL;
     int *start = NULL;
-    int status = motley__agree(context->comm, entry_text(entry, &text, error), error);
+    int status = motley__context_agree(context, entry_text(entry, &text, error), error);
     if (!status)
-        status = gather_texts(context->node, 0, text, &texts, &start, error);
+        status = gather_texts(context->node, context->time_limit, 0, text, &texts, &start, error);
     for (int r = 0; !status && texts && r < context->node_size; r++)
         status = motley__profile_parse(texts + start[r], "profile", &context->log, &news, error);
     if (!status && texts)
@@ -193,7 +190,7 @@ int motley__record_save(motley_context *context, const struct motley__profile_en
     free(start);
     free(texts);
     free(text);
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 int motley__record_save_common(motley_context *context, const struct motley__profile *profile,
@@ -209,7 +206,7 @@ int motley__record_save_common(motley_context *context, const struct motley__pro
     if (path)
         status = motley__profile_update(path, &news, NULL, error);
     free(path);
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 enum { CLASSES = MOTLEY__PRODUCTS * MOTLEY__ROWS_CLASSES, CURVES = 4 };
@@ -249,9 +246,9 @@ int motley__record_gather(motley_context *context, const struct motley__profile_
     struct motley__profile_entry trimmed = only_shape(entry, shape, curve, choice);
     char *text = NULL, *texts = NULL;
     int *start = NULL;
-    int status = motley__agree(context->comm, entry_text(&trimmed, &text, error), error);
+    int status = motley__context_agree(context, entry_text(&trimmed, &text, error), error);
     if (!status)
-        status = gather_texts(context->comm, -1, text, &texts, &start, error);
+        status = gather_texts(context->comm, context->time_limit, -1, text, &texts, &start, error);
     for (int r = 0; !status && r < context->size; r++) {
         status = motley__profile_parse(texts + start[r], "profile", &context->log, &profiles[r], error);
         if (!status && profiles[r].entries != 1)
@@ -261,5 +258,5 @@ int motley__record_gather(motley_context *context, const struct motley__profile_
     free(start);
     free(texts);
     free(text);
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }

@@ -48,7 +48,7 @@ static int share(struct motley_trainer *trainer, struct motley_error *error)
     if (!status)
         status = motley__wait(&request, context->time_limit, "how often experts were chosen", error);
     if (!status && trainer->chosen[0] > 0)
-        status = motley__agree_within(context->comm, context->time_limit, lost, error);
+        status = motley__context_agree(context, lost, error);
     return status;
 }
 

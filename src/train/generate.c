@@ -110,7 +110,7 @@ int motley_generate(motley_context *context, const char *directory, const char *
         text = malloc((size_t)g.o.tokens);
         if (!text)
             status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the text");
-        status = motley__agree(context->comm, status, error);
+        status = motley__context_agree(context, status, error);
     }
     if (!status) {
         const struct motley__sampling sampling = {.temperature = g.o.temperature < 0 ? 0 : g.o.temperature,

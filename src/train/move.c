@@ -79,7 +79,7 @@ static int move_state(struct motley_trainer *trainer, const struct ways *ways, i
     int status = 0;
     for (int i = 0; i < MATRICES && !status; i++)
         status = motley__adamw_renew(adamw, first + i, before[i], error);
-    status = motley__agree_within(trainer->context->comm, trainer->context->time_limit, status, error);
+    status = motley__context_agree(trainer->context, status, error);
     for (int kind = 0; kind < 3 && !status; kind++) {
         struct motley__matrix *const from[MATRICES] = {before[0][kind], before[1][kind], before[2][kind]};
         if (from[0]) /* no masters where weights are their own */
@@ -119,7 +119,7 @@ int motley__trainer_move(struct motley_trainer *trainer, motley_plan *plan, stru
     int status = check(trainer, plan, error);
     if (!status)
         status = motley__queue_wait(context->device, error);
-    status = motley__agree_within(context->comm, context->time_limit, status, error);
+    status = motley__context_agree(context, status, error);
     for (int i = 0; i < trainer->config.layers && !status; i++) {
         status = open_ways(trainer, plan, i, &ways, error);
         if (!status)

@@ -63,7 +63,7 @@ int motley__trainer_plan(struct motley_trainer *trainer, const char *text, struc
     if (text) {
         int status = motley_plan_parse(text, &trainer->plan, error);
         if (status)
-            return motley__agree(trainer->context->comm, status, error);
+            return motley__context_agree(trainer->context, status, error);
         if (motley__plan_fits(trainer->plan, trainer->context) && trainer->plan->shape.dtype == shape.dtype &&
             trainer->plan->options.wire == options.wire &&
             same_sequences(trainer->plan, &options) &&
@@ -98,5 +98,5 @@ int motley__trainer_share(struct motley_trainer *trainer, struct motley_error *e
         if (!trainer->tokens)
             status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d sequences", mine);
     }
-    return motley__agree(trainer->context->comm, status, error);
+    return motley__context_agree(trainer->context, status, error);
 }

@@ -90,5 +90,5 @@ int motley__recorder_write(const struct motley_trainer *trainer, struct motley_e
     if (sum)
         status = motley__coactivation_write(sum, trainer->settings.o.record_coactivation, error);
     motley_coactivation_destroy(sum);
-    return motley__agree_within(context->comm, context->time_limit, status, error);
+    return motley__context_agree(context, status, error);
 }

@@ -106,7 +106,7 @@ static int agree(struct motley_trainer *trainer, int status, int *stop, struct m
     *stop = flags[0];
     if (mpi)
         return mpi;
-    return flags[1] ? motley__agree(trainer->context->comm, status, error) : 0;
+    return flags[1] ? motley__context_agree(trainer->context, status, error) : 0;
 }
 
 /* A step and all that is due behind it. */

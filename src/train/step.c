@@ -45,7 +45,7 @@ static int refuse_nonfinite(const struct motley_trainer *trainer, const char *wh
                      trainer->journal.step + 1, what, value,
                      trainer->saved_step >= 0 ? "; the last good checkpoint is kept in " : "",
                      trainer->saved_step >= 0 ? trainer->settings.output : "");
-    return motley__agree(trainer->context->comm, status, error);
+    return motley__context_agree(trainer->context, status, error);
 }
 
 /* How this step's bytes are routed. */

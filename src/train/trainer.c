@@ -34,7 +34,7 @@ static int compare_settings(motley_context *context, const struct motley__settin
         status = motley__fail(error, MOTLEY_E_MISMATCH,
                               "the ranks were given different training options; give all ranks "
                               "the same command line");
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 /* What counting predicts on the windows that the model will be judged on: rank 0 counts. */
@@ -58,7 +58,7 @@ static int judge_by_counts(struct motley_trainer *trainer, struct motley_error *
         motley__ngram_destroy(ngram);
         free(sequence);
     }
-    status = motley__agree(trainer->context->comm, status, error);
+    status = motley__context_agree(trainer->context, status, error);
     if (!status)
         status = motley__fail_mpi(error, MPI_Bcast(bits, 2, MPI_DOUBLE, 0, trainer->context->comm), "MPI_Bcast");
     trainer->bigram_bits = bits[0] / ((double)trainer->windows * S);
@@ -80,7 +80,7 @@ static int read_data(struct motley_trainer *trainer, struct motley_error *error)
                               "the text is not the one of the checkpoint: it had %" PRIu64 " bytes, this has %" PRIu64
                               "%s; give the same --text, or start anew in another directory",
                               journal->text_bytes, bytes, journal->text_bytes == bytes ? " others" : "");
-    status = motley__agree(trainer->context->comm, status, error);
+    status = motley__context_agree(trainer->context, status, error);
     trainer->journal.text_bytes = bytes;
     trainer->journal.text_hash = trainer->data.hash;
     return status ? status : judge_by_counts(trainer, error);
@@ -95,7 +95,7 @@ static int make_model(struct motley_trainer *trainer, struct motley_error *error
         return status;
     trainer->parameter = motley__decoder_parameters(trainer->decoder, &trainer->count);
     status = motley__adamw_create(context->device, trainer->parameter, trainer->count, &trainer->adamw, error);
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (status)
         return status;
     trainer->adamw->beta1 = o->beta1;
@@ -119,7 +119,7 @@ static int read_coactivation(struct motley_trainer *trainer, struct motley_error
     if (layers > 1 && layers != o->layers)
         status = motley__fail(error, MOTLEY_E_INVALID, "%s: expected the co-activation of 1 layer or of the model's "
                               "%d, found %d", o->coactivation, o->layers, layers);
-    return motley__agree(trainer->context->comm, status, error);
+    return motley__context_agree(trainer->context, status, error);
 }
 
 static int open_history(struct motley_trainer *trainer, struct motley_error *error)
@@ -133,7 +133,7 @@ static int open_history(struct motley_trainer *trainer, struct motley_error *err
                                          &trainer->history, error);
         free(path);
     }
-    return motley__agree(trainer->context->comm, status, error);
+    return motley__context_agree(trainer->context, status, error);
 }
 
 /* Everything behind the settings; `found` NULL or without a path: anew. */
@@ -155,7 +155,7 @@ static int build(struct motley_trainer *trainer, const struct motley__found_chec
         status = motley__decoder_collaborate(trainer->decoder, trainer->coactivation, trainer->settings.o.collaborators,
                                              error);
     if (!status)
-        status = motley__agree(trainer->context->comm, motley__recorder_open(trainer, error), error);
+        status = motley__context_agree(trainer->context, motley__recorder_open(trainer, error), error);
     if (!status && resumed) {
         const struct motley__checkpoint checkpoint = {.parameter = trainer->parameter, .count = trainer->count,
                                                       .adamw = trainer->adamw};
@@ -165,7 +165,7 @@ static int build(struct motley_trainer *trainer, const struct motley__found_chec
         status = motley__trainer_correct_open(trainer, error);
     if (!status)
         status = motley__watch_open(trainer, error);
-    status = motley__agree(trainer->context->comm, status, error);
+    status = motley__context_agree(trainer->context, status, error);
     if (!status)
         status = open_history(trainer, error);
     trainer->first_step = trainer->journal.step;
@@ -187,7 +187,7 @@ static int refuse_others(motley_context *context, const char *output, struct mot
                               "go on from it with --resume, or give another --output",
                               output, steps[0]);
     free(steps);
-    return motley__agree(context->comm, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 static int create(motley_context *context, const struct motley_trainer_options *options,
@@ -205,7 +205,7 @@ static int create(motley_context *context, const struct motley_trainer_options *
     if (!status)
         status = motley__settings_make(options, saved, &made->settings, error);
     json_decref(saved);
-    status = motley__agree(context->comm, status, error);
+    status = motley__context_agree(context, status, error);
     if (!status)
         status = compare_settings(context, &made->settings, error);
     if (!status)
@@ -235,7 +235,7 @@ int motley_trainer_resume(motley_context *context, const struct motley_trainer_o
     struct motley__found_checkpoint found = {0};
     int status, damaged = 0;
     if (!options->output)
-        return motley__agree(context->comm,
+        return motley__context_agree(context,
                              motley__fail(error, MOTLEY_E_INVALID,
                                           "to resume, give the --output directory "
                                           "of the run to go on with"),

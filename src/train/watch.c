@@ -129,7 +129,7 @@ static int share(const struct motley_trainer *trainer, double step_seconds, stru
     if (!status)
         status = motley__wait(&request, context->time_limit, "the seconds and rows of a step", error);
     if (!status && *watch->failed > 0)
-        status = motley__agree_within(context->comm, context->time_limit, lost, error);
+        status = motley__context_agree(context, lost, error);
     return status;
 }
 
