@@ -90,10 +90,12 @@ __kernel void widen(const struct motley__widen_args a, __global const STORED_TYP
     }
 }
 
-/* order, pair_offsets: all pairs sorted by slot; row, row_offsets: where each head's row is in the send buffer. */
+/* name: the number that goes for each index, or NULL; order, pair_offsets: all pairs sorted by slot; row, row_offsets:
+ * where each head's row is in the send buffer. */
 __kernel void encode_pairs(const struct motley__encode_pairs_args a, __global const int *restrict indices,
-                           __global const float *restrict weights, __global const int *restrict slots,
-                           __global const int *restrict order, __global const int *restrict pair_offsets,
+                           __global const int *restrict name, __global const float *restrict weights,
+                           __global const int *restrict slots, __global const int *restrict order,
+                           __global const int *restrict pair_offsets,
                            __global const int *restrict row, __global const int *restrict row_offsets,
                            __global ushort *restrict list)
 {
@@ -103,7 +105,7 @@ __kernel void encode_pairs(const struct motley__encode_pairs_args a, __global co
     const int n = order[i];
     const struct section s = section_at(row_offsets, pair_offsets, slots[n]);
     put_word(list, s.begin + 2 * (size_t)(s.rows + i - s.pair), as_uint(weights[n]));
-    list[s.begin + 2 * (size_t)(s.rows + s.pairs) + (i - s.pair)] = indices[n];
+    list[s.begin + 2 * (size_t)(s.rows + s.pairs) + (i - s.pair)] = name ? name[indices[n]] : indices[n];
     if (row[n] >= 0)
         put_word(list, s.begin + 2 * (size_t)(row[n] - s.row), i - s.pair);
 }

@@ -2,8 +2,8 @@
  *
  *   guests   own pairs n < N       indices[n] = own_indices[n], weights[n] = own_weights[n]
  *            guest j < M, with the pairs q = first .. of its list
- *                                  indices[N + j K + i] = expert of pair first + i, weights likewise; at[first + i] =
- *                                  N + j K + i; the rest of its K places -1 and 0
+ *                                  indices[N + j K + i] = a.first + expert of pair first + i, weights
+ *                                  likewise; at[first + i] = N + j K + i; the rest of its K places -1 and 0
  *
  * A guest has at most K pairs.  The list is of sections, one for each source of each chunk (cl/encode.cl).  One
  * work-item per own pair, then one per guest.  Bytes: 16 N + 8 M K + 10 a pair.
@@ -35,7 +35,7 @@ __kernel void guests(const struct motley__guests_args a, __global const int *res
     const int first = get_word(list, begins), last = j + 1 < s.row + s.rows ? (int)get_word(list, begins + 2) : s.pairs;
     for (int i = 0; i < a.K; i++) {
         const int pair = first + i, there = pair < last;
-        indices[place + i] = there ? list[experts + pair] : -1;
+        indices[place + i] = there ? a.first + list[experts + pair] : -1;
         weights[place + i] = there ? as_float(get_word(list, values + 2 * (size_t)pair)) : 0.0f;
         if (there)
             at[s.pair + pair] = place + i;

@@ -146,6 +146,7 @@ struct motley__arrive_args {
 struct motley__guests_args {
     int N, K;       /* own pairs */
     int M;          /* guests */
+    int first;      /* what their experts' numbers are counted from */
     int sections;   /* of the list */
 };
 

@@ -99,7 +99,7 @@ static void check_guests(struct motley__device *device, int N, int chunks, int s
                          const int *server, uint64_t seed)
 {
     struct arrival a = arrive_from(N, chunks, sources, T, server, seed);
-    const struct motley__guests_args args = {.N = N, .K = K, .M = a.M, .sections = a.sections};
+    const struct motley__guests_args args = {.N = N, .K = K, .M = a.M, .first = 7, .sections = a.sections};
     const size_t places = (size_t)(N + a.M * K) * 4;
     int *indices = ARRAY(int, N + a.M * K), *at = ARRAY(int, a.M_pairs);
     float *own = random_floats(seed, 5, (size_t)N), *weights = ARRAY(float, N + a.M * K);
@@ -109,7 +109,7 @@ static void check_guests(struct motley__device *device, int N, int chunks, int s
         to_device(device, a.list, (size_t)motley__list_units(a.M, a.M_pairs) * MOTLEY__LIST_UNIT),
     };
     const struct motley__guests guests = {
-        .N = N, .K = K, .M = a.M, .sections = a.sections, .own_indices = there[0], .own_weights = there[1],
+        .N = N, .K = K, .M = a.M, .first = 7, .sections = a.sections, .own_indices = there[0], .own_weights = there[1],
         .source = there[2], .list = there[3], .indices = unwritten(device, places),
         .weights = unwritten(device, places), .at = unwritten(device, (size_t)a.M_pairs * 4),
     };

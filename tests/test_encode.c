@@ -72,15 +72,16 @@ static void check_pairs(struct motley__device *device, int chunks, int every, in
         ints_there(device, r.indices, r.N), ints_there(device, r.server, E), ints_there(device, r.pair_order, r.N),
         ints_there(device, r.pair_offsets, r.slots + 1), ints_there(device, r.send_row, r.N),
         ints_there(device, r.row_offsets, r.slots + 1), to_device(device, r.weights, (size_t)r.N * 4),
-        ints_there(device, r.slot, r.N),
+        ints_there(device, r.slot, r.N), r.name ? ints_there(device, r.name, E) : NULL,
     };
     struct motley__heads heads = {.N = r.N, .K = K, .groups = G, .sent = sent, .every = every, .chunks = r.chunks,
                                   .indices = there[0], .server = there[1],
                                   .slots = unwritten(device, (size_t)r.N * 4),
                                   .heads = unwritten(device, (size_t)r.N * 4)};
     struct motley__encode_pairs pairs = {
-        .pairs = r.S_pairs, .indices = there[0], .weights = there[6], .slots = there[7], .order = there[2],
-        .pair_offsets = there[3], .row = there[4], .row_offsets = there[5], .list = unwritten(device, list_bytes),
+        .pairs = r.S_pairs, .indices = there[0], .name = there[8], .weights = there[6], .slots = there[7],
+        .order = there[2], .pair_offsets = there[3], .row = there[4], .row_offsets = there[5],
+        .list = unwritten(device, list_bytes),
     };
     SUCCEED(motley__heads(device, &heads, &error));
     SUCCEED(motley__encode_pairs(device, &pairs, &error));

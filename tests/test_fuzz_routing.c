@@ -59,7 +59,8 @@ static int below(struct draws *draws, int bound)
 }
 
 /* How experts lie on ranks. */
-enum way { WHOLE, CHUNKS, PLAIN, SLICES, GATHERED, SHARED, REPLICAS, MORE_REPLICAS, ACROSS, SHARED_ACROSS, WAYS };
+enum way { WHOLE, CHUNKS, PLAIN, SLICES, GATHERED, SHARED, REPLICAS, MORE_REPLICAS, ACROSS, SHARED_ACROSS, REPLICAS_ACROSS,
+           WAYS };
 
 /* The ranks are on any nodes from now on. */
 static void move_in(struct draws *draws)
@@ -118,7 +119,7 @@ static motley_plan *make_plan(enum way way, struct draws *draws)
         {MOTLEY_MODE_EXPERT, 0, 1, 0}, {MOTLEY_MODE_EXPERT, 0, 2, 0}, {MOTLEY_MODE_EXPERT, 0, 1, 1},
         {MOTLEY_MODE_MODEL, 0, 1, 0}, {MOTLEY_MODE_DATA, 0, 1, 0}, {MOTLEY_MODE_HYBRID, 2, 4, 0},
         {MOTLEY_MODE_EXPERT, 0, 1, 0}, {MOTLEY_MODE_EXPERT, 0, 1, 0}, {MOTLEY_MODE_EXPERT, 0, 1, 0},
-        {MOTLEY_MODE_HYBRID, 2, 1, 0}};
+        {MOTLEY_MODE_HYBRID, 2, 1, 0}, {MOTLEY_MODE_EXPERT, 0, 1, 0}};
     const struct motley_layer_shape shape = {.D = D, .F = F, .E = E, .K = 2, .activation = MOTLEY_RELU,
                                              .gate = MOTLEY_GATE_FORCED};
     const int fits = (way != SHARED && way != SHARED_ACROSS) || R > 2, alone = R == 1;
@@ -130,6 +131,11 @@ static motley_plan *make_plan(enum way way, struct draws *draws)
     SUCCEED(motley_plan_create(context, &shape, &options, &plan, &error));
     if (way >= REPLICAS && !alone) {
         motley_plan *even = plan;
+        if (way == REPLICAS_ACROSS) {
+            plan = scattered(even, draws, 1);
+            motley_plan_destroy(even);
+            even = plan;
+        }
         plan = way < ACROSS ? scattered(even, draws, way == REPLICAS ? 1 : 2)
                              : through_gateways(even, 1 << below(draws, 4));
         motley_plan_destroy(even);

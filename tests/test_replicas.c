@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include "context.h"
 #include "layer_step.h"
 #include "plan_json.h"
 #include "layer/layer.h"
@@ -48,6 +49,23 @@ static json_t *replicas(enum way way, int R)
     return list;
 }
 
+/* With rows through gateways, where the ranks are on several nodes. */
+static int *real_nodes;
+static int across(void)
+{
+    return context->node_of != real_nodes;
+}
+
+/* Nodes of four ranks: as many on each, three and one, two groups of replicas that each have a rank on both. */
+enum { HOUSES = 3 };
+static int node_of[HOUSES][4] = {{0, 0, 1, 1}, {0, 1, 1, 1}, {0, 1, 0, 1}};
+
+/* For each house: everybody moves in; at last back to where the ranks are. */
+static void move_in(int house)
+{
+    context->node_of = house < HOUSES ? node_of[house] : real_nodes;
+}
+
 static motley_plan *with_replicas(const motley_plan *plan, enum way way, int chunks)
 {
     const int R = motley_context_size(context), groups = groups_of(way, R);
@@ -71,6 +89,7 @@ static motley_plan *with_replicas(const motley_plan *plan, enum way way, int chu
     if (R > 1) {
         json_object_set_new(root, "replicas", replicas(way, R));
         json_object_set_new(root, "pipeline", json_integer(chunks));
+        json_object_set_new(root, "exchange", json_string(across() ? "hierarchical" : "linear"));
     }
     SUCCEED(parse_plan(root, &made, &error));
     return made;
@@ -83,15 +102,14 @@ static motley_plan *plan_of(const struct motley_layer_shape *shape, enum way way
     return plan;
 }
 
-static void results_are_the_references(void **state)
+static void check_results(int first_chunks)
 {
-    (void)state;
     for (int way = 0; way < WAYS; way++)
         for (int i = 0; i < 3; i++) {
             struct motley_layer_shape shape = shape_of(i == 1 ? MOTLEY_GELU : MOTLEY_SWIGLU, i == 2 ? 1 : 3);
             shape.bias = i == 1;
             shape.dtype = i == 2 && way == EVERYWHERE ? MOTLEY_BF16 : MOTLEY_F32;
-            motley_plan *plan = plan_of(&shape, (enum way)way, 1 << i);
+            motley_plan *plan = plan_of(&shape, (enum way)way, first_chunks << i);
             check_plan(plan, T, GATE_SPREAD, (enum split)i);
             check_plan(plan, T, GATE_ONE_EXPERT, (enum split)((i + 1) % 3));
             check_plan(plan, i, GATE_SPREAD, SPLIT_EVEN);
@@ -99,8 +117,25 @@ static void results_are_the_references(void **state)
         }
 }
 
+static void results_are_the_references(void **state)
+{
+    (void)state;
+    check_results(1);
+}
+
+/* Sources say which copy serves a guest, so slices on several nodes are of one. */
+static void results_are_the_references_across(void **state)
+{
+    (void)state;
+    for (int house = 0; house < HOUSES; house++) {
+        move_in(house);
+        check_results(1 + house % 2);
+    }
+    move_in(HOUSES);
+}
+
 /* A hot expert's rows are on several ranks: nobody has more than its part and half a lot of each rank's tokens. */
-static void rows_of_a_hot_expert_are_split(void **state)
+static void check_hot_expert(void)
 {
     enum { TOKENS = 480 };
     const int R = motley_context_size(context);
@@ -110,7 +145,6 @@ static void rows_of_a_hot_expert_are_split(void **state)
     struct held held = hold(&p, SPLIT_EVEN);
     motley_layer *layer = make_layer(plan, &p);
     char text[96];
-    (void)state;
     step(layer, plan, &p, &held);
     snprintf(text, sizeof text, "%d of %d pairs", motley__layer_pairs(layer), TOKENS);
     require(motley__layer_pairs(layer) <= TOKENS / R + TOKENS / 16, text);
@@ -123,9 +157,17 @@ static void rows_of_a_hot_expert_are_split(void **state)
     problem_destroy(&p);
 }
 
-static void the_same_bits_and_memory(void **state)
+static void rows_of_a_hot_expert_are_split(void **state)
 {
     (void)state;
+    for (int house = 0; house <= HOUSES; house++) {
+        move_in(house);
+        check_hot_expert();
+    }
+}
+
+static void check_bits_and_memory(void)
+{
     for (int way = 0; way < WAYS; way++) {
         struct motley_layer_shape shape = shape_of(MOTLEY_GELU, 2);
         shape.bias = 1;
@@ -150,6 +192,15 @@ static void the_same_bits_and_memory(void **state)
         let_go(&again);
         motley_plan_destroy(plan);
         problem_destroy(&p);
+    }
+}
+
+static void the_same_bits_and_memory(void **state)
+{
+    (void)state;
+    for (int house = 0; house <= HOUSES; house += HOUSES) {
+        move_in(house);
+        check_bits_and_memory();
     }
 }
 
@@ -197,8 +248,10 @@ int main(int argc, char **argv)
 {
     motley__test_context(&argc, &argv, &context);
     printf("seed %llu\n", (unsigned long long)SEED);
+    real_nodes = context->node_of;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(results_are_the_references), cmocka_unit_test(rows_of_a_hot_expert_are_split),
+        cmocka_unit_test(results_are_the_references), cmocka_unit_test(results_are_the_references_across),
+        cmocka_unit_test(rows_of_a_hot_expert_are_split),
         cmocka_unit_test(the_same_bits_and_memory), cmocka_unit_test(inference_follows_the_owner),
     };
     const int failed = cmocka_run_group_tests_name("replicas", tests, NULL, NULL);

@@ -26,6 +26,7 @@ struct routed {
     struct motley__chunks chunks;
     struct motley__heads_args args;
     int *indices, *server;                       /* [N], [E] */
+    int *name;                                   /* [E] what goes for each index, or NULL */
     float *weights;                              /* [N] */
     int *slot, *heads;                           /* [N] */
     int *pair_order, *pair_place, *pair_offsets; /* pairs by slot */
@@ -48,7 +49,8 @@ static inline void choose(struct routed *r, uint64_t seed, int dropped)
     }
 }
 
-/* server [E] copied.  K <= E; odd E take every second expert.  Where choices are dropped there are guests, too. */
+/* server [E] copied.  K <= E; odd E take every second expert.  Where choices are dropped there are guests, too,
+ * and names. */
 static inline struct routed routed_create_in(int chunks, int every, int T, int K, int E, int G, int sent,
                                              const int *server, int dropped, uint64_t seed)
 {
@@ -59,6 +61,9 @@ static inline struct routed routed_create_in(int chunks, int every, int T, int K
     r.indices = ARRAY(int, r.N);
     r.server = ARRAY(int, E);
     memcpy(r.server, server, (size_t)E * sizeof *server);
+    r.name = dropped ? ARRAY(int, E) : NULL;
+    for (int e = 0; e < E && dropped; e++)
+        r.name[e] = E - 1 - e;
     r.weights = random_floats(seed, 13, (size_t)r.N);
     choose(&r, seed, dropped);
     int **lists[] = {&r.slot, &r.heads, &r.pair_order, &r.pair_place, &r.row_order, &r.send_row};
@@ -72,7 +77,7 @@ static inline struct routed routed_create_in(int chunks, int every, int T, int K
     r.S = r.row_offsets[chunks * sent];
     r.S_pairs = r.pair_offsets[chunks * sent];
     r.list = ARRAY(uint16_t, 2 * r.S + 3 * r.S_pairs);
-    motley__ref_encode_pairs(chunks * sent, r.indices, r.weights, r.pair_order, r.pair_offsets, r.send_row,
+    motley__ref_encode_pairs(chunks * sent, r.indices, r.name, r.weights, r.pair_order, r.pair_offsets, r.send_row,
                              r.row_offsets, r.list);
     return r;
 }
@@ -85,8 +90,8 @@ static inline struct routed routed_create(int T, int K, int E, int G, int sent, 
 
 static inline void routed_destroy(struct routed *r)
 {
-    void *host[] = {r->indices, r->server, r->weights, r->slot, r->heads, r->pair_order, r->pair_place, r->pair_offsets,
-                    r->row_order, r->send_row, r->row_offsets, r->list};
+    void *host[] = {r->indices, r->server, r->name, r->weights, r->slot, r->heads, r->pair_order, r->pair_place,
+                    r->pair_offsets, r->row_order, r->send_row, r->row_offsets, r->list};
     for (size_t i = 0; i < sizeof host / sizeof *host; i++)
         free(host[i]);
 }

@@ -38,16 +38,15 @@ static int reserve_route(motley_layer *layer, struct motley_error *error)
     return status;
 }
 
-int motley__forward_route_far(void *self, struct motley_error *error)
+/* Pairs, and the first of each token for a set of nodes, by chunk and set. */
+static int sort_by_set(motley_layer *layer, struct motley_error *error)
 {
-    motley_layer *layer = self;
     const struct motley__gateway *gateway = layer->gateway;
     const int N = layer->rows.N, sets = gateway->peers->G, slots = layer->chunks * sets;
-    int status = reserve_route(layer, error);
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     const struct motley__heads heads = {.N = N, .K = layer->shape.K, .groups = sets, .sent = gateway->peers->sent,
         .every = layer->plan->options.duplicate, .chunks = motley__chunks_of(layer->rows.T, layer->chunks),
-        .indices = saved[MOTLEY__SAVED_INDICES], .server = gateway->server,
+        .indices = motley__layer_own_choices(layer), .server = gateway->server,
         .slots = scratch[MOTLEY__SCRATCH_FAR_SLOTS], .heads = scratch[MOTLEY__SCRATCH_FAR_HEADS]};
     const struct motley__route pairs = {.N = N, .E = slots, .slots = slots, .indices = heads.slots,
         .histogram = scratch[MOTLEY__SCRATCH_FAR_HISTOGRAM], .order = scratch[MOTLEY__SCRATCH_FAR_PAIR_ORDER],
@@ -56,9 +55,19 @@ int motley__forward_route_far(void *self, struct motley_error *error)
         .histogram = pairs.histogram, .order = saved[MOTLEY__SAVED_FAR_ROW_ORDER],
         .where = saved[MOTLEY__SAVED_FAR_SEND_ROW], .offsets = scratch[MOTLEY__SCRATCH_FAR_ROW_OFFSETS]};
 
+    return motley__layer_sort(layer, &heads, &pairs, &rows, gateway->peers, error);
+}
+
+int motley__forward_route_far(void *self, struct motley_error *error)
+{
+    motley_layer *layer = self;
+    int status = reserve_route(layer, error);
+
     if (!status && layer->capacity) /* before anything crosses */
         status = motley__drop(layer, error);
-    return status ? status : motley__layer_sort(layer, &heads, &pairs, &rows, gateway->peers, error);
+    if (!status)
+        status = motley__layer_choose_lots(layer, error);
+    return status ? status : sort_by_set(layer, error);
 }
 
 int motley__forward_list_far(void *self, struct motley_error *error)
@@ -74,7 +83,8 @@ int motley__forward_list_far(void *self, struct motley_error *error)
     status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_FAR_SEND_LIST, UNITS(far->S, far->S_pairs), error);
     if (!status)
         status = motley__encode_pairs(layer->context->device, &(struct motley__encode_pairs){
-            .pairs = far->S_pairs, .indices = saved[MOTLEY__SAVED_INDICES], .weights = saved[MOTLEY__SAVED_WEIGHTS],
+            .pairs = far->S_pairs, .indices = motley__layer_own_choices(layer), .name = layer->gateway->name,
+            .weights = saved[MOTLEY__SAVED_WEIGHTS],
             .slots = scratch[MOTLEY__SCRATCH_FAR_SLOTS], .order = scratch[MOTLEY__SCRATCH_FAR_PAIR_ORDER],
             .pair_offsets = scratch[MOTLEY__SCRATCH_FAR_PAIR_OFFSETS], .row = saved[MOTLEY__SAVED_FAR_SEND_ROW],
             .row_offsets = scratch[MOTLEY__SCRATCH_FAR_ROW_OFFSETS], .list = scratch[MOTLEY__SCRATCH_FAR_SEND_LIST]},
@@ -165,7 +175,7 @@ static int reserve_guests(motley_layer *layer, struct motley_error *error)
 int motley__forward_guests(void *self, struct motley_error *error)
 {
     motley_layer *layer = self;
-    const struct motley__peers *peers = layer->gateway->peers;
+    const struct motley__peers *peers = layer->gateway->peers, *near = layer->peers;
     struct motley__buffer **saved = layer->saved, **scratch = layer->scratch->buffer;
     int status = reserve_guests(layer, error);
 
@@ -179,7 +189,8 @@ int motley__forward_guests(void *self, struct motley_error *error)
         status = motley__guests(layer->context->device, &(struct motley__guests){
             .N = layer->rows.N, .K = layer->shape.K, .M = layer->rows.far.M,
             .sections = peers->chunks * peers->R,
-            .own_indices = saved[MOTLEY__SAVED_INDICES], .own_weights = saved[MOTLEY__SAVED_WEIGHTS],
+            .first = near->lots > 1 ? motley__peers_choices(near) - near->named : 0,
+            .own_indices = motley__layer_own_choices(layer), .own_weights = saved[MOTLEY__SAVED_WEIGHTS],
             .source = scratch[MOTLEY__SCRATCH_FAR_SOURCE], .list = scratch[MOTLEY__SCRATCH_FAR_RECEIVED_LIST],
             .indices = saved[MOTLEY__SAVED_FAR_INDICES], .weights = scratch[MOTLEY__SCRATCH_FAR_WEIGHTS],
             .at = saved[MOTLEY__SAVED_FAR_AT]}, error);
@@ -298,7 +309,7 @@ static struct motley__decode decode_far(const motley_layer *layer, struct motley
         .dtype = layer->shape.dtype, .out = layer->shape.dtype, .T = layer->rows.T, .K = layer->shape.K,
         .D = layer->shape.D, .accumulate = 1, .y = y,
         .returned = {.groups = gateway->peers->G, .streams = gateway->peers->streams,
-            .chunks = motley__chunks_of(layer->rows.T, layer->chunks), .indices = saved[MOTLEY__SAVED_INDICES],
+            .chunks = motley__chunks_of(layer->rows.T, layer->chunks), .indices = motley__layer_own_choices(layer),
             .server = gateway->server, .row = saved[MOTLEY__SAVED_FAR_SEND_ROW], .pair = saved[MOTLEY__SAVED_FAR_PLACE],
             .table = saved[MOTLEY__SAVED_FAR_TABLE], .rows = scratch[MOTLEY__SCRATCH_FAR_RETURNED],
             .wire = motley__layer_wire(layer), .scalars = scratch[MOTLEY__SCRATCH_FAR_RETURNED_SCALARS]}};

@@ -93,7 +93,8 @@ int motley__encode_pairs(struct motley__device *device, const struct motley__enc
         return status;
     const struct motley__encode_pairs_args args = {.pairs = encode->pairs};
     return motley__launch(device, kernel, motley__mover_items(device, encode->pairs), error, MOTLEY__VALUE(args),
-                          MOTLEY__BUFFER(encode->indices), MOTLEY__BUFFER(encode->weights),
+                          MOTLEY__BUFFER(encode->indices), MOTLEY__BUFFER(encode->name),
+                          MOTLEY__BUFFER(encode->weights),
                           MOTLEY__BUFFER(encode->slots), MOTLEY__BUFFER(encode->order),
                           MOTLEY__BUFFER(encode->pair_offsets), MOTLEY__BUFFER(encode->row),
                           MOTLEY__BUFFER(encode->row_offsets), MOTLEY__BUFFER(encode->list));

@@ -72,6 +72,7 @@ static inline int64_t motley__list_units(int rows, int pairs)
 struct motley__encode_pairs {
     int pairs;
     const struct motley__buffer *indices, *weights;    /* [N] */
+    const struct motley__buffer *name;                 /* the number that goes for each index; NULL: itself */
     const struct motley__buffer *slots;                /* [N] int */
     const struct motley__buffer *order, *pair_offsets; /* route of the slots */
     const struct motley__buffer *row, *row_offsets;    /* `where` and `offsets` of the route of the heads */

@@ -121,8 +121,7 @@ static int reserve_groups(motley_layer *layer, struct motley_error *error)
 {
     const int N = layer->rows.pairs, slots = layer->chunks * layer->peers->G;
     const struct demand saved[] = {{MOTLEY__SAVED_GROUP_PLACE, INTS(N)}, {MOTLEY__SAVED_ROW_ORDER, INTS(N)},
-                                   {MOTLEY__SAVED_SEND_ROW, INTS(N)},
-                                   {MOTLEY__SAVED_CHOICES, layer->peers->lots > 1 ? INTS(N) : 0}};
+                                   {MOTLEY__SAVED_SEND_ROW, INTS(N)}};
     const struct demand scratch[] = {
         {MOTLEY__SCRATCH_SLOTS, INTS(N)}, {MOTLEY__SCRATCH_HEADS, INTS(N)}, {MOTLEY__SCRATCH_PAIR_ORDER, INTS(N)},
         {MOTLEY__SCRATCH_PAIR_OFFSETS, INTS(slots + 1)}, {MOTLEY__SCRATCH_ROW_OFFSETS, INTS(slots + 1)},
@@ -148,6 +147,16 @@ int motley__layer_sort(motley_layer *layer, const struct motley__heads *heads, c
     if (!status)
         status = motley__buffer_read_later(rows->offsets, 0, peers->row_offsets, INTS(rows->slots + 1), error);
     return status;
+}
+
+int motley__layer_choose_lots(motley_layer *layer, struct motley_error *error)
+{
+    const int N = layer->rows.N, lots = layer->peers->lots;
+    int status = lots > 1 ? motley__layer_saved_reserve(layer, MOTLEY__SAVED_CHOICES, INTS(N), error) : 0;
+
+    return status || lots == 1 ? status : motley__choices(layer->context->device, &(struct motley__choices){.N = N,
+        .K = layer->shape.K, .E = layer->shape.E, .lots = lots, .indices = layer->saved[MOTLEY__SAVED_INDICES],
+        .choices = layer->saved[MOTLEY__SAVED_CHOICES]}, error);
 }
 
 /* Of the pairs that stay here, own tokens' in each chunk, to the host: guests' are computed in another batch. */
@@ -186,14 +195,7 @@ static int sort_by_group(motley_layer *layer, struct motley_error *error)
     const struct motley__route rows = {.N = layer->rows.pairs, .E = slots, .slots = slots, .indices = heads.heads,
         .histogram = pairs.histogram, .order = saved[MOTLEY__SAVED_ROW_ORDER], .where = saved[MOTLEY__SAVED_SEND_ROW],
         .offsets = scratch[MOTLEY__SCRATCH_ROW_OFFSETS]};
-    int status = 0;
-
-    if (peers->lots > 1)
-        status = motley__choices(layer->context->device, &(struct motley__choices){.N = layer->rows.pairs,
-            .K = layer->shape.K, .E = layer->shape.E, .lots = peers->lots, .indices = motley__layer_indices(layer),
-            .choices = saved[MOTLEY__SAVED_CHOICES]}, error);
-    if (!status)
-        status = motley__layer_sort(layer, &heads, &pairs, &rows, peers, error);
+    int status = motley__layer_sort(layer, &heads, &pairs, &rows, peers, error);
     return status || !layer->gateway || layer->chunks == 1 ? status : count_staying(layer, error);
 }
 
@@ -206,6 +208,8 @@ int motley__forward_route(void *self, struct motley_error *error)
         return sort_by_expert(layer, layer->saved[MOTLEY__SAVED_INDICES], error);
     if (!status)
         status = reserve_groups(layer, error);
+    if (!status && !layer->gateway) /* there it is done, before rows cross */
+        status = motley__layer_choose_lots(layer, error);
     return status ? status : sort_by_group(layer, error);
 }
 

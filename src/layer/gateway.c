@@ -90,15 +90,40 @@ static int find_sets(struct sets *s, struct motley_error *error)
     return 0;
 }
 
-/* The set that serves an expert to this rank's tokens: that of the first member of its group on another node. */
-static int set_of_expert(const struct sets *s, int expert)
+/* The set that has a group's part on other nodes: that of its first member there. */
+static int set_of_group(const struct sets *s, int group)
 {
-    const int group = s->plan->server[expert];
-
     for (int i = s->plan->first_member[group]; i < s->plan->first_member[group + 1]; i++)
         if (is_far(s, s->plan->member[i]))
             return s->of[s->node_of[s->plan->member[i]]];
     return -1;
+}
+
+/* What a pair of an expert that a group serves is called between nodes. */
+static int name_of(const motley_plan *plan, int expert, int group)
+{
+    int i = 0;
+
+    if (group == plan->server[expert])
+        return expert;
+    while (plan->replica[i].expert != expert || plan->group_of[plan->replica[i].rank] != group)
+        i++;
+    return plan->shape.E + i;
+}
+
+/* Of each choice of this rank's tokens the set that serves it, and its name. */
+static int find_servers(const struct sets *s, struct motley__peers *p, struct motley_error *error)
+{
+    const int E = p->E;
+    int status = motley__plan_serve(s->plan, s->rank, p->server + (p->lots > 1 ? E : 0), error);
+
+    for (int e = 0; e < E && p->lots > 1; e++)
+        p->server[e] = s->plan->server[e];
+    for (int i = 0; i < motley__peers_choices(p) && !status; i++) {
+        p->name[i] = name_of(s->plan, i % E, p->server[i]);
+        p->server[i] = set_of_group(s, p->server[i]);
+    }
+    return status;
 }
 
 static void fill_peers(const struct sets *s, struct motley__peers *p)
@@ -115,8 +140,6 @@ static void fill_peers(const struct sets *s, struct motley__peers *p)
         p->to[r] = far && set >= 0 && motley__gateway_of(node_of, p->R, s->rank, node_of[r]) == r;
         p->from[r] = far && taken && motley__gateway_of(node_of, p->R, r, own) == s->rank;
     }
-    for (int e = 0; e < p->E; e++)
-        p->server[e] = set_of_expert(s, e);
     for (int set = 0; set < s->count; set++)
         for (int r = 0; r < p->R; r++)
             if (p->to[r] && p->group[r] == set)
@@ -128,17 +151,26 @@ int motley__gateway_peers(const motley_plan *plan, int rank, const int *node_of,
                           struct motley_error *error)
 {
     struct sets sets = {.plan = plan, .node_of = node_of, .rank = rank};
+    struct motley__peers *made = NULL;
     int status = find_sets(&sets, error);
 
     if (!status)
         status = motley__peers_alloc(&(struct motley__peers_sizes){.R = plan->R, .me = rank, .G = sets.count + 1,
-                                                                   .E = plan->shape.E, .lots = 1,
+                                                                   .E = plan->shape.E,
+                                                                   .lots = motley__plan_lots(plan),
                                                                    .chunks = plan->pipeline, .streams = plan->R},
-                                     peers, error);
+                                     &made, error);
     if (!status)
-        fill_peers(&sets, *peers);
+        status = find_servers(&sets, made, error);
+    if (!status)
+        fill_peers(&sets, made);
     free(sets.of);
-    return status;
+    if (status) {
+        motley__peers_destroy(made);
+        return status;
+    }
+    *peers = made;
+    return 0;
 }
 
 /* Those of a chunk. */
@@ -168,14 +200,15 @@ static int create_transfers(motley_layer *layer, struct motley__gateway *gateway
 
 static int create_parts(motley_layer *layer, struct motley__gateway *gateway, struct motley_error *error)
 {
-    const size_t bytes = (size_t)layer->shape.E * sizeof(int);
     int status = motley__gateway_peers(layer->plan, layer->context->rank, layer->context->node_of, &gateway->peers,
                                        error);
 
     if (!status)
-        status = motley__buffer_create(layer->context->device, bytes, &gateway->server, error);
-    if (!status)
-        status = motley__buffer_write(gateway->server, 0, gateway->peers->server, bytes, error);
+        status = motley__layer_table(layer, gateway->peers->server, motley__peers_choices(gateway->peers),
+                                     &gateway->server, error);
+    if (!status && gateway->peers->lots > 1)
+        status = motley__layer_table(layer, gateway->peers->name, motley__peers_choices(gateway->peers),
+                                     &gateway->name, error);
     if (!status)
         status = motley__counts_create(layer->context, gateway->peers->to, gateway->peers->from, layer->chunks,
                                        TAG_COUNTS, &gateway->counts, error);
@@ -186,13 +219,9 @@ static int create_parts(motley_layer *layer, struct motley__gateway *gateway, st
 
 int motley__gateway_create(motley_layer *layer, struct motley__gateway **gateway, struct motley_error *error)
 {
-    struct motley__gateway *g;
+    struct motley__gateway *g = calloc(1, sizeof *g);
     int status;
 
-    if (layer->plan->replicas)
-        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "a plan with replicas of experts and the hierarchical "
-                            "exchange, which knows one place of each expert: use the linear exchange");
-    g = calloc(1, sizeof *g);
     if (!g)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the exchange between nodes");
     status = create_parts(layer, g, error);
@@ -217,6 +246,7 @@ void motley__gateway_destroy(struct motley__gateway *gateway)
         motley__transfer_destroy(gateway->combine_back[c]);
     }
     motley__buffer_destroy(gateway->server);
+    motley__buffer_destroy(gateway->name);
     motley__peers_destroy(gateway->peers);
     free(gateway);
 }

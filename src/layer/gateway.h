@@ -22,8 +22,8 @@
  * first row: from there on every buffer has its size.
  *
  * Where ranks of one group sit on several nodes a token goes to all nodes that such groups join, once to each: slices
- * of one expert need it on all of them.  The plan has no replicas: which of a node's copies serves a guest is not said
- * on the wire.  Sources: Tutel (arXiv 2206.03382); one row for each node: GRACE-MoE (arXiv 2509.25041).
+ * of one expert need it on all of them.  Where experts have replicas its source says which one serves each pair
+ * (peers.h).  Sources: Tutel (arXiv 2206.03382); one row for each node: GRACE-MoE (arXiv 2509.25041).
  *
  * SPDX-License-Identifier: BSD-3-Clause */
 #ifndef MOTLEY_LAYER_GATEWAY_H
@@ -35,7 +35,8 @@
 
 struct motley__gateway {
     struct motley__peers *peers;     /* between nodes; owned, as all of these */
-    struct motley__buffer *server;   /* [E] int: set of nodes that serves each expert */
+    struct motley__buffer *server;   /* [choices] int: set of nodes that serves each (peers.h) */
+    struct motley__buffer *name;     /* [choices] int: what they are called there; NULL without replicas */
     struct motley__counts *counts;
     struct motley__transfer *lists[MOTLEY__CHUNKS_MOST], *dispatch[MOTLEY__CHUNKS_MOST], /* [chunks] each */
                             *combine[MOTLEY__CHUNKS_MOST], *dispatch_back[MOTLEY__CHUNKS_MOST],
@@ -50,7 +51,7 @@ int motley__gateway_of(const int *node_of, int R, int source, int node);
 int motley__gateway_peers(const motley_plan *plan, int rank, const int *node_of, struct motley__peers **peers,
                           struct motley_error *error);
 
-/* Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM, MOTLEY_E_UNSUPPORTED (the plan has replicas). */
+/* Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__gateway_create(motley_layer *layer, struct motley__gateway **gateway, struct motley_error *error);
 void motley__gateway_destroy(struct motley__gateway *gateway); /* accepts NULL */
 

@@ -19,7 +19,7 @@ int motley__guests(struct motley__device *device, const struct motley__guests *g
     if (status)
         return status;
     const struct motley__guests_args args = {
-        .N = guests->N, .K = guests->K, .M = guests->M, .sections = guests->sections,
+        .N = guests->N, .K = guests->K, .M = guests->M, .first = guests->first, .sections = guests->sections,
     };
     return motley__launch(device, kernel, motley__mover_items(device, guests->N + guests->M), error,
                           MOTLEY__VALUE(args), MOTLEY__BUFFER(guests->own_indices),

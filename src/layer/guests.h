@@ -11,6 +11,7 @@
 
 struct motley__guests {
     int N, K, M, sections;                         /* own pairs, guests */
+    int first;                                     /* what guests' experts are counted from (peers.h) */
     const struct motley__buffer *own_indices, *own_weights; /* [N] */
     const struct motley__buffer *source;           /* [2 (sections + 1)] int: rows before each section's, of a source
                                                     * and chunk; then pairs */

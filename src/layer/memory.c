@@ -94,7 +94,7 @@ static uint64_t saved_bytes(const struct motley__layer_memory *m)
     words += n.pairs + n.M_pairs + (uint64_t)local_slots(m) + 1; /* where, offsets */
     words += (m->before ? 3 : 2) * n.P;                     /* index, pair weight; scale */
     if (m->ranks > 1) {
-        words += (m->lots > 1 ? 4 : 3) * n.pairs;           /* group place, row order, send row; choices */
+        words += 3 * n.pairs + (m->lots > 1 ? n.N : 0);     /* group place, row order, send row; choices */
         words += motley__peers_table(m->groups, m->streams, chunks_of(m)) + n.M + 1; /* table, begin */
     }
     if (m->far_groups) {
@@ -170,6 +170,16 @@ static uint64_t cache_bytes(const struct motley__layer_memory *m)
     return motley__experts_bytes(&m->shape, m->shape.E, 0, m->panel, m->trained ? 1 : 0, 0);
 }
 
+/* By choice: local and server; with guests, between nodes; with replicas besides, their names. */
+static uint64_t table_bytes(const struct motley__layer_memory *m)
+{
+    const uint64_t far = (uint64_t)m->shape.E * (m->lots > 1 ? 1 + (uint64_t)m->lots : 1);
+    const uint64_t near = far + (m->lots > 1 ? (uint64_t)m->named : 0);
+    const uint64_t names = m->far_groups && m->lots > 1 ? near + far : 0;
+
+    return 4 * (near * ((uint64_t)batches_of(m) + (m->ranks > 1)) + (m->far_groups ? far : 0) + names);
+}
+
 /* The gate's weights, each with so many copies; S and slopes of a cosine gate, a sigmoid gate's correction alone. */
 static uint64_t gate_bytes(const struct motley__layer_memory *m, int copies)
 {
@@ -190,9 +200,7 @@ uint64_t motley__layer_memory_bytes(const struct motley__layer_memory *m)
     const int masters = m->moments > 0 && m->shape.dtype != MOTLEY_F32;
     const uint64_t layers = m->layers > 1 ? (uint64_t)m->layers : 1;
     struct motley_layer_shape slice = m->shape;
-    const uint64_t choices = (uint64_t)m->shape.E * (m->lots > 1 ? 1 + (uint64_t)m->lots : 1);
-    const uint64_t tables = choices * 4 * ((uint64_t)batches_of(m) + (m->ranks > 1)) + /* local; server */
-                            (m->far_groups ? (uint64_t)m->shape.E * 4 : 0);             /* between nodes */
+    const uint64_t tables = table_bytes(m);
     const int stored = m->caches ? m->stored : m->E_local - m->replicas;
     const int begin = m->caches ? m->stored_begin : m->hidden_begin, end = m->caches ? m->stored_end : m->hidden_end;
 
@@ -216,6 +224,7 @@ static struct motley__layer_memory memory_of(const motley_layer *layer)
     return (struct motley__layer_memory){.shape = *shape, .E_local = layer->E_local,
         .hidden_begin = layer->holding->begin, .hidden_end = layer->holding->end,
         .replicas = layer->holding->experts - layer->holding->stored, .lots = peers ? peers->lots : 1,
+        .named = peers ? peers->named : 0,
         .caches = layer->cache && layer->cache->experts, .stored = layer->stores->experts,
         .stored_begin = layer->stores->begin, .stored_end = layer->stores->end,
         .cache_scratch = layer->cache ? motley__weight_cache_scratch(layer->cache) : 0, .ranks = peers ? peers->R : 1,

@@ -41,6 +41,7 @@ static int alloc_arrays(struct motley__peers *peers, int streams, struct motley_
     peers->to = calloc(R, sizeof(int));
     peers->from = calloc(R, sizeof(int));
     peers->server = calloc((size_t)motley__peers_choices(peers), sizeof(int));
+    peers->name = calloc((size_t)motley__peers_choices(peers), sizeof(int));
     peers->stream = calloc((size_t)streams, sizeof(int));
     peers->row_offsets = calloc(slots + 1, sizeof(int));
     peers->pair_offsets = calloc(slots + 1, sizeof(int));
@@ -50,8 +51,8 @@ static int alloc_arrays(struct motley__peers *peers, int streams, struct motley_
         status = alloc_spans(R, C, &peers->span[i], error);
     if (status)
         return status;
-    if (!peers->group || !peers->to || !peers->from || !peers->server || !peers->stream || !peers->row_offsets ||
-        !peers->pair_offsets || !peers->table || !peers->source)
+    if (!peers->group || !peers->to || !peers->from || !peers->server || !peers->name || !peers->stream ||
+        !peers->row_offsets || !peers->pair_offsets || !peers->table || !peers->source)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the exchange of %d ranks", peers->R);
     return 0;
 }
@@ -69,6 +70,7 @@ int motley__peers_alloc(const struct motley__peers_sizes *sizes, struct motley__
     p->G = sizes->G;
     p->E = sizes->E;
     p->lots = sizes->lots;
+    p->named = sizes->named;
     p->chunks = sizes->chunks;
     status = alloc_arrays(p, sizes->streams + 1, error);
     if (status) {
@@ -89,6 +91,7 @@ void motley__peers_destroy(struct motley__peers *peers)
     free(peers->to);
     free(peers->from);
     free(peers->server);
+    free(peers->name);
     free(peers->stream);
     free(peers->row_offsets);
     free(peers->pair_offsets);
@@ -142,13 +145,21 @@ static void number_groups(struct view *view)
 static int find_servers(const struct view *view, struct motley__peers *peers, struct motley_error *error)
 {
     const motley_plan *plan = view->plan;
-    const int E = peers->E, choices = motley__peers_choices(peers);
-    int status = motley__plan_serve(plan, peers->me, peers->server + choices - peers->lots * E, error);
+    const int E = peers->E, choices = motley__peers_choices(peers), first = choices - peers->named;
+    int status = motley__plan_serve(plan, peers->me, peers->server + (peers->lots > 1 ? E : 0), error);
 
     if (status)
         return status;
     for (int e = 0; e < E; e++)
         peers->server[e] = peers->lots > 1 ? plan->server[e] : peers->server[e];
+    for (int i = 0; i < choices; i++)
+        peers->name[i] = i % E;
+    for (int i = first; i < choices; i++) {
+        const struct motley__replica *replica = i - first < E ? NULL : &plan->replica[i - first - E];
+
+        peers->name[i] = replica ? replica->expert : i - first;
+        peers->server[i] = replica ? plan->group_of[replica->rank] : plan->server[i - first];
+    }
     for (int i = 0; i < choices; i++)
         peers->server[i] = view->number[peers->server[i]];
     return 0;
@@ -185,13 +196,14 @@ static void find_streams(const struct view *view, struct motley__peers *peers)
 static int create(struct view *view, struct motley__peers **peers, struct motley_error *error)
 {
     const motley_plan *plan = view->plan;
+    const int named = view->node_of && plan->replicas ? plan->shape.E + plan->replicas : 0;
     int status;
 
     number_groups(view);
     status = motley__peers_alloc(&(struct motley__peers_sizes){.R = plan->R, .me = view->rank, .G = view->groups,
                                                                .E = plan->shape.E, .lots = motley__plan_lots(plan),
-                                                               .chunks = plan->pipeline, .streams = plan->R},
-                                 peers, error);
+                                                               .chunks = plan->pipeline, .named = named,
+                                                               .streams = plan->R}, peers, error);
     if (status)
         return status;
     status = find_servers(view, *peers, error);
@@ -209,12 +221,12 @@ int motley__peers_create(const motley_plan *plan, int rank, const int *node_of, 
 {
     struct view view = {.plan = plan, .node_of = node_of, .rank = rank};
     struct motley__peers *made = NULL;
+    const int replicas = node_of ? plan->replicas : 0;
     int status;
 
-    if (plan->shape.E > MOST_EXPERTS)
-        return motley__fail(error, MOTLEY_E_UNSUPPORTED,
-                            "a layer of %d experts on several ranks; they can have at most %d: use one rank",
-                            plan->shape.E, MOST_EXPERTS);
+    if (plan->shape.E > MOST_EXPERTS - replicas)
+        return motley__fail(error, MOTLEY_E_UNSUPPORTED, "a layer of %d experts with %d replicas on several ranks; "
+                            "together they can be at most %d: use one rank", plan->shape.E, replicas, MOST_EXPERTS);
     view.number = malloc((size_t)plan->G * sizeof *view.number);
     if (!view.number)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for the exchange of %d ranks", plan->R);

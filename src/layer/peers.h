@@ -10,6 +10,10 @@
  * expert e in lot s is then choice (1 + s) E + e; what other ranks send is for this one whatever its lot, and stays
  * choice e.  Without replicas experts are the choices.
  *
+ * Between nodes a pair names who serves it, for its lot is known at its source alone: expert e is number e where its
+ * owner does, E + i where replica i of the plan does.  A guest's pair of such a number is choice
+ * (1 + lots) E + number.
+ *
  * Between nodes (gateway.h) a group is a set of them, its members their gateways, and the own node is the last group.
  *
  * SPDX-License-Identifier: BSD-3-Clause */
@@ -35,7 +39,9 @@ struct motley__peers {
     int *group;                 /* [R] of each rank, for one that is in none the last; owned, as all arrays */
     int *to, *from;             /* [R] 1: other ranks that take this one's rows; whose rows come here */
     int E, lots;                /* lots 1: no replicas */
+    int named;                  /* choices of guests */
     int *server;                /* [choices] group that serves each; -1: none of these */
+    int *name;                  /* [choices] their numbers on the wire: experts, between nodes as above */
     int streams, *stream;       /* [streams] rank of each */
     int chunks;
 
@@ -69,7 +75,7 @@ static inline int motley__peers_before(const struct motley__peers *peers, const 
 
 static inline int motley__peers_choices(const struct motley__peers *peers)
 {
-    return peers->lots > 1 ? (1 + peers->lots) * peers->E : peers->E;
+    return peers->lots > 1 ? (1 + peers->lots) * peers->E + peers->named : peers->E;
 }
 
 /* The plan's groups.  node_of [R] borrowed: of every group only the members on the rank's own node; NULL: all members.
@@ -79,10 +85,10 @@ int motley__peers_create(const motley_plan *plan, int rank, const int *node_of, 
 void motley__peers_destroy(struct motley__peers *peers); /* accepts NULL */
 
 /* Peers of so many ranks, groups, experts, lots and chunks whose arrays are still to be filled: group, to, from,
- * server, and, by motley__peers_add in the order of groups and then of the sums, the streams.
+ * server, name, and, by motley__peers_add in the order of groups and then of the sums, the streams.
  * Errors: MOTLEY_E_MEMORY. */
 struct motley__peers_sizes {
-    int R, me, G, E, lots, chunks;
+    int R, me, G, E, lots, chunks, named;
     int streams;                /* at most */
 };
 int motley__peers_alloc(const struct motley__peers_sizes *sizes, struct motley__peers **peers,

@@ -58,7 +58,7 @@ void motley__ref_route(int N, int E, int slots, const int *indices, const int *s
 void motley__ref_heads(const struct motley__heads_args *a, const int *indices, const int *server, int *slots,
                        int *heads);
 void motley__ref_encode(int D, int K, int rows, const float *x, const int *order, float *send);
-void motley__ref_encode_pairs(int slots, const int *indices, const float *weights, const int *order,
+void motley__ref_encode_pairs(int slots, const int *indices, const int *name, const float *weights, const int *order,
                               const int *pair_offsets, const int *row, const int *row_offsets, uint16_t *list);
 
 /* guests.h */

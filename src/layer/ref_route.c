@@ -67,7 +67,7 @@ static uint32_t get_word(const uint16_t *list)
     return list[0] | (uint32_t)list[1] << 16;
 }
 
-void motley__ref_encode_pairs(int slots, const int *indices, const float *weights, const int *order,
+void motley__ref_encode_pairs(int slots, const int *indices, const int *name, const float *weights, const int *order,
                               const int *pair_offsets, const int *row, const int *row_offsets, uint16_t *list)
 {
     for (int g = 0; g < slots; g++) {
@@ -82,7 +82,7 @@ void motley__ref_encode_pairs(int slots, const int *indices, const float *weight
             list = put_word(list, bits);
         }
         for (int i = pair_offsets[g]; i < pair_offsets[g + 1]; i++)
-            *list++ = (uint16_t)indices[order[i]];
+            *list++ = (uint16_t)(name ? name[indices[order[i]]] : indices[order[i]]);
     }
 }
 
@@ -134,7 +134,7 @@ void motley__ref_guests(const struct motley__guests_args *a, const int *own_indi
             for (int i = from; i < to; i++) {
                 const int place = a->N + (source[s] + j) * a->K + i - from;
                 const uint32_t bits = get_word(values + 2 * (size_t)i);
-                indices[place] = experts[i];
+                indices[place] = a->first + experts[i];
                 memcpy(weights + place, &bits, sizeof bits);
                 at[first + i] = place;
             }

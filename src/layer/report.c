@@ -72,13 +72,21 @@ struct motley_layer_times motley_layer_backward_times(const motley_layer *layer)
     return times_of(&layer->backward_times);
 }
 
-/* The group that serves pair n; -1 of a dropped choice. */
-static int group_of(const motley_layer *layer, const int32_t *indices, int n)
+/* The group of the peers that serves a choice. */
+static int group_of(const motley_layer *layer, int32_t choice)
 {
-    const struct motley__peers *peers = layer->peers;
-    const int lot = n / layer->shape.K % peers->lots;
+    return choice < 0 ? -1 : layer->peers->server[choice];
+}
 
-    return indices[n] < 0 ? -1 : peers->server[(peers->lots > 1 ? (1 + lot) * peers->E : 0) + indices[n]];
+/* The group of the plan that serves a choice of an own token, which may be on another node: by its name there. */
+static int group_across(const motley_layer *layer, int32_t choice)
+{
+    const motley_plan *plan = layer->plan;
+    const int name = choice < 0 ? -1 : layer->gateway->peers->name[choice];
+
+    if (name < 0)
+        return -1;
+    return name < plan->shape.E ? plan->server[name] : plan->group_of[plan->replica[name - plan->shape.E].rank];
 }
 
 /* Ranks that serve a token's experts, own one included, and rows for others, over all tokens of a rank. */
@@ -91,12 +99,11 @@ struct taken {
     int group, ranks, others;
 };
 
-static struct taken taken_by(const motley_layer *layer, const int32_t *indices, int n)
+static struct taken taken_by(const motley_layer *layer, const int32_t *choices, int n)
 {
     const struct motley__peers *peers = layer->peers;
     const motley_plan *plan = layer->plan;
-    struct taken taken = {.group = layer->gateway && indices[n] >= 0 ? plan->server[indices[n]]
-                                                                     : group_of(layer, indices, n)};
+    struct taken taken = {.group = layer->gateway ? group_across(layer, choices[n]) : group_of(layer, choices[n])};
 
     if (taken.group < 0)
         return taken;
@@ -114,18 +121,18 @@ static struct taken taken_by(const motley_layer *layer, const int32_t *indices, 
     return taken;
 }
 
-static struct copies count_pairs(const motley_layer *layer, const int32_t *indices)
+static struct copies count_pairs(const motley_layer *layer, const int32_t *choices)
 {
     const int T = layer->rows.T, K = layer->shape.K;
     struct copies copies = {0, 0};
 
     for (int t = 0; t < T; t++)
         for (int n = t * K; n < (t + 1) * K; n++) {
-            const struct taken taken = taken_by(layer, indices, n);
+            const struct taken taken = taken_by(layer, choices, n);
             int seen = 0;
 
             for (int m = t * K; m < n && !seen; m++)
-                seen = taken_by(layer, indices, m).group == taken.group;
+                seen = taken_by(layer, choices, m).group == taken.group;
             copies.ranks += seen ? 0 : taken.ranks;
             copies.rows += seen && !layer->plan->options.duplicate ? 0 : taken.others;
         }
@@ -133,7 +140,7 @@ static struct copies count_pairs(const motley_layer *layer, const int32_t *indic
 }
 
 /* Guests that an own expert served: their rows are given back, too. */
-static int64_t count_served(const motley_layer *layer, const int32_t *indices)
+static int64_t count_served(const motley_layer *layer, const int32_t *choices)
 {
     const int K = layer->shape.K;
     int64_t served = 0;
@@ -142,7 +149,7 @@ static int64_t count_served(const motley_layer *layer, const int32_t *indices)
         int own = 0;
 
         for (int k = 0; k < K; k++)
-            own |= group_of(layer, indices, t * K + k) == layer->peers->G - 1;
+            own |= group_of(layer, choices[t * K + k]) == layer->peers->G - 1;
         served += own;
     }
     return served;
@@ -152,18 +159,18 @@ static int64_t count_served(const motley_layer *layer, const int32_t *indices)
 static int count_copies(const motley_layer *layer, struct copies *copies, int64_t *served, struct motley_error *error)
 {
     const size_t bytes = (size_t)layer->rows.pairs * sizeof(int32_t);
-    int32_t *indices = malloc(bytes ? bytes : 1);
+    int32_t *choices = malloc(bytes ? bytes : 1);
     int status = 0;
 
-    if (!indices)
+    if (!choices)
         return motley__fail(error, MOTLEY_E_MEMORY, "no host memory for %zu bytes of routing", bytes);
     if (bytes)
-        status = motley__buffer_read(motley__layer_indices(layer), 0, indices, bytes, error);
+        status = motley__buffer_read(motley__layer_lookup(layer), 0, choices, bytes, error);
     if (!status) {
-        *copies = count_pairs(layer, indices);
-        *served = count_served(layer, indices);
+        *copies = count_pairs(layer, choices);
+        *served = count_served(layer, choices);
     }
-    free(indices);
+    free(choices);
     return status;
 }
 

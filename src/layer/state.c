@@ -46,8 +46,7 @@ static int create_transfers(motley_layer *layer, struct motley_error *error)
     return status;
 }
 
-/* A constant table of the device. */
-static int create_table(motley_layer *layer, const int *host, int numbers, struct motley__buffer **table,
+int motley__layer_table(motley_layer *layer, const int *host, int numbers, struct motley__buffer **table,
                         struct motley_error *error)
 {
     const size_t bytes = (size_t)numbers * sizeof(int);
@@ -74,8 +73,11 @@ static int create_exchange(motley_layer *layer, struct motley_error *error)
     if (!status && node_of)
         status = motley__gateway_create(layer, &layer->gateway, error);
     if (!status)
-        status = create_table(layer, layer->peers->server, motley__layer_lookup_count(layer),
-                              &layer->server, error);
+        status = motley__layer_table(layer, layer->peers->server, motley__peers_choices(layer->peers), &layer->server,
+                                     error);
+    if (!status && layer->peers->named)
+        status = motley__layer_table(layer, layer->peers->name, motley__peers_choices(layer->peers), &layer->name,
+                                     error);
     if (!status)
         status = motley__counts_create(layer->context, layer->peers->to, layer->peers->from, layer->chunks,
                                        TAG_COUNTS, &layer->counts, error);
@@ -102,11 +104,11 @@ static int create_local(motley_layer *layer, struct motley_error *error)
     for (int b = 0; b < batches; b++)
         for (int i = 0; i < choices; i++) {
             const int elsewhere = i >= E && peers->server[i] != peers->G - 1;
-            const int number = elsewhere ? -1 : motley__holding_find(layer->holding, i % E);
+            const int number = elsewhere ? -1 : motley__holding_find(layer->holding, peers ? peers->name[i] : i);
 
             local[b * choices + i] = number < 0 ? -1 : b * layer->stride + number;
         }
-    status = create_table(layer, local, batches * choices, &layer->local, error);
+    status = motley__layer_table(layer, local, batches * choices, &layer->local, error);
     free(local);
     return status;
 }
@@ -288,6 +290,7 @@ void motley_layer_destroy(motley_layer *layer)
     motley__buffer_destroy(layer->local);
     motley__buffer_destroy(layer->collaborators);
     motley__buffer_destroy(layer->server);
+    motley__buffer_destroy(layer->name);
     motley__gateway_destroy(layer->gateway);
     motley__peers_destroy(layer->peers);
     motley__capacity_destroy(layer->capacity);

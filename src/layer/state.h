@@ -143,7 +143,7 @@ enum motley__saved_buffer {
     MOTLEY__SAVED_GROUP_PLACE,       /* [pairs] int: position of each pair by slot */
     MOTLEY__SAVED_ROW_ORDER,         /* [pairs] int: heads by slot, one for each row sent */
     MOTLEY__SAVED_SEND_ROW,          /* [pairs] int: row of each head */
-    MOTLEY__SAVED_CHOICES,           /* [N] int: with replicas, indices by lot (peers.h) */
+    MOTLEY__SAVED_CHOICES,           /* [N] int: with replicas own pairs' choices, by lot (peers.h) */
     MOTLEY__SAVED_TABLE,             /* of struct motley__returned, int */
     MOTLEY__SAVED_RECEIVED,          /* [far.M + M,D]: guests first */
     MOTLEY__SAVED_BEGIN,             /* [M+1] int: pairs of each received row */
@@ -152,7 +152,7 @@ enum motley__saved_buffer {
     MOTLEY__SAVED_FAR_ROW_ORDER,     /* [N] int */
     MOTLEY__SAVED_FAR_SEND_ROW,      /* [N] int */
     MOTLEY__SAVED_FAR_TABLE,         /* int */
-    MOTLEY__SAVED_FAR_INDICES,       /* [pairs] int: own ones and guests' */
+    MOTLEY__SAVED_FAR_INDICES,       /* [pairs] int: own ones and guests'; choices where there are replicas */
     MOTLEY__SAVED_FAR_AT,            /* [far.M_pairs] int: place of guests' pairs there */
     MOTLEY__SAVED_COUNT
 };
@@ -203,7 +203,8 @@ struct motley_layer {
 
     /* Exchange; NULL where every rank computes with everything, as on one rank.  Owned. */
     struct motley__peers *peers;
-    struct motley__buffer *server;   /* [choices] int: group of each expert (peers.h) */
+    struct motley__buffer *server;   /* [choices] int: group of each (peers.h) */
+    struct motley__buffer *name;     /* [choices] int: expert of each, where guests come and replicas are; else NULL */
     struct motley__counts *counts;
     struct motley__transfer *lists[MOTLEY__CHUNKS_MOST], *dispatch[MOTLEY__CHUNKS_MOST], /* [chunks] each */
                             *combine[MOTLEY__CHUNKS_MOST], *dispatch_back[MOTLEY__CHUNKS_MOST],
@@ -280,11 +281,18 @@ static inline struct motley__buffer *motley__layer_chosen(const motley_layer *la
 struct motley__rows motley__layer_inputs(const motley_layer *layer);
 struct motley__scale motley__layer_scale(const motley_layer *layer, int batch);
 
+/* With replicas, own pairs' choices. */
+int motley__layer_choose_lots(motley_layer *layer, struct motley_error *error);
+
 /* What decode needs to know of rows that came back; zero when none did. */
 struct motley__returned motley__layer_returned(const motley_layer *layer);
 
 struct motley__heads;
 struct motley__route;
+
+/* A constant table of the device, the caller's to destroy. */
+int motley__layer_table(motley_layer *layer, const int *host, int numbers, struct motley__buffer **table,
+                        struct motley_error *error);
 
 /* Pairs and their heads are sorted by slot (encode.h); the offsets are on their way to the host, `pair_offsets` and
  * `row_offsets` of the peers. */
@@ -331,21 +339,22 @@ int motley__layer_fetches(const motley_layer *layer);
 /* Replicas of a layer that is not trained are stale on all ranks when weights were set on any.  Collective. */
 int motley__layer_share_news(motley_layer *layer, struct motley_error *error);
 
-/* The experts and weights of `pairs`, the exchange's. */
-static inline struct motley__buffer *motley__layer_indices(const motley_layer *layer)
+/* What own pairs chose, as the tables `local` and `server` are indexed, here and between nodes. */
+static inline struct motley__buffer *motley__layer_own_choices(const motley_layer *layer)
 {
-    return layer->saved[layer->gateway ? MOTLEY__SAVED_FAR_INDICES : MOTLEY__SAVED_INDICES];
+    return layer->saved[layer->peers && layer->peers->lots > 1 ? MOTLEY__SAVED_CHOICES : MOTLEY__SAVED_INDICES];
 }
 
+/* The same of `pairs`, the exchange's. */
+static inline struct motley__buffer *motley__layer_lookup(const motley_layer *layer)
+{
+    return layer->gateway ? layer->saved[MOTLEY__SAVED_FAR_INDICES] : motley__layer_own_choices(layer);
+}
+
+/* Their weights. */
 static inline struct motley__buffer *motley__layer_weights(const motley_layer *layer)
 {
     return layer->gateway ? layer->scratch->buffer[MOTLEY__SCRATCH_FAR_WEIGHTS] : layer->saved[MOTLEY__SAVED_WEIGHTS];
-}
-
-/* What pairs chose, as the tables `local` and `server` are indexed. */
-static inline struct motley__buffer *motley__layer_lookup(const motley_layer *layer)
-{
-    return layer->peers && layer->peers->lots > 1 ? layer->saved[MOTLEY__SAVED_CHOICES] : motley__layer_indices(layer);
 }
 
 /* How many choices there are. */
@@ -446,6 +455,7 @@ struct motley__layer_memory {
     int ranks, groups, streams;      /* ranks 1: nothing travels */
     int chunks, stride;              /* as in the layer */
     int far_groups, far_streams;     /* of the exchange between nodes; far_groups 0: there is none */
+    int named;                       /* choices of its guests, where there are replicas */
     int panel, trained, backward, losses;
     int importance;                  /* 1: also the importance loss */
     int before;                      /* 1: weights before the experts */

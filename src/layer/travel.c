@@ -56,7 +56,8 @@ int motley__forward_list(void *self, struct motley_error *error)
     status = motley__layer_scratch_reserve(layer, MOTLEY__SCRATCH_SEND_LIST, UNITS(rows->S, rows->S_pairs), error);
     if (!status)
         status = motley__encode_pairs(layer->context->device, &(struct motley__encode_pairs){
-            .pairs = rows->S_pairs, .indices = motley__layer_indices(layer),
+            .pairs = rows->S_pairs, .name = layer->name,
+            .indices = layer->gateway ? motley__layer_lookup(layer) : saved[MOTLEY__SAVED_INDICES],
             .weights = motley__layer_weights(layer), .slots = scratch[MOTLEY__SCRATCH_SLOTS],
             .order = scratch[MOTLEY__SCRATCH_PAIR_ORDER], .pair_offsets = scratch[MOTLEY__SCRATCH_PAIR_OFFSETS],
             .row = saved[MOTLEY__SAVED_SEND_ROW], .row_offsets = scratch[MOTLEY__SCRATCH_ROW_OFFSETS],

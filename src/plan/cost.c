@@ -217,7 +217,7 @@ uint64_t motley__cost_bytes(const struct motley_layer_shape *shape, const struct
                                                              shape->dtype ? 1 : panel),
         .projection_bytes = sizeof(float) * motley__matrix_numbers(shape->gate_width, shape->D,
                                                                    shape->dtype ? 1 : panel),
-        .far_groups = duty->sets ? duty->sets + 1 : 0, .far_streams = duty->sets,
+        .far_groups = duty->sets ? duty->sets + 1 : 0, .far_streams = duty->sets, .named = duty->sets ? duty->named : 0,
         .rows = {.T = whole(duty->tokens), .N = whole(own), .tokens = whole(duty->tokens + duty->guests),
                  .pairs = whole(stay), .far = far_rows(shape, duty), .S = whole(duty->gathered),
                  .S_pairs = whole(fmin(duty->gathered * shape->K, stay)), .B = whole(duty->sent),

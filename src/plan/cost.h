@@ -70,6 +70,7 @@ double motley__cost_all(const struct motley__whole *whole, const struct motley_l
 struct motley__duty {
     int experts, width;              /* stored: so wide a slice of so many experts */
     int replicas, lots;             /* and of so many that others store; lots of tokens (plan.h), 0 is 1 */
+    int named;                      /* experts and all replicas of the plan, where there are any */
     int caches;                      /* 1: it computes with all experts in full, gathered into a cache (data mode) */
     double tokens;                   /* of its own */
     double pairs;                    /* rows of its experts, counted once for each expert */

@@ -231,8 +231,7 @@ int motley__divide_replicates(const struct motley__task *task, const struct motl
     const struct motley_plan_options *options = &task->options;
     const motley_coactivation *c = options->coactivation;
     const int layers = c && !options->coactivation_layer ? motley_coactivation_layers(c) : 1;
-    return task->share && options->shares == MOTLEY_SHARES_MEASURED && division->G > 1 && layers == 1 &&
-           options->exchange != MOTLEY_EXCHANGE_HIERARCHICAL; /* which knows one place of each expert */
+    return task->share && options->shares == MOTLEY_SHARES_MEASURED && division->G > 1 && layers == 1;
 }
 
 /* Replicas of what is then the slowest group's, where ranks have memory for them. */

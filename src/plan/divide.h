@@ -65,6 +65,10 @@ int motley__divide_replicates(const struct motley__task *task, const struct motl
 int motley__divide_room(const struct motley__task *task, const struct motley__division *division, int *most,
                         struct motley_error *error);
 
+/* An expert's rows of which a group serves this part, whose own tokens, a part of all, bring as many as they can: the
+ * part of what others, or with own its own tokens, have for the expert. */
+double motley__division_part(double part, double own_tokens, int own);
+
 /* What each rank has to do: duty [R] written.  Errors: MOTLEY_E_MEMORY. */
 int motley__division_duties(const struct motley__task *task, const struct motley__division *division,
                             struct motley__duty *duty, struct motley_error *error);

@@ -70,9 +70,7 @@ static void reach_clear(struct reach *reach)
     free(reach->members);
 }
 
-/* An expert's rows that group g serves, of which its own tokens bring as many as they can: the part of what others, or
- * with own its own tokens, have for the expert. */
-static double part_for(double part, double own_tokens, int own)
+double motley__division_part(double part, double own_tokens, int own)
 {
     const double first = own_tokens > 0 ? fmin(1, part / own_tokens) : 0;
     if (own)
@@ -90,12 +88,12 @@ static double reach_of(const struct motley__task *task, const struct motley__div
         if (division->owner[e] != g)
             continue;
         const double rest = division->rest[e];
-        reach->share[count++] = task->share[e] * (rest < 1 ? part_for(rest, own_tokens, own) : 1);
+        reach->share[count++] = task->share[e] * (rest < 1 ? motley__division_part(rest, own_tokens, own) : 1);
     }
     for (int i = 0; i < division->replicas; i++)
         if (division->group_of[division->replica[i].rank] == g)
             reach->share[count++] = task->share[division->replica[i].expert] *
-                                    part_for(division->replica[i].part, own_tokens, own);
+                                    motley__division_part(division->replica[i].part, own_tokens, own);
     return motley__task_reach_of(task, reach->share, count);
 }
 
@@ -138,7 +136,9 @@ static struct motley__duty duty_of(const struct motley__task *task, const struct
     const int alone = holds && reach->members[g] == 1; /* its group's tokens stay */
     struct motley__duty duty = {.experts = holds ? division->experts[g] : 0, .width = division->width[r],
                                 .replicas = holds ? reach->replicas[g] : 0,
-                                .lots = division->replicas ? MOTLEY__LOTS : 1, .caches = data, .tokens = tokens,
+                                .lots = division->replicas ? MOTLEY__LOTS : 1,
+                                .named = division->replicas ? task->shape.E + division->replicas : 0,
+                                .caches = data, .tokens = tokens,
                                 .reach = holds ? others : 0, .part = holds ? reach->part[g] : 0};
     duty.pairs = data ? task->kept * tokens * K : all * K * duty.part;
     if (data)

@@ -29,17 +29,44 @@ static int alloc(const struct motley__links *links, struct motley__hierarchy *h,
     return 0;
 }
 
-/* Where loads are known, by the shares of the experts that the node's groups own.  on [G]: they have a rank there. */
-static void add_shares(const struct motley__task *task, const struct motley__division *division, int node,
-                       const int *on, double *share, struct motley__hierarchy *h)
+/* Where loads are known.  on [G]: groups that have a rank on the node; tokens [G] the part of all that each brings;
+ * share [E] scratch. */
+struct shares {
+    const struct motley__task *task;
+    const struct motley__division *division;
+    int *on;
+    double *tokens, *share;
+};
+
+/* Of an expert's pairs those that a group of the node serves, and of what other nodes have for it. */
+static void add_part(const struct shares *w, int group, double part, double *served, double *others)
 {
-    int count = 0;
+    *served += w->on[group] ? part : 0;
+    *others += w->on[group] ? motley__division_part(part, w->tokens[group], 0) : 0;
+}
+
+static void add_shares(const struct shares *w, int node, struct motley__hierarchy *h)
+{
+    const struct motley__division *division = w->division;
+    int count = 0, next = 0;
 
     h->part[node] = 0;
-    for (int e = 0; e < task->shape.E; e++)
-        if (on[division->owner[e]])
-            h->part[node] += share[count++] = task->share[e];
-    h->reach[node] = motley__task_reach_of(task, share, count);
+    for (int e = 0; e < w->task->shape.E; e++) {
+        const double rest = division->rest[e];
+        double served = 0, others = 0;
+
+        if (rest < 1)
+            add_part(w, division->owner[e], rest, &served, &others);
+        else
+            served = others = w->on[division->owner[e]];
+        for (; next < division->replicas && division->replica[next].expert == e; next++)
+            add_part(w, division->group_of[division->replica[next].rank], division->replica[next].part, &served,
+                     &others);
+        h->part[node] += w->task->share[e] * served;
+        if (others > 0)
+            w->share[count++] = w->task->share[e] * fmin(1, others);
+    }
+    h->reach[node] = motley__task_reach_of(w->task, w->share, count);
 }
 
 /* Lists of each node's ranks, ascending: first [nodes], next [R]; -1 ends one. */
@@ -53,27 +80,28 @@ static void list_ranks(const struct motley__links *links, int *first, int *next)
     }
 }
 
-/* One node; on [G] is 0 before and after, share [E] scratch. */
-static void find_node(const struct motley__task *task, const struct motley__division *division, int node,
-                      const int *next, int *on, double *share, struct motley__hierarchy *h)
+/* One node; on is 0 before and after. */
+static void find_node(const struct shares *w, int node, const int *next, struct motley__hierarchy *h)
 {
+    const struct motley__task *task = w->task;
+    const struct motley__division *division = w->division;
     double experts = 0;
 
     for (int r = h->head[node]; r >= 0; r = next[r]) {
-        const int g = division->group_of[r], counts = division->width[r] > 0 && !on[g];
+        const int g = division->group_of[r], counts = division->width[r] > 0 && !w->on[g];
 
-        on[g] |= counts;
+        w->on[g] |= counts;
         experts += counts ? division->experts[g] : 0;
         h->ranks[node]++;
     }
     h->part[node] = task->kept * experts / task->shape.E;
     h->reach[node] = motley__task_reach(task, experts);
     if (task->share && division->owner)
-        add_shares(task, division, node, on, share, h);
-    if (division->node_reach)
+        add_shares(w, node, h);
+    if (division->node_reach && !division->replicas) /* which is by where experts are stored */
         h->reach[node] = division->node_reach[node];
     for (int r = h->head[node]; r >= 0; r = next[r])
-        on[division->group_of[r]] = 0;
+        w->on[division->group_of[r]] = 0;
 }
 
 /* What each node serves. */
@@ -81,19 +109,24 @@ static int find_reach(const struct motley__task *task, const struct motley__divi
                       struct motley__hierarchy *h, struct motley_error *error)
 {
     const struct motley__links *links = h->links;
-    int *on = calloc((size_t)division->G, sizeof *on), *next = malloc((size_t)links->R * sizeof *next), status = 0;
-    double *share = malloc((size_t)task->shape.E * sizeof *share);
+    const size_t G = (size_t)division->G;
+    struct shares w = {.task = task, .division = division, .on = calloc(G, sizeof *w.on),
+                       .tokens = calloc(G + (size_t)task->shape.E, sizeof *w.tokens)};
+    int *next = malloc((size_t)links->R * sizeof *next), status = 0;
 
-    if (!on || !next || !share) {
+    if (!w.on || !w.tokens || !next) {
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the exchange of %d nodes", links->nodes);
     } else {
+        w.share = w.tokens + G;
+        for (int r = 0; r < links->R && task->options.tokens > 0; r++)
+            w.tokens[division->group_of[r]] += (double)division->tokens[r] / (double)task->options.tokens;
         list_ranks(links, h->head, next);
         for (int n = 0; n < links->nodes; n++)
-            find_node(task, division, n, next, on, share, h);
+            find_node(&w, n, next, h);
     }
-    free(on);
+    free(w.on);
+    free(w.tokens);
     free(next);
-    free(share);
     return status;
 }
 

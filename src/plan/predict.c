@@ -109,12 +109,12 @@ static int predict(struct motley__predicting *w)
     return 0;
 }
 
-/* Is there a choice?  Replicas know no hierarchical exchange, duplicates are for comparison. */
+/* Is there a choice?  Duplicates are for comparison. */
 static int may_cross(const struct motley__predicting *w)
 {
     const struct motley__task *task = w->task;
     return task->options.exchange == MOTLEY_EXCHANGE_AUTO && task->links && task->links->nodes > 1 &&
-           w->division->mode != MOTLEY_MODE_DATA && !w->division->replicas && !task->options.duplicate;
+           w->division->mode != MOTLEY_MODE_DATA && !task->options.duplicate;
 }
 
 /* Both exchanges: the ways of the other one come behind those of the better one, which has the costs. */
