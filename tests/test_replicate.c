@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "plan/plan.h"
+#include "plan/refine.h"
 #include "plan_fixture.h"
 
 enum { E = 8, R = 4 };
@@ -250,11 +251,70 @@ static void impossible_loads_are_refused(void **state)
     }
 }
 
+/* The last rank is a node of its own, behind a link of so many bytes a second: the predicted step of what is divided as
+ * if rows moved in no time, and of what is made of that. */
+static void over_a_link(const double *load, double bandwidth, int backward, double *blind, double *seen, int *moved)
+{
+    const struct motley_layer_shape shape = fixture_shape(E, 2);
+    struct ranks ranks;
+    struct motley__links links;
+    struct motley__division division;
+    struct motley__rank_cost cost[R];
+    struct motley__prediction predicted;
+    make_ranks(&ranks, &shape, UNLIKE);
+    assert_int_equal(motley__links_alloc(R, 2, 1, &links, NULL), 0);
+    links.node[R - 1] = 1;
+    links.inside[0].bandwidth = 1e10;
+    links.between[0].bandwidth = bandwidth;
+    struct motley__task task = {.shape = shape, .R = R, .entry = ranks.entry, .links = &links,
+                                .options = {.tokens = 4000, .backward = backward, .load = load,
+                                            .exchange = MOTLEY_EXCHANGE_LINEAR}};
+    int before[E];
+    assert_int_equal(motley__task_open(&task, NULL), 0);
+    assert_int_equal(motley__mode_divide(&task, MOTLEY_MODE_EXPERT, 0, &division, NULL), 0);
+    assert_int_equal(motley__predict(&task, &division, cost, &predicted, NULL), 0);
+    *blind = predicted.way[0].seconds;
+    const int replicas = division.replicas;
+    memcpy(before, division.owner, sizeof before);
+    assert_int_equal(motley__refine(&task, &division, cost, &predicted, NULL), 0);
+    *seen = predicted.way[0].seconds;
+    *moved = replicas != division.replicas || memcmp(before, division.owner, sizeof before);
+    int held[R] = {0};
+    for (int e = 0; e < E; e++)
+        held[division.owner[e]]++;
+    for (int r = 0; r < R; r++)
+        assert_int_equal(held[r], division.experts[r]);
+    for (int i = 0; i < division.replicas; i++)
+        assert_int_not_equal(division.owner[division.replica[i].expert], division.replica[i].rank);
+    motley__division_clear(&division);
+    motley__task_close(&task);
+    motley__links_clear(&links);
+}
+
+static void rows_to_another_node_count(void **state)
+{
+    static const double *const loads[] = {HOT, FOUR, MILD};
+    int shorter = 0;
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        double blind, seen;
+        int moved;
+        over_a_link(loads[i / 2], 1e12, i % 2, &blind, &seen, &moved);
+        assert_true(seen <= blind && !moved);
+        over_a_link(loads[i / 2], 2e7, i % 2, &blind, &seen, &moved);
+        print_message("case %d: %.1f ms as if rows moved in no time, %.1f ms\n", i, 1e3 * blind, 1e3 * seen);
+        assert_true(seen <= blind && (moved ? seen < 0.98 * blind : seen == blind));
+        shorter += seen < 0.97 * blind;
+    }
+    assert_true(shorter >= 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(even_loads_change_nothing), cmocka_unit_test(hot_experts_are_shared),
         cmocka_unit_test(no_memory_no_replicas), cmocka_unit_test(replicas_pay_for_their_moves),
+        cmocka_unit_test(rows_to_another_node_count),
         cmocka_unit_test(parts_become_lots), cmocka_unit_test(text_comes_back),
         cmocka_unit_test(impossible_loads_are_refused),
     };

@@ -49,6 +49,7 @@ libmotley_all_la_SOURCES += \
     %D%/predict.h \
     %D%/refine.c \
     %D%/refine.h \
+    %D%/refine_loaded.c \
     %D%/replica_homes.c \
     %D%/replica_homes.h \
     %D%/replicate.c \

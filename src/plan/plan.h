@@ -9,7 +9,7 @@
  *   predict.c           seconds of a step                           pure   (phases.c of its phases)
  *   allocate.c          the integer optimum                         pure
  *   divide.c            experts, slices, tokens in a given mode     pure   (group.c which ranks form a group)
- *   refine.c            experts moved for the sake of the step      pure
+ *   refine.c            experts moved for the sake of the step      pure   (refine_loaded.c with their loads known)
  *   hierarchy.c         rows that cross between nodes once          pure
  *   tokens.c            who brings how many of the tokens           pure
  *   pipeline.c          chunks that rows travel in                  pure

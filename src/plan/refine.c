@@ -77,9 +77,11 @@ int motley__refine(const struct motley__task *task, struct motley__division *div
 {
     struct search s = {.task = task, .division = division, .cost = cost, .best = prediction, .error = error};
     int status = 0;
-    if (division->G < 2 || task->R > MOST_RANKS || task->share || !task->links || !prediction->known ||
+    if (division->G < 2 || task->R > MOST_RANKS || !task->links || !prediction->known ||
         task->options.shares == MOTLEY_SHARES_EVEN)
         return 0;
+    if (task->share)
+        return motley__refine_loaded(task, division, cost, prediction, error);
     s.trial = malloc((size_t)task->R * sizeof *s.trial);
     if (!s.trial)
         return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a plan of %d ranks", task->R);
