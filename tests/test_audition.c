@@ -344,7 +344,7 @@ static void check_room(enum motley_exchange exchange)
 }
 
 /* The same with replicas: nearly all pairs are expected at the first expert. */
-static void check_room_for_replicas(void)
+static void check_room_for_replicas(enum motley_exchange exchange)
 {
     const struct motley_layer_shape shape = shape_of();
     double *load = calloc((size_t)shape.E, sizeof *load);
@@ -358,6 +358,7 @@ static void check_room_for_replicas(void)
     make_cluster(&cluster, &shape, context->size, SLOW);
     assert_int_equal(motley__plan_make(&shape, &options, context->size, cluster.entry, NULL, &plan, NULL), 0);
     assert_true(context->size == 1 || plan->replicas > 0);
+    plan->exchange = exchange;
     for (int last = 0; last < 2; last++) {
         const uint64_t bytes = bytes_taken(plan, last), room = room_of(plan).bytes;
         print_message("%d replicas: %llu bytes of %llu\n", plan->replicas, (unsigned long long)bytes,
@@ -375,10 +376,11 @@ static void no_choice_of_experts_needs_more_room(void **state)
     static int houses[][MOST_RANKS] = {{0, 1, 0, 1}, {0, 0, 0, 1}, {0, 1, 2, 2}};
     int *const real_nodes = context->node_of;
     check_room(MOTLEY_EXCHANGE_LINEAR);
-    check_room_for_replicas();
+    check_room_for_replicas(MOTLEY_EXCHANGE_LINEAR);
     for (int house = 0; house < 3 && context->size > 1; house++) {
         context->node_of = houses[house];
         check_room(MOTLEY_EXCHANGE_HIERARCHICAL);
+        check_room_for_replicas(MOTLEY_EXCHANGE_HIERARCHICAL);
     }
     context->node_of = real_nodes;
 }

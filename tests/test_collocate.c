@@ -343,6 +343,54 @@ static void check_hot(int R, const double *slow, int backward, double room)
     clear_cluster(&cluster);
 }
 
+/* Rows to the other of two nodes, ranks in turn on them, each token by its lot. */
+static double count_crossed_by_lots(const motley_plan *plan)
+{
+    const int lots = motley__plan_lots(plan);
+    double crossed = 0;
+    for (int r = 0, first = 0; r < plan->R; first += (int)plan->rank[r++].tokens) {
+        int server[MOTLEY__LOTS * E];
+        assert_int_equal(motley__plan_serve(plan, r, server, NULL), 0);
+        for (int t = 0; t < plan->rank[r].tokens; t++) {
+            int set[K], needed = 0;
+            choose_hot((uint64_t)(first + t), set);
+            for (int k = 0; k < K; k++) {
+                const int group = server[t % lots * E + set[k]];
+                needed |= plan->member[plan->first_member[group]] % 2 != r % 2;
+            }
+            crossed += needed;
+        }
+    }
+    return crossed;
+}
+
+static void replicas_count_between_nodes(void **state)
+{
+    (void)state;
+    static const double slow[MOST_RANKS] = {1, 2, 1.5, 1};
+    const struct motley_layer_shape shape = fixture_shape(E, K);
+    for (int tight = 0; tight < 2; tight++) {
+        double load[E] = {0};
+        struct motley__links links = plain_links(MOST_RANKS, 2);
+        struct cluster cluster;
+        motley_plan *plan;
+        motley_coactivation *c = record_hot(load);
+        const struct motley_plan_options options = {.mode = MOTLEY_MODE_EXPERT, .tokens = TOKENS, .load = load,
+                                                    .coactivation = c, .exchange = MOTLEY_EXCHANGE_HIERARCHICAL};
+        make_cluster(&cluster, &shape, MOST_RANKS, slow);
+        for (int r = 0; r < MOST_RANKS && tight; r++)
+            cluster.profile[r].entry[0].key.memory_bytes = UINT64_C(40) << 20;
+        assert_int_equal(motley__plan_make(&shape, &options, MOST_RANKS, cluster.entry, &links, &plan, NULL), 0);
+        const double crossed = count_crossed_by_lots(plan), foretold = foretold_crossing(plan);
+        print_message("%d replicas: %.0f rows cross, foretold %.0f\n", plan->replicas, crossed, foretold);
+        assert_true(plan->replicas > 0 && fabs(foretold - crossed) < 0.05 * crossed);
+        motley_plan_destroy(plan);
+        motley_coactivation_destroy(c);
+        motley__links_clear(&links);
+        clear_cluster(&cluster);
+    }
+}
+
 static void hot_experts_get_replicas_where_their_tokens_go(void **state)
 {
     (void)state;
@@ -362,6 +410,7 @@ int main(void)
         cmocka_unit_test(so_are_those_that_cross_between_nodes),
         cmocka_unit_test(loads_and_choices_go_together),
         cmocka_unit_test(hot_experts_get_replicas_where_their_tokens_go),
+        cmocka_unit_test(replicas_count_between_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,8 @@ struct motley__collocation {
     double *reach;                   /* [G] of the tokens of other groups those that come to it then; NULL: nothing is
                                       * known */
     double *own_reach;               /* [G] of its own ranks' tokens those that need it, too; NULL: as many */
-    double *node_reach;              /* [nodes] those that go to any of its ranks; NULL with one node, too */
+    double *node_reach;              /* [nodes] of the tokens of other nodes those that go to any of its ranks; NULL with
+                                      * one node, too */
     double copies, copies_before;    /* ranks that a token's experts are on, mean: so, and in ascending blocks; or 0 */
 };
 

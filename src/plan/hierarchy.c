@@ -98,7 +98,7 @@ static void find_node(const struct shares *w, int node, const int *next, struct 
     h->reach[node] = motley__task_reach(task, experts);
     if (task->share && division->owner)
         add_shares(w, node, h);
-    if (division->node_reach && !division->replicas) /* which is by where experts are stored */
+    if (division->node_reach)
         h->reach[node] = division->node_reach[node];
     for (int r = h->head[node]; r >= 0; r = next[r])
         w->on[division->group_of[r]] = 0;

@@ -70,7 +70,8 @@ static struct motley__duty most_of(const struct place *p)
     const double tokens = (double)plan->rank[p->rank].tokens, all = (double)plan->options.tokens, K = plan->shape.K;
     const double times = plan->options.duplicate ? K : 1; /* that a token goes to a rank */
     struct motley__duty duty = {.experts = own->stored, .replicas = own->experts - own->stored,
-                                .lots = motley__plan_lots(plan), .width = own->end - own->begin, .caches = data,
+                                .lots = motley__plan_lots(plan),
+                                .named = plan->replicas ? plan->shape.E + plan->replicas : 0, .width = own->end - own->begin, .caches = data,
                                 .tokens = tokens, .pairs = tokens * K};
     double groups, ranks, guests = 0;
     if (data)
