@@ -145,6 +145,53 @@ static void chunks_cross_under_experts(void **state)
     close_cluster(&c);
 }
 
+/* Expert 0 is on three ranks, two of them on the first node.  Of its pairs the node serves what these serve; ranks keep
+ * what they can of their own tokens', so of what other nodes have for it less comes. */
+static void replicas_serve_their_nodes(void **state)
+{
+    struct cluster c;
+    struct motley__hierarchy h;
+    struct motley__division division;
+    struct motley__duty duty[RANKS] = {{0}};
+    struct motley__replica replica[] = {{.expert = 0, .rank = 1, .part = 0.3}, {.expert = 0, .rank = 2, .part = 0.3}};
+    double load[E], share[2][E / 2], rest[E];
+    int owner[E], group_of[RANKS] = {0, 1, 2, 3}, count[2] = {0};
+    int64_t tokens[RANKS] = {1000, 1000, 1000, 1000};
+    (void)state;
+    for (int e = 0; e < E; e++) {
+        load[e] = e == 0 ? 9 : 1; /* an eighth of all pairs */
+        rest[e] = e == 0 ? 0.4 : 1;
+        owner[e] = e / (E / RANKS);
+    }
+    open_cluster_of(&c, 1e-7, PAIRED, 25e6, MOTLEY_EXCHANGE_HIERARCHICAL);
+    motley__task_close(&c.task);
+    c.task.options.load = load;
+    assert_int_equal(motley__task_open(&c.task, NULL), 0);
+    assert_int_equal(motley__division_alloc(RANKS, &division, NULL), 0);
+    struct motley__division by_hand = division;
+    by_hand.G = RANKS;
+    by_hand.group_of = group_of;
+    by_hand.tokens = tokens;
+    by_hand.owner = owner;
+    by_hand.rest = rest;
+    by_hand.replicas = 2;
+    by_hand.replica = replica;
+    for (int r = 0; r < RANKS; r++)
+        by_hand.width[r] = c.task.shape.F;
+    assert_int_equal(motley__hierarchy_open(&c.task, &by_hand, duty, &h, NULL), 0);
+    assert_near(h.part[0], 0.125 * (0.4 + 0.3) + 31 / 72.0); /* experts 0-15 and 32-47 */
+    assert_near(h.part[1], 0.125 * 0.3 + 32 / 72.0);
+    for (int e = 0; e < E; e++) {
+        const int node = PAIRED[owner[e]];
+        share[node][count[node]++] = e == 0 ? 0.125 * ((0.4 - 0.25) / 0.75 + (0.3 - 0.25) / 0.75) : 1 / 72.0;
+    }
+    assert_near(h.reach[0], motley__task_reach_of(&c.task, share[0], count[0]));
+    assert_true(h.reach[1] > motley__task_reach_of(&c.task, share[1], count[1])); /* a little for expert 0, too */
+    motley__hierarchy_close(&h);
+    motley__division_clear(&division);
+    close_cluster(&c);
+}
+
 static struct motley__way chosen(const int *node_of, double row, double bandwidth, int *ways)
 {
     struct cluster c;
@@ -205,6 +252,7 @@ int main(void)
         cmocka_unit_test(two_nodes_by_hand),
         cmocka_unit_test(slices_on_both_nodes),
         cmocka_unit_test(chunks_cross_under_experts),
+        cmocka_unit_test(replicas_serve_their_nodes),
         cmocka_unit_test(it_is_chosen_where_it_spares_rows),
         cmocka_unit_test(even_shares_choose_by_links_alone),
     };
