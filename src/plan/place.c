@@ -32,6 +32,20 @@ struct state {
     int64_t work;                    /* sets visited */
 };
 
+void motley__place_list_sets(int E, int sets, int K, const int *set, int *first, int *member)
+{
+    const size_t pairs = (size_t)sets * (size_t)K;
+    memset(first, 0, ((size_t)E + 2) * sizeof *first);
+    for (size_t i = 0; i < pairs; i++)
+        if (set[i] >= 0)
+            first[set[i] + 2]++;
+    for (size_t e = 0; e < (size_t)E; e++)
+        first[e + 2] += first[e + 1];
+    for (size_t i = 0; i < pairs; i++) /* first[e + 1] is where the next set of e goes, and in the end where they end */
+        if (set[i] >= 0)
+            member[first[set[i] + 1]++] = (int)(i / (size_t)K);
+}
+
 static void state_clear(struct state *s)
 {
     free(s->group);
@@ -55,14 +69,7 @@ static int state_make(const struct motley__place_problem *place, struct state *s
     }
     for (size_t e = 0; e < E; e++)
         s->group[e] = -1;
-    for (size_t i = 0; i < pairs; i++)
-        if (place->set[i] >= 0)
-            s->first[place->set[i] + 2]++;
-    for (size_t e = 0; e < E; e++)
-        s->first[e + 2] += s->first[e + 1];
-    for (size_t i = 0; i < pairs; i++) /* first[e + 1] is where the next set of e goes, and in the end where they end */
-        if (place->set[i] >= 0)
-            s->member[s->first[place->set[i] + 1]++] = (int)(i / (size_t)place->K);
+    motley__place_list_sets(place->E, place->sets, place->K, place->set, s->first, s->member);
     return 0;
 }
 

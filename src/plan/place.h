@@ -46,4 +46,8 @@ int motley__place_best(const struct motley__place_problem *place, int *group, st
 int motley__place_exact(const struct motley__place_problem *place, int *group, struct motley_error *error);
 int motley__place_search(const struct motley__place_problem *place, int *group, struct motley_error *error);
 
+/* The sets of each expert: those of e are member[first[e]] .. member[first[e+1]-1].  first [E+2], of which the last is
+ * scratch, and member [sets*K] written. */
+void motley__place_list_sets(int E, int sets, int K, const int *set, int *first, int *member);
+
 #endif

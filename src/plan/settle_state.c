@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/place.h"
 #include "plan/settle_state.h"
 
 void motley__settle_close(struct motley__settle_state *s)
@@ -74,21 +75,6 @@ static void set_part(struct motley__settle_state *s, int e, int g, int units)
     s->load[home] += (has - had) * moving_of(s, home, g);
 }
 
-/* The sets of each expert. */
-static void list_sets(struct motley__settle_state *s)
-{
-    const struct motley__settle_problem *p = s->p;
-    const size_t E = (size_t)p->E, pairs = (size_t)p->sets * (size_t)p->K;
-    for (size_t i = 0; i < pairs; i++)
-        if (p->set[i] >= 0)
-            s->first[p->set[i] + 2]++;
-    for (size_t e = 0; e < E; e++)
-        s->first[e + 2] += s->first[e + 1];
-    for (size_t i = 0; i < pairs; i++) /* first[e + 1] is where the next set of e goes, and in the end where they end */
-        if (p->set[i] >= 0)
-            s->member[s->first[p->set[i] + 1]++] = (int)(i / (size_t)p->K);
-}
-
 int motley__settle_open(const struct motley__settle_problem *p, int *home, int *part, struct motley__settle_state *s,
                         struct motley_error *error)
 {
@@ -105,7 +91,7 @@ int motley__settle_open(const struct motley__settle_problem *p, int *home, int *
     s->first = s->held + G;
     for (size_t i = 0; i < known; i++)
         s->known[i] = -1;
-    list_sets(s);
+    motley__place_list_sets(p->E, p->sets, p->K, p->set, s->first, s->member);
     for (int e = 0; e < p->E; e++) {
         s->held[home[e]]++;
         for (int g = 0; g < p->G; g++) {
