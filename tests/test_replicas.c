@@ -127,7 +127,11 @@ static void results_are_the_references(void **state)
 static void results_are_the_references_across(void **state)
 {
     (void)state;
+    if (motley_context_size(context) == 1)
+        skip();
     for (int house = 0; house < HOUSES; house++) {
+        if (motley_context_size(context) < 4 && house != 1) /* the others are of four ranks */
+            continue;
         move_in(house);
         check_results(1 + house % 2);
     }
