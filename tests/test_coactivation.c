@@ -211,6 +211,34 @@ static void lists_hold_the_closest_collaborators(void **state)
     motley_coactivation_destroy(c);
 }
 
+/* Of two that are chosen together one keeps all of its choices, one a quarter. */
+static void what_is_kept_is_left(void **state)
+{
+    (void)state;
+    for (int K = 2; K <= 3; K++) {
+        enum { SETS = 4000 };
+        static const double kept[3] = {1, 0.25, 0};
+        const int sets = K == 2 ? 1 : SETS, group[3] = {0, 1, 2};
+        struct motley__choices choices = {.sets = sets, .K = K, .set = malloc(sizeof(int) * (size_t)(sets * K)),
+                                          .weight = malloc(sizeof(double) * (size_t)sets),
+                                          .chosen = malloc(3 * sizeof(double))};
+        double reach[3], all = 0;
+        for (int i = 0; i < sets * K; i++)
+            choices.set[i] = i % K;
+        for (int i = 0; i < sets; i++)
+            choices.weight[i] = 1.0 / sets;
+        for (int e = 0; e < 3; e++)
+            choices.chosen[e] = e < K;
+        assert_int_equal(motley__choices_keep(&choices, 3, kept, NULL), 0);
+        motley__choices_reach(&choices, group, NULL, 3, reach);
+        for (int i = 0; i < choices.sets; i++)
+            all += choices.weight[i];
+        assert_true(fabs(all - 1) < 1e-9 && fabs(choices.chosen[1] - 0.25) < 1e-12);
+        assert_true(fabs(reach[0] - 1) < 1e-9 && fabs(reach[1] - 0.25) < (K == 2 ? 1e-9 : 0.02) && reach[2] == 0);
+        motley__choices_clear(&choices);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +249,7 @@ int main(void)
         cmocka_unit_test(choices_follow_from_the_files),
         cmocka_unit_test(sets_are_drawn_as_often_as_they_are_chosen),
         cmocka_unit_test(lists_hold_the_closest_collaborators),
+        cmocka_unit_test(what_is_kept_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

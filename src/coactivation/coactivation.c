@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include <assert.h>
+#include <math.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +171,65 @@ void motley__choices_clear(struct motley__choices *choices)
     free(choices->weight);
     free(choices->chosen);
     *choices = (struct motley__choices){0};
+}
+
+/* The chance of an expert's choice at a level, 0 .. K-1, to be kept: all first choices are before all second ones. */
+static double kept_at(const double *kept, int K, int e, int level)
+{
+    return e < 0 ? 0 : fmin(1, fmax(0, K * kept[e] - level));
+}
+
+/* Each pair becomes four: none kept, one of them, both; either may be the first choice. */
+static int keep_pairs(struct motley__choices *choices, const double *kept, struct motley_error *error)
+{
+    const size_t sets = (size_t)choices->sets;
+    int *set = malloc((8 * sets + 1) * sizeof *set);
+    double *weight = malloc((4 * sets + 1) * sizeof *weight);
+    if (!set || !weight) {
+        free(set);
+        free(weight);
+        return motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %zu sets of experts", 4 * sets);
+    }
+    for (size_t i = 0; i < sets; i++) {
+        const int *pair = choices->set + 2 * i;
+        double part[4] = {0};
+        for (int first = 0; first < 2; first++) { /* late tokens lose: both are kept by the tokens that keep either */
+            const double a = kept_at(kept, 2, pair[0], first), b = kept_at(kept, 2, pair[1], 1 - first);
+            part[0] += (1 - fmax(a, b)) / 2;
+            part[1] += fmax(0, a - b) / 2;
+            part[2] += fmax(0, b - a) / 2;
+            part[3] += fmin(a, b) / 2;
+        }
+        for (size_t j = 0; j < 4; j++) {
+            weight[4 * i + j] = choices->weight[i] * part[j];
+            set[8 * i + 2 * j] = j & 1 ? pair[0] : -1;
+            set[8 * i + 2 * j + 1] = j & 2 ? pair[1] : -1;
+        }
+    }
+    free(choices->set);
+    free(choices->weight);
+    choices->set = set;
+    choices->weight = weight;
+    choices->sets *= 4;
+    return 0;
+}
+
+int motley__choices_keep(struct motley__choices *choices, int E, const double *kept, struct motley_error *error)
+{
+    const uint64_t SEED = 11;
+    const int K = choices->K;
+    for (int e = 0; e < E && choices->sets; e++)
+        choices->chosen[e] *= kept[e];
+    if (K == 2)
+        return keep_pairs(choices, kept, error);
+    for (int i = 0; i < choices->sets; i++) {
+        int *set = choices->set + (size_t)i * (size_t)K;
+        const double late = motley__random_uniform(SEED, 0, (uint64_t)i);
+        const int first = (int)(motley__random_bits(SEED, 1, (uint64_t)i) % (uint64_t)K);
+        for (int k = 0; k < K; k++)
+            set[k] = late < kept_at(kept, K, set[k], (k + first) % K) ? set[k] : -1;
+    }
+    return 0;
 }
 
 /* Does any of a set's first experts serve its tokens from this group, too? */

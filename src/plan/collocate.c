@@ -54,6 +54,26 @@ static int open_work(struct work *w)
     return 0;
 }
 
+/* What a capacity drops of the choices. */
+static int keep_choices(struct work *w)
+{
+    const struct motley__task *task = w->task;
+    const int E = task->shape.E;
+    const double *load = task->options.load;
+    double all = 0, *kept = malloc((size_t)E * sizeof *kept);
+    if (!kept)
+        return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory to place %d experts", E);
+    for (int e = 0; e < E; e++)
+        all += load ? load[e] : w->choices.chosen[e];
+    for (int e = 0; e < E; e++) {
+        const double share = all > 0 ? (load ? load[e] : w->choices.chosen[e]) / all : 0;
+        kept[e] = share > 0 ? motley__cost_kept(&task->shape, &task->options, share) / share : 1;
+    }
+    int status = motley__choices_keep(&w->choices, E, kept, w->error);
+    free(kept);
+    return status;
+}
+
 /* Seconds of rank r for an expert with the rows that it really has: those of its load, or those recorded. */
 static double seconds_of(const struct work *w, int r, int e)
 {
@@ -222,6 +242,8 @@ int motley__collocate(const struct motley__task *task, const struct motley__divi
         motley__division_owners(division, E, 0, found.home);
     if (!status && division->mode != MOTLEY_MODE_DATA && division->G > 1)
         status = motley__choices_make(task->options.coactivation, layer, task->shape.K, &w.choices, error);
+    if (!status && w.choices.sets && task->options.capacity != 0)
+        status = keep_choices(&w);
     if (!status && w.choices.sets)
         status = open_work(&w);
     if (!status && w.choices.sets)
