@@ -73,6 +73,7 @@ UNIT_TESTS = \
     %D%/test_drift \
     %D%/test_coactivation \
     %D%/test_collocate \
+    %D%/test_collocate_hot \
     %D%/test_plan_layers \
     %D%/test_place \
     %D%/test_settle \
@@ -180,8 +181,8 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 %C%_test_bench_SOURCES = %D%/test_bench.c bench/host.c bench/routing.c bench/team.c bench/wide.c
 
 # What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, travel.h those of
-# encode to decode, gate.h those of the gate, plan_fixture.h, plan_predict.h, plan_cluster.h and cluster_folder.h
-# those of planning, product.h and product_check.h those of the products, layer_reference.h, layer_step.h and
+# encode to decode, gate.h those of the gate, plan_fixture.h, plan_predict.h, plan_cluster.h, families.h and
+# cluster_folder.h those of planning, product.h and product_check.h those of the products, layer_reference.h, layer_step.h and
 # layer_parts.h those of the layer, decoder.h those of the model.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
@@ -191,6 +192,7 @@ endif
     %D%/decoder.h \
     %D%/device.c \
     %D%/device.h \
+    %D%/families.h \
     %D%/gate.h \
     %D%/kernels.h \
     %D%/gate_reference.h \
