@@ -182,8 +182,8 @@ LDADD = %D%/libtest.la libmotley_all.la $(CMOCKA_LIBS)
 
 # What tests share: device.c opens a device or skips, routing.h helps the tests of gate to decode, travel.h those of
 # encode to decode, gate.h those of the gate, plan_fixture.h, plan_predict.h, plan_cluster.h, families.h and
-# cluster_folder.h those of planning, product.h and product_check.h those of the products, layer_reference.h, layer_step.h and
-# layer_parts.h those of the layer, decoder.h those of the model.
+# cluster_folder.h those of planning, product.h and product_check.h those of the products, layer_reference.h,
+# layer_step.h and layer_parts.h those of the layer, decoder.h those of the model.
 if HAVE_CMOCKA
 check_LTLIBRARIES += %D%/libtest.la
 endif
