@@ -70,7 +70,7 @@ static void close_world(struct world *w)
 
 static void save(struct world *w, int64_t step)
 {
-    SUCCEED(motley__checkpoint_save(context->comm, folder, step, &w->checkpoint, NULL, &error));
+    SUCCEED(motley__checkpoint_save(context->comm, context->time_limit, folder, step, &w->checkpoint, NULL, &error));
 }
 
 static int exists(const char *name)
@@ -116,7 +116,7 @@ static void make_directory_with_a_file(const char *path)
 static int64_t newest(int *damaged)
 {
     struct motley__found_checkpoint found;
-    SUCCEED(motley__checkpoint_newest(context->comm, folder, &found, damaged, &error));
+    SUCCEED(motley__checkpoint_newest(context->comm, context->time_limit, folder, &found, damaged, &error));
     int64_t step = found.path ? strtoll(strrchr(found.path, '-') + 1, NULL, 10) : -1;
     if (found.path) {
         assert_string_equal(found.config, "{\"c\": 1}");
@@ -144,7 +144,7 @@ static void what_was_saved_comes_back(void **state)
     save(&w, 7);
     fill_world(&w, 2);
     snprintf(path, sizeof path, "%s/checkpoint-7", folder);
-    SUCCEED(motley__checkpoint_load(context->comm, path, &w.checkpoint, &error));
+    SUCCEED(motley__checkpoint_load(context->comm, context->time_limit, path, &w.checkpoint, &error));
     assert_world(&w, 1);
     close_world(&w);
 }
@@ -160,7 +160,7 @@ static void any_number_of_ranks_can_load_it(void **state)
     save(&w, 7);
     open_world(&alone, 0, 1, 8);
     snprintf(path, sizeof path, "%s/checkpoint-7", folder);
-    SUCCEED(motley__checkpoint_load(MPI_COMM_SELF, path, &alone.checkpoint, &error));
+    SUCCEED(motley__checkpoint_load(MPI_COMM_SELF, 0, path, &alone.checkpoint, &error));
     assert_world(&alone, 1);
     close_world(&alone);
     close_world(&w);
@@ -197,7 +197,7 @@ static void any_placement_can_load_it(void **state)
             save(&w, 7);
             open_placed_world(&other, MOTLEY_F32, context->rank, context->size, to, 4);
             snprintf(path, sizeof path, "%s/checkpoint-7", folder);
-            SUCCEED(motley__checkpoint_load(context->comm, path, &other.checkpoint, &error));
+            SUCCEED(motley__checkpoint_load(context->comm, context->time_limit, path, &other.checkpoint, &error));
             assert_world(&other, 1);
             save(&other, 8);
             if (context->rank == 0) {
@@ -242,7 +242,7 @@ static void any_storage_type_can_load_it(void **state)
             assert_weights_are_rounded_masters(&w);
             open_stored_world(&other, (enum motley_dtype)to, context->rank, context->size, 8);
             snprintf(path, sizeof path, "%s/checkpoint-7", folder);
-            SUCCEED(motley__checkpoint_load(context->comm, path, &other.checkpoint, &error));
+            SUCCEED(motley__checkpoint_load(context->comm, context->time_limit, path, &other.checkpoint, &error));
             assert_world(&other, 1);
             assert_weights_are_rounded_masters(&other);
             close_world(&other);
@@ -331,7 +331,7 @@ static void leftovers_are_tidied_and_never_found(void **state)
     save(&w, 4); /* over the leftover */
     assert_int_equal(newest(&damaged), 4);
     on_rank_0(make_directory_with_a_file, "checkpoint-5.tmp");
-    SUCCEED(motley__checkpoint_prepare(context->comm, folder, &error));
+    SUCCEED(motley__checkpoint_prepare(context->comm, context->time_limit, folder, &error));
     assert_false(exists("checkpoint-5.tmp"));
     assert_true(exists("checkpoint-mine")); /* not ours */
     assert_true(exists("checkpoint-4"));
@@ -354,7 +354,8 @@ static void a_full_disk_leaves_the_last_good_one(void **state)
     if (context->rank == 0)
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     struct motley_error error = {0};
-    assert_int_equal(motley__checkpoint_save(context->comm, folder, 4, &w.checkpoint, NULL, &error), MOTLEY_E_IO);
+    assert_int_equal(motley__checkpoint_save(context->comm, context->time_limit, folder, 4, &w.checkpoint, NULL,
+                                             &error), MOTLEY_E_IO);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     MPI_Barrier(context->comm); /* rank 0 has cleaned up */
     assert_non_null(strstr(error.text, "model.safetensors"));
@@ -380,7 +381,8 @@ static void weights_that_are_not_finite_are_refused(void **state)
     save(&w, 3);
     snprintf(path, sizeof path, "%s/checkpoint-3", folder);
     struct motley_error error = {0};
-    assert_int_equal(motley__checkpoint_load(context->comm, path, &w.checkpoint, &error), MOTLEY_E_NONFINITE);
+    assert_int_equal(motley__checkpoint_load(context->comm, context->time_limit, path, &w.checkpoint, &error),
+                     MOTLEY_E_NONFINITE);
     assert_non_null(strstr(error.text, "q.weight"));
     close_world(&w);
 }
@@ -395,7 +397,8 @@ static void another_models_tensors_are_refused(void **state)
     snprintf(w.p.list[2].name, sizeof w.p.list[2].name, "experts.%%d.w9.weight");
     snprintf(path, sizeof path, "%s/checkpoint-3", folder);
     struct motley_error error = {0};
-    assert_int_equal(motley__checkpoint_load(context->comm, path, &w.checkpoint, &error), MOTLEY_E_FORMAT);
+    assert_int_equal(motley__checkpoint_load(context->comm, context->time_limit, path, &w.checkpoint, &error),
+                     MOTLEY_E_FORMAT);
     assert_non_null(strstr(error.text, "experts.0.w9.weight"));
     close_world(&w);
 }
@@ -409,19 +412,21 @@ static void a_model_is_found_in_its_directory_or_above(void **state)
     open_world(&w, context->rank, context->size, 16);
     save(&w, 3);
     save(&w, 12);
-    SUCCEED(motley__checkpoint_model(context->comm, folder, &found, &error));
+    SUCCEED(motley__checkpoint_model(context->comm, context->time_limit, folder, &found, &error));
     snprintf(path, sizeof path, "%s/checkpoint-12", folder);
     assert_string_equal(found.path, path);
     motley__found_checkpoint_clear(&found);
     snprintf(path, sizeof path, "%s/checkpoint-3", folder);
-    SUCCEED(motley__checkpoint_model(context->comm, path, &found, &error));
+    SUCCEED(motley__checkpoint_model(context->comm, context->time_limit, path, &found, &error));
     assert_string_equal(found.path, path);
     assert_string_equal(found.config, "{\"c\": 1}");
     motley__found_checkpoint_clear(&found);
     struct motley_error error = {0};
-    assert_int_equal(motley__checkpoint_model(context->comm, "/nowhere", &found, &error), MOTLEY_E_IO);
+    assert_int_equal(motley__checkpoint_model(context->comm, context->time_limit, "/nowhere", &found, &error),
+                     MOTLEY_E_IO);
     error = (struct motley_error){0};
-    assert_int_equal(motley__checkpoint_model(context->comm, "/proc/self", &found, &error), MOTLEY_E_FORMAT);
+    assert_int_equal(motley__checkpoint_model(context->comm, context->time_limit, "/proc/self", &found, &error),
+                     MOTLEY_E_FORMAT);
     close_world(&w);
 }
 

@@ -112,7 +112,7 @@ static void only_rank_0_needs_the_files(void **state)
         assert_true(close(mkstemp(path)) == 0);
         SUCCEED(motley__file_write(path, corpus.bytes, corpus.size, &error));
     }
-    SUCCEED(motley__data_create(MPI_COMM_WORLD, paths, 1, 0, 32, &here, &error));
+    SUCCEED(motley__data_create(MPI_COMM_WORLD, 0, paths, 1, 0, 32, &here, &error));
     SUCCEED(motley__data_split(&corpus, &expected, &error));
     assert_int_equal(here.train_bytes, expected.train_bytes);
     assert_memory_equal(here.bytes, expected.bytes, 3000);
@@ -122,7 +122,7 @@ static void only_rank_0_needs_the_files(void **state)
     motley__data_destroy(&expected);
 
     struct motley_error error = {0}; /* 150 bytes are held out */
-    assert_int_equal(motley__data_create(MPI_COMM_WORLD, paths, 1, 0, 150, &here, &error), MOTLEY_E_INVALID);
+    assert_int_equal(motley__data_create(MPI_COMM_WORLD, 0, paths, 1, 0, 150, &here, &error), MOTLEY_E_INVALID);
     assert_non_null(strstr(error.text, "3000 bytes"));
     MPI_Barrier(MPI_COMM_WORLD);
     if (rank == 0)
@@ -135,7 +135,7 @@ static void what_rank_0_cannot_read_fails_everywhere(void **state)
     const char *paths[] = {"/nowhere/at all"};
     struct motley__data data;
     struct motley_error error = {0};
-    assert_int_equal(motley__data_create(MPI_COMM_WORLD, paths, 1, 0, 32, &data, &error), MOTLEY_E_IO);
+    assert_int_equal(motley__data_create(MPI_COMM_WORLD, 0, paths, 1, 0, 32, &data, &error), MOTLEY_E_IO);
     assert_non_null(strstr(error.text, "/nowhere/at all"));
     assert_int_equal(error.rank, 0);
 }

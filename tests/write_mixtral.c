@@ -133,14 +133,14 @@ static int write_all(motley_context *context, const char *directory, struct motl
     if (!status)
         status = motley__file_write(path[0], text, strlen(text), error);
     if (!status)
-        status = motley__tensors_save(MPI_COMM_WORLD, path[1], p, count, &(struct motley__tensor_set){.suffix = ""},
+        status = motley__tensors_save(MPI_COMM_WORLD, 0, path[1], p, count, &(struct motley__tensor_set){.suffix = ""},
                                       1, error);
     if (!status)
         status = write_numbers(decoder, path[2], error);
     for (int i = 0; i < count && i < 64; i++)
         gradient[i] = p[i].dw;
     if (!status)
-        status = motley__tensors_save(MPI_COMM_WORLD, path[3], p, count,
+        status = motley__tensors_save(MPI_COMM_WORLD, 0, path[3], p, count,
                                       &(struct motley__tensor_set){.suffix = "", .matrix = gradient}, 1, error);
     free(text);
     motley__decoder_destroy(decoder);

@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "base/table.h"
 #include "cli/cli.h"
+#include "context.h"
 #include "device/storage.h"
 #include "plan/mode.h"
 #include "profile/names.h"
@@ -292,7 +293,7 @@ static int conclude(struct display *display, motley_context *context, int json, 
     }
     if (json && motley_context_rank(context) == 0 && print_json(display, context, step < steps))
         status = motley__fail(error, MOTLEY_E_IO, "the results cannot be written to standard output");
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 static int train(motley_context *context, const struct request *request, const struct motley__globals *globals,
@@ -331,7 +332,7 @@ int motley__command_train(int argc, char **argv, struct motley__globals *globals
         return outcome == 1 ? 0 : 2;
     globals->context.verbose += !globals->quiet && !globals->context.verbose;
     int status = request.how ? motley__mode_parse("--mode", request.how, &request.mode, &request.group, &error) : 0;
-    status = motley__agree(MPI_COMM_WORLD, status, &error);
+    status = motley__agree_within(MPI_COMM_WORLD, globals->context.time_limit_seconds, status, &error);
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
     if (!status)

@@ -76,8 +76,8 @@ static int publish(const char *output, const char *temporary, const char *path, 
     return status;
 }
 
-static int save_tensors(MPI_Comm comm, const char *temporary, const struct motley__checkpoint *checkpoint,
-                        struct motley_error *error)
+static int save_tensors(MPI_Comm comm, double time_limit, const char *temporary,
+                        const struct motley__checkpoint *checkpoint, struct motley_error *error)
 {
     const struct motley__tensor_set weights = {"", checkpoint->adamw->master};
     const struct motley__tensor_set moments[2] = {{".exp_avg", checkpoint->adamw->m},
@@ -86,19 +86,21 @@ static int save_tensors(MPI_Comm comm, const char *temporary, const struct motle
     int status = motley__format(&model, error, "%s/model.safetensors", temporary);
     if (!status)
         status = motley__format(&optimizer, error, "%s/optimizer.safetensors", temporary);
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     if (!status)
-        status = motley__tensors_save(comm, model, checkpoint->parameter, checkpoint->count, &weights, 1, error);
+        status = motley__tensors_save(comm, time_limit, model, checkpoint->parameter, checkpoint->count, &weights, 1,
+                                      error);
     if (!status)
-        status = motley__tensors_save(comm, optimizer, checkpoint->parameter, checkpoint->count, moments, 2, error);
+        status = motley__tensors_save(comm, time_limit, optimizer, checkpoint->parameter, checkpoint->count, moments,
+                                      2, error);
     if (!status) /* all ranks have rank 0's masters of replicated weights now */
-        status = motley__agree(comm, motley__adamw_round(checkpoint->adamw, error), error);
+        status = motley__agree_within(comm, time_limit, motley__adamw_round(checkpoint->adamw, error), error);
     free(model);
     free(optimizer);
     return status;
 }
 
-int motley__checkpoint_save(MPI_Comm comm, const char *output, int64_t step,
+int motley__checkpoint_save(MPI_Comm comm, double time_limit, const char *output, int64_t step,
                             const struct motley__checkpoint *checkpoint, char **path, struct motley_error *error)
 {
     char *final = NULL, *temporary = NULL;
@@ -117,13 +119,13 @@ int motley__checkpoint_save(MPI_Comm comm, const char *output, int64_t step,
         status = text_file(temporary, "plan.json", checkpoint->plan, error);
     if (!status && rank == 0)
         status = text_file(temporary, "trainer.json", checkpoint->trainer, error);
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     if (!status)
-        status = save_tensors(comm, temporary, checkpoint, error);
+        status = save_tensors(comm, time_limit, temporary, checkpoint, error);
     if (!status) {
         if (rank == 0)
             status = publish(output, temporary, final, step, error);
-        status = motley__agree(comm, status, error);
+        status = motley__agree_within(comm, time_limit, status, error);
     }
     if (status && rank == 0 && temporary)
         motley__directory_remove(temporary, NULL); /* the first failure is the one to tell */
@@ -136,23 +138,25 @@ int motley__checkpoint_save(MPI_Comm comm, const char *output, int64_t step,
     return status;
 }
 
-int motley__checkpoint_load(MPI_Comm comm, const char *path, const struct motley__checkpoint *checkpoint,
-                            struct motley_error *error)
+int motley__checkpoint_load(MPI_Comm comm, double time_limit, const char *path,
+                            const struct motley__checkpoint *checkpoint, struct motley_error *error)
 {
     const struct motley__tensor_set weights = {"", checkpoint->adamw ? checkpoint->adamw->master : NULL};
     char *model = NULL, *optimizer = NULL;
     int status = motley__format(&model, error, "%s/model.safetensors", path);
     if (!status)
         status = motley__format(&optimizer, error, "%s/optimizer.safetensors", path);
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     if (!status)
-        status = motley__tensors_load(comm, model, checkpoint->parameter, checkpoint->count, &weights, 1, error);
+        status = motley__tensors_load(comm, time_limit, model, checkpoint->parameter, checkpoint->count, &weights, 1,
+                                      error);
     if (!status && checkpoint->adamw) {
         const struct motley__tensor_set moments[2] = {{".exp_avg", checkpoint->adamw->m},
                                                       {".exp_avg_sq", checkpoint->adamw->v}};
-        status = motley__tensors_load(comm, optimizer, checkpoint->parameter, checkpoint->count, moments, 2, error);
+        status = motley__tensors_load(comm, time_limit, optimizer, checkpoint->parameter, checkpoint->count, moments,
+                                      2, error);
         if (!status)
-            status = motley__agree(comm, motley__adamw_round(checkpoint->adamw, error), error);
+            status = motley__agree_within(comm, time_limit, motley__adamw_round(checkpoint->adamw, error), error);
     }
     free(model);
     free(optimizer);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/collective.h"
 #include "base/random.h"
 #include "train/data.h"
 
@@ -51,21 +52,21 @@ int motley__data_split(struct motley__corpus *corpus, struct motley__data *data,
     return 0;
 }
 
-static int broadcast(MPI_Comm comm, void *bytes, uint64_t size, struct motley_error *error)
+static int broadcast(MPI_Comm comm, double time_limit, void *bytes, uint64_t size, struct motley_error *error)
 {
     int status = 0;
     for (uint64_t at = 0; at < size && !status; at += MESSAGE) {
         int count = size - at < MESSAGE ? (int)(size - at) : MESSAGE;
-        status = motley__fail_mpi(error, MPI_Bcast((char *)bytes + at, count, MPI_BYTE, 0, comm), "MPI_Bcast");
+        status = motley__broadcast(comm, time_limit, 0, (char *)bytes + at, count, MPI_BYTE, error);
     }
     return status;
 }
 
 /* Rank 0's corpus on every rank. */
-static int share(MPI_Comm comm, int rank, struct motley__corpus *corpus, struct motley_error *error)
+static int share(MPI_Comm comm, double time_limit, int rank, struct motley__corpus *corpus, struct motley_error *error)
 {
     int64_t facts[3] = {(int64_t)corpus->size, corpus->files, corpus->skipped};
-    int status = broadcast(comm, facts, sizeof facts, error);
+    int status = broadcast(comm, time_limit, facts, sizeof facts, error);
     if (status)
         return status;
     if (rank != 0) {
@@ -78,13 +79,13 @@ static int share(MPI_Comm comm, int rank, struct motley__corpus *corpus, struct 
                 motley__fail(error, MOTLEY_E_MEMORY,
                              "out of host memory for %zu bytes of text; --text-limit takes less of it", corpus->size);
     }
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     if (!status)
-        status = broadcast(comm, corpus->bytes, corpus->size, error);
+        status = broadcast(comm, time_limit, corpus->bytes, corpus->size, error);
     return status;
 }
 
-int motley__data_create(MPI_Comm comm, const char *const *paths, int count, uint64_t limit, int S,
+int motley__data_create(MPI_Comm comm, double time_limit, const char *const *paths, int count, uint64_t limit, int S,
                         struct motley__data *data, struct motley_error *error)
 {
     struct motley__corpus corpus = {0};
@@ -93,9 +94,9 @@ int motley__data_create(MPI_Comm comm, const char *const *paths, int count, uint
     MPI_Comm_rank(comm, &rank);
     if (rank == 0)
         status = motley__corpus_read(paths, count, limit, &corpus, error);
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     if (!status)
-        status = share(comm, rank, &corpus, error);
+        status = share(comm, time_limit, rank, &corpus, error);
     if (status) {
         free(corpus.bytes);
         return status;
@@ -106,7 +107,7 @@ int motley__data_create(MPI_Comm comm, const char *const *paths, int count, uint
                               "the text holds %zu bytes, of which %zu are held out: too few for a sequence of %d; "
                               "give more --text or a shorter --sequence",
                               corpus.size, made.held_out_bytes, S);
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     if (status) {
         motley__data_destroy(&made);
         return status;

@@ -26,7 +26,7 @@ int motley__data_split(struct motley__corpus *corpus, struct motley__data *data,
 
 /* Rank 0 reads the files and every rank gets the bytes: no shared filesystem is assumed.
  * S: sequence length; a part that does not hold S+1 bytes is refused.  Collective. */
-int motley__data_create(MPI_Comm comm, const char *const *paths, int count, uint64_t limit, int S,
+int motley__data_create(MPI_Comm comm, double time_limit, const char *const *paths, int count, uint64_t limit, int S,
                         struct motley__data *data, struct motley_error *error);
 void motley__data_destroy(struct motley__data *data); /* accepts a zeroed one */
 

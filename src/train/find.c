@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/collective.h"
 #include "base/file.h"
 #include "train/checkpoint.h"
 #include "train/shelf.h"
 
-int motley__checkpoint_prepare(MPI_Comm comm, const char *output, struct motley_error *error)
+int motley__checkpoint_prepare(MPI_Comm comm, double time_limit, const char *output, struct motley_error *error)
 {
     int rank, status = 0;
     MPI_Comm_rank(comm, &rank);
@@ -18,7 +19,7 @@ int motley__checkpoint_prepare(MPI_Comm comm, const char *output, struct motley_
         status = motley__directory_make(output, error);
     if (rank == 0 && !status)
         status = motley__shelf_tidy(output, error);
-    return motley__agree(comm, status, error);
+    return motley__agree_within(comm, time_limit, status, error);
 }
 
 void motley__found_checkpoint_clear(struct motley__found_checkpoint *found)
@@ -42,27 +43,29 @@ static int read_text(const char *directory, const char *name, char **text, struc
 }
 
 /* Rank 0's string on every rank; NULL stays NULL. */
-static int broadcast_text(MPI_Comm comm, int rank, char **text, struct motley_error *error)
+static int broadcast_text(MPI_Comm comm, double time_limit, int rank, char **text, struct motley_error *error)
 {
     int bytes = *text ? (int)strlen(*text) + 1 : 0;
-    int status = motley__fail_mpi(error, MPI_Bcast(&bytes, 1, MPI_INT, 0, comm), "MPI_Bcast");
+    int status = motley__broadcast(comm, time_limit, 0, &bytes, 1, MPI_INT, error);
     if (status || bytes == 0)
         return status;
     if (rank != 0)
         *text = malloc((size_t)bytes);
-    status =
-        motley__agree(comm, *text ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a text"), error);
-    return status ? status : motley__fail_mpi(error, MPI_Bcast(*text, bytes, MPI_CHAR, 0, comm), "MPI_Bcast");
+    if (!*text)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a text");
+    status = motley__agree_within(comm, time_limit, status, error);
+    return status ? status : motley__broadcast(comm, time_limit, 0, *text, bytes, MPI_CHAR, error);
 }
 
-static int share(MPI_Comm comm, int status, struct motley__found_checkpoint *found, struct motley_error *error)
+static int share(MPI_Comm comm, double time_limit, int status, struct motley__found_checkpoint *found,
+                 struct motley_error *error)
 {
     int rank;
     MPI_Comm_rank(comm, &rank);
     char **texts[] = {&found->path, &found->config, &found->trainer, &found->plan};
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     for (int i = 0; i < 4 && !status; i++)
-        status = broadcast_text(comm, rank, texts[i], error);
+        status = broadcast_text(comm, time_limit, rank, texts[i], error);
     if (status)
         motley__found_checkpoint_clear(found);
     return status;
@@ -88,8 +91,8 @@ static int search(const char *output, char **path, int *damaged, struct motley_e
     return status;
 }
 
-int motley__checkpoint_newest(MPI_Comm comm, const char *output, struct motley__found_checkpoint *found, int *damaged,
-                              struct motley_error *error)
+int motley__checkpoint_newest(MPI_Comm comm, double time_limit, const char *output,
+                              struct motley__found_checkpoint *found, int *damaged, struct motley_error *error)
 {
     int rank, status = 0, passed_over = 0;
     MPI_Comm_rank(comm, &rank);
@@ -103,9 +106,9 @@ int motley__checkpoint_newest(MPI_Comm comm, const char *output, struct motley__
         if (!status && found->path)
             status = read_text(found->path, "plan.json", &found->plan, error);
     }
-    status = share(comm, status, found, error);
+    status = share(comm, time_limit, status, found, error);
     if (!status)
-        status = motley__fail_mpi(error, MPI_Bcast(&passed_over, 1, MPI_INT, 0, comm), "MPI_Bcast");
+        status = motley__broadcast(comm, time_limit, 0, &passed_over, 1, MPI_INT, error);
     if (status)
         motley__found_checkpoint_clear(found);
     else
@@ -135,8 +138,8 @@ static int search_model(const char *directory, char **path, struct motley_error 
     return status;
 }
 
-int motley__checkpoint_model(MPI_Comm comm, const char *directory, struct motley__found_checkpoint *found,
-                             struct motley_error *error)
+int motley__checkpoint_model(MPI_Comm comm, double time_limit, const char *directory,
+                             struct motley__found_checkpoint *found, struct motley_error *error)
 {
     int rank, status = 0;
     MPI_Comm_rank(comm, &rank);
@@ -148,5 +151,5 @@ int motley__checkpoint_model(MPI_Comm comm, const char *directory, struct motley
         if (!status)
             read_text(found->path, "plan.json", &found->plan, NULL); /* a model from elsewhere has none */
     }
-    return share(comm, status, found, error);
+    return share(comm, time_limit, status, found, error);
 }

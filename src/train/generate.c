@@ -71,13 +71,13 @@ static int load(struct generation *g, const char *directory, const char *prompt,
 {
     MPI_Comm comm = g->context->comm;
     struct motley__found_checkpoint found;
-    int status = motley__checkpoint_model(comm, directory, &found, error);
+    int status = motley__checkpoint_model(comm, g->context->time_limit, directory, &found, error);
     if (status)
         return status;
     status = motley__config_parse(found.config, &g->config, error);
     if (!status)
         status = check(&g->o, prompt, &g->config, error);
-    status = motley__agree(comm, status, error);
+    status = motley__context_agree(g->context, status, error);
     if (!status)
         status = make_plan(g, found.plan, error);
     if (!status)
@@ -86,7 +86,7 @@ static int load(struct generation *g, const char *directory, const char *prompt,
         int count;
         struct motley__checkpoint checkpoint = {.parameter = motley__decoder_parameters(g->decoder, &count)};
         checkpoint.count = count;
-        status = motley__checkpoint_load(comm, found.path, &checkpoint, error);
+        status = motley__checkpoint_load(comm, g->context->time_limit, found.path, &checkpoint, error);
     }
     motley__found_checkpoint_clear(&found);
     return status;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/collective.h"
 #include "base/random.h"
 #include "base/wait.h"
 #include "device/program.h"
@@ -66,10 +67,9 @@ static int choose_arena(struct motley__gradients *gradients, struct motley_error
 {
     struct motley__buffer *arena = common_parent(gradients->parameter, gradients->count);
     uint64_t hash = arena ? layout_hash(gradients->device, gradients->parameter, gradients->count, arena) : 0;
-    uint64_t mine[2] = {hash, ~hash}, least[2]; /* the least and, inverted, the greatest */
-    int status = motley__fail_mpi(error, MPI_Allreduce(mine, least, 2, MPI_UINT64_T, MPI_MIN, gradients->comm),
-                                  "MPI_Allreduce");
-    if (!status && arena && least[0] == ~least[1])
+    uint64_t bounds[2] = {hash, ~hash}; /* the least and, inverted, the greatest */
+    int status = motley__reduce(gradients->comm, gradients->time_limit, bounds, 2, MPI_UINT64_T, MPI_MIN, error);
+    if (!status && arena && bounds[0] == ~bounds[1])
         gradients->arena = arena;
     return status;
 }
@@ -80,7 +80,7 @@ int motley__gradients_create(MPI_Comm comm, double time_limit, struct motley__de
 {
     struct motley__gradients *made = calloc(1, sizeof *made);
     int status = made ? 0 : motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for the gradients");
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     if (status) {
         free(made);
         return status;
@@ -103,7 +103,7 @@ int motley__gradients_create(MPI_Comm comm, double time_limit, struct motley__de
     }
     if (!status)
         status = motley__buffer_create(device, LANES * sizeof(float), &made->sums, error);
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     if (status) {
         motley__gradients_destroy(made);
         return status;

@@ -37,13 +37,14 @@ int motley_trainer_save(motley_trainer *trainer, struct motley_error *error)
         status = motley__fail(error, MOTLEY_E_INVALID, "a checkpoint needs an output directory");
     if (!status && trainer->context->rank == 0)
         status = texts(trainer, &config, &journal, &plan, error);
-    status = motley__agree(comm, status, error);
+    status = motley__context_agree(trainer->context, status, error);
     if (!status) {
         const struct motley__checkpoint checkpoint = {.parameter = trainer->parameter, .count = trainer->count,
                                                       .adamw = trainer->adamw, .config = config, .trainer = journal,
                                                       .plan = plan};
         status =
-            motley__checkpoint_save(comm, trainer->settings.output, trainer->journal.step, &checkpoint, &path, error);
+            motley__checkpoint_save(comm, trainer->context->time_limit, trainer->settings.output,
+                                    trainer->journal.step, &checkpoint, &path, error);
     }
     if (!status) {
         free(trainer->saved_path);

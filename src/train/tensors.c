@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/collective.h"
 #include "base/file.h"
-#include "base/wait.h"
 #include "model/safetensors.h"
 #include "train/tensors.h"
 
@@ -18,6 +18,7 @@ enum { TAG = 7301 };
  * `local` is what went wrong here and the walk itself only ends early when MPI fails. */
 struct pass {
     MPI_Comm comm;
+    double time_limit;
     int rank;
     struct motley__safetensors *file;               /* rank 0, loading */
     struct motley__safetensors_writer *writer;      /* rank 0, saving */
@@ -97,14 +98,14 @@ static void list_free(struct motley__tensor_info *infos, int count)
     free(infos);
 }
 
-static int begin(MPI_Comm comm, const struct motley__parameter *parameters, int count, struct pass *pass,
-                 struct motley_error *error)
+static int begin(MPI_Comm comm, double time_limit, const struct motley__parameter *parameters, int count,
+                 struct pass *pass, struct motley_error *error)
 {
     size_t most = 1;
     for (int i = 0; i < count; i++)
         if ((size_t)floats_of(&parameters[i]) > most)
             most = (size_t)floats_of(&parameters[i]);
-    *pass = (struct pass){.comm = comm, .error = error, .values = calloc(most, sizeof(float)),
+    *pass = (struct pass){.comm = comm, .time_limit = time_limit, .error = error, .values = calloc(most, sizeof(float)),
                           .part = calloc(most, sizeof(float))};
     MPI_Comm_rank(comm, &pass->rank);
     if (!pass->values || !pass->part)
@@ -112,32 +113,20 @@ static int begin(MPI_Comm comm, const struct motley__parameter *parameters, int 
     return 0;
 }
 
-static int mpi(struct pass *pass, int status, const char *call)
-{
-    return motley__fail_mpi(pass->error, status, call);
-}
-
-/* Send or receive numbers, without keeping a core that others compute on. */
 static int send(struct pass *pass, const float *values, int n, int to)
 {
-    MPI_Request request;
-    int status = mpi(pass, MPI_Isend(values, n, MPI_FLOAT, to, TAG, pass->comm, &request), "MPI_Isend");
-    return status ? status : motley__wait(&request, 0, "a checkpoint", pass->error);
+    return motley__send(pass->comm, pass->time_limit, to, TAG, values, n, MPI_FLOAT, pass->error);
 }
 
 static int receive(struct pass *pass, float *values, int n, int from)
 {
-    MPI_Request request;
-    int status = mpi(pass, MPI_Irecv(values, n, MPI_FLOAT, from, TAG, pass->comm, &request), "MPI_Irecv");
-    return status ? status : motley__wait(&request, 0, "a checkpoint", pass->error);
+    return motley__receive(pass->comm, pass->time_limit, from, TAG, values, n, MPI_FLOAT, pass->error);
 }
 
 /* Rank 0's numbers on every rank. */
 static int share(struct pass *pass, int n)
 {
-    MPI_Request request;
-    int status = mpi(pass, MPI_Ibcast(pass->values, n, MPI_FLOAT, 0, pass->comm, &request), "MPI_Ibcast");
-    return status ? status : motley__wait(&request, 0, "a checkpoint", pass->error);
+    return motley__broadcast(pass->comm, pass->time_limit, 0, pass->values, n, MPI_FLOAT, pass->error);
 }
 
 /* What rank r holds of an expert: its place there (-1: nothing) and its part. */
@@ -216,30 +205,31 @@ static int save_one(struct pass *pass, const struct motley__parameter *parameter
     return 0;
 }
 
-int motley__tensors_save(MPI_Comm comm, const char *path, const struct motley__parameter *parameters, int count,
+int motley__tensors_save(MPI_Comm comm, double time_limit, const char *path,
+                         const struct motley__parameter *parameters, int count,
                          const struct motley__tensor_set *sets, int set_count, struct motley_error *error)
 {
     struct pass pass;
-    int status = begin(comm, parameters, count, &pass, error), infos_count = 0;
+    int status = begin(comm, time_limit, parameters, count, &pass, error), infos_count = 0;
     struct motley__tensor_info *infos = NULL;
     if (!status && pass.rank == 0)
         status = list(parameters, count, sets, set_count, &infos, &infos_count, error);
     if (!status && pass.rank == 0)
         status = motley__safetensors_create(path, infos, infos_count, &pass.writer, error);
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     for (int s = 0; s < set_count && !status; s++)
         for (int i = 0; i < count && !status; i++)
             for (int e = 0; e < items_in(&sets[s], parameters, i) && !status; e++)
                 status = save_one(&pass, &parameters[i], &sets[s], matrix_of(&sets[s], parameters, i), e);
     if (!status) {
-        pass.local = motley__agree(comm, pass.local, error);
+        pass.local = motley__agree_within(comm, time_limit, pass.local, error);
         status = pass.local;
         if (!status && pass.rank == 0) {
             status = motley__safetensors_commit(pass.writer, error);
             pass.writer = NULL; /* gone either way */
         }
         if (!pass.local)
-            status = motley__agree(comm, status, error);
+            status = motley__agree_within(comm, time_limit, status, error);
     }
     motley__safetensors_discard(pass.writer);
     list_free(infos, infos_count);
@@ -284,20 +274,21 @@ static int load_one(struct pass *pass, const struct motley__parameter *parameter
     return status;
 }
 
-int motley__tensors_load(MPI_Comm comm, const char *path, const struct motley__parameter *parameters, int count,
+int motley__tensors_load(MPI_Comm comm, double time_limit, const char *path,
+                         const struct motley__parameter *parameters, int count,
                          const struct motley__tensor_set *sets, int set_count, struct motley_error *error)
 {
     struct pass pass;
-    int status = begin(comm, parameters, count, &pass, error);
+    int status = begin(comm, time_limit, parameters, count, &pass, error);
     if (!status && pass.rank == 0)
         status = motley__safetensors_open(path, &pass.file, error);
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, time_limit, status, error);
     for (int s = 0; s < set_count && !status; s++)
         for (int i = 0; i < count && !status; i++)
             for (int e = 0; e < items_in(&sets[s], parameters, i) && !status; e++)
                 status = load_one(&pass, &parameters[i], &sets[s], matrix_of(&sets[s], parameters, i), e);
     if (!status)
-        status = motley__agree(comm, pass.local, error);
+        status = motley__agree_within(comm, time_limit, pass.local, error);
     motley__safetensors_close(pass.file);
     free(pass.part);
     free(pass.values);

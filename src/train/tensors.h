@@ -20,13 +20,16 @@ struct motley__tensor_set {
                                            weights */
 };
 
-/* Collective.  All ranks succeed, or all get the same error and there is no file. */
-int motley__tensors_save(MPI_Comm comm, const char *path, const struct motley__parameter *parameters, int count,
+/* time_limit: seconds that other ranks may stay silent, 0 for ten minutes.
+ * Collective.  All ranks succeed, or all get the same error and there is no file. */
+int motley__tensors_save(MPI_Comm comm, double time_limit, const char *path,
+                         const struct motley__parameter *parameters, int count,
                          const struct motley__tensor_set *sets, int set_count, struct motley_error *error);
 
 /* Collective.  Errors: MOTLEY_E_IO, MOTLEY_E_FORMAT (a tensor is missing or has another shape), MOTLEY_E_NONFINITE;
  * the matrices are then undefined. */
-int motley__tensors_load(MPI_Comm comm, const char *path, const struct motley__parameter *parameters, int count,
+int motley__tensors_load(MPI_Comm comm, double time_limit, const char *path,
+                         const struct motley__parameter *parameters, int count,
                          const struct motley__tensor_set *sets, int set_count, struct motley_error *error);
 
 #endif

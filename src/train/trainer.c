@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/collective.h"
 #include "base/file.h"
 #include "coactivation/coactivation.h"
 #include "train/config_json.h"
@@ -27,10 +28,9 @@ double motley__trainer_seconds(const struct motley_trainer *trainer)
 static int compare_settings(motley_context *context, const struct motley__settings *settings,
                             struct motley_error *error)
 {
-    uint64_t hash = motley__settings_hash(settings), mine[2] = {hash, ~hash}, least[2];
-    int status = motley__fail_mpi(error, MPI_Allreduce(mine, least, 2, MPI_UINT64_T, MPI_MIN, context->comm),
-                                  "MPI_Allreduce");
-    if (!status && least[0] != ~least[1])
+    uint64_t hash = motley__settings_hash(settings), bounds[2] = {hash, ~hash};
+    int status = motley__reduce(context->comm, context->time_limit, bounds, 2, MPI_UINT64_T, MPI_MIN, error);
+    if (!status && bounds[0] != ~bounds[1])
         status = motley__fail(error, MOTLEY_E_MISMATCH,
                               "the ranks were given different training options; give all ranks "
                               "the same command line");
@@ -60,7 +60,7 @@ static int judge_by_counts(struct motley_trainer *trainer, struct motley_error *
     }
     status = motley__context_agree(trainer->context, status, error);
     if (!status)
-        status = motley__fail_mpi(error, MPI_Bcast(bits, 2, MPI_DOUBLE, 0, trainer->context->comm), "MPI_Bcast");
+        status = motley__broadcast(trainer->context->comm, trainer->context->time_limit, 0, bits, 2, MPI_DOUBLE, error);
     trainer->bigram_bits = bits[0] / ((double)trainer->windows * S);
     trainer->trigram_bits = bits[1] / ((double)trainer->windows * S);
     return status;
@@ -70,8 +70,8 @@ static int read_data(struct motley_trainer *trainer, struct motley_error *error)
 {
     const struct motley_trainer_options *o = &trainer->settings.o;
     const struct motley__journal *journal = &trainer->journal;
-    int status = motley__data_create(trainer->context->comm, o->text, o->texts, o->text_limit, o->sequence,
-                                     &trainer->data, error);
+    int status = motley__data_create(trainer->context->comm, trainer->context->time_limit, o->text, o->texts,
+                                     o->text_limit, o->sequence, &trainer->data, error);
     if (status)
         return status;
     uint64_t bytes = trainer->data.train_bytes + trainer->data.held_out_bytes;
@@ -159,7 +159,8 @@ static int build(struct motley_trainer *trainer, const struct motley__found_chec
     if (!status && resumed) {
         const struct motley__checkpoint checkpoint = {.parameter = trainer->parameter, .count = trainer->count,
                                                       .adamw = trainer->adamw};
-        status = motley__checkpoint_load(trainer->context->comm, found->path, &checkpoint, error);
+        status = motley__checkpoint_load(trainer->context->comm, trainer->context->time_limit, found->path,
+                                         &checkpoint, error);
     }
     if (!status)
         status = motley__trainer_correct_open(trainer, error);
@@ -223,7 +224,7 @@ int motley_trainer_create(motley_context *context, const struct motley_trainer_o
 {
     int status = 0;
     if (options->output)
-        status = motley__checkpoint_prepare(context->comm, options->output, error);
+        status = motley__checkpoint_prepare(context->comm, context->time_limit, options->output, error);
     if (!status && options->output)
         status = refuse_others(context, options->output, error);
     return status ? status : create(context, options, NULL, trainer, error);
@@ -240,9 +241,10 @@ int motley_trainer_resume(motley_context *context, const struct motley_trainer_o
                                           "to resume, give the --output directory "
                                           "of the run to go on with"),
                              error);
-    status = motley__checkpoint_prepare(context->comm, options->output, error);
+    status = motley__checkpoint_prepare(context->comm, context->time_limit, options->output, error);
     if (!status)
-        status = motley__checkpoint_newest(context->comm, options->output, &found, &damaged, error);
+        status = motley__checkpoint_newest(context->comm, context->time_limit, options->output, &found, &damaged,
+                                           error);
     if (!status && damaged)
         motley__warn(&context->log, "%s: %d damaged checkpoints were passed over", options->output, damaged);
     if (!status && !found.path)
