@@ -34,7 +34,7 @@
 #define BLOCK_ROWS 144 /* a multiple of both ROWS; src/product/cpu.c says the same */
 #endif
 #ifndef MAX_PANELS
-#define MAX_PANELS 8
+#define MAX_PANELS 32
 #endif
 #if LANES == 16
 #define ROWS 12
