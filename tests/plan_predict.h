@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "plan/mode.h"
+#include "allocate/mode.h"
 
 static inline void assert_near(double found, double expected)
 {

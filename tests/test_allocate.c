@@ -11,8 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "allocate/allocate.h"
 #include "base/random.h"
-#include "plan/allocate.h"
 
 enum { SEED = 1234, RANKS = 5, ITEMS = 9, MANY = 400 };
 

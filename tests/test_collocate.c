@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "allocate/collocate.h"
 #include "coactivation/coactivation.h"
-#include "plan/collocate.h"
 #include "families.h"
 
 /* What was recorded: other tokens than those that come. */

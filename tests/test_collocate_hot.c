@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "allocate/collocate.h"
 #include "coactivation/coactivation.h"
-#include "plan/collocate.h"
 #include "families.h"
 
 /* Nine tokens of ten take expert 0, and two of a family; the others three of it. */

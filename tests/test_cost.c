@@ -11,10 +11,10 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "cost/cost.h"
 #include "layer/gate.h"
 #include "layer/route.h"
 #include "layer/state.h"
-#include "plan/cost.h"
 #include "plan_fixture.h"
 
 enum { SEED = 99 };

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "allocate/group.h"
+#include "allocate/mode.h"
 #include "base/random.h"
-#include "plan/group.h"
-#include "plan/mode.h"
 #include "plan_fixture.h"
 
 enum { SEED = 77, MOST_RANKS = 5, D = 64 };

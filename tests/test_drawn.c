@@ -48,7 +48,8 @@ static void experts_get_what_loads_say(void **state)
 {
     (void)state;
     static const double even[8] = {3, 3, 3, 3, 3, 3, 3, 3}, half[8] = {0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5};
-    static const double skewed[8] = {8, 4, 4, 2, 1, 1, 0, 0}, of_three[8] = {1, 2 / 3., 2 / 3., 1 / 3., 1 / 6., 1 / 6., 0, 0};
+    static const double skewed[8] = {8, 4, 4, 2, 1, 1, 0, 0};
+    static const double of_three[8] = {1, 2 / 3., 2 / 3., 1 / 3., 1 / 6., 1 / 6., 0, 0};
     static const double of_one[8] = {0.4, 0.2, 0.2, 0.1, 0.05, 0.05, 0, 0};
     static const double all[3] = {9, 1, 0}, ones[3] = {1, 1, 1}, two[3] = {1, 1, 0};
     check(8, 4, even, half);

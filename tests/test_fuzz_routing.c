@@ -59,8 +59,8 @@ static int below(struct draws *draws, int bound)
 }
 
 /* How experts lie on ranks. */
-enum way { WHOLE, CHUNKS, PLAIN, SLICES, GATHERED, SHARED, REPLICAS, MORE_REPLICAS, ACROSS, SHARED_ACROSS, REPLICAS_ACROSS,
-           WAYS };
+enum way { WHOLE, CHUNKS, PLAIN, SLICES, GATHERED, SHARED, REPLICAS, MORE_REPLICAS, ACROSS, SHARED_ACROSS,
+           REPLICAS_ACROSS, WAYS };
 
 /* The ranks are on any nodes from now on. */
 static void move_in(struct draws *draws)

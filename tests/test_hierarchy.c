@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "plan/hierarchy.h"
-#include "plan/mode.h"
+#include "allocate/mode.h"
+#include "cost/hierarchy.h"
 #include "plan/plan.h"
 #include "plan_fixture.h"
 #include "plan_predict.h"
@@ -221,8 +221,8 @@ static void it_is_chosen_where_it_spares_rows(void **state)
     assert_int_equal(ways, 8);
 }
 
-/* Even shares know links and nothing of devices: the exchange is chosen all the same, and rows travel in one chunk unless
- * more are asked for. */
+/* Even shares know links and nothing of devices: the exchange is chosen all the same, and rows travel in one chunk
+ * unless more are asked for. */
 static void even_shares_choose_by_links_alone(void **state)
 {
     (void)state;

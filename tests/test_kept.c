@@ -13,9 +13,9 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "allocate/serve.h"
 #include "base/random.h"
 #include "layer/capacity.h"
-#include "plan/serve.h"
 #include "plan_cluster.h"
 
 enum { E = 12, K = 3, R = 3, T = 3000, SEED = 71 };

@@ -8,8 +8,8 @@
 #include "profile_context.h"
 
 #include "base/file.h"
+#include "cost/cost.h"
 #include "measure/measure.h"
-#include "plan/cost.h"
 #include "plan/plan.h"
 #include "profile/record.h"
 

@@ -12,10 +12,10 @@
 #include <time.h>
 #include <cmocka.h>
 
+#include "allocate/mode.h"
+#include "allocate/refine.h"
 #include "base/random.h"
-#include "plan/mode.h"
 #include "plan/plan.h"
-#include "plan/refine.h"
 #include "plan_fixture.h"
 #include "plan_predict.h"
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "plan/pipeline.h"
+#include "cost/pipeline.h"
 
 static void expect(double wanted, int chunks, struct motley__pipeline pipeline)
 {

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "allocate/place.h"
 #include "base/random.h"
-#include "plan/place.h"
 
 enum { LAYERS = 32, E8 = 8, PAIRS = E8 * (E8 - 1) / 2, SEED = 4242 };
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "plan/cost.h"
+#include "cost/cost.h"
 #include "plan/plan.h"
 #include "plan_cluster.h"
 

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "allocate/refine.h"
 #include "plan/plan.h"
-#include "plan/refine.h"
 #include "plan_fixture.h"
 
 enum { E = 8, R = 4 };

@@ -13,8 +13,8 @@
 #include <time.h>
 #include <cmocka.h>
 
+#include "allocate/settle.h"
 #include "base/random.h"
-#include "plan/settle.h"
 
 enum { SEED = 777, MOST_E = 64, MOST_G = 16, MOST_SETS = 2048, MOST_K = 4 };
 

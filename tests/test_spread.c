@@ -13,9 +13,9 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "allocate/spread.h"
 #include "base/random.h"
-#include "plan/cost.h"
-#include "plan/spread.h"
+#include "cost/cost.h"
 #include "plan_fixture.h"
 
 enum { SEED = 78, MOST_EXPERTS = 256, MOST_GROUPS = 32 };

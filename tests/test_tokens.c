@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "allocate/tokens.h"
 #include "base/random.h"
-#include "plan/tokens.h"
 #include "plan_cluster.h"
 
 enum { SEED = 808, SEQUENCE = 48 };

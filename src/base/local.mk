@@ -12,6 +12,8 @@ libmotley_all_la_SOURCES += \
     %D%/file.h \
     %D%/log.c \
     %D%/log.h \
+    %D%/order.c \
+    %D%/order.h \
     %D%/progress.c \
     %D%/progress.h \
     %D%/random.c \

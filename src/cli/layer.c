@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "allocate/mode.h"
 #include "base/collective.h"
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/layer_job.h"
-#include "plan/mode.h"
 
 /* Options of which this version knows only one meaning.  The others are valid and refused by name. */
 struct later {

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "allocate/mode.h"
 #include "base/collective.h"
 #include "base/file.h"
 #include "cli/layer_job.h"
 #include "device/storage.h"
-#include "plan/mode.h"
 #include "plan/plan.h"
 #include "profile/names.h"
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "allocate/mode.h"
 #include "base/error.h"
 #include "cli/cli.h"
-#include "plan/mode.h"
 
 struct request {
     int64_t tokens, width, hidden, experts, top_k;

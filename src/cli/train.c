@@ -10,13 +10,13 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "allocate/mode.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/table.h"
 #include "cli/cli.h"
 #include "context.h"
 #include "device/storage.h"
-#include "plan/mode.h"
 #include "profile/names.h"
 
 /* Set by SIGTERM, SIGINT or SIGUSR1: save and stop.  A handler can reach nothing else. */

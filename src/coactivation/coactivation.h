@@ -64,8 +64,8 @@ int motley__choices_make(const motley_coactivation *coactivation, int layer, int
 void motley__choices_clear(struct motley__choices *choices);
 
 /* What is left where every expert keeps such a part of its choices: kept [E].  A capacity drops last choices first, of
- * those alike the ones of late tokens; any of a token's is its first as often.  Of pairs exactly, of sampled sets drawn.
- * Errors: MOTLEY_E_MEMORY. */
+ * those alike the ones of late tokens; any of a token's is its first as often.  Of pairs exactly, of sampled sets
+ * drawn.  Errors: MOTLEY_E_MEMORY. */
 int motley__choices_keep(struct motley__choices *choices, int E, const double *kept, struct motley_error *error);
 
 /* The part of the tokens that choose any of the experts of each of G groups: reach [G] written.  group [E] of each

@@ -73,7 +73,8 @@ int motley__message_send(const motley_context *context, const struct motley__mes
 {
     const int far = motley__message_far(context, message->peer) && window->most < MOTLEY__WINDOW_MOST;
     const int part = part_rows(context, message);
-    int (*const send)(const void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *) = far ? MPI_Issend : MPI_Isend;
+    int (*const send)(const void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *) =
+        far ? MPI_Issend : MPI_Isend;
     const char *from = host;
     int status = 0;
     while (*sent < message->rows && !status && !(far && window->flying >= window->most)) {

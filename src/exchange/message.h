@@ -55,9 +55,9 @@ void motley__window_open(const motley_context *context, struct motley__window *w
 /* Those that have arrived are no longer under way.  Before any of their requests is used again. */
 int motley__window_land(struct motley__window *window, struct motley_error *error);
 
-/* Send on, from row *sent, what may be under way now; request [motley__message_parts] of all calls for it, *count written
- * by this one: both are moved on.  Messages to one rank with one tag are received in the order in which they are sent;
- * the receiver must expect the same rows.  Errors: MOTLEY_E_COMM. */
+/* Send on, from row *sent, what may be under way now; request [motley__message_parts] of all calls for it, *count
+ * written by this one: both are moved on.  Messages to one rank with one tag are received in the order in which they
+ * are sent; the receiver must expect the same rows.  Errors: MOTLEY_E_COMM. */
 int motley__message_send(const motley_context *context, const struct motley__message *message, const void *host,
                          struct motley__window *window, int *sent, MPI_Request *request, int *count,
                          struct motley_error *error);

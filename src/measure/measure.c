@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cost/cost.h"
 #include "measure/measuring.h"
 #include "measure/timing.h"
-#include "plan/cost.h"
 
 static const double BUDGET_SECONDS = 9;         /* for the curves of a shape */
 static const double FORWARD_PART = 0.4;         /* of it, when both directions are measured */

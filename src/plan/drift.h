@@ -3,7 +3,8 @@
  * Every step tells, for each rank, the seconds its experts took and the seconds they were predicted to take for the
  * rows that they had.  Their ratio is never exactly 1: other work shares the device, and routing is not even.  What it
  * is in the first steps behind a measurement is therefore taken as normal, and the plan is in doubt when the median
- * of the last few steps has left that by a margin on some rank.  A median outlives single steps that something disturbed.
+ * of the last few steps has left that by a margin on some rank.  A median outlives single steps that something
+ * disturbed.
  *
  * Doubt costs a measurement, and moving costs time that must come back before training ends.  Behind a doubt that came
  * soon after another there is none for a while, which doubles each time, so devices whose speed swings are not

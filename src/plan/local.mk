@@ -1,40 +1,17 @@
-# src/plan: discover -> measure -> profile -> cost -> allocate -> plan.
+# src/plan: who computes what, chosen and written down.
 #
 # SPDX-License-Identifier: BSD-3-Clause
 libmotley_all_la_SOURCES += \
-    %D%/allocate.c \
-    %D%/allocate.h \
     %D%/audition.c \
     %D%/audition.h \
-    %D%/collocate.c \
-    %D%/collocate.h \
-    %D%/cost.c \
-    %D%/cost.h \
-    %D%/divide.c \
-    %D%/divide.h \
-    %D%/division.c \
     %D%/drawn.c \
     %D%/drawn.h \
     %D%/drift.c \
     %D%/drift.h \
-    %D%/group.c \
-    %D%/group.h \
-    %D%/hierarchy.c \
-    %D%/hierarchy.h \
     %D%/known.c \
     %D%/known.h \
     %D%/load_text.c \
     %D%/load_text.h \
-    %D%/mode.c \
-    %D%/mode.h \
-    %D%/order.c \
-    %D%/order.h \
-    %D%/phases.c \
-    %D%/phases.h \
-    %D%/pipeline.c \
-    %D%/pipeline.h \
-    %D%/place.c \
-    %D%/place.h \
     %D%/placement.c \
     %D%/placement.h \
     %D%/plan.c \
@@ -43,30 +20,10 @@ libmotley_all_la_SOURCES += \
     %D%/plan_layers.c \
     %D%/plan_make.c \
     %D%/plan_parse.c \
+    %D%/plan_serve.c \
     %D%/plan_table.c \
     %D%/plan_text.c \
-    %D%/predict.c \
-    %D%/predict.h \
-    %D%/refine.c \
-    %D%/refine.h \
-    %D%/refine_loaded.c \
-    %D%/replica_homes.c \
-    %D%/replica_homes.h \
-    %D%/replicate.c \
-    %D%/replicate.h \
     %D%/rivals.c \
     %D%/rivals.h \
     %D%/room.c \
-    %D%/room.h \
-    %D%/serve.c \
-    %D%/serve.h \
-    %D%/settle.c \
-    %D%/settle.h \
-    %D%/settle_state.c \
-    %D%/settle_state.h \
-    %D%/spread.c \
-    %D%/spread.h \
-    %D%/task.c \
-    %D%/task.h \
-    %D%/tokens.c \
-    %D%/tokens.h
+    %D%/room.h

@@ -32,7 +32,7 @@
 #include <jansson.h>
 
 #include <motley/plan.h>
-#include "plan/mode.h"
+#include "allocate/mode.h"
 
 struct motley__plan_entry {
     char host[64], device[128];              /* who the rank was when the plan was made */

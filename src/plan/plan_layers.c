@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "allocate/collocate.h"
 #include "coactivation/coactivation.h"
-#include "plan/collocate.h"
 #include "plan/plan.h"
 
 const motley_plan *motley__plan_of_layer(const motley_plan *plan, int layer)

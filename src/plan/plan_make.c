@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "coactivation/coactivation.h"
+#include "cost/cost.h"
 #include "device/storage.h"
 #include "layer/cosine.h"
 #include "layer/expert.h"
-#include "plan/cost.h"
 #include "plan/plan.h"
 
 enum { LARGEST_WIDTH = 1 << 20, LARGEST_EXPERTS = 1 << 20 };

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/table.h"
-#include "plan/cost.h"
+#include "cost/cost.h"
 #include "plan/plan.h"
 #include "profile/names.h"
 

@@ -6,11 +6,11 @@
 #include <limits.h>
 #include <math.h>
 
+#include "cost/cost.h"
 #include "device/storage.h"
 #include "exchange/redistribution.h"
 #include "layer/gate.h"
 #include "layer/gateway.h"
-#include "plan/cost.h"
 #include "plan/room.h"
 
 /* One rank among others.  inside: rows go by gateways (layer/gateway.h), so directly only within its node. */
@@ -71,8 +71,8 @@ static struct motley__duty most_of(const struct place *p)
     const double times = plan->options.duplicate ? K : 1; /* that a token goes to a rank */
     struct motley__duty duty = {.experts = own->stored, .replicas = own->experts - own->stored,
                                 .lots = motley__plan_lots(plan),
-                                .named = plan->replicas ? plan->shape.E + plan->replicas : 0, .width = own->end - own->begin, .caches = data,
-                                .tokens = tokens, .pairs = tokens * K};
+                                .named = plan->replicas ? plan->shape.E + plan->replicas : 0,
+                                .width = own->end - own->begin, .caches = data, .tokens = tokens, .pairs = tokens * K};
     double groups, ranks, guests = 0;
     if (data)
         return duty;

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cost/cost.h"
 #include "device/storage.h"
-#include "plan/cost.h"
 #include "simulate/cluster.h"
 
 void motley__cluster_clear(struct motley__cluster *cluster)

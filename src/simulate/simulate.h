@@ -5,7 +5,7 @@
 #ifndef MOTLEY_SIMULATE_SIMULATE_H
 #define MOTLEY_SIMULATE_SIMULATE_H
 
-#include "plan/mode.h"
+#include "allocate/mode.h"
 #include "simulate/cluster.h"
 
 /* One size of the cluster. */
