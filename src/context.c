@@ -175,7 +175,8 @@ static int create_stages(motley_context *context, const struct motley_context_op
         status = tune(context, MOTLEY_F32, error);
     if (!status && context->trace_path)
         status = motley__context_agree(context,
-                               motley__trace_create(context->comm, context->trace_path, &context->trace, error), error);
+                               motley__trace_create(context->comm, context->time_limit, context->trace_path,
+                                                    &context->trace, error), error);
     return status;
 }
 

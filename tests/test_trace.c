@@ -58,7 +58,7 @@ static void spans_of_all_ranks(void **state)
     struct motley_error error = {0};
     struct motley__trace *trace;
     double begin = motley__seconds(), begins[size];
-    assert_int_equal(motley__trace_create(MPI_COMM_WORLD, path, &trace, &error), 0);
+    assert_int_equal(motley__trace_create(MPI_COMM_WORLD, 0, path, &trace, &error), 0);
     for (int i = 0; i < SPANS && rank != 1; i++)
         motley__trace_span(trace, i % 2, i % 2 ? "send" : "multiply", begin + i, begin + i + 0.5);
     assert_int_equal(motley__trace_write(trace, &error), 0);
@@ -82,7 +82,7 @@ static void a_bad_place_is_everybodys_error(void **state)
     (void)state;
     struct motley_error error = {0};
     struct motley__trace *trace;
-    assert_int_equal(motley__trace_create(MPI_COMM_WORLD, "/no/where/trace.json", &trace, &error), 0);
+    assert_int_equal(motley__trace_create(MPI_COMM_WORLD, 0, "/no/where/trace.json", &trace, &error), 0);
     motley__trace_span(trace, 0, "x", 0, 1);
     assert_int_equal(motley__trace_write(trace, &error), MOTLEY_E_IO);
     assert_int_equal(error.rank, 0);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/collective.h"
 #include "base/file.h"
 #include "base/trace.h"
 
@@ -25,6 +26,7 @@ struct span {
 struct motley__trace {
     MPI_Comm comm;                      /* owned: nobody else's messages */
     int rank, ranks;
+    double limit;                       /* seconds that others may stay silent */
     char *path;                         /* owned; rank 0 */
     double offset;                      /* rank 0's clock = this rank's + offset */
     struct span *spans;                 /* owned */
@@ -33,22 +35,22 @@ struct motley__trace {
 };
 
 /* Rank 0 answers each rank in turn; the fastest round trip bounds the error by half its time. */
-static int align_clocks(struct motley__trace *t)
+static int align_clocks(struct motley__trace *t, struct motley_error *error)
 {
-    int status = MPI_SUCCESS;
-    for (int r = 1; r < t->ranks && status == MPI_SUCCESS; r++) {
+    int status = 0;
+    for (int r = 1; r < t->ranks && !status; r++) {
         double best = 1e30, theirs = 0;
-        for (int i = 0; i < ROUND_TRIPS && status == MPI_SUCCESS; i++) {
+        for (int i = 0; i < ROUND_TRIPS && !status; i++) {
             if (t->rank == 0) {
-                status = MPI_Recv(&theirs, 1, MPI_DOUBLE, r, TAG, t->comm, MPI_STATUS_IGNORE);
+                status = motley__receive(t->comm, t->limit, r, TAG, &theirs, 1, MPI_DOUBLE, error);
                 double now = motley__seconds();
-                if (status == MPI_SUCCESS)
-                    status = MPI_Send(&now, 1, MPI_DOUBLE, r, TAG, t->comm);
+                if (!status)
+                    status = motley__send(t->comm, t->limit, r, TAG, &now, 1, MPI_DOUBLE, error);
             } else if (t->rank == r) {
                 double begin = motley__seconds();
-                status = MPI_Send(&begin, 1, MPI_DOUBLE, 0, TAG, t->comm);
-                if (status == MPI_SUCCESS)
-                    status = MPI_Recv(&theirs, 1, MPI_DOUBLE, 0, TAG, t->comm, MPI_STATUS_IGNORE);
+                status = motley__send(t->comm, t->limit, 0, TAG, &begin, 1, MPI_DOUBLE, error);
+                if (!status)
+                    status = motley__receive(t->comm, t->limit, 0, TAG, &theirs, 1, MPI_DOUBLE, error);
                 double end = motley__seconds();
                 if (end - begin < best) {
                     best = end - begin;
@@ -60,7 +62,8 @@ static int align_clocks(struct motley__trace *t)
     return status;
 }
 
-int motley__trace_create(MPI_Comm comm, const char *path, struct motley__trace **trace, struct motley_error *error)
+int motley__trace_create(MPI_Comm comm, double limit, const char *path, struct motley__trace **trace,
+                         struct motley_error *error)
 {
     struct motley__trace *t = calloc(1, sizeof *t);
     int rank, status = 0;
@@ -69,15 +72,16 @@ int motley__trace_create(MPI_Comm comm, const char *path, struct motley__trace *
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for a trace");
     else if (rank == 0)
         status = motley__format(&t->path, error, "%s", path);
-    status = motley__agree(comm, status, error);
+    status = motley__agree_within(comm, limit, status, error);
     if (!status) {
+        t->limit = limit;
         t->comm = MPI_COMM_NULL;
         status = motley__fail_mpi(error, MPI_Comm_dup(comm, &t->comm), "MPI_Comm_dup");
     }
     if (!status) {
         MPI_Comm_rank(t->comm, &t->rank);
         MPI_Comm_size(t->comm, &t->ranks);
-        status = motley__fail_mpi(error, align_clocks(t), "exchanging clocks");
+        status = align_clocks(t, error);
     }
     if (status) {
         if (t)
@@ -139,18 +143,17 @@ static int write_events(const struct motley__trace *t, char **text, size_t *byte
 static int collect(const struct motley__trace *t, FILE *out, struct motley_error *error)
 {
     int status = 0;
-    for (int r = 1; r < t->ranks; r++) {
+    for (int r = 1; r < t->ranks && !status; r++) {
         unsigned long long left;
-        int code = MPI_Recv(&left, 1, MPI_UNSIGNED_LONG_LONG, r, TAG, t->comm, MPI_STATUS_IGNORE);
-        while (code == MPI_SUCCESS && left > 0) {
+        status = motley__receive(t->comm, t->limit, r, TAG, &left, 1, MPI_UNSIGNED_LONG_LONG, error);
+        while (!status && left > 0) {
             char part[PART_BYTES];
             int bytes = left < PART_BYTES ? (int)left : PART_BYTES;
-            code = MPI_Recv(part, bytes, MPI_CHAR, r, TAG, t->comm, MPI_STATUS_IGNORE);
-            fwrite(part, 1, (size_t)bytes, out);
+            status = motley__receive(t->comm, t->limit, r, TAG, part, bytes, MPI_CHAR, error);
+            if (!status)
+                fwrite(part, 1, (size_t)bytes, out);
             left -= (unsigned)bytes;
         }
-        if (code != MPI_SUCCESS && !status)
-            status = motley__fail_mpi(error, code, "MPI_Recv");
     }
     return status;
 }
@@ -158,13 +161,13 @@ static int collect(const struct motley__trace *t, FILE *out, struct motley_error
 static int deliver(const struct motley__trace *t, const char *text, size_t bytes, struct motley_error *error)
 {
     unsigned long long left = bytes;
-    int code = MPI_Send(&left, 1, MPI_UNSIGNED_LONG_LONG, 0, TAG, t->comm);
-    while (code == MPI_SUCCESS && left > 0) {
+    int status = motley__send(t->comm, t->limit, 0, TAG, &left, 1, MPI_UNSIGNED_LONG_LONG, error);
+    while (!status && left > 0) {
         int part = left < PART_BYTES ? (int)left : PART_BYTES;
-        code = MPI_Send(text + (bytes - left), part, MPI_CHAR, 0, TAG, t->comm);
+        status = motley__send(t->comm, t->limit, 0, TAG, text + (bytes - left), part, MPI_CHAR, error);
         left -= (unsigned)part;
     }
-    return motley__fail_mpi(error, code, "MPI_Send");
+    return status;
 }
 
 int motley__trace_write(struct motley__trace *trace, struct motley_error *error)
@@ -175,7 +178,7 @@ int motley__trace_write(struct motley__trace *trace, struct motley_error *error)
     int status = write_events(trace, &text, &bytes, error);
     if (!status && trace->rank == 0)
         status = motley__new_file_open(trace->path, &file, error);
-    status = motley__agree(trace->comm, status, error);
+    status = motley__agree_within(trace->comm, trace->limit, status, error);
     if (!status && trace->rank == 0) {
         fputs("{\"displayTimeUnit\": \"ms\", \"traceEvents\": [\n", file.stream);
         fwrite(text, 1, bytes, file.stream);
@@ -189,7 +192,7 @@ int motley__trace_write(struct motley__trace *trace, struct motley_error *error)
     }
     motley__new_file_discard(&file);
     free(text);
-    return motley__agree(trace->comm, status, error);
+    return motley__agree_within(trace->comm, trace->limit, status, error);
 }
 
 void motley__trace_destroy(struct motley__trace *trace)

@@ -12,8 +12,9 @@
 struct motley__trace; /* opaque */
 
 /* Aligns this rank's clock with rank 0's (the midpoint of the fastest of several round trips).
- * path is used by rank 0.  Collective. */
-int motley__trace_create(MPI_Comm comm, const char *path, struct motley__trace **trace, struct motley_error *error);
+ * path is used by rank 0; limit: seconds that others may stay silent, 0 for ten minutes.  Collective. */
+int motley__trace_create(MPI_Comm comm, double limit, const char *path, struct motley__trace **trace,
+                         struct motley_error *error);
 
 /* One span, motley__seconds() times; track 0 computation, 1 communication.  `name` must be a constant.
  * trace NULL: nothing. */

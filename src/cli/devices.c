@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "base/collective.h"
 #include "base/table.h"
 #include "cli/cli.h"
 #include "context.h"
@@ -39,8 +39,7 @@ static int gather_kernels(motley_context *context, enum motley_dtype dtype, stru
         status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for %d ranks", context->size);
     status = motley__context_agree(context, status, error);
     if (!status)
-        status = motley__fail_mpi(error, MPI_Allgather(&own, sizeof own, MPI_BYTE, all, sizeof own, MPI_BYTE,
-                                                       context->comm), "MPI_Allgather");
+        status = motley__share(context->comm, context->time_limit, &own, sizeof own, MPI_BYTE, all, error);
     if (status) {
         free(all);
         return status;
@@ -123,7 +122,7 @@ int motley__command_devices(int argc, char **argv, struct motley__globals *globa
         if (motley_context_rank(context) == 0)
             status = globals->json ? print_json(context, (enum motley_dtype)dtype, kernels, &error)
                                    : print_table(context, kernels, &error);
-        status = motley__agree(MPI_COMM_WORLD, status, &error);
+        status = motley__context_agree(context, status, &error);
     }
     if (status)
         outcome = motley__command_failed("devices", &error);

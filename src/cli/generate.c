@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "context.h"
 
 struct request {
     const char *model, *prompt;
@@ -61,7 +62,7 @@ static int generate(motley_context *context, const struct request *r, struct mot
         return status;
     if (motley_context_rank(context) == 0 && (putchar('\n') == EOF || fflush(stdout) || ferror(stdout)))
         status = motley__fail(error, MOTLEY_E_IO, "the text cannot be written to standard output");
-    return motley__agree(MPI_COMM_WORLD, status, error);
+    return motley__context_agree(context, status, error);
 }
 
 int motley__command_generate(int argc, char **argv, struct motley__globals *globals)

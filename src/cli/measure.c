@@ -285,7 +285,8 @@ int motley__command_measure(int argc, char **argv, struct motley__globals *globa
     int outcome = parse(argc, argv, globals, &request);
     if (outcome)
         return outcome == 1 ? 0 : 2;
-    int status = motley__agree(MPI_COMM_WORLD, open_report(&report, &error), &error);
+    const double limit = globals->context.time_limit_seconds;
+    int status = motley__agree_within(MPI_COMM_WORLD, limit, open_report(&report, &error), &error);
     if (!status)
         status = motley_context_create(MPI_COMM_WORLD, &globals->context, &context, &error);
     if (!status)
@@ -293,7 +294,7 @@ int motley__command_measure(int argc, char **argv, struct motley__globals *globa
     if (!status && context->rank == 0)
         status = print(context, globals->json, &report, &error);
     if (context)
-        status = motley__agree(MPI_COMM_WORLD, status, &error);
+        status = motley__agree_within(MPI_COMM_WORLD, limit, status, &error);
     close_report(&report);
     motley_context_destroy(context);
     return status ? motley__command_failed("measure", &error) : 0;

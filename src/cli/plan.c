@@ -91,13 +91,13 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
         .activation = (enum motley_activation)request.activation, .bias = request.bias,
         .dtype = (enum motley_dtype)request.dtype,
     };
-    int status = motley__agree(MPI_COMM_WORLD, check(&request, &error), &error);
+    const double limit = globals->context.time_limit_seconds;
+    int status = motley__agree_within(MPI_COMM_WORLD, limit, check(&request, &error), &error);
     if (!status)
-        status = motley__coactivation_given(request.coactivation, request.coactivation_layer,
-                                            globals->context.time_limit_seconds, &coactivation, &error);
+        status = motley__coactivation_given(request.coactivation, request.coactivation_layer, limit, &coactivation,
+                                            &error);
     if (!status)
-        status = motley__loads_read(request.loads, shape.E, globals->context.time_limit_seconds, &load,
-                                    &error);
+        status = motley__loads_read(request.loads, shape.E, limit, &load, &error);
     const struct motley_plan_options options = {
         .tokens = request.tokens, .backward = request.backward, .shares = (enum motley_shares)request.shares,
         .mode = request.how, .group = request.group, .coactivation = coactivation,
@@ -111,7 +111,7 @@ int motley__command_plan(int argc, char **argv, struct motley__globals *globals)
     if (!status && motley_context_rank(context) == 0)
         status = print(plan, globals->json, &error);
     if (context)
-        status = motley__agree(MPI_COMM_WORLD, status, &error);
+        status = motley__agree_within(MPI_COMM_WORLD, limit, status, &error);
     motley_plan_destroy(plan);
     motley_coactivation_destroy(coactivation);
     motley_context_destroy(context);

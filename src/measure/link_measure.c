@@ -156,7 +156,10 @@ static int find_meeting(const struct work *w, int round, int node)
 static int probe_all(struct work *w, int *news)
 {
     const int here = w->context->node_of[w->context->rank], own[2] = {here, here};
-    int status = probe_group(w, w->ranks[here] > 1 ? here : -1, own, here, news);
+    int status = motley__context_agree(w->context, 0, w->error); /* communicators are split without a limit of time */
+
+    if (!status)
+        status = probe_group(w, w->ranks[here] > 1 ? here : -1, own, here, news);
 
     for (int round = 0; round < w->rounds && !status; round++) {
         const int m = find_meeting(w, round, here);
