@@ -23,7 +23,7 @@ struct work {
     int *kind, *ranks, *first;               /* [nodes] each node's kind, ranks, and first of them; one array, owned */
     struct motley__meeting *meeting;         /* owned */
     struct motley__link_line *line;          /* [nodes + meetings] owned: inside each node, then of each meeting */
-    int *peer;                               /* [size] owned */
+    int *peer, *member;                      /* [size] each; one array, owned */
     struct motley_error *error;
 };
 
@@ -65,9 +65,10 @@ static int make_work(struct work *w)
     for (int r = 0; r < context->size; r++)
         w->nodes = context->node_of[r] >= w->nodes ? context->node_of[r] + 1 : w->nodes;
     w->kind = calloc(3 * (size_t)w->nodes, sizeof *w->kind);
-    w->peer = calloc((size_t)context->size, sizeof *w->peer);
+    w->peer = calloc(2 * (size_t)context->size, sizeof *w->peer);
     if (!w->kind || !w->peer)
         return motley__fail(w->error, MOTLEY_E_MEMORY, "out of host memory for the links of %d nodes", w->nodes);
+    w->member = w->peer + context->size;
     w->ranks = w->kind + w->nodes;
     w->first = w->ranks + w->nodes;
     for (int r = 0; r < context->size; r++)
@@ -122,24 +123,22 @@ static int probe_group(struct work *w, int color, const int node[2], int line, i
     const motley_context *context = w->context;
     const int inside = node[0] == node[1], here = context->node_of[context->rank];
     const int ranks[2] = {w->ranks[node[0]], w->ranks[node[1]]};
-    struct motley__link_group group = {.peer = w->peer, .limit = context->time_limit};
-    int status = motley__fail_mpi(w->error, MPI_Comm_split(context->comm, color < 0 ? MPI_UNDEFINED : color,
-                                                           context->rank, &group.comm), "MPI_Comm_split");
+    struct motley__link_group group = {.comm = context->comm, .peer = w->peer, .member = w->member,
+                                       .limit = context->time_limit};
+    int status = 0;
 
     group.most_peers = inside ? ranks[0] - 1 : ranks[0] > ranks[1] ? ranks[0] : ranks[1];
     group.share = inside ? ranks[0] - 1 : ranks[0] * ranks[1];
-    for (int r = 0, in_group = 0; r < context->size && color >= 0; r++) {
+    for (int r = 0; r < context->size && color >= 0; r++) {
         const int there = context->node_of[r];
         if (there != node[0] && there != node[1])
             continue;
         if (inside ? r != context->rank : there != here)
-            w->peer[group.peers++] = in_group;
-        in_group++;
+            w->peer[group.peers++] = r;
+        w->member[group.members++] = r;
     }
-    if (!status && color >= 0) {
+    if (color >= 0)
         status = motley__link_probe(&group, &w->line[line], news, w->error);
-        MPI_Comm_free(&group.comm);
-    }
     return motley__context_agree(context, status, w->error);
 }
 
@@ -156,10 +155,7 @@ static int find_meeting(const struct work *w, int round, int node)
 static int probe_all(struct work *w, int *news)
 {
     const int here = w->context->node_of[w->context->rank], own[2] = {here, here};
-    int status = motley__context_agree(w->context, 0, w->error); /* communicators are split without a limit of time */
-
-    if (!status)
-        status = probe_group(w, w->ranks[here] > 1 ? here : -1, own, here, news);
+    int status = probe_group(w, w->ranks[here] > 1 ? here : -1, own, here, news);
 
     for (int round = 0; round < w->rounds && !status; round++) {
         const int m = find_meeting(w, round, here);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/collective.h"
 #include "base/wait.h"
 #include "measure/link_probe.h"
 #include "measure/timing.h"
@@ -23,6 +24,7 @@ enum {
     TOGETHER = 512,                          /* of all that a rank sends at once */
     MESSAGES = 16,                           /* to each peer where each message is timed */
     BATCH = 8,                               /* exchanges of small messages in one sample */
+    TAG_MEET = 7400, TAG_PIECES,             /* and those behind it, one for each message to a peer */
     SAMPLES = 7, FEWEST = 3, TRIES = 3
 };
 
@@ -77,31 +79,48 @@ static int exchange(struct probe *p, int bytes, int messages)
         for (int m = 0; m < messages && !status; m++, n++)
             status = motley__fail_mpi(p->error,
                                       MPI_Irecv(p->receive + ((size_t)i * (size_t)p->most + (size_t)m) * PIECE, bytes,
-                                                MPI_BYTE, group->peer[i], m, group->comm, &p->request[n]),
+                                                MPI_BYTE, group->peer[i], TAG_PIECES + m, group->comm,
+                                                &p->request[n]),
                                       "MPI_Irecv");
     for (int i = 0; i < group->peers; i++)
         for (int m = 0; m < messages && !status; m++, n++)
-            status = motley__fail_mpi(p->error, MPI_Isend(p->send, bytes, MPI_BYTE, group->peer[i], m, group->comm,
-                                      &p->request[n]), "MPI_Isend");
+            status = motley__fail_mpi(p->error, MPI_Isend(p->send, bytes, MPI_BYTE, group->peer[i], TAG_PIECES + m,
+                                                         group->comm, &p->request[n]), "MPI_Isend");
     return status ? status : wait_all(p, n);
+}
+
+/* All members are here; *number becomes the largest of theirs. */
+static int meet(const struct probe *p, double *number)
+{
+    const struct motley__link_group *group = p->group;
+    const int first = group->member[0];
+    int rank, status = 0;
+
+    MPI_Comm_rank(group->comm, &rank);
+    for (int i = 1; i < group->members && rank == first && !status; i++) {
+        double theirs = 0;
+        status = motley__receive(group->comm, group->limit, group->member[i], TAG_MEET, &theirs, 1, MPI_DOUBLE,
+                                 p->error);
+        *number = theirs > *number ? theirs : *number;
+    }
+    for (int i = 1; i < group->members && rank == first && !status; i++)
+        status = motley__send(group->comm, group->limit, group->member[i], TAG_MEET, number, 1, MPI_DOUBLE, p->error);
+    if (rank != first)
+        status = motley__send(group->comm, group->limit, first, TAG_MEET, number, 1, MPI_DOUBLE, p->error);
+    if (rank != first && !status)
+        status = motley__receive(group->comm, group->limit, first, TAG_MEET, number, 1, MPI_DOUBLE, p->error);
+    return status;
 }
 
 /* Seconds of one of `repeats` exchanges, of the slowest rank. */
 static int sample(struct probe *p, int bytes, int messages, int repeats, double *seconds)
 {
-    MPI_Request request;
-    int status = motley__fail_mpi(p->error, MPI_Ibarrier(p->group->comm, &request), "MPI_Ibarrier");
-
-    if (!status)
-        status = motley__wait(&request, p->group->limit, "timing links", p->error);
+    int status = meet(p, &(double){0});
     const double begin = motley__seconds();
     for (int i = 0; i < repeats && !status; i++)
         status = exchange(p, bytes, messages);
-    double own = (motley__seconds() - begin) / repeats;
-    if (!status)
-        status = motley__fail_mpi(p->error, MPI_Iallreduce(&own, seconds, 1, MPI_DOUBLE, MPI_MAX, p->group->comm,
-                                                           &request), "MPI_Iallreduce");
-    return status ? status : motley__wait(&request, p->group->limit, "timing links", p->error);
+    *seconds = (motley__seconds() - begin) / repeats;
+    return status ? status : meet(p, seconds);
 }
 
 /* The median of some samples after one that is not counted. */
@@ -208,10 +227,11 @@ int motley__link_probe(const struct motley__link_group *group, struct motley__li
     p.send = calloc(1, PIECE);
     p.receive = calloc(peers * (size_t)p.most + 1, PIECE);
     p.request = calloc(2 * peers * (size_t)p.most + 1, sizeof *p.request);
-    if (!p.send || !p.receive || !p.request)
-        status = motley__fail(error, MOTLEY_E_MEMORY, "out of host memory for timing a link with %d ranks",
-                              group->peers);
-    status = motley__agree_within(group->comm, group->limit, status, error);
+    double missing = !p.send || !p.receive || !p.request;
+    status = meet(&p, &missing);
+    if (!status && missing > 0)
+        status = motley__fail(error, MOTLEY_E_MEMORY, "a rank is out of host memory for timing a link with %d ranks",
+                              group->members - 1);
     if (!status && line->samples > 0)
         status = check(&p, line, &same);
     if (!status && !same) {

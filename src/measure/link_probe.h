@@ -24,17 +24,21 @@ struct motley__link motley__link_fit(const struct motley__link_times *times);
 
 /* Who exchanges with whom. */
 struct motley__link_group {
-    MPI_Comm comm;                   /* of those who share the link and nobody else; errors return */
+    MPI_Comm comm;                   /* errors return */
+    int members;
+    const int *member;               /* [members] ranks of comm that share the link, this one among them: on all of them
+                                      * the same; borrowed */
     int peers;
     const int *peer;                 /* [peers] ranks of comm that this rank exchanges with; borrowed */
-    int most_peers;                  /* of any rank of comm; the next is the same on all ranks, too */
+    int most_peers;                  /* of any member; the next is the same on all of them, too */
     int share;                       /* bytes that the bandwidth counts for each byte of a message */
     double limit;                    /* seconds a peer may stay silent */
 };
 
 /* Fill line->link, spread and samples.  A line with samples is checked first and kept unless three tries all differ
  * from what it foretells by more than 10%; then, and without samples, it is measured and *news = 1.
- * line: the same on all ranks of comm, before and after.  Collective over group->comm; agreed.
+ * line: the same on all members, before and after.  All members call it, and nobody else: to make a
+ * communicator of their own MPI would wait without a limit of time.
  * Errors: MOTLEY_E_MEMORY, MOTLEY_E_COMM. */
 int motley__link_probe(const struct motley__link_group *group, struct motley__link_line *line, int *news,
                        struct motley_error *error);
